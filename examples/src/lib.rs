@@ -1,0 +1,1 @@
+//! Things that people want to do with Drawdown; see the examples beside this file.

@@ -1,0 +1,65 @@
+//! Every bound of the protocol, in one place. The unit is the last word of a name.
+
+use std::time::Duration;
+
+/// What a message costs in byte credit beyond its encoded length: even an empty one takes room.
+pub const MESSAGE_OVERHEAD_BYTES: u64 = 32;
+
+/// The largest payload that a socket accepts unless it is told otherwise.
+pub const MESSAGE_BYTES_DEFAULT: usize = 1 << 20;
+
+/// The largest payload that can be asked for: what a record's length field holds.
+pub const MESSAGE_BYTES_MAX: usize = (1 << 30) - 1;
+
+/// The attributes of one message together.
+pub const ATTRIBUTES_BYTES_MAX: usize = 1 << 10;
+
+/// The body of a control frame.
+pub const CONTROL_BYTES_MAX: usize = 64 << 10;
+
+/// The body of any frame until the handshake is done.
+pub const HANDSHAKE_BYTES_MAX: usize = 4 << 10;
+
+/// How long a peer may take for its handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Ranges in one frame that lists ranges.
+pub const RANGES_MAX: usize = 1_024;
+
+/// A reason (of a rejection, of a closing) in bytes of UTF-8; what is longer is cut.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// Records are gathered into chunks of about this size: one dispatch, one shadow entry, one value on disk.
+/// With its header a chunk stays below 64 KiB, which keeps sled's pages out of its blob files.
+pub const CHUNK_BYTES: usize = 60 << 10;
+
+/// A payload of this size or more is passed on by reference and not copied into a chunk.
+pub const BY_REFERENCE_BYTES: usize = 8 << 10;
+
+/// What one link takes from the queue at a time.
+pub const TAKE_BYTES: usize = 256 << 10;
+
+/// What one commit takes from the queue at a time.
+pub const COMMIT_BYTES: usize = 512 << 10;
+
+/// Sequence numbers reserved at a time: what a crash may skip.
+pub const RESERVE_SEQS: u64 = 1 << 22;
+
+/// How long the commit thread leaves a message alone that a live, confirming receiver is likely to have
+/// confirmed before the disk would have it.
+pub const AGE_GATE: Duration = Duration::from_millis(3);
+
+/// How often confirmations are written behind, when nothing else is being committed.
+pub const WRITE_BEHIND: Duration = Duration::from_millis(50);
+
+/// Events that wait for a reader of the engine; the oldest goes first, and the loss is counted.
+pub const EVENTS_MAX: usize = 4_096;
+
+/// Non-confirmed outcomes (expired, dead) that receipts can still ask for.
+pub const OUTCOMES_MAX: usize = 65_536;
+
+/// Receivers that are away and whose shadow is kept through the grace time, on one socket.
+pub const ABSENT_PEERS_MAX: usize = 65_536;
+
+/// Sessions whose unconfirmed deliveries and confirmations a receiver remembers while they are away.
+pub const ABSENT_SESSIONS_MAX: usize = 1_024;

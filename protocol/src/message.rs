@@ -1,0 +1,330 @@
+//! What travels: a message as it is sent, and the record that it becomes.
+//!
+//! A record is the one encoding of a message on the wire, in memory and on disk:
+//!
+//! ```text
+//! u32 LE   bits 0..30 the payload's length in bytes; bit 30 is 0; bit 31 set: attributes follow
+//! [u16 LE  the attributes' length in bytes, then the attributes: tag u8, length u8, value]
+//! payload
+//! ```
+//!
+//! Records stand one after the other without padding. The known attribute is tag 1, the moment when the message
+//! expires, as u64 LE milliseconds since 1970-01-01 UTC by the sender's clock. Unknown tags are passed over.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::limits::{ATTRIBUTES_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES};
+use crate::time::WallTime;
+
+const LENGTH_MASK: u32 = (1 << 30) - 1;
+const RESERVED: u32 = 1 << 30;
+const HAS_ATTRIBUTES: u32 = 1 << 31;
+const TAG_EXPIRES: u8 = 1;
+
+/// A message on its way into a socket.
+///
+/// Made from anything that holds bytes; small payloads are copied once, payloads of
+/// [`crate::limits::BY_REFERENCE_BYTES`] or more that come as [`Bytes`], `Vec<u8>` or `String` are never copied.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message<'a> {
+    payload: Payload<'a>,
+    ttl: Option<Duration>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Payload<'a> {
+    Borrowed(&'a [u8]),
+    Owned(Bytes),
+}
+
+impl<'a> Message<'a> {
+    /// A message with this payload and no shelf life.
+    pub fn new(payload: impl Into<Message<'a>>) -> Self {
+        payload.into()
+    }
+
+    /// Gives the message a shelf life: if nobody has taken it by then, it expires, frees its room and is reported.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// The shelf life, if one was given.
+    #[must_use]
+    pub const fn ttl(&self) -> Option<Duration> {
+        self.ttl
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match &self.payload {
+            Payload::Borrowed(bytes) => bytes,
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+
+    /// The payload as shared bytes; copies it if it was borrowed.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self.payload {
+            Payload::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Payload::Owned(bytes) => bytes,
+        }
+    }
+
+    /// The same message, independent of what it borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> Message<'static> {
+        let ttl = self.ttl;
+        Message { payload: Payload::Owned(self.into_bytes()), ttl }
+    }
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("bytes", &self.payload().len()).field("ttl", &self.ttl).finish()
+    }
+}
+
+macro_rules! from_payload {
+    ($lifetime:lifetime, $source:ty, $value:ident => $payload:expr) => {
+        impl<$lifetime> From<$source> for Message<$lifetime> {
+            fn from($value: $source) -> Self {
+                Message { payload: $payload, ttl: None }
+            }
+        }
+    };
+}
+
+from_payload!('a, &'a [u8], value => Payload::Borrowed(value));
+from_payload!('a, &'a str, value => Payload::Borrowed(value.as_bytes()));
+from_payload!('a, &'a String, value => Payload::Borrowed(value.as_bytes()));
+from_payload!('a, &'a Vec<u8>, value => Payload::Borrowed(value));
+from_payload!('a, &Bytes, value => Payload::Owned(value.clone()));
+from_payload!('a, Bytes, value => Payload::Owned(value));
+from_payload!('a, Vec<u8>, value => Payload::Owned(Bytes::from(value)));
+from_payload!('a, String, value => Payload::Owned(Bytes::from(value)));
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {
+    fn from(value: &'a [u8; N]) -> Self {
+        Message { payload: Payload::Borrowed(value), ttl: None }
+    }
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordError {
+    /// A bit that must be 0 is set.
+    ReservedBit,
+    /// The payload is longer than the reader allows.
+    TooLong {
+        /// What the record says.
+        bytes: usize,
+        /// What is allowed.
+        bytes_max: usize,
+    },
+    /// The attributes are too long, or end inside one of them.
+    Attributes,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordError::ReservedBit => f.write_str("a record's reserved bit is set"),
+            RecordError::TooLong { bytes, bytes_max } => {
+                write!(f, "a message of {bytes} bytes is over the limit of {bytes_max}")
+            }
+            RecordError::Attributes => f.write_str("a record's attributes are malformed"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+/// The head of a record, read and checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordHead {
+    /// Where the payload begins, counted from the record's first byte.
+    pub head_bytes: usize,
+    /// How long the payload is.
+    pub payload_bytes: usize,
+    /// When the message expires, by the clock of its sender.
+    pub expires: Option<WallTime>,
+}
+
+impl RecordHead {
+    /// The length of the whole record.
+    #[must_use]
+    pub const fn record_bytes(&self) -> usize {
+        self.head_bytes + self.payload_bytes
+    }
+
+    /// Reads the head of the record at the start of `bytes`; `None` if there is too little to tell. The payload
+    /// itself need not be there.
+    ///
+    /// # Errors
+    /// If these bytes cannot begin a record, or its payload is over `payload_bytes_max`.
+    #[inline]
+    pub fn read(bytes: &[u8], payload_bytes_max: usize) -> Result<Option<Self>, RecordError> {
+        let Some((word, rest)) = bytes.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let word = u32::from_le_bytes(*word);
+        if word & RESERVED != 0 {
+            return Err(RecordError::ReservedBit);
+        }
+        let payload_bytes = (word & LENGTH_MASK) as usize;
+        if payload_bytes > payload_bytes_max {
+            return Err(RecordError::TooLong { bytes: payload_bytes, bytes_max: payload_bytes_max });
+        }
+        if word & HAS_ATTRIBUTES == 0 {
+            return Ok(Some(Self { head_bytes: 4, payload_bytes, expires: None }));
+        }
+        let Some((length, rest)) = rest.split_first_chunk::<2>() else {
+            return Ok(None);
+        };
+        let length = usize::from(u16::from_le_bytes(*length));
+        if length > ATTRIBUTES_BYTES_MAX {
+            return Err(RecordError::Attributes);
+        }
+        let Some(attributes) = rest.get(..length) else {
+            return Ok(None);
+        };
+        Ok(Some(Self { head_bytes: 6 + length, payload_bytes, expires: read_expires(attributes)? }))
+    }
+}
+
+fn read_expires(mut attributes: &[u8]) -> Result<Option<WallTime>, RecordError> {
+    let mut expires = None;
+    while let Some((&[tag, length], rest)) = attributes.split_first_chunk::<2>() {
+        let (value, rest) =
+            rest.split_at_checked(usize::from(length)).ok_or(RecordError::Attributes)?;
+        if tag == TAG_EXPIRES {
+            let millis = value.try_into().map_err(|_| RecordError::Attributes)?;
+            expires = Some(WallTime::from_millis(u64::from_le_bytes(millis)));
+        }
+        attributes = rest;
+    }
+    if attributes.is_empty() { Ok(expires) } else { Err(RecordError::Attributes) }
+}
+
+/// Writes the head of a record: everything but the payload.
+///
+/// The payload's length must be at most [`MESSAGE_BYTES_MAX`]; sockets refuse longer ones before they come here.
+#[inline]
+pub(crate) fn write_head(out: &mut BytesMut, payload_bytes: usize, expires: Option<WallTime>) {
+    debug_assert!(payload_bytes <= MESSAGE_BYTES_MAX);
+    let length = payload_bytes as u32 & LENGTH_MASK;
+    match expires {
+        None => out.put_u32_le(length),
+        Some(expires) => {
+            out.put_u32_le(length | HAS_ATTRIBUTES);
+            out.put_u16_le(10);
+            out.put_u8(TAG_EXPIRES);
+            out.put_u8(8);
+            out.put_u64_le(expires.as_millis());
+        }
+    }
+}
+
+/// What messages cost in byte credit: their records, and a fixed overhead each.
+#[must_use]
+pub const fn cost_bytes(messages: u64, record_bytes: u64) -> u64 {
+    record_bytes.saturating_add(messages.saturating_mul(MESSAGE_OVERHEAD_BYTES))
+}
+
+/// The most that one message with a payload of up to `payload_bytes` can cost.
+#[must_use]
+pub const fn cost_bytes_max(payload_bytes: usize) -> u64 {
+    cost_bytes(1, (payload_bytes + ATTRIBUTES_BYTES_MAX + 6) as u64)
+}
+
+/// Splits a run of whole records: yields each record's head and its place.
+///
+/// Stops at the first thing that is not a whole record; readers of trusted bytes (their own chunks) need no more.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Records<'a> {
+    /// Over these records.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Iterator for Records<'_> {
+    /// Where the record begins, and its head.
+    type Item = (usize, RecordHead);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.bytes.get(self.at..)?;
+        let head = RecordHead::read(rest, MESSAGE_BYTES_MAX).ok().flatten()?;
+        if head.record_bytes() > rest.len() {
+            return None;
+        }
+        let at = self.at;
+        self.at += head.record_bytes();
+        Some((at, head))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_these_bytes() {
+        let mut out = BytesMut::new();
+        write_head(&mut out, 5, None);
+        out.put_slice(b"hello");
+        write_head(&mut out, 2, Some(WallTime::from_millis(0x0102_0304)));
+        out.put_slice(b"hi");
+        let golden: &[u8] = b"\x05\0\0\0hello\x02\0\0\x80\x0a\0\x01\x08\x04\x03\x02\x01\0\0\0\0hi";
+        assert_eq!(&out[..], golden);
+
+        let heads: Vec<_> = Records::new(golden).collect();
+        assert_eq!(heads.len(), 2);
+        assert_eq!(heads[0], (0, RecordHead { head_bytes: 4, payload_bytes: 5, expires: None }));
+        assert_eq!(heads[1].1.expires, Some(WallTime::from_millis(0x0102_0304)));
+        assert_eq!(&golden[heads[1].0 + heads[1].1.head_bytes..], b"hi");
+    }
+
+    #[test]
+    fn unknown_attributes_are_passed_over_and_broken_ones_refused() {
+        let unknown = b"\x01\0\0\x80\x04\0\x7f\x02ab!";
+        let head = RecordHead::read(unknown, 10).unwrap().unwrap();
+        assert_eq!((head.head_bytes, head.payload_bytes, head.expires), (10, 1, None));
+
+        let cut = b"\x01\0\0\x80\x03\0\x01\x08a!";
+        assert_eq!(RecordHead::read(cut, 10), Err(RecordError::Attributes));
+        let short_expiry = b"\x01\0\0\x80\x03\0\x01\x01a!";
+        assert_eq!(RecordHead::read(short_expiry, 10), Err(RecordError::Attributes));
+        let long = b"\x01\0\0\x80\xff\xff";
+        assert_eq!(RecordHead::read(long, 10), Err(RecordError::Attributes));
+        assert_eq!(RecordHead::read(b"\0\0\0\x40", 10), Err(RecordError::ReservedBit));
+        assert_eq!(
+            RecordHead::read(b"\x0b\0\0\0", 10),
+            Err(RecordError::TooLong { bytes: 11, bytes_max: 10 })
+        );
+    }
+
+    #[test]
+    fn every_cut_of_a_head_is_incomplete_not_wrong() {
+        let mut out = BytesMut::new();
+        write_head(&mut out, 3, Some(WallTime::from_millis(7)));
+        for cut in 0..out.len() {
+            assert_eq!(RecordHead::read(&out[..cut], 10), Ok(None), "cut at {cut}");
+        }
+        assert!(RecordHead::read(&out, 10).unwrap().is_some());
+    }
+}

@@ -1,0 +1,127 @@
+//! What an engine asks of a store, and what a store gives back when it is opened again.
+//!
+//! A store is anything that can do [`Commit`]s in order and, after any crash, give back a [`Recovered`] that holds
+//! every commit which was answered. The engine decides what is written and when; the store only obeys.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Seq, Session};
+
+/// One batch of work for the store: all of it, in this order, then (if `sync`) everything made durable before it is
+/// answered.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// What to write and remove.
+    pub ops: Vec<StoreOp>,
+    /// Whether the answer must wait until all of it is durable. Without it the store may write behind: what is lost
+    /// then costs a redelivery, never a message.
+    pub sync: bool,
+}
+
+/// One change to a store.
+#[derive(Clone, Debug)]
+pub enum StoreOp {
+    /// Before any of the numbers up to `end` is used: note that they may have been. The note is the store's proof
+    /// that it held data, kept apart from the data itself.
+    Reserve {
+        /// The session that the numbers belong to.
+        session: Session,
+        /// No number below this is ever handed out again after a crash.
+        end: Seq,
+    },
+    /// Keep these messages. `parts` together are the records of `seqs`, in the encoding of
+    /// [`crate::message`].
+    PutBlock {
+        /// The numbers of the messages, without holes.
+        seqs: Range<Seq>,
+        /// Their records; to be written one after the other.
+        parts: Vec<Bytes>,
+    },
+    /// Of the block that starts at `block`, these numbers are done (the whole list, not only what is new).
+    PutDone {
+        /// The first number of a block that was put before.
+        block: Seq,
+        /// Which of its messages are done.
+        done: Vec<Range<Seq>>,
+    },
+    /// All messages of the block that starts here are done: forget it, and what was noted as done in it.
+    RemoveBlock {
+        /// The first number of a block that was put before.
+        block: Seq,
+    },
+    /// A message has failed so many times.
+    PutAttempts {
+        /// Which message.
+        seq: Seq,
+        /// How often it failed, and why the last time.
+        attempts: Attempts,
+    },
+    /// The message is done; its attempts are of no more interest.
+    RemoveAttempts {
+        /// Which message.
+        seq: Seq,
+    },
+    /// Keep this message among the dead letters.
+    PutDead {
+        /// Its number.
+        seq: Seq,
+        /// How often it failed, and why the last time.
+        attempts: Attempts,
+        /// Its record.
+        record: Bytes,
+    },
+    /// The dead letter was replayed or purged.
+    RemoveDead {
+        /// Its number.
+        seq: Seq,
+    },
+}
+
+/// How often a message failed, and why the last time.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Attempts {
+    /// Failed attempts so far.
+    pub failed: u32,
+    /// The reason of the last one, at most [`crate::limits::REASON_BYTES_MAX`] bytes.
+    pub reason: String,
+}
+
+/// All that a store holds when it is opened.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The session that was reserved last.
+    pub session: Session,
+    /// The first number that may be handed out.
+    pub next_seq: Seq,
+    /// The blocks, by rising number; they do not overlap.
+    pub blocks: Vec<RecoveredBlock>,
+    /// Messages that failed and are not done, by rising number.
+    pub attempts: Vec<(Seq, Attempts)>,
+    /// The dead letters, by rising number.
+    pub dead: Vec<DeadLetter>,
+}
+
+/// Messages that a store kept.
+#[derive(Clone, Debug)]
+pub struct RecoveredBlock {
+    /// Their numbers, without holes.
+    pub seqs: Range<Seq>,
+    /// Which of them are done, in rising order.
+    pub done: Vec<Range<Seq>>,
+    /// Their records, one after the other.
+    pub records: Bytes,
+}
+
+/// A message that failed too often, or that nobody could take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// Its number.
+    pub seq: Seq,
+    /// How often it failed, and why the last time.
+    pub attempts: Attempts,
+    /// Its record.
+    pub record: Bytes,
+}

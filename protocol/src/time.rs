@@ -1,0 +1,93 @@
+//! Time as an argument: engines never ask a clock, they are told.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// Monotonic time in microseconds since a moment that the caller chose (the start of the process, or of a
+/// simulation). It never goes back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Time(u64);
+
+impl Time {
+    /// The moment that the caller counts from.
+    pub const ZERO: Time = Time(0);
+
+    /// Microseconds since that moment.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Time(micros)
+    }
+
+    /// Microseconds since that moment.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub const fn since(self, earlier: Time) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+
+    fn add(self, rhs: Duration) -> Time {
+        let micros = u64::try_from(rhs.as_micros()).unwrap_or(u64::MAX);
+        Time(self.0.saturating_add(micros))
+    }
+}
+
+impl Sub<Duration> for Time {
+    type Output = Time;
+
+    fn sub(self, rhs: Duration) -> Time {
+        let micros = u64::try_from(rhs.as_micros()).unwrap_or(u64::MAX);
+        Time(self.0.saturating_sub(micros))
+    }
+}
+
+/// Wall-clock time in milliseconds since 1970-01-01 UTC: only for what must outlive a process, such as the
+/// moment when a stored message expires.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct WallTime(u64);
+
+impl WallTime {
+    /// Milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        WallTime(millis)
+    }
+
+    /// Milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// How long until `later`; zero if it has passed.
+    #[must_use]
+    pub const fn until(self, later: WallTime) -> Duration {
+        Duration::from_millis(later.0.saturating_sub(self.0))
+    }
+}
+
+impl Add<Duration> for WallTime {
+    type Output = WallTime;
+
+    fn add(self, rhs: Duration) -> WallTime {
+        let millis = u64::try_from(rhs.as_millis()).unwrap_or(u64::MAX);
+        WallTime(self.0.saturating_add(millis))
+    }
+}
+
+/// Both clocks, read at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Now {
+    /// For everything that is measured or waited for.
+    pub time: Time,
+    /// For what must mean something to another process, or after a restart.
+    pub wall: WallTime,
+}

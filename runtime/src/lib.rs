@@ -1,0 +1,4 @@
+//! Messaging that pulls instead of pushing.
+
+pub mod store;
+pub mod transport;

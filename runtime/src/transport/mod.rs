@@ -1,0 +1,1 @@
+//! Byte streams between sockets: `tcp://`, `ipc://` and `inproc://`.
