@@ -1,0 +1,121 @@
+//! The sending side of one link's credit.
+
+use crate::wire::{Demand, Echo, Grant};
+
+use super::Amount;
+
+/// How far a sender may go on one link, and how far it has gone.
+#[derive(Debug, Default)]
+pub(crate) struct Spender {
+    serial: Option<u64>,
+    limit: Amount,
+    spent: Amount,
+    echo_due: Option<u64>,
+    contended: bool,
+    /// What is left of the demand that the receiver was told last.
+    advertised: u64,
+}
+
+impl Spender {
+    /// Takes a grant; one that is not newer than the last is ignored.
+    pub(crate) fn handle_grant(&mut self, grant: Grant) {
+        if self.serial.is_some_and(|serial| grant.serial <= serial) {
+            return;
+        }
+        let limit = Amount::new(grant.messages, grant.bytes);
+        if !self.limit.fits(limit) {
+            self.echo_due = Some(grant.serial);
+        }
+        self.serial = Some(grant.serial);
+        self.limit = limit;
+        self.contended = grant.contended;
+    }
+
+    /// What may still be dispatched.
+    pub(crate) fn room(&self) -> Amount {
+        self.limit.saturating_sub(self.spent)
+    }
+
+    /// The receiver's limit, absolute.
+    pub(crate) const fn limit(&self) -> Amount {
+        self.limit
+    }
+
+    /// What has been dispatched, absolute.
+    pub(crate) const fn spent(&self) -> Amount {
+        self.spent
+    }
+
+    /// Draws down credit for what is dispatched now.
+    pub(crate) fn spend(&mut self, amount: Amount) {
+        debug_assert!(amount.fits(self.room()), "{amount:?} dispatched with room for {:?}", self.room());
+        self.spent += amount;
+        self.advertised = self.advertised.saturating_sub(amount.messages);
+    }
+
+    /// The answer to a lowered grant, once.
+    pub(crate) fn poll_echo(&mut self) -> Option<Echo> {
+        let serial = self.echo_due.take()?;
+        Some(Echo { serial, messages: self.spent.messages, bytes: self.spent.bytes })
+    }
+
+    /// What the receiver should be told about what waits here, if that is news to it.
+    pub(crate) fn poll_demand(&mut self, waiting: u64, blocked: bool) -> Option<Demand> {
+        if !self.contended {
+            return None;
+        }
+        let news = match (waiting, self.advertised) {
+            (0, 0) => false,
+            (0, _) => true,
+            (_, advertised) => blocked && advertised == 0,
+        };
+        if !news {
+            return None;
+        }
+        self.advertised = waiting;
+        Some(Demand { waiting })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(serial: u64, messages: u64) -> Grant {
+        Grant { serial, messages, bytes: messages * 100, contended: true }
+    }
+
+    #[test]
+    fn repeated_and_late_grants_do_no_harm() {
+        let mut spender = Spender::default();
+        spender.handle_grant(grant(2, 10));
+        spender.spend(Amount::new(4, 400));
+        spender.handle_grant(grant(2, 10));
+        spender.handle_grant(grant(1, 500));
+        assert_eq!(spender.room(), Amount::new(6, 600));
+        assert_eq!(spender.poll_echo(), None);
+    }
+
+    #[test]
+    fn a_lowered_grant_is_echoed_once_with_what_was_spent() {
+        let mut spender = Spender::default();
+        spender.handle_grant(grant(1, 10));
+        spender.spend(Amount::new(4, 400));
+        spender.handle_grant(grant(2, 3));
+        assert_eq!(spender.room(), Amount::ZERO);
+        assert_eq!(spender.poll_echo(), Some(Echo { serial: 2, messages: 4, bytes: 400 }));
+        assert_eq!(spender.poll_echo(), None);
+    }
+
+    #[test]
+    fn demand_is_told_when_blocked_and_taken_back_when_nothing_waits() {
+        let mut spender = Spender::default();
+        spender.handle_grant(grant(1, 2));
+        assert_eq!(spender.poll_demand(5, false), None);
+        spender.spend(Amount::new(2, 200));
+        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 3 }));
+        assert_eq!(spender.poll_demand(3, true), None, "told already");
+        assert_eq!(spender.poll_demand(0, false), Some(Demand { waiting: 0 }));
+        assert_eq!(spender.poll_demand(0, false), None);
+    }
+}

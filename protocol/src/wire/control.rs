@@ -1,0 +1,350 @@
+//! Control frames. Field order is wire order.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::ids::{Delivery, PeerId, Seq, Session, SocketType};
+use crate::limits::{RANGES_MAX, REASON_BYTES_MAX};
+
+/// Any control frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Control {
+    /// Who this is and what it can do; the first frame of each direction.
+    Hello(Hello),
+    /// Receiver to sender, after the handshake: what it still holds, and what it has confirmed.
+    Attach(Attach),
+    /// Receiver to sender: how far the sender may go.
+    Grant(Grant),
+    /// Sender to receiver: a lowered grant was seen.
+    Echo(Echo),
+    /// Sender to receiver: how much waits for credit.
+    Demand(Demand),
+    /// Receiver to sender: what became of messages.
+    Settle(Settle),
+    /// Receiver to sender: the application has taken these.
+    Taken(Taken),
+    /// Sender to receiver: give these back if the application has not taken them.
+    Retract(Retract),
+    /// Still here.
+    Heartbeat(Heartbeat),
+    /// This link ends, and why.
+    Close(Close),
+}
+
+/// Who this is and what it can do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The type of the socket.
+    pub socket_type: SocketType,
+    /// One life of the socket; the same over all its links and reconnects.
+    pub peer: PeerId,
+    /// The session of what a sending socket sends; none for a receiving one.
+    pub session: Option<Session>,
+    /// Features beyond the version's; none are defined yet, unknown bits are ignored.
+    pub features: u64,
+    /// The largest payload that this side takes, in bytes.
+    pub message_bytes_max: u64,
+    /// This side sends something at least this often, in milliseconds; 0: it sends no heartbeats.
+    pub heartbeat_ms: u32,
+    /// A sender that wants to know when messages are taken by the application ([`Taken`]).
+    pub reports_taken: bool,
+}
+
+/// A run of numbers: `first`, and `count` in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Span {
+    /// The first number.
+    pub first: u64,
+    /// How many; at least one.
+    pub count: u64,
+}
+
+impl Span {
+    /// As a half-open range; `None` if it is empty or runs over the end of the numbers.
+    #[must_use]
+    pub fn range(self) -> Option<Range<u64>> {
+        let end = self.first.checked_add(self.count)?;
+        (self.count > 0).then_some(self.first..end)
+    }
+}
+
+impl From<Range<u64>> for Span {
+    fn from(range: Range<u64>) -> Self {
+        Span { first: range.start, count: range.end.saturating_sub(range.start) }
+    }
+}
+
+/// Up to [`RANGES_MAX`] spans.
+pub type Spans = Bounded<Span>;
+
+/// A list that a peer cannot make long, nor make us reserve memory for, by what it says of its length.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Bounded<T>(Vec<T>);
+
+impl<T> Bounded<T> {
+    /// The items.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
+
+    /// How many items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T> Default for Bounded<T> {
+    fn default() -> Self {
+        Bounded(Vec::new())
+    }
+}
+
+impl<T> FromIterator<T> for Bounded<T> {
+    /// Keeps the first [`RANGES_MAX`]; those who write such lists cut them before.
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Bounded(items.into_iter().take(RANGES_MAX).collect())
+    }
+}
+
+impl<T> IntoIterator for Bounded<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "at most {RANGES_MAX} items")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    if items.len() == RANGES_MAX {
+                        return Err(serde::de::Error::invalid_length(RANGES_MAX + 1, &self));
+                    }
+                    items.push(item);
+                }
+                Ok(items)
+            }
+        }
+
+        deserializer.deserialize_seq(Items(std::marker::PhantomData)).map(Bounded)
+    }
+}
+
+/// What a receiver still holds of the sender's session, and what it has confirmed.
+///
+/// The held messages get the link's first delivery numbers, in the order of the spans, from 0. A receiver that
+/// holds more than one frame can say sends several and marks all but the last with `more`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Attach {
+    /// The session that the numbers belong to.
+    pub session: Session,
+    /// Messages that it holds and has not settled.
+    pub held: Spans,
+    /// Of those, what the application has already taken.
+    pub taken: Spans,
+    /// Messages that it has confirmed and of which the sender may not have heard.
+    pub confirmed: Spans,
+    /// Another ATTACH follows.
+    pub more: bool,
+}
+
+/// Absolute limits on this link: the sender may dispatch up to these totals since the link was attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Grant {
+    /// Rises with each grant; an older one than the last seen is ignored.
+    pub serial: u64,
+    /// Messages since attach, those named in ATTACH not counted.
+    pub messages: u64,
+    /// Bytes since attach, by [`crate::message::cost_bytes`].
+    pub bytes: u64,
+    /// Other senders compete for the receiver's room: say how much waits ([`Demand`]).
+    pub contended: bool,
+}
+
+/// A sender has seen a grant that was lower than one before, and says how far it had gone by then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Echo {
+    /// The serial of the lowered grant.
+    pub serial: u64,
+    /// Messages dispatched so far.
+    pub messages: u64,
+    /// Bytes dispatched so far.
+    pub bytes: u64,
+}
+
+/// How many messages wait at the sender without credit on this link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Demand {
+    /// Messages that wait; 0 takes an earlier demand back.
+    pub waiting: u64,
+}
+
+/// What became of messages.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Settle {
+    /// Each for a run of delivery numbers.
+    pub settlements: Bounded<Settlement>,
+}
+
+/// What became of a run of messages.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Settlement {
+    /// Their delivery numbers.
+    pub deliveries: Span,
+    /// What became of them.
+    pub outcome: Outcome,
+}
+
+/// What became of a message at its receiver.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Done: the sender may forget it.
+    Confirmed,
+    /// A failed attempt, and why.
+    Rejected(Reason),
+    /// Given back untouched; not a failed attempt.
+    Released,
+    /// Given back, to be tried again after so many milliseconds; not a failed attempt.
+    RetryIn(u64),
+    /// Not settled yet: the application asks for so many more milliseconds.
+    Extended(u64),
+    /// Its shelf life ended before the application took it.
+    Expired,
+}
+
+impl Outcome {
+    /// Whether the receiver is done with the message, one way or another.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        !matches!(self, Outcome::Extended(_))
+    }
+}
+
+/// A sentence of at most [`REASON_BYTES_MAX`] bytes; what is longer is cut.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub struct Reason(String);
+
+impl Reason {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Reason {
+    fn from(mut text: String) -> Self {
+        text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+        Reason(text)
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        let cut = text.floor_char_boundary(REASON_BYTES_MAX);
+        Reason(text.split_at(cut).0.to_owned())
+    }
+}
+
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.0
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The application has taken these messages from the receiver's queue: time to process runs from now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Taken {
+    /// Delivery numbers.
+    pub deliveries: Spans,
+}
+
+/// Give these back (as released) unless the application has taken them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Retract {
+    /// Delivery numbers.
+    pub deliveries: Spans,
+}
+
+/// Still here. A receiver sends its grant again beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// A sender's next sequence number; 0 from a receiver.
+    pub head: Seq,
+    /// Messages dispatched (by a sender) or received (by a receiver) on this link so far.
+    pub deliveries: Delivery,
+    /// SETTLE frames that a sender has handled on this link; 0 from a receiver.
+    pub settles: u64,
+}
+
+/// Why a link ends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum CloseCode {
+    /// The socket is being closed, all in order.
+    Done,
+    /// Bytes that are not Drawdown, or break its rules.
+    ProtocolViolation,
+    /// No version that both speak.
+    VersionMismatch,
+    /// Socket types that do not fit.
+    SocketTypeMismatch,
+    /// More than the granted credit.
+    CreditExceeded,
+    /// A frame or message over the limit.
+    TooLarge,
+    /// Nothing was heard for too long.
+    HeartbeatTimeout,
+    /// The handshake took too long.
+    HandshakeTimeout,
+    /// The peer's identity may not do this.
+    NotAuthorized,
+    /// More links, or more state, than this side allows.
+    TooMany,
+    /// Something went wrong on this side.
+    Internal,
+}
+
+/// The end of a link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Close {
+    /// Why, for programs.
+    pub code: CloseCode,
+    /// Why, for people.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.as_str())
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading frames from a stream that may be cut anywhere.
+
+use bytes::{Bytes, BytesMut};
+use serde::de::DeserializeOwned;
+
+use crate::limits::{ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, HANDSHAKE_BYTES_MAX};
+use crate::message::RecordHead;
+
+use super::body;
+use super::control::Control;
+use super::error::WireError;
+use super::header::{
+    DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, PREFACE_BYTES, Preface,
+};
+
+/// Records in one data frame together, unless a single message needs more.
+const DATA_BYTES_MAX: usize = 1 << 20;
+
+/// What a peer said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Frame {
+    /// Its first bytes.
+    Preface(Preface),
+    /// A control frame.
+    Control(Control),
+    /// Whole messages. A data frame that arrives in pieces comes as several of these, each with its own share of the
+    /// numbers, so nothing waits for the rest of a frame.
+    Data(DataHeader, Bytes),
+}
+
+/// Cuts the bytes of one direction of a link into frames.
+///
+/// Payloads are slices of what was read. Nothing is reserved on a peer's word: lengths are checked against this
+/// side's limits as soon as they are there, and before the handshake only small frames pass.
+#[derive(Debug)]
+pub struct Decoder {
+    state: State,
+    message_bytes_max: usize,
+    wanted: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Preface,
+    Hello,
+    Header,
+    Records { next: DataHeader, bytes_left: usize },
+    Failed(WireError),
+}
+
+impl Decoder {
+    /// At the start of a link, for a side that takes payloads of up to `message_bytes_max` bytes.
+    #[must_use]
+    pub const fn new(message_bytes_max: usize) -> Self {
+        Self { state: State::Preface, message_bytes_max, wanted: PREFACE_BYTES }
+    }
+
+    /// How many bytes must be in the input, in all, before the next call can give anything. A hint for readers.
+    #[must_use]
+    pub const fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Takes the next frame from the front of `input`; `None` if more bytes are needed.
+    ///
+    /// # Errors
+    /// If the bytes break the rules of the wire. The link is of no more use: later calls give the same error.
+    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, WireError> {
+        let result = self.step(input);
+        if let Err(error) = &result {
+            self.state = State::Failed(error.clone());
+        }
+        result
+    }
+
+    fn step(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, WireError> {
+        loop {
+            match &mut self.state {
+                State::Failed(error) => return Err(error.clone()),
+                State::Preface => return self.preface(input),
+                State::Hello | State::Header => {
+                    if let Some(header) = self.header(input)? {
+                        return self.control(header, input);
+                    }
+                    if !matches!(self.state, State::Records { .. }) {
+                        return Ok(None);
+                    }
+                }
+                State::Records { next, bytes_left } => {
+                    let (taken, frame) =
+                        records(next, *bytes_left, input, self.message_bytes_max, &mut self.wanted)?;
+                    *bytes_left -= taken;
+                    if *bytes_left == 0 {
+                        self.state = State::Header;
+                    }
+                    return Ok(frame);
+                }
+            }
+        }
+    }
+
+    fn preface(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, WireError> {
+        let Some(bytes) = input.first_chunk::<PREFACE_BYTES>() else {
+            self.wanted = PREFACE_BYTES;
+            return Ok(None);
+        };
+        let preface = Preface::read(bytes)?;
+        let _ = input.split_to(PREFACE_BYTES);
+        self.state = State::Hello;
+        Ok(Some(Frame::Preface(preface)))
+    }
+
+    /// Reads a header. A control frame's is left in the input until its body is there; a data frame's is consumed.
+    fn header(&mut self, input: &mut BytesMut) -> Result<Option<FrameHeader>, WireError> {
+        self.wanted = HEADER_BYTES;
+        let Some(bytes) = input.first_chunk::<HEADER_BYTES>() else {
+            return Ok(None);
+        };
+        let header = FrameHeader::read(*bytes)?;
+        let bytes_max = self.body_bytes_max(header.kind)?;
+        if header.body_bytes > bytes_max {
+            return Err(WireError::FrameTooLong { bytes: header.body_bytes, bytes_max });
+        }
+        if header.kind == Kind::Data {
+            return self.data_header(header, input);
+        }
+        self.wanted = HEADER_BYTES + header.body_bytes;
+        Ok((input.len() >= self.wanted).then_some(header))
+    }
+
+    fn body_bytes_max(&self, kind: Kind) -> Result<usize, WireError> {
+        match (&self.state, kind) {
+            (State::Hello, Kind::Hello | Kind::Close) => Ok(HANDSHAKE_BYTES_MAX),
+            (State::Hello, _) => Err(WireError::BeforeHello),
+            (_, Kind::Data) => {
+                let one_message = self.message_bytes_max + ATTRIBUTES_BYTES_MAX + 6;
+                Ok(DATA_HEADER_BYTES + one_message.max(DATA_BYTES_MAX))
+            }
+            _ => Ok(CONTROL_BYTES_MAX),
+        }
+    }
+
+    fn data_header(
+        &mut self,
+        header: FrameHeader,
+        input: &mut BytesMut,
+    ) -> Result<Option<FrameHeader>, WireError> {
+        self.wanted = HEADER_BYTES + DATA_HEADER_BYTES;
+        let Some(bytes) = input.get(HEADER_BYTES..).and_then(|b| b.first_chunk()) else {
+            return Ok(None);
+        };
+        let next = DataHeader::read(*bytes)?;
+        let bytes_left = header.body_bytes.saturating_sub(DATA_HEADER_BYTES);
+        if bytes_left / 4 < next.count as usize {
+            return Err(WireError::Malformed("a run of messages"));
+        }
+        let _ = input.split_to(HEADER_BYTES + DATA_HEADER_BYTES);
+        self.state = State::Records { next, bytes_left };
+        Ok(None)
+    }
+
+    fn control(
+        &mut self,
+        header: FrameHeader,
+        input: &mut BytesMut,
+    ) -> Result<Option<Frame>, WireError> {
+        let frame = input.split_to(HEADER_BYTES + header.body_bytes);
+        let (_, bytes) = frame.split_at(HEADER_BYTES);
+        let control = match header.kind {
+            Kind::Hello => Control::Hello(parse(bytes, "HELLO")?),
+            Kind::Attach => Control::Attach(parse(bytes, "ATTACH")?),
+            Kind::Grant => Control::Grant(parse(bytes, "GRANT")?),
+            Kind::Echo => Control::Echo(parse(bytes, "ECHO")?),
+            Kind::Demand => Control::Demand(parse(bytes, "DEMAND")?),
+            Kind::Settle => Control::Settle(parse(bytes, "SETTLE")?),
+            Kind::Taken => Control::Taken(parse(bytes, "TAKEN")?),
+            Kind::Retract => Control::Retract(parse(bytes, "RETRACT")?),
+            Kind::Heartbeat => Control::Heartbeat(parse(bytes, "HEARTBEAT")?),
+            Kind::Close => Control::Close(parse(bytes, "CLOSE")?),
+            Kind::Data => return Err(WireError::Malformed("DATA")),
+        };
+        self.state = State::Header;
+        Ok(Some(Frame::Control(control)))
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, WireError> {
+    body::read(bytes).ok_or(WireError::Malformed(what))
+}
+
+/// Takes all whole records of the frame at hand that are in the input; says how many bytes that was.
+fn records(
+    next: &mut DataHeader,
+    bytes_left: usize,
+    input: &mut BytesMut,
+    message_bytes_max: usize,
+    wanted: &mut usize,
+) -> Result<(usize, Option<Frame>), WireError> {
+    let there = input.get(..bytes_left.min(input.len())).unwrap_or_default();
+    let mut at = 0;
+    let mut count = 0;
+    while count < next.count {
+        let rest = there.get(at..).unwrap_or_default();
+        let Some(head) = RecordHead::read(rest, message_bytes_max)? else {
+            *wanted = rest.len() + 1;
+            break;
+        };
+        if head.record_bytes() > bytes_left - at {
+            return Err(WireError::Malformed("a run of messages"));
+        }
+        if head.record_bytes() > rest.len() {
+            *wanted = head.record_bytes();
+            break;
+        }
+        at += head.record_bytes();
+        count += 1;
+    }
+    // The count and the length of a frame must end together; and what has all its bytes must be whole.
+    let all_counted = count == next.count;
+    let all_there = there.len() == bytes_left;
+    if all_counted != (at == bytes_left) || (all_there && !all_counted) {
+        return Err(WireError::Malformed("a run of messages"));
+    }
+    if count == 0 {
+        return Ok((0, None));
+    }
+    let run = DataHeader { count, ..*next };
+    next.first_delivery += u64::from(count);
+    next.first_seq += u64::from(count);
+    next.count -= count;
+    Ok((at, Some(Frame::Data(run, input.split_to(at).freeze()))))
+}

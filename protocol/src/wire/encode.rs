@@ -1,0 +1,46 @@
+//! Writing frames.
+
+use bytes::BytesMut;
+use serde::Serialize;
+
+use super::body;
+use super::control::Control;
+use super::header::{DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, Preface};
+
+/// Writes the first bytes of a direction.
+pub fn encode_preface(out: &mut BytesMut) {
+    Preface::OURS.write(out);
+}
+
+/// Writes a whole control frame.
+pub fn encode_control(control: &Control, out: &mut BytesMut) {
+    match control {
+        Control::Hello(body) => frame(Kind::Hello, body, out),
+        Control::Attach(body) => frame(Kind::Attach, body, out),
+        Control::Grant(body) => frame(Kind::Grant, body, out),
+        Control::Echo(body) => frame(Kind::Echo, body, out),
+        Control::Demand(body) => frame(Kind::Demand, body, out),
+        Control::Settle(body) => frame(Kind::Settle, body, out),
+        Control::Taken(body) => frame(Kind::Taken, body, out),
+        Control::Retract(body) => frame(Kind::Retract, body, out),
+        Control::Heartbeat(body) => frame(Kind::Heartbeat, body, out),
+        Control::Close(body) => frame(Kind::Close, body, out),
+    }
+}
+
+fn frame(kind: Kind, body: &impl Serialize, out: &mut BytesMut) {
+    let at = out.len();
+    FrameHeader { kind, body_bytes: 0 }.write(out);
+    body::write(body, out);
+    let body_bytes = (out.len() - at - HEADER_BYTES) as u32;
+    if let Some(length) = out.get_mut(at + 4..at + HEADER_BYTES) {
+        length.copy_from_slice(&body_bytes.to_le_bytes());
+    }
+}
+
+/// Writes what stands before the records of a data frame; `record_bytes` of records must follow.
+pub fn encode_data_header(header: DataHeader, record_bytes: usize, out: &mut BytesMut) {
+    out.reserve(HEADER_BYTES + DATA_HEADER_BYTES);
+    FrameHeader { kind: Kind::Data, body_bytes: DATA_HEADER_BYTES + record_bytes }.write(out);
+    header.write(out);
+}
