@@ -91,7 +91,10 @@ impl SocketType {
     /// Whether these two may talk to each other.
     #[must_use]
     pub const fn accepts(self, peer: SocketType) -> bool {
-        matches!((self, peer), (SocketType::Push, SocketType::Pull) | (SocketType::Pull, SocketType::Push))
+        matches!(
+            (self, peer),
+            (SocketType::Push, SocketType::Pull) | (SocketType::Pull, SocketType::Push)
+        )
     }
 }
 

@@ -63,3 +63,12 @@ pub const ABSENT_PEERS_MAX: usize = 65_536;
 
 /// Sessions whose unconfirmed deliveries and confirmations a receiver remembers while they are away.
 pub const ABSENT_SESSIONS_MAX: usize = 1_024;
+
+/// How long a confirmation may wait for others to go with it, while the application is busy.
+pub const CONFIRM_DELAY: Duration = Duration::from_millis(1);
+
+/// Confirmed messages that wait for others at the most.
+pub const CONFIRM_MESSAGES: u64 = 1_024;
+
+/// Ranges of confirmations that a receiver remembers until its sender is known to have heard of them.
+pub const UNHEARD_RANGES_MAX: usize = 4_096;

@@ -87,7 +87,10 @@ impl<'a> Message<'a> {
 
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("bytes", &self.payload().len()).field("ttl", &self.ttl).finish()
+        f.debug_struct("Message")
+            .field("bytes", &self.payload().len())
+            .field("ttl", &self.ttl)
+            .finish()
     }
 }
 
@@ -180,7 +183,10 @@ impl RecordHead {
         }
         let payload_bytes = (word & LENGTH_MASK) as usize;
         if payload_bytes > payload_bytes_max {
-            return Err(RecordError::TooLong { bytes: payload_bytes, bytes_max: payload_bytes_max });
+            return Err(RecordError::TooLong {
+                bytes: payload_bytes,
+                bytes_max: payload_bytes_max,
+            });
         }
         if word & HAS_ATTRIBUTES == 0 {
             return Ok(Some(Self { head_bytes: 4, payload_bytes, expires: None }));

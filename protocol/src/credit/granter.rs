@@ -106,7 +106,10 @@ mod tests {
         assert_eq!((lowered.serial, lowered.messages), (2, 2));
         assert_eq!(granter.outstanding(), Amount::new(10, 1000));
 
-        assert!(granter.receive(Amount::new(5, 500)), "it was dispatched before the sender saw the lowering");
+        assert!(
+            granter.receive(Amount::new(5, 500)),
+            "it was dispatched before the sender saw the lowering"
+        );
         assert!(granter.handle_echo(Echo { serial: 2, messages: 6, bytes: 600 }));
         assert_eq!(granter.outstanding(), Amount::new(1, 100), "one is on its way");
         assert!(!granter.receive(Amount::new(2, 200)), "more than granted");

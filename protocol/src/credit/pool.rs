@@ -121,7 +121,13 @@ impl Pool {
         match self.lines.len() {
             1 => {}
             // From now on senders have to say what waits.
-            2 => self.lines.keys().copied().collect::<Vec<_>>().into_iter().for_each(|link| self.mark_due(link)),
+            2 => self
+                .lines
+                .keys()
+                .copied()
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|link| self.mark_due(link)),
             _ => self.mark_due(link),
         }
         self.note_low(link);

@@ -48,7 +48,11 @@ impl Spender {
 
     /// Draws down credit for what is dispatched now.
     pub(crate) fn spend(&mut self, amount: Amount) {
-        debug_assert!(amount.fits(self.room()), "{amount:?} dispatched with room for {:?}", self.room());
+        debug_assert!(
+            amount.fits(self.room()),
+            "{amount:?} dispatched with room for {:?}",
+            self.room()
+        );
         self.spent += amount;
         self.advertised = self.advertised.saturating_sub(amount.messages);
     }

@@ -25,7 +25,18 @@ pub enum Frame {
     Control(Control),
     /// Whole messages. A data frame that arrives in pieces comes as several of these, each with its own share of the
     /// numbers, so nothing waits for the rest of a frame.
-    Data(DataHeader, Bytes),
+    Data(DataRun),
+}
+
+/// Whole messages with consecutive numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DataRun {
+    /// Their numbers.
+    pub header: DataHeader,
+    /// Their records, one after the other.
+    pub records: Bytes,
+    /// Whether any of them has a shelf life.
+    pub expires: bool,
 }
 
 /// Cuts the bytes of one direction of a link into frames.
@@ -87,8 +98,13 @@ impl Decoder {
                     }
                 }
                 State::Records { next, bytes_left } => {
-                    let (taken, frame) =
-                        records(next, *bytes_left, input, self.message_bytes_max, &mut self.wanted)?;
+                    let (taken, frame) = records(
+                        next,
+                        *bytes_left,
+                        input,
+                        self.message_bytes_max,
+                        &mut self.wanted,
+                    )?;
                     *bytes_left -= taken;
                     if *bytes_left == 0 {
                         self.state = State::Header;
@@ -197,8 +213,7 @@ fn records(
     wanted: &mut usize,
 ) -> Result<(usize, Option<Frame>), WireError> {
     let there = input.get(..bytes_left.min(input.len())).unwrap_or_default();
-    let mut at = 0;
-    let mut count = 0;
+    let (mut at, mut count, mut expires) = (0, 0, false);
     while count < next.count {
         let rest = there.get(at..).unwrap_or_default();
         let Some(head) = RecordHead::read(rest, message_bytes_max)? else {
@@ -214,6 +229,7 @@ fn records(
         }
         at += head.record_bytes();
         count += 1;
+        expires |= head.expires.is_some();
     }
     // The count and the length of a frame must end together; and what has all its bytes must be whole.
     let all_counted = count == next.count;
@@ -224,9 +240,10 @@ fn records(
     if count == 0 {
         return Ok((0, None));
     }
-    let run = DataHeader { count, ..*next };
+    let header = DataHeader { count, ..*next };
     next.first_delivery += u64::from(count);
     next.first_seq += u64::from(count);
     next.count -= count;
-    Ok((at, Some(Frame::Data(run, input.split_to(at).freeze()))))
+    let run = DataRun { header, records: input.split_to(at).freeze(), expires };
+    Ok((at, Some(Frame::Data(run))))
 }

@@ -11,7 +11,7 @@ pub use control::{
     Attach, Close, CloseCode, Control, Demand, Echo, Grant, Heartbeat, Hello, Outcome, Reason,
     Retract, Settle, Settlement, Span, Spans, Taken,
 };
-pub use decode::{Decoder, Frame};
+pub use decode::{DataRun, Decoder, Frame};
 pub use encode::{encode_control, encode_data_header, encode_preface};
 pub use error::WireError;
 pub use header::{DataHeader, Preface, VERSION_MAX, VERSION_MIN};

@@ -1,0 +1,111 @@
+//! What happened, for programs that want to know.
+
+use std::ops::Range;
+
+use crate::ids::{LinkId, PeerId, Seq};
+use crate::link::Identity;
+use crate::wire::Close;
+
+/// Something that a program, or a person who operates it, may want to know of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A peer's handshake is done.
+    Connected {
+        /// The link.
+        link: LinkId,
+        /// The peer.
+        peer: PeerId,
+        /// Who it is.
+        identity: Identity,
+    },
+    /// A link has ended.
+    Disconnected {
+        /// The link.
+        link: LinkId,
+        /// The peer; none if the handshake was never done.
+        peer: Option<PeerId>,
+        /// Why.
+        reason: Close,
+        /// Whether this side ended it.
+        by_us: bool,
+    },
+    /// A message's shelf life ended before anybody took it. It is gone.
+    Expired {
+        /// Its number.
+        seq: Seq,
+    },
+    /// Messages that were dispatched before are back in the queue.
+    Redelivered {
+        /// Their numbers.
+        seqs: Range<Seq>,
+        /// Why.
+        why: Redelivery,
+    },
+    /// A message failed too often and is now a dead letter.
+    DeadLettered {
+        /// Its number.
+        seq: Seq,
+        /// How often it failed.
+        failed: u32,
+        /// The reason of the last failure.
+        reason: String,
+    },
+    /// A message failed too often, but there is no room for another dead letter: it is tried again.
+    DeadLettersFull {
+        /// Its number.
+        seq: Seq,
+    },
+    /// The store failed; nothing more is accepted.
+    StoreFailed {
+        /// What happened.
+        reason: String,
+    },
+    /// So many events were lost because nobody read them.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Why a message is back in the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Redelivery {
+    /// The receiver rejected it.
+    Rejected,
+    /// The receiver gave it back.
+    Released,
+    /// The receiver went away and did not come back in time.
+    ReceiverGone,
+    /// The receiver came back without it.
+    LostOnTheWay,
+    /// The application took it and did not settle it in time.
+    TimedOut,
+    /// The receiver did not get round to it while another one waited.
+    Reassigned,
+}
+
+/// A bounded queue of events; the oldest goes first, and the loss is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    queue: std::collections::VecDeque<Event>,
+    missed: u64,
+}
+
+impl Events {
+    pub(crate) fn push(&mut self, event: Event) {
+        if self.queue.len() >= crate::limits::EVENTS_MAX {
+            self.queue.pop_front();
+            self.missed += 1;
+        }
+        self.queue.push_back(event);
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Event> {
+        match std::mem::take(&mut self.missed) {
+            0 => self.queue.pop_front(),
+            count => Some(Event::Missed { count }),
+        }
+    }
+}

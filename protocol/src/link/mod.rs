@@ -1,0 +1,282 @@
+//! One connection of two sockets: handshake, heartbeats, and an end with a reason.
+
+mod transmit;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use transmit::Transmit;
+
+use crate::ids::{PeerId, Session, SocketType};
+use crate::limits::{HANDSHAKE_TIMEOUT, MESSAGE_BYTES_DEFAULT};
+use crate::time::Time;
+use crate::wire::{
+    Close, CloseCode, Control, Frame, Hello, Preface, VERSION_MAX, VERSION_MIN, WireError,
+};
+
+/// Who a peer is, as the transport or an authorizer says; never as the peer says of itself.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Identity(Arc<str>);
+
+impl Identity {
+    /// An identity by this name.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Identity(name.into())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a socket wants of each of its links.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// The largest payload that is sent or taken, in bytes.
+    pub message_bytes_max: usize,
+    /// Something is sent at least this often; zero: no heartbeats are sent.
+    pub heartbeat: Duration,
+    /// A peer that was silent for so many of its own heartbeats is dead.
+    pub heartbeat_misses: u32,
+    /// Links at one time; more are turned away.
+    pub links_max: usize,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: MESSAGE_BYTES_DEFAULT,
+            heartbeat: Duration::from_secs(1),
+            heartbeat_misses: 3,
+            links_max: 65_536,
+        }
+    }
+}
+
+/// What the peer said in its handshake.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: PeerId,
+    pub(crate) session: Option<Session>,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) reports_taken: bool,
+}
+
+/// How far a link has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkState {
+    /// The handshake is under way; the link is not a member of its socket yet.
+    Handshake,
+    /// Messages may pass.
+    Open,
+    /// What is left to send is a last word; then hang up.
+    Closing,
+    /// It is no longer known.
+    Gone,
+}
+
+/// The part of a link that is the same for all sockets.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) identity: Identity,
+    state: LinkState,
+    preface: Option<Preface>,
+    peer: Option<Peer>,
+    hello: Option<Hello>,
+    last_word: Option<Close>,
+    heard: Time,
+    sent: Time,
+    heartbeat: Option<Duration>,
+    misses: u32,
+}
+
+/// What is to be done about a link as time passes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Tick {
+    Nothing,
+    SendHeartbeat,
+    Dead(Close),
+}
+
+impl Link {
+    pub(crate) fn new(identity: Identity, hello: Hello, config: &LinkConfig, now: Time) -> Self {
+        Self {
+            identity,
+            state: LinkState::Handshake,
+            preface: None,
+            peer: None,
+            hello: Some(hello),
+            last_word: None,
+            heard: now,
+            sent: now,
+            heartbeat: (!config.heartbeat.is_zero()).then_some(config.heartbeat),
+            misses: config.heartbeat_misses.max(1),
+        }
+    }
+
+    pub(crate) const fn state(&self) -> LinkState {
+        self.state
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == LinkState::Open
+    }
+
+    /// What the peer said, once the handshake is done.
+    pub(crate) const fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// Notes that the peer was heard.
+    pub(crate) const fn heard(&mut self, now: Time) {
+        self.heard = now;
+    }
+
+    /// Takes the peer's first bytes.
+    pub(crate) fn handle_preface(&mut self, preface: Preface) -> Result<(), Close> {
+        if self.preface.replace(preface).is_some() {
+            return Err(violation("a second preface"));
+        }
+        match Preface::OURS.agree(preface) {
+            Some(_) => Ok(()),
+            None => Err(refusal(
+                CloseCode::VersionMismatch,
+                format!(
+                    "this side speaks versions {VERSION_MIN} to {VERSION_MAX} of the wire, the peer {} to {}",
+                    preface.version_min, preface.version_max
+                ),
+            )),
+        }
+    }
+
+    /// Takes the peer's HELLO; the link is open afterwards.
+    pub(crate) fn handle_hello(&mut self, ours: SocketType, hello: &Hello) -> Result<&Peer, Close> {
+        if self.state != LinkState::Handshake || self.preface.is_none() {
+            return Err(violation("a HELLO at the wrong time"));
+        }
+        if !ours.accepts(hello.socket_type) {
+            return Err(refusal(
+                CloseCode::SocketTypeMismatch,
+                format!("a {ours} socket does not talk to a {} socket", hello.socket_type),
+            ));
+        }
+        if ours == SocketType::Pull && hello.session.is_none() {
+            return Err(violation("a sending socket without a session"));
+        }
+        self.state = LinkState::Open;
+        Ok(self.peer.insert(Peer {
+            id: hello.peer,
+            session: hello.session,
+            message_bytes_max: usize::try_from(hello.message_bytes_max).unwrap_or(usize::MAX),
+            heartbeat: (hello.heartbeat_ms > 0)
+                .then(|| Duration::from_millis(u64::from(hello.heartbeat_ms))),
+            reports_taken: hello.reports_taken,
+        }))
+    }
+
+    /// Ends the link with a last word to the peer.
+    pub(crate) fn close(&mut self, close: Close) {
+        if self.state != LinkState::Closing {
+            self.state = LinkState::Closing;
+            self.last_word = Some(close);
+        }
+    }
+
+    /// Ends the link without another word.
+    pub(crate) fn hang_up(&mut self) {
+        self.state = LinkState::Closing;
+    }
+
+    /// Writes the handshake, if it has not been written.
+    pub(crate) fn transmit_first(&mut self, out: &mut Transmit) {
+        if let Some(hello) = self.hello.take() {
+            out.preface();
+            out.control(&Control::Hello(hello));
+        }
+    }
+
+    /// Writes the last word, if there is one; notes when something was sent.
+    pub(crate) fn transmit_last(&mut self, out: &mut Transmit, now: Time) {
+        if let Some(close) = self.last_word.take() {
+            out.control(&Control::Close(close));
+        }
+        if !out.is_empty() {
+            self.sent = now;
+        }
+    }
+
+    /// When [`Link::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        match self.state {
+            LinkState::Handshake => Some(self.heard + HANDSHAKE_TIMEOUT),
+            LinkState::Open => {
+                let beat = self.heartbeat.map(|interval| self.sent + interval);
+                let dead = self.silence_max().map(|silence| self.heard + silence);
+                beat.into_iter().chain(dead).min()
+            }
+            LinkState::Closing | LinkState::Gone => None,
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) -> Tick {
+        match self.state {
+            LinkState::Handshake if now >= self.heard + HANDSHAKE_TIMEOUT => {
+                Tick::Dead(refusal(CloseCode::HandshakeTimeout, "the handshake took too long"))
+            }
+            LinkState::Open => match (self.silence_max(), self.heartbeat) {
+                (Some(silence), _) if now >= self.heard + silence => Tick::Dead(refusal(
+                    CloseCode::HeartbeatTimeout,
+                    format!("nothing was heard for {} ms", silence.as_millis()),
+                )),
+                (_, Some(interval)) if now >= self.sent + interval => {
+                    self.sent = now;
+                    Tick::SendHeartbeat
+                }
+                _ => Tick::Nothing,
+            },
+            _ => Tick::Nothing,
+        }
+    }
+
+    /// After how long a silence the peer is dead, by its own word on how often it would be heard.
+    fn silence_max(&self) -> Option<Duration> {
+        self.peer.as_ref()?.heartbeat.map(|interval| interval.saturating_mul(self.misses))
+    }
+}
+
+/// A last word.
+pub(crate) fn refusal(code: CloseCode, reason: impl Into<String>) -> Close {
+    Close { code, reason: reason.into().into() }
+}
+
+/// A last word to a peer that broke the rules.
+pub(crate) fn violation(what: &str) -> Close {
+    refusal(CloseCode::ProtocolViolation, format!("protocol violation: {what}"))
+}
+
+/// A last word to a peer whose bytes could not be read.
+#[must_use]
+pub fn close_for(error: &WireError) -> Close {
+    let code = match error {
+        WireError::FrameTooLong { .. }
+        | WireError::Record(crate::message::RecordError::TooLong { .. }) => CloseCode::TooLarge,
+        _ => CloseCode::ProtocolViolation,
+    };
+    refusal(code, error.to_string())
+}
+
+/// What a frame means to the handshake; anything else is the socket's.
+pub(crate) fn is_handshake(frame: &Frame) -> bool {
+    matches!(frame, Frame::Preface(_) | Frame::Control(Control::Hello(_)))
+}

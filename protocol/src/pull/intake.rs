@@ -1,0 +1,164 @@
+//! Messages that come in on links, wait, and are handed out.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::credit::Amount;
+use crate::ids::LinkId;
+use crate::link::{refusal, violation};
+use crate::message::{Records, cost_bytes};
+use crate::time::Time;
+use crate::wire::{Close, CloseCode, DataRun, Outcome};
+
+use super::run::{Run, RunKey};
+use super::{Batch, ConfirmOn, Consumed, Held, Place, PullEngine, PullLink, Waiting};
+
+impl PullEngine {
+    pub(super) fn handle_data(
+        &mut self,
+        id: LinkId,
+        data: DataRun,
+        now: Time,
+    ) -> Result<(), Close> {
+        let DataRun { header, records, expires } = data;
+        let Some((link, session)) = self.links.get_mut(&id).and_then(|l| l.session.map(|s| (l, s)))
+        else {
+            return Err(violation("messages before HELLO"));
+        };
+        if header.first_delivery != link.next_delivery {
+            return Err(violation("a delivery number out of turn"));
+        }
+        let count = u64::from(header.count);
+        if !self.pool.receive(id, Amount::new(count, cost_bytes(count, records.len() as u64))) {
+            return Err(refusal(
+                CloseCode::CreditExceeded,
+                "more was sent than the granted credit allows",
+            ));
+        }
+        link.next_delivery += count;
+        link.received += count;
+        self.counters.received += count;
+        let key = self.next_run;
+        self.next_run += 1;
+        let run = Arc::new(Run::new(key, session, &header, records, now));
+        if expires {
+            self.note_expiries(&run);
+        }
+        let indices = 0..header.count;
+        let spans = vec![Place { indices: indices.clone(), first: header.first_delivery }];
+        let collected = vec![0; header.count.div_ceil(64) as usize].into_boxed_slice();
+        self.held.insert(key, Held { run, link: Some(id), spans, collected, taken: 0 });
+        self.queue.insert((key, 0), Waiting { end: header.count, at: 0 });
+        self.wake_granted();
+        Ok(())
+    }
+
+    fn note_expiries(&mut self, run: &Arc<Run>) {
+        for (index, (_, head)) in (0..).zip(Records::new(&run.records)) {
+            if let Some(expires) = head.expires {
+                self.expiring.insert((run.arrived + run.shelf_life(expires), run.key, index));
+            }
+        }
+    }
+
+    /// Hands out the oldest messages in the queue: at most `messages_max`, all of one run. Their room is free once they
+    /// are reported by [`PullEngine::handle_consumed`].
+    ///
+    /// A sender that wants to know what the application has taken is served message by message.
+    pub fn take(&mut self, messages_max: u32) -> Option<Batch> {
+        let ((key, start), waiting) = self.queue.pop_first()?;
+        // What waits is held: the queue has nothing of a run that is settled.
+        let held = self.held.get_mut(&key)?;
+        let reports =
+            held.link.and_then(|id| self.links.get(&id)).is_some_and(PullLink::reports_taken);
+        let count = if reports { 1 } else { messages_max.max(1) };
+        let indices = start..waiting.end.min(start.saturating_add(count));
+        let batch = Batch { run: Arc::clone(&held.run), indices: indices.clone(), at: waiting.at };
+        held.taken = held.taken.max(indices.end);
+        if indices.end < waiting.end {
+            let at = skip(&held.run, waiting.at, indices.end - start);
+            self.queue.insert((key, indices.end), Waiting { at, ..waiting });
+        }
+        if reports
+            && let Some((id, link)) =
+                held.link.and_then(|id| self.links.get_mut(&id).map(|l| (id, l)))
+        {
+            link.taken.extend(held.deliveries(&indices));
+            self.wakes.push_back(id);
+        }
+        Some(batch)
+    }
+
+    /// A reader has come so far in its batch: that room is free, and if taking confirms, those messages are confirmed.
+    pub fn handle_consumed(&mut self, consumed: &Consumed) {
+        self.counters.taken += consumed.amount.messages;
+        self.pool.release(consumed.amount);
+        if self.config.confirm_on == ConfirmOn::Taken {
+            self.settle_indices(consumed.key, &consumed.indices, &Outcome::Confirmed);
+        }
+        self.wake_granted();
+    }
+
+    /// When [`PullEngine::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.expiring.first().map(|(until, ..)| *until)
+    }
+
+    /// Lets time pass: what waits beyond its shelf life frees its room, and its sender is told.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(&(until, key, index)) = self.expiring.first() {
+            if until > now {
+                return;
+            }
+            self.expiring.pop_first();
+            if self.unqueue(key, &(index..index + 1)) > 0 {
+                self.counters.expired += 1;
+                self.settle_indices(key, &(index..index + 1), &Outcome::Expired);
+            }
+        }
+    }
+
+    /// Takes messages of a run out of the queue, if they are still there; says how many were.
+    pub(super) fn unqueue(&mut self, key: RunKey, indices: &Range<u32>) -> u32 {
+        let Some(held) = self.held.get(&key) else {
+            return 0;
+        };
+        let run = Arc::clone(&held.run);
+        let waiting: Vec<_> =
+            self.queue.range((key, 0)..=(key, u32::MAX)).map(|(k, w)| (k.1, *w)).collect();
+        let mut removed = 0;
+        let mut freed = Amount::ZERO;
+        for (first, Waiting { end, at }) in waiting {
+            let cut = first.max(indices.start)..end.min(indices.end);
+            if cut.is_empty() {
+                continue;
+            }
+            let from = skip(&run, at, cut.start - first);
+            let to = skip(&run, from, cut.end - cut.start);
+            let count = cut.end - cut.start;
+            removed += count;
+            freed +=
+                Amount::new(u64::from(count), cost_bytes(u64::from(count), (to - from) as u64));
+            self.queue.remove(&(key, first));
+            if first < cut.start {
+                self.queue.insert((key, first), Waiting { end: cut.start, at });
+            }
+            if cut.end < end {
+                self.queue.insert((key, cut.end), Waiting { end, at: to });
+            }
+        }
+        if removed > 0 {
+            self.pool.release(freed);
+            self.wake_granted();
+        }
+        removed
+    }
+}
+
+/// Where the record begins that comes `count` records after the one at `at`.
+fn skip(run: &Run, at: usize, count: u32) -> usize {
+    let rest = run.records.get(at..).unwrap_or_default();
+    let last = count.checked_sub(1).and_then(|last| Records::new(rest).nth(last as usize));
+    last.map_or(at, |(start, head)| at + start + head.record_bytes())
+}

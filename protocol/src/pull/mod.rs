@@ -1,0 +1,240 @@
+//! The PULL engine: grants credit, takes messages in, and remembers for each where its settlement must go.
+//!
+//! A message waits in the queue, is then handed out in a [`Batch`], and is held from its arrival until it is
+//! settled. [`PullEngine`]'s parts, a file each: messages that come in and are handed out (`intake`), what becomes of
+//! them (`settle`), links (`attach`), and what is said on them (`transmit`).
+
+mod attach;
+mod config;
+mod cursor;
+mod intake;
+mod run;
+mod settle;
+mod stats;
+mod transmit;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use config::{ConfirmOn, PullConfig};
+pub use cursor::{Batch, Consumed, Cursor, Item};
+pub use run::{Confirmed, Run};
+pub use stats::{PullLinkStats, PullStats};
+
+use crate::credit::{Amount, Pool};
+use crate::event::{Event, Events};
+use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
+use crate::link::{Identity, Link, LinkState};
+use crate::message::cost_bytes_max;
+use crate::range::RangeSet;
+use crate::time::Time;
+use crate::wire::{Attach, Settlement};
+
+use run::RunKey;
+use stats::Counters;
+
+/// A PULL socket without its I/O.
+#[derive(Debug)]
+pub struct PullEngine {
+    config: PullConfig,
+    peer_id: PeerId,
+    pool: Pool,
+    links: BTreeMap<LinkId, PullLink>,
+    next_link: u64,
+    /// What waits for the application, oldest first, by run and first index.
+    queue: BTreeMap<(RunKey, u32), Waiting>,
+    held: BTreeMap<RunKey, Held>,
+    next_run: RunKey,
+    /// Queued messages with a shelf life.
+    expiring: BTreeSet<(Time, RunKey, u32)>,
+    sessions: BTreeMap<Session, SessionState>,
+    wakes: VecDeque<LinkId>,
+    events: Events,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct PullLink {
+    link: Link,
+    session: Option<Session>,
+    attaches: VecDeque<Attach>,
+    next_delivery: Delivery,
+    /// Confirmations that wait to be sent.
+    confirms: RangeSet,
+    /// The same messages by their numbers in the session.
+    settlements: VecDeque<Settlement>,
+    taken: RangeSet,
+    heartbeat_due: bool,
+    /// SETTLE frames sent.
+    settles: u64,
+    /// Confirmations that the sender has not been heard to know of: those of before its last word on it, and newer.
+    unheard: [RangeSet; 2],
+    /// When the sender has handled so many SETTLE frames, the first of `unheard` is known to it.
+    unheard_until: u64,
+    received: u64,
+    opened: Time,
+}
+
+/// Messages of one run that wait for the application.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// The index after the last of them.
+    end: u32,
+    /// Where the record of the first of them begins.
+    at: usize,
+}
+
+/// A run of which not every message is settled.
+#[derive(Debug)]
+struct Held {
+    run: Arc<Run>,
+    /// The link that its settlements go to; none while its sender is away.
+    link: Option<LinkId>,
+    /// Where its messages stand on that link.
+    spans: Vec<Place>,
+    /// Bits of the run that the engine has seen, or has set itself.
+    collected: Box<[u64]>,
+    /// How many of its messages the application has taken, from the first on.
+    taken: u32,
+}
+
+/// Some messages of a run, and their positions on a link.
+#[derive(Clone, Debug)]
+struct Place {
+    indices: Range<u32>,
+    first: Delivery,
+}
+
+/// What is remembered of a session over the links that carry it.
+#[derive(Debug)]
+struct SessionState {
+    identity: Identity,
+    links: usize,
+    /// Confirmed while no link of it was there, or without knowing that its sender heard of it.
+    confirmed: RangeSet,
+    touched: Time,
+}
+
+impl PullEngine {
+    /// A socket with no links yet.
+    #[must_use]
+    pub fn new(config: PullConfig, peer_id: PeerId) -> Self {
+        let window = Amount::new(config.window_messages, config.window_bytes);
+        let pool = Pool::new(window, cost_bytes_max(config.link.message_bytes_max));
+        Self {
+            config,
+            peer_id,
+            pool,
+            links: BTreeMap::new(),
+            next_link: 0,
+            queue: BTreeMap::new(),
+            held: BTreeMap::new(),
+            next_run: 0,
+            expiring: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            wakes: VecDeque::new(),
+            events: Events::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &PullConfig {
+        &self.config
+    }
+
+    /// The room that is shared out among the senders.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Whether a message waits for the application.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether every message that arrived is settled, and every settlement is sent as far as there are links.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.held.is_empty()
+            && self
+                .links
+                .values()
+                .all(|link| link.confirms.is_empty() && link.settlements.is_empty())
+    }
+
+    /// Sets the window in messages and bytes. A lower one holds once the senders have seen it.
+    pub fn set_window(&mut self, messages: u64, bytes: u64) {
+        self.config.window_messages = messages;
+        self.config.window_bytes = bytes;
+        self.pool.set_window(Amount::new(messages, bytes));
+        self.wake_granted();
+    }
+
+    /// Takes all credit back, or gives it again.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.pool.set_paused(paused);
+        self.wake_granted();
+    }
+
+    /// How many receive calls wait: all the credit that a window of 0 gives.
+    pub fn set_waiting(&mut self, calls: u64) {
+        self.pool.set_waiting(calls);
+        self.wake_granted();
+    }
+
+    /// The next link whose driver should transmit.
+    pub fn poll_wake(&mut self) -> Option<LinkId> {
+        self.wakes.pop_front()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.poll()
+    }
+
+    /// How far a link has come.
+    #[must_use]
+    pub fn link_state(&self, link: LinkId) -> LinkState {
+        self.links.get(&link).map_or(LinkState::Gone, |link| link.link.state())
+    }
+
+    fn wake_granted(&mut self) {
+        while let Some(link) = self.pool.poll_due() {
+            self.wakes.push_back(link);
+        }
+    }
+}
+
+impl Held {
+    /// Where a range of indices stands on the link: pieces of delivery numbers.
+    fn deliveries(&self, indices: &Range<u32>) -> impl Iterator<Item = Range<Delivery>> {
+        let indices = indices.clone();
+        self.spans.iter().filter_map(move |place| {
+            let start = indices.start.max(place.indices.start);
+            let end = indices.end.min(place.indices.end);
+            let at = |index: u32| place.first + u64::from(index - place.indices.start);
+            (start < end).then(|| at(start)..at(end))
+        })
+    }
+
+    fn seqs(&self, indices: &Range<u32>) -> Range<Seq> {
+        self.run.seq(indices.start)..self.run.seq(indices.end)
+    }
+
+    /// The indices of messages at these delivery numbers.
+    fn indices(&self, deliveries: &Range<Delivery>) -> impl Iterator<Item = Range<u32>> {
+        let deliveries = deliveries.clone();
+        self.spans.iter().filter_map(move |place| {
+            let len = u64::from(place.indices.end - place.indices.start);
+            let start = deliveries.start.max(place.first);
+            let end = deliveries.end.min(place.first + len);
+            let at = |delivery: Delivery| place.indices.start + (delivery - place.first) as u32;
+            (start < end).then(|| at(start)..at(end))
+        })
+    }
+}

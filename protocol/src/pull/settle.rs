@@ -1,0 +1,198 @@
+//! What becomes of messages: gathered here, sent with what goes out next.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::ids::{LinkId, Session};
+use crate::limits::{CONFIRM_MESSAGES, UNHEARD_RANGES_MAX};
+use crate::range::RangeSet;
+use crate::time::Time;
+use crate::wire::{Outcome, Retract, Settlement};
+
+use super::run::{Run, RunKey};
+use super::{Held, PullEngine, SessionState};
+
+impl PullEngine {
+    /// Looks at runs of which messages were confirmed ([`Run::confirm`] said so). The confirmations go out with the
+    /// next thing that is sent, or when there are many; [`PullEngine::flush`] sends them at once.
+    pub fn handle_confirmed(&mut self, runs: impl IntoIterator<Item = Arc<Run>>) {
+        for run in runs {
+            run.clean();
+            self.collect(run.key);
+        }
+    }
+
+    /// Takes over what the application has confirmed in a run.
+    pub(super) fn collect(&mut self, key: RunKey) {
+        let Some(held) = self.held.get_mut(&key) else {
+            return;
+        };
+        let mut collected = std::mem::take(&mut held.collected);
+        let run = Arc::clone(&held.run);
+        run.collect(&mut collected, |indices| self.note_confirmed(key, &indices));
+        if let Some(held) = self.held.get_mut(&key) {
+            held.collected = collected;
+        }
+        self.forget_if_complete(key);
+    }
+
+    fn note_confirmed(&mut self, key: RunKey, indices: &Range<u32>) {
+        let Some(held) = self.held.get(&key) else {
+            return;
+        };
+        self.counters.confirmed += u64::from(indices.end - indices.start);
+        let seqs = held.seqs(indices);
+        match held.link.and_then(|id| self.links.get_mut(&id).map(|link| (id, link))) {
+            Some((id, link)) => {
+                let quiet = link.confirms.len() < CONFIRM_MESSAGES;
+                link.confirms.extend(held.deliveries(indices));
+                remember(&mut link.unheard[1], seqs);
+                if quiet && link.confirms.len() >= CONFIRM_MESSAGES {
+                    self.wakes.push_back(id);
+                }
+            }
+            None => {
+                let session = held.run.session;
+                if let Some(state) = self.sessions.get_mut(&session) {
+                    remember(&mut state.confirmed, seqs);
+                }
+            }
+        }
+    }
+
+    /// Settles one message in another way than by confirming it. It goes out at once. Does nothing if the message was
+    /// settled before.
+    pub fn settle(&mut self, run: &Run, index: u32, outcome: &Outcome) {
+        self.settle_indices(run.key, &(index..index + 1), outcome);
+    }
+
+    pub(super) fn settle_indices(&mut self, key: RunKey, indices: &Range<u32>, outcome: &Outcome) {
+        self.collect(key);
+        let Some(held) = self.held.get_mut(&key) else {
+            return;
+        };
+        if outcome.is_final() {
+            for index in indices.clone() {
+                if held.run.is_settled(index) {
+                    return;
+                }
+                if *outcome != Outcome::Confirmed
+                    && let Some(word) = held.collected.get_mut(index as usize / 64)
+                {
+                    // Seen already: it must not be collected as confirmed.
+                    *word |= 1 << (index % 64);
+                }
+                held.run.mark(index);
+            }
+        }
+        if *outcome == Outcome::Confirmed {
+            return self.collect(key);
+        }
+        if let Some((id, link)) =
+            held.link.and_then(|id| self.links.get_mut(&id).map(|link| (id, link)))
+        {
+            let settlements = held.deliveries(indices).map(|deliveries| Settlement {
+                deliveries: deliveries.into(),
+                outcome: outcome.clone(),
+            });
+            link.settlements.extend(settlements);
+            self.wakes.push_back(id);
+        }
+        self.forget_if_complete(key);
+    }
+
+    fn forget_if_complete(&mut self, key: RunKey) {
+        let complete = |held: &Held| {
+            held.run.is_complete()
+                && held.collected.iter().map(|word| word.count_ones()).sum::<u32>()
+                    == held.run.count
+        };
+        if self.held.get(&key).is_some_and(complete) {
+            self.held.remove(&key);
+        }
+    }
+
+    /// Sends confirmations that wait for others: nobody is busy, or enough time has passed.
+    pub fn flush(&mut self) {
+        let waiting = self.links.iter().filter(|(_, link)| !link.confirms.is_empty());
+        self.wakes.extend(waiting.map(|(id, _)| *id));
+    }
+
+    /// A sender asks back what the application has not taken.
+    pub(super) fn handle_retract(&mut self, id: LinkId, retract: Retract) {
+        for deliveries in retract.deliveries.iter().filter_map(|span| span.range()) {
+            let parts: Vec<(RunKey, Range<u32>)> = self
+                .held
+                .iter()
+                .filter(|(_, held)| held.link == Some(id))
+                .flat_map(|(&key, held)| {
+                    held.indices(&deliveries).map(move |indices| (key, indices))
+                })
+                .collect();
+            for (key, indices) in parts {
+                for index in indices {
+                    if self.unqueue(key, &(index..index + 1)) > 0 {
+                        self.counters.released += 1;
+                        self.settle_indices(key, &(index..index + 1), &Outcome::Released);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives back everything that the application has not taken, for a socket that is being closed.
+    pub fn release_queued(&mut self) {
+        let queued: Vec<_> =
+            self.queue.iter().map(|(&(key, first), waiting)| (key, first..waiting.end)).collect();
+        for (key, indices) in queued {
+            self.unqueue(key, &indices);
+            self.settle_indices(key, &indices, &Outcome::Released);
+        }
+    }
+
+    /// The state of a session, made if it is new. The one that was touched longest ago makes room.
+    pub(super) fn forget_old_sessions(&mut self) {
+        while self.sessions.len() > crate::limits::ABSENT_SESSIONS_MAX {
+            let unused = self.sessions.iter().filter(|(_, state)| state.links == 0);
+            let Some(oldest) =
+                unused.min_by_key(|(_, state)| state.touched).map(|(session, _)| *session)
+            else {
+                return;
+            };
+            self.sessions.remove(&oldest);
+        }
+    }
+
+    /// A link is gone: what it carried is kept for its sender's return.
+    pub(super) fn orphan(
+        &mut self,
+        id: LinkId,
+        session: Session,
+        unheard: [RangeSet; 2],
+        now: Time,
+    ) {
+        for held in self.held.values_mut().filter(|held| held.link == Some(id)) {
+            held.link = None;
+            held.spans.clear();
+        }
+        if let Some(state) = self.sessions.get_mut(&session) {
+            let SessionState { links, confirmed, touched, .. } = state;
+            *links = links.saturating_sub(1);
+            *touched = now;
+            for seqs in unheard.iter().flat_map(RangeSet::iter) {
+                remember(confirmed, seqs);
+            }
+        }
+        self.forget_old_sessions();
+    }
+}
+
+/// Adds to a memory of confirmations that is bounded: the oldest are forgotten first, which may cost a redelivery.
+fn remember(set: &mut RangeSet, seqs: Range<u64>) {
+    set.insert(seqs);
+    while set.runs() > UNHEARD_RANGES_MAX {
+        if let Some(oldest) = set.first_run() {
+            set.remove(oldest);
+        }
+    }
+}

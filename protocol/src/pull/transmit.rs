@@ -1,0 +1,61 @@
+//! What a PULL socket says on a link.
+
+use crate::ids::LinkId;
+use crate::limits::RANGES_MAX;
+use crate::link::Transmit;
+use crate::time::Now;
+use crate::wire::{Control, Heartbeat, Outcome, Settle, Settlement, Taken};
+
+use super::{PullEngine, PullLink};
+
+impl PullEngine {
+    /// Writes what a link has to say now.
+    pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.link.transmit_first(out);
+        if link.link.is_open() {
+            for attach in link.attaches.drain(..) {
+                out.control(&Control::Attach(attach));
+            }
+            link.transmit_settlements(out);
+            let heartbeat = std::mem::take(&mut link.heartbeat_due);
+            if heartbeat {
+                let deliveries = link.next_delivery;
+                out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
+            }
+            let grant =
+                if heartbeat { self.pool.repeat_grant(id) } else { self.pool.poll_grant(id) };
+            if let Some(grant) = grant {
+                out.control(&Control::Grant(grant));
+            }
+        }
+        link.link.transmit_last(out, now.time);
+        out.finish();
+    }
+}
+
+impl PullLink {
+    fn transmit_settlements(&mut self, out: &mut Transmit) {
+        while !self.taken.is_empty() {
+            let deliveries = std::iter::from_fn(|| self.taken.pop_first(u64::MAX)).map(Into::into);
+            out.control(&Control::Taken(Taken {
+                deliveries: deliveries.take(RANGES_MAX).collect(),
+            }));
+        }
+        while !self.confirms.is_empty() || !self.settlements.is_empty() {
+            let confirms = std::iter::from_fn(|| self.confirms.pop_first(u64::MAX));
+            let confirms = confirms.map(|deliveries| Settlement {
+                deliveries: deliveries.into(),
+                outcome: Outcome::Confirmed,
+            });
+            let others = std::iter::from_fn(|| self.settlements.pop_front());
+            // A reason takes more room than a range: few enough of them for one frame in any case.
+            let settlements =
+                confirms.take(RANGES_MAX / 2).chain(others.take(RANGES_MAX / 16)).collect();
+            out.control(&Control::Settle(Settle { settlements }));
+            self.settles += 1;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Taking messages in.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::ids::Seq;
+use crate::message::{Message, Records};
+use crate::time::Now;
+
+use super::PushEngine;
+
+/// A message that was not taken in, and why.
+#[derive(Debug)]
+pub struct Refused<'a> {
+    /// The message, as it came.
+    pub message: Message<'a>,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// Why a message is not taken in. Nothing of it was kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The queue is full; there will be room once a message leaves it.
+    Full,
+    /// The payload is over the limit.
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The socket is being closed.
+    Closed,
+    /// The store has failed; this is its last error.
+    StoreFailed(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Full => f.write_str("the queue is full"),
+            Refusal::TooLong { bytes, bytes_max } => {
+                write!(f, "the message has {bytes} bytes, the limit is {bytes_max}")
+            }
+            Refusal::Closed => f.write_str("the socket is closed"),
+            Refusal::StoreFailed(reason) => write!(f, "the store has failed: {reason}"),
+        }
+    }
+}
+
+impl PushEngine {
+    /// How many more messages would be taken in now. Room on links counts: what has credit does not wait.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let spare = self.spare.min(self.config.pending_messages.saturating_sub(self.pending));
+        let limit = self.config.queue_messages.saturating_add(spare);
+        if self.chunks.bytes() >= self.config.retained_bytes {
+            return 0;
+        }
+        limit.saturating_sub(self.waiting())
+    }
+
+    /// Takes a message in and gives it its number. `clock` is asked only if a moment is needed: for a shelf life, or
+    /// for the first message of a chunk.
+    ///
+    /// # Errors
+    /// Gives the message back, with the reason; nothing has changed then.
+    #[inline]
+    pub fn try_send<'a>(
+        &mut self,
+        message: Message<'a>,
+        clock: impl Fn() -> Now,
+    ) -> Result<Seq, Refused<'a>> {
+        if let Err(why) = self.admit(message.payload().len()) {
+            return Err(Refused { message, why });
+        }
+        let seq = self.chunks.next_seq();
+        let ttl = message.ttl().or(self.config.ttl);
+        let expires = ttl.map(|ttl| clock().wall + ttl);
+        if let Some(expires) = expires {
+            self.expiring.insert((expires, seq));
+        }
+        let sealed = self.chunks.append(message, expires, || clock().time);
+        self.counters.taken_in += 1;
+        if let Some(seqs) = sealed {
+            self.enqueue_sealed(seqs);
+        }
+        if !self.idle.is_empty() {
+            self.wake_idle();
+        }
+        Ok(seq)
+    }
+
+    #[inline]
+    fn admit(&self, bytes: usize) -> Result<(), Refusal> {
+        let bytes_max = self.config.link.message_bytes_max;
+        if bytes > bytes_max {
+            return Err(Refusal::TooLong { bytes, bytes_max });
+        }
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        if let Some(reason) = self.store_failure() {
+            return Err(Refusal::StoreFailed(reason.to_owned()));
+        }
+        if self.room() == 0 { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// Closes the open chunk, so that what is in it can be dispatched or stored.
+    pub(super) fn seal(&mut self) {
+        if let Some(seqs) = self.chunks.seal() {
+            self.enqueue_sealed(seqs);
+        }
+    }
+
+    fn enqueue_sealed(&mut self, seqs: std::ops::Range<Seq>) {
+        if let Some(journal) = &mut self.journal {
+            journal.sealed(seqs.start);
+        }
+        // A message that expired while the chunk was open is done already.
+        if self.done.within(seqs.clone()).next().is_none() {
+            self.queued.insert(seqs);
+        } else {
+            self.queued.extend(self.done.missing(seqs));
+        }
+    }
+
+    /// Notes when messages that came from a store expire.
+    pub(super) fn note_expiries(&mut self, first: Seq, records: &Bytes) {
+        for (seq, (_, head)) in (first..).zip(Records::new(records)) {
+            if let Some(expires) = head.expires {
+                self.expiring.insert((expires, seq));
+            }
+        }
+    }
+
+    /// Sends a dead letter again, as a new message with a new number and no attempts. `None` if there is no such
+    /// letter.
+    ///
+    /// # Errors
+    /// If there is no room in the queue, the letter stays.
+    pub fn replay_dead(
+        &mut self,
+        seq: Seq,
+        clock: impl Fn() -> Now,
+    ) -> Option<Result<Seq, Refusal>> {
+        let letter = self.dead.get(&seq)?;
+        let record = letter.record.clone();
+        let (_, head) = Records::new(&record).next()?;
+        let message = Message::from(record.slice(head.head_bytes..head.record_bytes()));
+        Some(match self.try_send(message, clock) {
+            Ok(new) => {
+                self.purge_dead(seq);
+                Ok(new)
+            }
+            Err(refused) => Err(refused.why),
+        })
+    }
+
+    /// Forgets a dead letter. False if there is no such letter.
+    pub fn purge_dead(&mut self, seq: Seq) -> bool {
+        let purged = self.dead.remove(&seq).is_some();
+        if purged && let Some(journal) = &mut self.journal {
+            journal.forget_dead(seq);
+        }
+        purged
+    }
+}

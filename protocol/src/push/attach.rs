@@ -1,0 +1,420 @@
+//! Receivers that come, go, and come back for what they hold.
+
+use std::ops::Range;
+
+use crate::credit::Spender;
+use crate::event::{Event, Redelivery};
+use crate::ids::{LinkId, PeerId, Seq, SocketType, span};
+use crate::limits::{ABSENT_PEERS_MAX, RANGES_MAX};
+use crate::link::{Identity, Link, LinkState, Tick, is_handshake, refusal, violation};
+use crate::queue::{Flight, Flights};
+use crate::time::{Now, Time};
+use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Spans};
+
+use super::stats::Flow;
+use super::{PushEngine, PushLink};
+
+/// A receiver that went away, and what it may still hold.
+#[derive(Debug)]
+pub(super) struct Absent {
+    identity: Identity,
+    flights: Vec<Flight>,
+}
+
+impl PushEngine {
+    /// A connection was made; whose it is, the transport or an authorizer says.
+    pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        let hello = Hello {
+            socket_type: SocketType::Push,
+            peer: self.peer_id,
+            session: Some(self.session),
+            features: 0,
+            message_bytes_max: self.config.link.message_bytes_max as u64,
+            heartbeat_ms: u32::try_from(self.config.link.heartbeat.as_millis()).unwrap_or(u32::MAX),
+            reports_taken: self.config.wants_taken(),
+        };
+        let mut link = Link::new(identity, hello, &self.config.link, now);
+        if self.links.len() >= self.config.link.links_max {
+            link.close(refusal(CloseCode::TooMany, "the socket has as many links as it may have"));
+        }
+        self.links.insert(
+            id,
+            PushLink {
+                link,
+                spender: Spender::default(),
+                attached: false,
+                next_delivery: 0,
+                flights: Flights::default(),
+                abandoned: Flights::default(),
+                retracts: Vec::new(),
+                heartbeat_due: false,
+                settles: 0,
+                counted: 0,
+                in_idle: false,
+                confirmed: 0,
+                opened: now,
+                flow: Flow::default(),
+            },
+        );
+        id
+    }
+
+    /// Takes what a peer said. A peer that breaks the rules loses its link.
+    pub fn handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) {
+        if let Err(close) = self.try_handle_frame(id, frame, now) {
+            self.end_link(id, close, true, now.time);
+        }
+    }
+
+    fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        if link.link.state() == LinkState::Closing {
+            return Ok(());
+        }
+        link.link.heard(now.time);
+        if !link.link.is_open()
+            && !is_handshake(&frame)
+            && !matches!(frame, Frame::Control(Control::Close(_)))
+        {
+            return Err(violation("a frame before HELLO"));
+        }
+        match frame {
+            Frame::Preface(preface) => link.link.handle_preface(preface),
+            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
+            Frame::Control(Control::Attach(attach)) => self.handle_attach(id, attach, now.time),
+            Frame::Control(Control::Grant(grant)) if link.attached => {
+                link.spender.handle_grant(grant);
+                self.recount(id);
+                Ok(())
+            }
+            Frame::Control(Control::Settle(settle)) if link.attached => {
+                self.handle_settle(id, settle, now)
+            }
+            Frame::Control(Control::Taken(taken)) if link.attached => {
+                self.handle_taken(id, taken, now.time)
+            }
+            Frame::Control(Control::Heartbeat(_)) => Ok(()),
+            Frame::Control(Control::Close(close)) => {
+                self.end_link(id, close, false, now.time);
+                Ok(())
+            }
+            Frame::Control(_) | Frame::Data(_) => {
+                Err(violation("a frame that a receiver does not send now"))
+            }
+        }
+    }
+
+    fn handle_hello(&mut self, id: LinkId, hello: &Hello) -> Result<(), Close> {
+        let ours = self.config.link.message_bytes_max;
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let identity = link.link.identity.clone();
+        let peer = link.link.handle_hello(SocketType::Push, hello)?;
+        let (theirs, peer) = (peer.message_bytes_max, peer.id);
+        if theirs < ours {
+            return Err(refusal(
+                CloseCode::TooLarge,
+                format!(
+                    "this side sends messages of up to {ours} bytes, the peer takes up to {theirs}"
+                ),
+            ));
+        }
+        self.events.push(Event::Connected { link: id, peer, identity });
+        Ok(())
+    }
+
+    /// A receiver says what it holds of this session: that stays pending; what it lost is sent again.
+    fn handle_attach(&mut self, id: LinkId, attach: Attach, now: Time) -> Result<(), Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        if link.attached {
+            return Err(violation("a second ATTACH"));
+        }
+        if attach.session != self.session {
+            return Err(violation("an ATTACH to another session"));
+        }
+        let Some(peer) = link.link.peer().map(|peer| peer.id) else {
+            return Err(violation("an ATTACH before HELLO"));
+        };
+        let identity = link.link.identity.clone();
+        let mut flights = self.take_absent(peer, &identity)?;
+        let next_seq = self.next_seq();
+        for seqs in checked(&attach.confirmed, next_seq)? {
+            self.claim(seqs.clone(), &mut flights);
+            self.confirm(seqs, now);
+        }
+        let taken: Vec<Range<Seq>> = checked(&attach.taken, next_seq)?;
+        for seqs in checked(&attach.held, next_seq)? {
+            self.hold(id, seqs, &taken, &mut flights, now);
+        }
+        if attach.more {
+            self.put_absent(peer, id, identity, flights, now);
+            return Ok(());
+        }
+        for flight in flights {
+            self.pending -= span(&flight.seqs);
+            self.requeue(flight.seqs, Redelivery::LostOnTheWay);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.attached = true;
+        }
+        self.recount(id);
+        self.wake_idle_if_work();
+        Ok(())
+    }
+
+    /// A receiver that is back holds `seqs`: they are pending on its new link.
+    fn hold(
+        &mut self,
+        id: LinkId,
+        seqs: Range<Seq>,
+        taken: &[Range<Seq>],
+        flights: &mut Vec<Flight>,
+        now: Time,
+    ) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let first_seq = seqs.start;
+        let base = link.next_delivery;
+        link.next_delivery += span(&seqs);
+        let mut elsewhere = seqs.clone();
+        for part in self.claim(seqs, flights) {
+            let first = base + (part.start - first_seq);
+            let flight = Flight::new(part.clone(), now);
+            let is_taken =
+                taken.iter().any(|range| range.start <= part.start && part.end <= range.end);
+            self.pending += span(&part);
+            if is_taken {
+                self.start_processing(id, first, flight, now);
+            } else if let Some(link) = self.links.get_mut(&id) {
+                link.flights.insert(first, flight);
+            }
+            self.abandon(id, elsewhere.start..part.start, base, first_seq, now);
+            elsewhere.start = part.end;
+        }
+        self.abandon(id, elsewhere, base, first_seq, now);
+    }
+
+    /// A receiver holds what is done, or what somebody else has by now: it may still confirm it, and is asked to give it
+    /// back.
+    fn abandon(&mut self, id: LinkId, seqs: Range<Seq>, base: u64, first_seq: Seq, now: Time) {
+        if seqs.is_empty() {
+            return;
+        }
+        let first = base + (seqs.start - first_seq);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.retracts.push(first..first + span(&seqs));
+            link.abandoned.insert(first, Flight::new(seqs, now));
+        }
+    }
+
+    /// Takes messages out of wherever they wait (the queue, a delay, the flights of an absent receiver): gives those
+    /// parts, in rising order.
+    fn claim(&mut self, seqs: Range<Seq>, flights: &mut Vec<Flight>) -> Vec<Range<Seq>> {
+        self.seal_up_to(seqs.end);
+        let mut parts = crate::range::RangeSet::new();
+        parts.extend(self.queued.within(seqs.clone()));
+        self.queued.remove(seqs.clone());
+        self.delayed.retain(|(_, seq)| {
+            let ours = seqs.contains(seq);
+            if ours {
+                parts.insert(*seq..*seq + 1);
+            }
+            !ours
+        });
+        for flight in std::mem::take(flights) {
+            let common = flight.seqs.start.max(seqs.start)..flight.seqs.end.min(seqs.end);
+            if common.is_empty() {
+                flights.push(flight);
+                continue;
+            }
+            for rest in [flight.seqs.start..common.start, common.end..flight.seqs.end] {
+                if !rest.is_empty() {
+                    flights.push(Flight { seqs: rest, ..flight });
+                }
+            }
+            self.pending -= span(&common);
+            parts.insert(common);
+        }
+        parts.iter().flat_map(|part| self.done.missing(part)).collect()
+    }
+
+    fn seal_up_to(&mut self, end: Seq) {
+        if end > self.next_seq() - self.chunks.open_len() {
+            self.seal();
+        }
+    }
+
+    /// The connection is gone, without a last word.
+    pub fn link_lost(&mut self, id: LinkId, reason: &str, now: Time) {
+        let close = refusal(CloseCode::Internal, reason);
+        self.end_link(id, close, false, now);
+        self.remove_link(id);
+    }
+
+    /// Ends a link with a last word to the peer, for a reason that the engine does not know of.
+    pub fn fail_link(&mut self, id: LinkId, close: Close, now: Time) {
+        self.end_link(id, close, true, now);
+    }
+
+    /// The last word is written and the connection is closed.
+    pub fn remove_link(&mut self, id: LinkId) {
+        self.links.remove(&id);
+    }
+
+    pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if link.link.state() == LinkState::Closing {
+            return;
+        }
+        let peer = link.link.peer().map(|peer| peer.id);
+        let identity = link.link.identity.clone();
+        let in_good_order = close.code == CloseCode::Done;
+        if by_us {
+            link.link.close(close.clone());
+        } else {
+            link.link.hang_up();
+        }
+        let flights = link.flights.take_all();
+        self.recount(id);
+        self.idle.retain(|other| *other != id);
+        for (first, flight) in &flights {
+            self.forget_deadline(id, *first, flight);
+        }
+        let flights: Vec<Flight> = flights.into_iter().map(|(_, flight)| flight).collect();
+        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        match peer {
+            Some(peer) if !in_good_order && !self.config.grace.is_zero() => {
+                self.put_absent(peer, id, identity, flights, now);
+            }
+            _ => self.give_up(flights, !in_good_order, now),
+        }
+        self.wake(id);
+    }
+
+    /// Keeps what a receiver may come back for.
+    fn put_absent(
+        &mut self,
+        peer: PeerId,
+        id: LinkId,
+        identity: Identity,
+        flights: Vec<Flight>,
+        now: Time,
+    ) {
+        if flights.is_empty() {
+            return;
+        }
+        if self.absent.len() >= ABSENT_PEERS_MAX {
+            self.give_up(flights, false, now);
+            return;
+        }
+        let absent =
+            self.absent.entry((peer, id)).or_insert(Absent { identity, flights: Vec::new() });
+        absent.flights.extend(flights);
+        self.absent_order.push_back((now + self.config.grace, peer, id));
+    }
+
+    /// What a receiver held on links that are gone.
+    fn take_absent(&mut self, peer: PeerId, identity: &Identity) -> Result<Vec<Flight>, Close> {
+        let keys: Vec<_> = self
+            .absent
+            .range((peer, LinkId(0))..=(peer, LinkId(u64::MAX)))
+            .map(|(key, absent)| (*key, absent.identity == *identity))
+            .collect();
+        if keys.iter().any(|(_, same)| !same) {
+            return Err(refusal(
+                CloseCode::NotAuthorized,
+                "this receiver belongs to somebody else",
+            ));
+        }
+        Ok(keys
+            .iter()
+            .filter_map(|(key, _)| self.absent.remove(key))
+            .flat_map(|a| a.flights)
+            .collect())
+    }
+
+    /// Gives up on receivers whose grace time is over.
+    pub(super) fn give_up_absent(&mut self, now: Time) {
+        while let Some(&(until, peer, id)) = self.absent_order.front() {
+            let back = !self.absent.contains_key(&(peer, id));
+            if until > now && !back {
+                return;
+            }
+            self.absent_order.pop_front();
+            if let Some(absent) = self.absent.remove(&(peer, id)) {
+                self.give_up(absent.flights, true, now);
+            }
+        }
+    }
+
+    /// Puts back in the queue what a receiver held that is gone. If it may have crashed over them, the messages that its
+    /// application had count a failed attempt: those that were reported taken, or else the one it was to take next.
+    fn give_up(&mut self, flights: Vec<Flight>, crashed: bool, now: Time) {
+        let none_taken = flights.iter().all(|flight| flight.taken.is_none());
+        for (index, flight) in flights.into_iter().enumerate() {
+            self.pending -= span(&flight.seqs);
+            let suspects = match flight.taken {
+                _ if !crashed || self.config.attempts_max.is_none() => 0,
+                Some(_) => span(&flight.seqs),
+                None => u64::from(none_taken && index == 0),
+            };
+            let (suspect, innocent) = split(flight.seqs, suspects);
+            for seq in suspect {
+                self.fail(seq, "the receiver went away", Redelivery::ReceiverGone, now);
+            }
+            self.requeue(innocent, Redelivery::ReceiverGone);
+        }
+        self.wake_idle_if_work();
+    }
+
+    /// When [`PushEngine::handle_link_timeout`] wants to be called for a link.
+    #[must_use]
+    pub fn poll_link_timeout(&self, id: LinkId) -> Option<Time> {
+        self.links.get(&id)?.link.poll_timeout()
+    }
+
+    /// Lets time pass on a link: heartbeats, and the end of a peer that is silent.
+    pub fn handle_link_timeout(&mut self, id: LinkId, now: Time) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        match link.link.handle_timeout(now) {
+            Tick::Nothing => {}
+            Tick::SendHeartbeat => link.heartbeat_due = true,
+            Tick::Dead(close) => self.end_link(id, close, true, now),
+        }
+    }
+
+    /// Says goodbye on all links.
+    pub fn close_links(&mut self, now: Time) {
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            self.end_link(id, refusal(CloseCode::Done, "the socket was closed"), true, now);
+        }
+    }
+}
+
+/// The ranges of a frame, each checked against the numbers that were ever given out.
+fn checked(spans: &Spans, next_seq: Seq) -> Result<Vec<Range<Seq>>, Close> {
+    debug_assert!(spans.len() <= RANGES_MAX);
+    spans
+        .iter()
+        .map(|span| span.range().filter(|range| range.end <= next_seq))
+        .collect::<Option<_>>()
+        .ok_or_else(|| violation("it holds what was never sent"))
+}
+
+fn split(seqs: Range<Seq>, front: u64) -> (Range<Seq>, Range<Seq>) {
+    let at = seqs.end.min(seqs.start + front);
+    (seqs.start..at, at..seqs.end)
+}

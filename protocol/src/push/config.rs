@@ -1,0 +1,69 @@
+//! What a PUSH socket is told by its user.
+
+use std::time::Duration;
+
+use crate::link::LinkConfig;
+
+/// The settings of a [`super::PushEngine`]. All can be changed while it runs.
+#[derive(Clone, Debug)]
+pub struct PushConfig {
+    /// What it wants of its links.
+    pub link: LinkConfig,
+    /// Messages that may wait for a receiver's credit; 0: a message is only taken when there is credit for it.
+    pub queue_messages: u64,
+    /// Bytes of all messages that are not done: waiting and dispatched.
+    pub retained_bytes: u64,
+    /// Messages that may be dispatched and unconfirmed.
+    pub pending_messages: u64,
+    /// The shelf life of messages that bring none of their own.
+    pub ttl: Option<Duration>,
+    /// After so many failed attempts a message becomes a dead letter; none: it is tried for ever.
+    pub attempts_max: Option<u32>,
+    /// Dead letters that are kept. While there are as many, messages that fail are tried on.
+    pub dead_messages: u64,
+    /// How long a message waits after its first failed attempt; doubles with each further one.
+    pub retry_delay: Duration,
+    /// How long it waits at the most.
+    pub retry_delay_max: Duration,
+    /// How long a receiver that went away without a word may take to come back for what it holds.
+    pub grace: Duration,
+    /// After how long a message that its receiver's application has not taken is asked back, if another receiver
+    /// waits; none: never.
+    pub reassign_after: Option<Duration>,
+    /// How long an application may take to settle a message that it has taken; none: as long as it likes.
+    pub process_timeout: Option<Duration>,
+}
+
+impl Default for PushConfig {
+    fn default() -> Self {
+        Self {
+            link: LinkConfig::default(),
+            queue_messages: 65_536,
+            retained_bytes: 1 << 30,
+            pending_messages: u64::MAX,
+            ttl: None,
+            attempts_max: None,
+            dead_messages: 100_000,
+            retry_delay: Duration::from_millis(10),
+            retry_delay_max: Duration::from_secs(10),
+            grace: Duration::from_secs(1),
+            reassign_after: None,
+            process_timeout: None,
+        }
+    }
+}
+
+impl PushConfig {
+    /// Whether receivers must say when their application takes a message.
+    pub(super) const fn wants_taken(&self) -> bool {
+        self.attempts_max.is_some()
+            || self.reassign_after.is_some()
+            || self.process_timeout.is_some()
+    }
+
+    /// How long a message waits that has failed so many times.
+    pub(super) fn delay_after(&self, failed: u32) -> Duration {
+        let doublings = failed.saturating_sub(1).min(31);
+        self.retry_delay.saturating_mul(1 << doublings).min(self.retry_delay_max)
+    }
+}

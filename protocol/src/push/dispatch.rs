@@ -1,0 +1,156 @@
+//! Handing messages out, on credit.
+
+use std::ops::Range;
+
+use crate::credit::Amount;
+use crate::ids::{LinkId, Seq, span};
+use crate::limits::{RANGES_MAX, TAKE_BYTES};
+use crate::link::Transmit;
+use crate::message::cost_bytes;
+use crate::queue::Flight;
+use crate::time::Now;
+use crate::wire::{Control, DataHeader, Heartbeat, Retract};
+
+use super::PushEngine;
+
+impl PushEngine {
+    /// Writes what a link has to send now: control frames, and its share of the queue.
+    pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        let head = self.next_seq();
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.link.transmit_first(out);
+        if link.link.is_open() {
+            if let Some(echo) = link.spender.poll_echo() {
+                out.control(&Control::Echo(echo));
+            }
+            while !link.retracts.is_empty() {
+                let rest = link.retracts.split_off(link.retracts.len().min(RANGES_MAX));
+                let now = std::mem::replace(&mut link.retracts, rest);
+                let deliveries = now.into_iter().map(Into::into).collect();
+                out.control(&Control::Retract(Retract { deliveries }));
+            }
+            if std::mem::take(&mut link.heartbeat_due) {
+                let (deliveries, settles) = (link.next_delivery, link.settles);
+                out.control(&Control::Heartbeat(Heartbeat { head, deliveries, settles }));
+            }
+            if link.attached {
+                self.dispatch(id, now, out);
+            }
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.link.transmit_last(out, now.time);
+        }
+        out.finish();
+    }
+
+    /// Takes a link's share of the queue, as far as its credit goes.
+    fn dispatch(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        if self.queued.is_empty() {
+            self.seal();
+        }
+        let mut messages_left =
+            self.share().min(self.config.pending_messages.saturating_sub(self.pending));
+        let mut stopped = false;
+        while messages_left > 0 && out.len() < TAKE_BYTES {
+            let taken = self.dispatch_run(id, messages_left, now, out);
+            stopped = taken == 0;
+            if stopped {
+                break;
+            }
+            messages_left -= taken;
+            if self.queued.is_empty() {
+                self.seal();
+            }
+        }
+        self.recount(id);
+        self.after_dispatch(id, stopped, now, out);
+        if !self.idle.is_empty() && self.dispatchable() {
+            self.wake_idle();
+        }
+    }
+
+    /// What one link may take at a time: an even part of what waits, so that links with credit fare alike.
+    fn share(&self) -> u64 {
+        let waiting = self.queued.len() + self.chunks.open_len();
+        waiting.div_ceil(self.ready.max(1))
+    }
+
+    fn dispatchable(&self) -> bool {
+        self.pending < self.config.pending_messages
+            && (!self.queued.is_empty() || self.chunks.open_len() > 0)
+    }
+
+    /// Dispatches one frame of at most `messages_max` messages; says how many it holds.
+    fn dispatch_run(&mut self, id: LinkId, messages_max: u64, now: Now, out: &mut Transmit) -> u64 {
+        let (Some(run), Some(link)) = (self.queued.first_run(), self.links.get(&id)) else {
+            return 0;
+        };
+        let room = link.spender.room();
+        let reserved_end = self.journal.as_ref().map_or(Seq::MAX, super::Journal::reserved_end);
+        let end = run.end.min(run.start + messages_max.min(room.messages)).min(reserved_end);
+        let (end, attempt) = self.attempts_from(run.start..end);
+        if end <= run.start {
+            return 0;
+        }
+        let Some(slice) = self.chunks.slice(run.start..end, room.bytes) else {
+            return 0;
+        };
+        let Some(link) = self.links.get_mut(&id) else {
+            return 0;
+        };
+        let seqs = slice.seqs.clone();
+        let count = span(&seqs);
+        let header = DataHeader {
+            first_delivery: link.next_delivery,
+            first_seq: seqs.start,
+            sent_at: now.wall,
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+            attempt,
+        };
+        link.spender.spend(Amount::new(count, cost_bytes(count, slice.record_bytes() as u64)));
+        let flight = Flight::new(seqs, now.time);
+        link.flights.insert(link.next_delivery, flight);
+        link.next_delivery += count;
+        self.pending += count;
+        self.queued.pop_first(count);
+        self.counters.dispatched += count;
+        out.data(header, slice.body, slice.tail);
+        if self.config.reassign_after.is_some() {
+            self.plan_reassign(now.time);
+        }
+        count
+    }
+
+    /// Cuts a run where the number of failed attempts changes, and says what it is: a frame has one for all.
+    fn attempts_from(&self, seqs: Range<Seq>) -> (Seq, u32) {
+        if self.attempts.is_empty() || seqs.is_empty() {
+            return (seqs.end, 0);
+        }
+        match self.attempts.range(seqs.clone()).next() {
+            Some((&seq, attempts)) if seq == seqs.start => (seq + 1, attempts.failed),
+            Some((&seq, _)) => (seq, 0),
+            None => (seqs.end, 0),
+        }
+    }
+
+    /// After dispatching: says what waits without credit, and notes whether the link is short of work or of credit.
+    fn after_dispatch(&mut self, id: LinkId, stopped: bool, now: Now, out: &mut Transmit) {
+        let waiting = self.queued.len() + self.chunks.open_len();
+        let dispatchable = self.dispatchable();
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let room = link.spender.room();
+        let blocked = waiting > 0 && (stopped || room.messages == 0);
+        if let Some(demand) = link.spender.poll_demand(waiting, blocked) {
+            out.control(&Control::Demand(demand));
+        }
+        link.flow.note(room.messages > 0 && waiting == 0, blocked, now.time);
+        if room.messages > 0 && !dispatchable && !link.in_idle {
+            link.in_idle = true;
+            self.idle.push_back(id);
+        }
+    }
+}

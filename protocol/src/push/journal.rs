@@ -1,0 +1,333 @@
+//! What of a PUSH socket is on disk: the shadow queue's shadow.
+//!
+//! Dispatch does not wait for the disk. Each time the store is free it takes everything that is neither written nor
+//! done; with receivers that keep up, most messages are confirmed before it would have got to them, and are never
+//! written. While a live receiver confirms that fast, messages younger than [`AGE_GATE`] are left alone.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::event::Event;
+use crate::ids::{Seq, span};
+use crate::limits::{AGE_GATE, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND};
+use crate::queue::Kept;
+use crate::store::{Attempts, Commit, DeadLetter, StoreOp};
+use crate::time::Time;
+
+use super::PushEngine;
+
+/// What is written, what is not, and what has to be.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// Sealed chunks that are in memory only, oldest first, by their first number.
+    unwritten: VecDeque<Seq>,
+    /// Blocks in the store, by their first number.
+    blocks: BTreeMap<Seq, Block>,
+    /// Blocks of which more is done than the store knows.
+    dirty: BTreeSet<Seq>,
+    removed: Vec<Seq>,
+    /// Attempts that changed; none: forget them.
+    attempts: BTreeMap<Seq, Option<Attempts>>,
+    dead: Vec<StoreOp>,
+    reserved_end: Seq,
+    writing: Option<Writing>,
+    failure: Option<String>,
+    written_behind: Time,
+    /// How long a message has taken of late from `send` to its confirmation.
+    latency: Duration,
+}
+
+#[derive(Debug)]
+struct Block {
+    end: Seq,
+    live: u64,
+}
+
+/// The commit that is under way.
+#[derive(Debug, Default)]
+struct Writing {
+    chunks: Vec<Range<Seq>>,
+    reserve: Option<Seq>,
+}
+
+/// Neighbouring chunks on their way into one block.
+#[derive(Default)]
+struct Gathering {
+    seqs: Range<Seq>,
+    parts: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Journal {
+    pub(super) fn new(next_seq: Seq) -> Self {
+        Self {
+            unwritten: VecDeque::new(),
+            blocks: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            removed: Vec::new(),
+            attempts: BTreeMap::new(),
+            dead: Vec::new(),
+            reserved_end: next_seq,
+            writing: None,
+            failure: None,
+            written_behind: Time::ZERO,
+            latency: AGE_GATE,
+        }
+    }
+
+    /// Takes in a block that is in the store.
+    pub(super) fn restore(&mut self, seqs: Range<Seq>, live: u64) {
+        if live == 0 {
+            self.removed.push(seqs.start);
+        } else {
+            self.blocks.insert(seqs.start, Block { end: seqs.end, live });
+        }
+    }
+
+    /// Numbers from here on may not be dispatched yet.
+    pub(super) const fn reserved_end(&self) -> Seq {
+        self.reserved_end
+    }
+
+    /// A chunk was sealed.
+    pub(super) fn sealed(&mut self, first: Seq) {
+        self.unwritten.push_back(first);
+    }
+
+    /// Messages are done, none of which was before.
+    pub(super) fn done(&mut self, seqs: Range<Seq>) {
+        let mut next = seqs.start;
+        while next < seqs.end {
+            // The block that holds `next`, or the one that comes after it.
+            let at = self.blocks.range(..=next).next_back().filter(|(_, b)| b.end > next);
+            let Some(first) =
+                at.or_else(|| self.blocks.range(next..seqs.end).next()).map(|(&f, _)| f)
+            else {
+                return;
+            };
+            let Some(block) = self.blocks.get_mut(&first) else {
+                return;
+            };
+            let end = block.end.min(seqs.end);
+            block.live = block.live.saturating_sub(end - next.max(first));
+            if block.live == 0 {
+                self.blocks.remove(&first);
+                self.dirty.remove(&first);
+                self.removed.push(first);
+            } else {
+                self.dirty.insert(first);
+            }
+            next = end;
+        }
+    }
+
+    pub(super) fn put_attempts(&mut self, seq: Seq, attempts: Attempts) {
+        self.attempts.insert(seq, Some(attempts));
+    }
+
+    pub(super) fn forget_attempts(&mut self, seq: Seq) {
+        self.attempts.insert(seq, None);
+    }
+
+    pub(super) fn put_dead(&mut self, letter: &DeadLetter) {
+        let DeadLetter { seq, attempts, record } = letter.clone();
+        self.dead.push(StoreOp::PutDead { seq, attempts, record });
+    }
+
+    pub(super) fn forget_dead(&mut self, seq: Seq) {
+        self.dead.push(StoreOp::RemoveDead { seq });
+    }
+
+    pub(super) fn note_latency(&mut self, latency: Duration) {
+        // An eighth of each new one: quick to notice a backlog, not thrown by one slow message.
+        self.latency = (self.latency * 7 + latency.min(AGE_GATE * 64)) / 8;
+    }
+
+    fn reserve(&mut self, next_seq: Seq) -> Option<Seq> {
+        let low = next_seq + RESERVE_SEQS / 2 > self.reserved_end;
+        low.then(|| next_seq + RESERVE_SEQS)
+    }
+
+    /// Changes that may be written behind.
+    fn behind(&mut self, done: &crate::range::RangeSet, ops: &mut Vec<StoreOp>) {
+        for block in std::mem::take(&mut self.dirty) {
+            if let Some(end) = self.blocks.get(&block).map(|b| b.end) {
+                ops.push(StoreOp::PutDone { block, done: done.within(block..end).collect() });
+            }
+        }
+        ops.extend(self.removed.drain(..).map(|block| StoreOp::RemoveBlock { block }));
+    }
+
+    fn has_behind(&self) -> bool {
+        !self.dirty.is_empty() || !self.removed.is_empty()
+    }
+
+    fn has_urgent(&self) -> bool {
+        !self.attempts.is_empty() || !self.dead.is_empty()
+    }
+}
+
+impl PushEngine {
+    /// What has to be written now, if anything; answer it by [`PushEngine::handle_stored`]. One at a time.
+    pub fn poll_store(&mut self, now: Time) -> Option<Commit> {
+        let next_seq = self.next_seq();
+        let born_before = self.gate().map_or(now, |gate| now - gate);
+        let journal = self.journal.as_mut()?;
+        if journal.writing.is_some() || journal.failure.is_some() {
+            return None;
+        }
+        let mut ops = Vec::new();
+        let mut writing = Writing { reserve: journal.reserve(next_seq), ..Writing::default() };
+        if let Some(end) = writing.reserve {
+            ops.push(StoreOp::Reserve { session: self.session, end });
+        }
+        if self.chunks.open_born().is_some_and(|born| born <= born_before) {
+            self.seal();
+        }
+        self.gather(born_before, &mut writing, &mut ops);
+        let journal = self.journal.as_mut()?;
+        let urgent = !ops.is_empty() || journal.has_urgent();
+        if !urgent && !(journal.has_behind() && now >= journal.written_behind + WRITE_BEHIND) {
+            return None;
+        }
+        // Dead letters stand before the removal of what they were, so that no crash falls between.
+        ops.append(&mut journal.dead);
+        ops.extend(std::mem::take(&mut journal.attempts).into_iter().map(|(seq, attempts)| {
+            match attempts {
+                Some(attempts) => StoreOp::PutAttempts { seq, attempts },
+                None => StoreOp::RemoveAttempts { seq },
+            }
+        }));
+        journal.behind(&self.done, &mut ops);
+        journal.written_behind = now;
+        journal.writing = Some(writing);
+        Some(Commit { ops, sync: urgent })
+    }
+
+    /// When [`PushEngine::poll_store`] may have something; `None`: not before something else happens.
+    pub fn poll_store_timeout(&mut self) -> Option<Time> {
+        let gate = self.gate().unwrap_or(Duration::ZERO);
+        let next_seq = self.next_seq();
+        let journal = self.journal.as_mut()?;
+        if journal.writing.is_some() || journal.failure.is_some() {
+            return None;
+        }
+        let low = next_seq + RESERVE_SEQS / 2 > journal.reserved_end;
+        if low || journal.has_urgent() {
+            return Some(Time::ZERO);
+        }
+        while journal.unwritten.front().is_some_and(|first| self.chunks.starting(*first).is_none())
+        {
+            // All of it was confirmed before its turn came.
+            journal.unwritten.pop_front();
+        }
+        let oldest = journal.unwritten.front().and_then(|first| self.chunks.starting(*first));
+        let born = oldest.map(|chunk| chunk.born).or(self.chunks.open_born());
+        let behind = journal.has_behind().then(|| journal.written_behind + WRITE_BEHIND);
+        born.map(|born| born + gate).into_iter().chain(behind).min()
+    }
+
+    /// The answer to the last [`PushEngine::poll_store`].
+    ///
+    /// A failure is for good: the socket accepts nothing more, and what was not accepted yet never will be.
+    pub fn handle_stored(&mut self, result: Result<(), String>) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let writing = journal.writing.take().unwrap_or_default();
+        if let Err(reason) = result {
+            journal.failure = Some(reason.clone());
+            self.events.push(Event::StoreFailed { reason });
+            self.note_progress(0..Seq::MAX);
+            return;
+        }
+        if let Some(end) = writing.reserve {
+            journal.reserved_end = end;
+            self.wake_idle_if_work();
+        }
+        for seqs in writing.chunks {
+            if let Some(chunk) = self.chunks.starting_mut(seqs.start) {
+                chunk.kept = Kept::Yes;
+            }
+            self.note_progress(seqs);
+        }
+    }
+
+    /// Why the store takes nothing more, if it has failed.
+    #[must_use]
+    pub fn store_failure(&self) -> Option<&str> {
+        self.journal.as_ref()?.failure.as_deref()
+    }
+
+    /// How old a message must be before it is written: a moment, while a live receiver is likely to confirm it sooner.
+    fn gate(&self) -> Option<Duration> {
+        let journal = self.journal.as_ref()?;
+        let live = self.pending > 0 || self.spare > 0;
+        (live && journal.latency <= AGE_GATE).then_some(AGE_GATE)
+    }
+
+    /// Takes the oldest unwritten chunks, as far as they are old enough and one commit holds them.
+    fn gather(&mut self, born_before: Time, writing: &mut Writing, ops: &mut Vec<StoreOp>) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let reserved_end = writing.reserve.unwrap_or(journal.reserved_end);
+        let mut gathering = Gathering::default();
+        let mut total = 0;
+        while let Some(&first) = journal.unwritten.front() {
+            let Some(chunk) = self.chunks.starting_mut(first) else {
+                // All of it was confirmed before its turn came.
+                journal.unwritten.pop_front();
+                continue;
+            };
+            if total >= COMMIT_BYTES || chunk.born > born_before || chunk.seqs.end > reserved_end {
+                break;
+            }
+            journal.unwritten.pop_front();
+            chunk.kept = Kept::Writing;
+            total += chunk.record_bytes();
+            writing.chunks.push(chunk.seqs.clone());
+            if !gathering.takes(chunk.seqs.start, chunk.record_bytes()) {
+                gathering.finish(ops, journal, &self.done);
+            }
+            gathering.add(chunk.seqs.clone(), chunk.record_bytes(), chunk.parts());
+        }
+        gathering.finish(ops, journal, &self.done);
+    }
+}
+
+impl Gathering {
+    fn takes(&self, first: Seq, bytes: usize) -> bool {
+        self.seqs.is_empty() || (self.seqs.end == first && self.bytes + bytes <= CHUNK_BYTES)
+    }
+
+    fn add(&mut self, seqs: Range<Seq>, bytes: usize, parts: impl Iterator<Item = Bytes>) {
+        if self.seqs.is_empty() {
+            self.seqs.start = seqs.start;
+        }
+        self.seqs.end = seqs.end;
+        self.bytes += bytes;
+        self.parts.extend(parts);
+    }
+
+    fn finish(
+        &mut self,
+        ops: &mut Vec<StoreOp>,
+        journal: &mut Journal,
+        done: &crate::range::RangeSet,
+    ) {
+        let Gathering { seqs, parts, .. } = std::mem::take(self);
+        if seqs.is_empty() {
+            return;
+        }
+        let dead: u64 = done.within(seqs.clone()).map(|part| span(&part)).sum();
+        journal.blocks.insert(seqs.start, Block { end: seqs.end, live: span(&seqs) - dead });
+        if dead > 0 {
+            journal.dirty.insert(seqs.start);
+        }
+        ops.push(StoreOp::PutBlock { seqs, parts });
+    }
+}

@@ -1,0 +1,316 @@
+//! The PUSH engine: takes messages in, hands them to receivers on their credit, and keeps each until it is confirmed.
+//!
+//! A message that is not done is in exactly one place: the open chunk, the queue, a delay, a link's flights, or the
+//! flights of a receiver that is away. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
+//! (`dispatch`), what became of it (`settle`), receivers that come and go (`attach`), time (`timeouts`), and what is
+//! kept on disk (`journal`).
+
+mod admit;
+mod attach;
+mod config;
+mod dispatch;
+mod journal;
+mod settle;
+mod stats;
+mod timeouts;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+
+pub use admit::{Refusal, Refused};
+pub use config::PushConfig;
+pub use settle::Fate;
+pub use stats::{PushLinkStats, PushStats};
+
+use crate::credit::Spender;
+use crate::event::{Event, Events};
+use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
+use crate::link::{Link, LinkState};
+use crate::queue::{Chunk, Chunks, Flight, Flights, Kept};
+use crate::range::RangeSet;
+use crate::store::{Attempts, DeadLetter, Recovered};
+use crate::time::{Time, WallTime};
+
+use attach::Absent;
+use journal::Journal;
+use stats::{Counters, Flow};
+
+/// A PUSH socket without its I/O.
+#[derive(Debug)]
+pub struct PushEngine {
+    config: PushConfig,
+    peer_id: PeerId,
+    session: Session,
+    closed: bool,
+
+    chunks: Chunks,
+    /// Sealed messages that wait for credit.
+    queued: RangeSet,
+    /// Messages that wait for a moment.
+    delayed: BTreeSet<(Time, Seq)>,
+    expiring: BTreeSet<(WallTime, Seq)>,
+    attempts: BTreeMap<Seq, Attempts>,
+    dead: BTreeMap<Seq, DeadLetter>,
+    /// Everything below the next number that is not kept here any more.
+    done: RangeSet,
+    /// What became of messages that were done without being confirmed; the newest.
+    fates: BTreeMap<Seq, Fate>,
+
+    links: BTreeMap<LinkId, PushLink>,
+    next_link: u64,
+    /// Links with credit, and all that credit together.
+    ready: u64,
+    spare: u64,
+    /// Links with credit that found nothing to dispatch, longest first.
+    idle: VecDeque<LinkId>,
+    /// Messages in flight, receivers that are away included.
+    pending: u64,
+    absent: BTreeMap<(PeerId, LinkId), Absent>,
+    absent_order: VecDeque<(Time, PeerId, LinkId)>,
+    deadlines: BTreeSet<(Time, LinkId, Delivery)>,
+    next_reassign: Option<Time>,
+
+    journal: Option<Journal>,
+    wakes: VecDeque<LinkId>,
+    watching: bool,
+    progress: VecDeque<Range<Seq>>,
+    events: Events,
+    counters: Counters,
+    scratch: Vec<(Delivery, Flight)>,
+}
+
+#[derive(Debug)]
+struct PushLink {
+    link: Link,
+    spender: Spender,
+    /// The receiver has said what it holds.
+    attached: bool,
+    next_delivery: Delivery,
+    flights: Flights,
+    /// What was given to somebody else although this receiver may still confirm it.
+    abandoned: Flights,
+    retracts: Vec<Range<Delivery>>,
+    heartbeat_due: bool,
+    settles: u64,
+    /// Room as it is counted in the engine's `ready` and `spare`.
+    counted: u64,
+    in_idle: bool,
+    confirmed: u64,
+    opened: Time,
+    flow: Flow,
+}
+
+impl PushEngine {
+    /// A socket that keeps its messages in memory only.
+    #[must_use]
+    pub fn new(config: PushConfig, peer_id: PeerId, session: Session) -> Self {
+        Self::build(config, peer_id, session, 0)
+    }
+
+    /// A socket with a new store: it accepts a message once the store has it, or a receiver has confirmed it.
+    #[must_use]
+    pub fn with_store(config: PushConfig, peer_id: PeerId, session: Session) -> Self {
+        let mut engine = Self::build(config, peer_id, session, 0);
+        engine.journal = Some(Journal::new(0));
+        engine
+    }
+
+    /// A socket that goes on where its store left off: same session, what was pending is in the queue.
+    #[must_use]
+    pub fn recover(config: PushConfig, peer_id: PeerId, recovered: Recovered) -> Self {
+        let mut engine = Self::build(config, peer_id, recovered.session, recovered.next_seq);
+        let mut journal = Journal::new(recovered.next_seq);
+        for block in recovered.blocks {
+            let mut live: RangeSet = [block.seqs.clone()].into_iter().collect();
+            for done in block.done {
+                live.remove(done);
+            }
+            journal.restore(block.seqs.clone(), live.len());
+            engine.done.remove(block.seqs.clone());
+            engine.done.extend(live.missing(block.seqs.clone()));
+            if live.is_empty() {
+                continue;
+            }
+            engine.note_expiries(block.seqs.start, &block.records);
+            let mut chunk = Chunk::new(block.seqs, block.records, None, Time::ZERO);
+            chunk.live = live.len();
+            chunk.kept = Kept::Yes;
+            engine.chunks.restore(chunk);
+            engine.queued.extend(live.iter());
+        }
+        let queued = &engine.queued;
+        engine.attempts =
+            recovered.attempts.into_iter().filter(|(seq, _)| queued.contains(*seq)).collect();
+        engine.dead = recovered.dead.into_iter().map(|letter| (letter.seq, letter)).collect();
+        engine.journal = Some(journal);
+        engine
+    }
+
+    fn build(config: PushConfig, peer_id: PeerId, session: Session, next_seq: Seq) -> Self {
+        let mut done = RangeSet::new();
+        done.insert(0..next_seq);
+        Self {
+            config,
+            peer_id,
+            session,
+            closed: false,
+            chunks: Chunks::new(next_seq),
+            queued: RangeSet::new(),
+            delayed: BTreeSet::new(),
+            expiring: BTreeSet::new(),
+            attempts: BTreeMap::new(),
+            dead: BTreeMap::new(),
+            done,
+            fates: BTreeMap::new(),
+            links: BTreeMap::new(),
+            next_link: 0,
+            ready: 0,
+            spare: 0,
+            idle: VecDeque::new(),
+            pending: 0,
+            absent: BTreeMap::new(),
+            absent_order: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+            next_reassign: None,
+            journal: None,
+            wakes: VecDeque::new(),
+            watching: false,
+            progress: VecDeque::new(),
+            events: Events::default(),
+            counters: Counters::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The session of this socket's numbers.
+    #[must_use]
+    pub const fn session(&self) -> Session {
+        self.session
+    }
+
+    /// The number that the next message gets.
+    #[must_use]
+    pub const fn next_seq(&self) -> Seq {
+        self.chunks.next_seq()
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &PushConfig {
+        &self.config
+    }
+
+    /// Changes settings while the socket runs. What was taken in or dispatched under the old ones stays.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut PushConfig)) {
+        change(&mut self.config);
+        self.wake_idle();
+    }
+
+    /// Messages that wait to be dispatched, those that wait for a moment included.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.queued.len() + self.chunks.open_len() + self.delayed.len() as u64
+    }
+
+    /// Messages that were dispatched and are not settled.
+    #[must_use]
+    pub const fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// Whether everything that was taken in is done.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.waiting() == 0 && self.pending == 0
+    }
+
+    /// Takes no more messages in; what is there still goes out.
+    pub fn close_intake(&mut self) {
+        self.closed = true;
+    }
+
+    /// The next link whose driver should transmit.
+    pub fn poll_wake(&mut self) -> Option<LinkId> {
+        self.wakes.pop_front()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.poll()
+    }
+
+    /// How far a link has come.
+    #[must_use]
+    pub fn link_state(&self, link: LinkId) -> LinkState {
+        self.links.get(&link).map_or(LinkState::Gone, |link| link.link.state())
+    }
+
+    /// The dead letters, by rising number.
+    pub fn dead_letters(&self) -> impl Iterator<Item = &DeadLetter> {
+        self.dead.values()
+    }
+
+    /// Whether progress is to be noted for [`PushEngine::poll_progress`].
+    pub fn watch(&mut self, watching: bool) {
+        self.watching = watching;
+        if !watching {
+            self.progress.clear();
+        }
+    }
+
+    /// Numbers whose standing has changed: accepted by the store, or done.
+    pub fn poll_progress(&mut self) -> Option<Range<Seq>> {
+        self.progress.pop_front()
+    }
+
+    /// Whether the message is accepted: on disk (if there is a store), or done.
+    #[must_use]
+    pub fn is_accepted(&self, seq: Seq) -> bool {
+        match &self.journal {
+            None => seq < self.next_seq(),
+            Some(_) => {
+                self.done.contains(seq)
+                    || self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes)
+            }
+        }
+    }
+
+    /// What became of a message; `None` while it is not done.
+    #[must_use]
+    pub fn fate(&self, seq: Seq) -> Option<Fate> {
+        self.done.contains(seq).then(|| self.fates.get(&seq).copied().unwrap_or(Fate::Confirmed))
+    }
+
+    fn note_progress(&mut self, seqs: Range<Seq>) {
+        if self.watching {
+            self.progress.push_back(seqs);
+        }
+    }
+
+    fn wake(&mut self, link: LinkId) {
+        self.wakes.push_back(link);
+    }
+
+    /// Work has come: the link that has waited longest for it should look.
+    fn wake_idle(&mut self) {
+        if let Some(id) = self.idle.pop_front() {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.in_idle = false;
+            }
+            self.wake(id);
+        }
+    }
+
+    /// Counts a link's room anew, after anything that changes it.
+    fn recount(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let room = link.spender.room();
+        let usable = link.attached && link.link.is_open() && room.bytes > 0;
+        let counted = if usable { room.messages } else { 0 };
+        self.ready = self.ready + u64::from(counted > 0) - u64::from(link.counted > 0);
+        self.spare = self.spare.saturating_sub(link.counted).saturating_add(counted);
+        link.counted = counted;
+    }
+}

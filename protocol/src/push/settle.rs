@@ -1,0 +1,310 @@
+//! What became of messages: confirmed, rejected, given back, expired, or dead.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::event::{Event, Redelivery};
+use crate::ids::{Delivery, LinkId, Seq, span};
+use crate::limits::OUTCOMES_MAX;
+use crate::queue::Flight;
+use crate::store::DeadLetter;
+use crate::time::{Now, Time};
+use crate::wire::{Close, Outcome, Settle, Settlement, Taken};
+
+use super::PushEngine;
+use crate::link::violation;
+
+/// What became of a message in the end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Fate {
+    /// A receiver confirmed it.
+    Confirmed,
+    /// Its shelf life ended.
+    Expired,
+    /// It failed too often and is among the dead letters.
+    DeadLettered,
+}
+
+impl PushEngine {
+    pub(super) fn handle_settle(
+        &mut self,
+        id: LinkId,
+        settle: Settle,
+        now: Now,
+    ) -> Result<(), Close> {
+        for settlement in settle.settlements {
+            self.settle(id, settlement, now)?;
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.settles += 1;
+        }
+        self.wake_idle_if_work();
+        Ok(())
+    }
+
+    fn settle(&mut self, id: LinkId, settlement: Settlement, now: Now) -> Result<(), Close> {
+        let deliveries =
+            settlement.deliveries.range().ok_or_else(|| violation("an empty range"))?;
+        let mut flights = std::mem::take(&mut self.scratch);
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        if deliveries.end > link.next_delivery {
+            return Err(violation("it settles what was never sent"));
+        }
+        // A late word on what was given to somebody else counts only if it says that the work is done.
+        link.abandoned.take(deliveries.clone(), &mut flights);
+        for (_, flight) in flights.drain(..) {
+            if settlement.outcome == Outcome::Confirmed {
+                self.confirm(flight.seqs, now.time);
+            }
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.flights.take(deliveries, &mut flights);
+        }
+        for (first, flight) in flights.drain(..) {
+            self.settle_flight(id, first, flight, &settlement.outcome, now);
+        }
+        self.scratch = flights;
+        Ok(())
+    }
+
+    fn settle_flight(
+        &mut self,
+        id: LinkId,
+        first: Delivery,
+        flight: Flight,
+        outcome: &Outcome,
+        now: Now,
+    ) {
+        if let Outcome::Extended(millis) = outcome {
+            return self.extend(id, first, flight, *millis, now.time);
+        }
+        self.forget_deadline(id, first, &flight);
+        self.pending -= span(&flight.seqs);
+        match outcome {
+            Outcome::Confirmed => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.confirmed += span(&flight.seqs);
+                }
+                self.confirm(flight.seqs, now.time);
+            }
+            Outcome::Rejected(reason) => {
+                for seq in flight.seqs {
+                    self.fail(seq, reason.as_str(), Redelivery::Rejected, now.time);
+                }
+            }
+            Outcome::Released => {
+                let why =
+                    if flight.retracted { Redelivery::Reassigned } else { Redelivery::Released };
+                self.requeue(flight.seqs, why);
+            }
+            Outcome::RetryIn(millis) => {
+                let until = now.time + std::time::Duration::from_millis(*millis);
+                self.delay(flight.seqs, until);
+            }
+            Outcome::Expired => {
+                for seq in flight.seqs {
+                    self.expire(seq);
+                }
+            }
+            Outcome::Extended(_) => {}
+        }
+    }
+
+    /// The application asks for more time.
+    fn extend(&mut self, id: LinkId, first: Delivery, mut flight: Flight, millis: u64, now: Time) {
+        self.forget_deadline(id, first, &flight);
+        if self.config.process_timeout.is_some() {
+            let deadline = now + std::time::Duration::from_millis(millis);
+            flight.deadline = Some(deadline);
+            self.deadlines.insert((deadline, id, first));
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.flights.insert(first, flight);
+        }
+    }
+
+    pub(super) fn forget_deadline(&mut self, id: LinkId, first: Delivery, flight: &Flight) {
+        if let Some(deadline) = flight.deadline {
+            self.deadlines.remove(&(deadline, id, first));
+        }
+    }
+
+    /// The application has taken these: their time to process begins.
+    pub(super) fn handle_taken(
+        &mut self,
+        id: LinkId,
+        taken: Taken,
+        now: Time,
+    ) -> Result<(), Close> {
+        for span in taken.deliveries {
+            let deliveries = span.range().ok_or_else(|| violation("an empty range"))?;
+            let Some(link) = self.links.get_mut(&id) else {
+                return Ok(());
+            };
+            if deliveries.end > link.next_delivery {
+                return Err(violation("it takes what was never sent"));
+            }
+            let mut flights = Vec::new();
+            link.flights.take(deliveries, &mut flights);
+            for (first, flight) in flights {
+                self.start_processing(id, first, flight, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a flight (back) that the application has taken. With a time limit each message has its own.
+    pub(super) fn start_processing(
+        &mut self,
+        id: LinkId,
+        first: Delivery,
+        flight: Flight,
+        now: Time,
+    ) {
+        let deadline = self.config.process_timeout.map(|timeout| now + timeout);
+        let pieces = match deadline {
+            None => vec![(first, flight.seqs.clone())],
+            Some(_) => (first..).zip(flight.seqs.clone().map(|seq| seq..seq + 1)).collect(),
+        };
+        for (first, seqs) in pieces {
+            if let Some(deadline) = deadline {
+                self.deadlines.insert((deadline, id, first));
+            }
+            let taken = Some(flight.taken.unwrap_or(now));
+            let piece = Flight { seqs, taken, deadline, ..flight };
+            if let Some(link) = self.links.get_mut(&id) {
+                link.flights.insert(first, piece);
+            }
+        }
+    }
+
+    /// A receiver is done with these.
+    pub(super) fn confirm(&mut self, seqs: Range<Seq>, now: Time) {
+        if let (Some(journal), Some(chunk)) = (&mut self.journal, self.chunks.holding(seqs.start)) {
+            journal.note_latency(now.since(chunk.born));
+        }
+        self.counters.confirmed += self.complete(seqs);
+    }
+
+    /// Forgets messages: they are done, one way or another. Says how many were not done before.
+    pub(super) fn complete(&mut self, seqs: Range<Seq>) -> u64 {
+        if self.done.within(seqs.clone()).next().is_none() {
+            self.complete_new(seqs.clone());
+            return span(&seqs);
+        }
+        let parts = self.done.missing(seqs);
+        parts.into_iter().map(|part| (span(&part), self.complete_new(part)).0).sum()
+    }
+
+    fn complete_new(&mut self, seqs: Range<Seq>) {
+        self.done.insert(seqs.clone());
+        if let Some(journal) = &mut self.journal {
+            journal.done(seqs.clone());
+        }
+        // Only a second copy can be waiting here: that of a message which was given to somebody else.
+        self.queued.remove(seqs.clone());
+        if !self.delayed.is_empty() {
+            self.delayed.retain(|(_, seq)| !seqs.contains(seq));
+        }
+        self.chunks.done(seqs.clone());
+        while let Some(seq) = self.attempts.range(seqs.clone()).next().map(|(&seq, _)| seq) {
+            self.attempts.remove(&seq);
+            if let Some(journal) = &mut self.journal {
+                journal.forget_attempts(seq);
+            }
+        }
+        self.note_progress(seqs);
+    }
+
+    /// Puts messages back in the queue, unless they are done by now.
+    pub(super) fn requeue(&mut self, seqs: Range<Seq>, why: Redelivery) {
+        for part in self.done.missing(seqs) {
+            self.counters.redelivered += span(&part);
+            self.queued.insert(part.clone());
+            self.events.push(Event::Redelivered { seqs: part, why });
+        }
+    }
+
+    fn delay(&mut self, seqs: Range<Seq>, until: Time) {
+        for part in self.done.missing(seqs) {
+            self.counters.redelivered += span(&part);
+            self.delayed.extend(part.map(|seq| (until, seq)));
+        }
+    }
+
+    /// Counts a failed attempt: the message waits its turn, or is a dead letter.
+    pub(super) fn fail(&mut self, seq: Seq, reason: &str, why: Redelivery, now: Time) {
+        if self.done.contains(seq) {
+            return;
+        }
+        let attempts = self.attempts.entry(seq).or_default();
+        attempts.failed = attempts.failed.saturating_add(1);
+        reason.clone_into(&mut attempts.reason);
+        self.counters.failed_attempts += 1;
+        let failed = attempts.failed;
+        let attempts = attempts.clone();
+        if self.config.attempts_max.is_some_and(|max| failed >= max) {
+            if (self.dead.len() as u64) < self.config.dead_messages {
+                return self.bury(seq, attempts);
+            }
+            self.events.push(Event::DeadLettersFull { seq });
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.put_attempts(seq, attempts);
+        }
+        let delay = self.config.delay_after(failed);
+        if delay.is_zero() {
+            self.requeue(seq..seq + 1, why);
+        } else {
+            self.delay(seq..seq + 1, now + delay);
+            self.events.push(Event::Redelivered { seqs: seq..seq + 1, why });
+        }
+    }
+
+    /// Makes a dead letter of a message.
+    fn bury(&mut self, seq: Seq, attempts: crate::store::Attempts) {
+        let Some(slice) = self.chunks.slice(seq..seq + 1, u64::MAX) else {
+            return;
+        };
+        // A copy, so that the letter does not keep a whole chunk alive.
+        let record = Bytes::copy_from_slice(&slice.into_bytes());
+        let (failed, reason) = (attempts.failed, attempts.reason.clone());
+        let letter = DeadLetter { seq, attempts, record };
+        if let Some(journal) = &mut self.journal {
+            journal.put_dead(&letter);
+        }
+        self.dead.insert(seq, letter);
+        self.note_fate(seq, Fate::DeadLettered);
+        self.complete(seq..seq + 1);
+        self.counters.dead_lettered += 1;
+        self.events.push(Event::DeadLettered { seq, failed, reason });
+    }
+
+    /// Ends a message whose shelf life is over.
+    pub(super) fn expire(&mut self, seq: Seq) {
+        if self.done.contains(seq) {
+            return;
+        }
+        self.note_fate(seq, Fate::Expired);
+        self.complete(seq..seq + 1);
+        self.counters.expired += 1;
+        self.events.push(Event::Expired { seq });
+    }
+
+    fn note_fate(&mut self, seq: Seq, fate: Fate) {
+        self.fates.insert(seq, fate);
+        if self.fates.len() > OUTCOMES_MAX {
+            self.fates.pop_first();
+        }
+    }
+
+    pub(super) fn wake_idle_if_work(&mut self) {
+        if !self.queued.is_empty() && !self.idle.is_empty() {
+            self.wake_idle();
+        }
+    }
+}

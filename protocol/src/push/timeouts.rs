@@ -1,0 +1,142 @@
+//! What time brings to a PUSH socket: shelf lives and delays end, receivers stay away, work is overdue.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::event::Redelivery;
+use crate::ids::{Delivery, LinkId, span};
+use crate::time::{Now, Time};
+
+use super::PushEngine;
+
+impl PushEngine {
+    /// When [`PushEngine::handle_timeout`] wants to be called. Links have their own times:
+    /// [`PushEngine::poll_link_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self, now: Now) -> Option<Time> {
+        let expiry = self.expiring.first().map(|(wall, _)| now.time + now.wall.until(*wall));
+        let delay = self.delayed.first().map(|(until, _)| *until);
+        let grace = self.absent_order.front().map(|(until, ..)| *until);
+        let deadline = self.deadlines.first().map(|(until, ..)| *until);
+        [expiry, delay, grace, deadline, self.next_reassign].into_iter().flatten().min()
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.expire_due(now);
+        while let Some(&(until, seq)) = self.delayed.first() {
+            if until > now.time {
+                break;
+            }
+            self.delayed.pop_first();
+            self.queued.insert(seq..seq + 1);
+        }
+        self.give_up_absent(now.time);
+        self.time_out_processing(now.time);
+        self.reassign(now.time);
+        self.wake_idle_if_work();
+    }
+
+    /// Ends what waits here beyond its shelf life. What is in flight is its receiver's to expire.
+    fn expire_due(&mut self, now: Now) {
+        while let Some(&(expires, seq)) = self.expiring.first() {
+            if expires > now.wall {
+                return;
+            }
+            self.expiring.pop_first();
+            let open = seq >= self.next_seq() - self.chunks.open_len();
+            if open {
+                self.seal();
+            }
+            let delayed = || self.delayed.iter().any(|(_, other)| *other == seq);
+            if self.queued.contains(seq) || delayed() {
+                self.expire(seq);
+            }
+        }
+    }
+
+    /// Gives to others what an application has taken and not settled in time. It may still confirm it.
+    fn time_out_processing(&mut self, now: Time) {
+        while let Some(&(deadline, id, first)) = self.deadlines.first() {
+            if deadline > now {
+                return;
+            }
+            self.deadlines.pop_first();
+            let mut overdue = Vec::new();
+            if let Some(link) = self.links.get_mut(&id) {
+                link.flights.take(first..first + 1, &mut overdue);
+                for (first, flight) in &overdue {
+                    link.abandoned.insert(*first, flight.clone());
+                }
+            }
+            for (_, flight) in overdue {
+                self.pending -= span(&flight.seqs);
+                self.requeue(flight.seqs, Redelivery::TimedOut);
+            }
+        }
+    }
+
+    /// Sees to it that [`PushEngine::reassign`] is called while there is something in flight.
+    pub(super) fn plan_reassign(&mut self, now: Time) {
+        if let Some(after) = self.config.reassign_after
+            && self.next_reassign.is_none()
+        {
+            self.next_reassign = Some(now + after);
+        }
+    }
+
+    /// While receivers are idle and nothing waits: asks back what others have had for long and not begun.
+    fn reassign(&mut self, now: Time) {
+        let (Some(after), Some(due)) = (self.config.reassign_after, self.next_reassign) else {
+            return;
+        };
+        if due > now {
+            return;
+        }
+        self.next_reassign =
+            (self.pending > 0).then(|| now + (after / 2).max(Duration::from_millis(1)));
+        let mut wanted: u64 =
+            self.idle.iter().filter_map(|id| self.links.get(id)).map(|l| l.counted).sum();
+        if self.waiting() > 0 {
+            return;
+        }
+        let owners: Vec<LinkId> =
+            self.links.keys().copied().filter(|id| !self.idle.contains(id)).collect();
+        for id in owners {
+            for deliveries in self.overdue(id, now - after) {
+                if wanted == 0 {
+                    return;
+                }
+                let deliveries = deliveries.start..deliveries.end.min(deliveries.start + wanted);
+                wanted -= span(&deliveries);
+                self.ask_back(id, deliveries);
+            }
+        }
+    }
+
+    /// What a link's application has not taken although it was dispatched before `before`.
+    fn overdue(&self, id: LinkId, before: Time) -> Vec<Range<Delivery>> {
+        let Some(link) = self.links.get(&id).filter(|link| link.link.is_open()) else {
+            return Vec::new();
+        };
+        link.flights
+            .iter()
+            .filter(|(_, flight)| flight.taken.is_none() && flight.sent <= before)
+            .map(|(first, flight)| first..first + span(&flight.seqs))
+            .collect()
+    }
+
+    fn ask_back(&mut self, id: LinkId, deliveries: Range<Delivery>) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let mut flights = Vec::new();
+        link.flights.take(deliveries.clone(), &mut flights);
+        for (first, mut flight) in flights {
+            flight.retracted = true;
+            link.flights.insert(first, flight);
+        }
+        link.retracts.push(deliveries);
+        self.wake(id);
+    }
+}

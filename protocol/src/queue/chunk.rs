@@ -1,0 +1,143 @@
+//! A run of messages with consecutive numbers, in the one encoding that wire, memory and disk share.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::ids::Seq;
+use crate::message::{Records, cost_bytes};
+use crate::time::Time;
+
+/// How far a chunk has come on its way to the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kept {
+    /// In memory only.
+    No,
+    /// Part of the commit that is under way.
+    Writing,
+    /// On disk.
+    Yes,
+}
+
+/// Sealed: its bytes never change.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) seqs: Range<Seq>,
+    /// The records; if there is a `tail`, the last of them without its payload.
+    body: Bytes,
+    /// The payload of the last record, when it was too large to copy.
+    tail: Option<Bytes>,
+    /// Messages that are not done.
+    pub(crate) live: u64,
+    /// When the first of its messages was sent.
+    pub(crate) born: Time,
+    pub(crate) kept: Kept,
+}
+
+/// Some consecutive messages of a chunk.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    pub(crate) seqs: Range<Seq>,
+    pub(crate) body: Bytes,
+    pub(crate) tail: Option<Bytes>,
+}
+
+impl Slice {
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.body.len() + self.tail.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The records in one piece.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self.tail {
+            None => self.body,
+            Some(tail) => [self.body, tail].concat().into(),
+        }
+    }
+}
+
+/// Where in a chunk the last slice ended, so that the next one need not be searched for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    pub(super) seq: Seq,
+    pub(super) at: usize,
+}
+
+impl Chunk {
+    pub(crate) fn new(seqs: Range<Seq>, body: Bytes, tail: Option<Bytes>, born: Time) -> Self {
+        let live = seqs.end - seqs.start;
+        Self { seqs, body, tail, live, born, kept: Kept::No }
+    }
+
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.body.len() + self.tail.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The bytes as they go to disk.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Bytes> + '_ {
+        std::iter::once(self.body.clone()).chain(self.tail.clone())
+    }
+
+    /// The messages of `seqs` from its start on, as many as cost no more than `cost_max` bytes together. `None` if not
+    /// even the first fits. `mark` may say where the first one stands, and says afterwards where the next one does.
+    pub(super) fn slice(&self, seqs: Range<Seq>, cost_max: u64, mark: &mut Mark) -> Option<Slice> {
+        let whole = seqs == self.seqs;
+        if whole
+            && cost_bytes(self.seqs.end - self.seqs.start, self.record_bytes() as u64) <= cost_max
+        {
+            return Some(Slice { seqs, body: self.body.clone(), tail: self.tail.clone() });
+        }
+        let start = self.find(seqs.start, *mark);
+        let mut at = start;
+        let mut next = seqs.start;
+        let mut cost = 0;
+        let mut tail = None;
+        while next < seqs.end {
+            let last = next + 1 == self.seqs.end;
+            let Some((end, record_bytes)) = self.record_at(at, last) else {
+                break;
+            };
+            cost += cost_bytes(1, record_bytes as u64);
+            if cost > cost_max {
+                break;
+            }
+            at = end;
+            next += 1;
+            if last {
+                tail.clone_from(&self.tail);
+            }
+        }
+        *mark = Mark { seq: next, at };
+        (next > seqs.start).then(|| Slice {
+            seqs: seqs.start..next,
+            body: self.body.slice(start..at.min(self.body.len())),
+            tail,
+        })
+    }
+
+    /// Where the record of `seq` begins in the body.
+    fn find(&self, seq: Seq, mark: Mark) -> usize {
+        let (from, at) = if self.seqs.contains(&mark.seq) && mark.seq <= seq {
+            (mark.seq, mark.at)
+        } else {
+            (self.seqs.start, 0)
+        };
+        let skip = (seq - from) as usize;
+        let rest = self.body.get(at..).unwrap_or_default();
+        // The record after `skip` whole ones begins where the last of those ends.
+        match skip.checked_sub(1).and_then(|last| Records::new(rest).nth(last)) {
+            Some((start, head)) => at + start + head.record_bytes(),
+            None => at,
+        }
+    }
+
+    /// Where in the body the record at `at` ends, and how long it is with its payload.
+    fn record_at(&self, at: usize, last: bool) -> Option<(usize, usize)> {
+        if last {
+            let record_bytes = self.record_bytes() - at;
+            return Some((self.body.len(), record_bytes));
+        }
+        let (_, head) = Records::new(self.body.get(at..)?).next()?;
+        Some((at + head.record_bytes(), head.record_bytes()))
+    }
+}

@@ -1,0 +1,218 @@
+//! All chunks of one session, the open one at their end.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::ids::Seq;
+use crate::limits::{BY_REFERENCE_BYTES, CHUNK_BYTES};
+use crate::message::{self, Message};
+use crate::time::{Time, WallTime};
+
+use super::chunk::{Chunk, Mark, Slice};
+
+/// The messages that are not done, in their encoding.
+#[derive(Debug)]
+pub(crate) struct Chunks {
+    sealed: BTreeMap<Seq, Chunk>,
+    open: Open,
+    /// Bytes of all records held, done ones in a live chunk included.
+    bytes: u64,
+    mark: Mark,
+}
+
+/// The chunk that grows.
+#[derive(Debug)]
+struct Open {
+    first: Seq,
+    next: Seq,
+    records: BytesMut,
+    born: Time,
+}
+
+impl Chunks {
+    pub(crate) fn new(next_seq: Seq) -> Self {
+        let open =
+            Open { first: next_seq, next: next_seq, records: BytesMut::new(), born: Time::ZERO };
+        Self { sealed: BTreeMap::new(), open, bytes: 0, mark: Mark::default() }
+    }
+
+    /// The number of the next message.
+    pub(crate) const fn next_seq(&self) -> Seq {
+        self.open.next
+    }
+
+    /// Messages in the open chunk.
+    pub(crate) const fn open_len(&self) -> u64 {
+        self.open.next - self.open.first
+    }
+
+    /// When the open chunk's first message was sent; `None` if there is none.
+    pub(crate) fn open_born(&self) -> Option<Time> {
+        (self.open_len() > 0).then_some(self.open.born)
+    }
+
+    /// Bytes of all records held.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends a message. Gives the numbers of a chunk that this sealed. `clock` is asked only when a chunk opens.
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        message: Message<'_>,
+        expires: Option<WallTime>,
+        clock: impl FnOnce() -> Time,
+    ) -> Option<Range<Seq>> {
+        let payload_bytes = message.payload().len();
+        if self.open_len() == 0 {
+            self.open.born = clock();
+        }
+        if self.open.records.capacity() - self.open.records.len()
+            < payload_bytes.min(BY_REFERENCE_BYTES) + 32
+        {
+            self.open.records.reserve(CHUNK_BYTES + BY_REFERENCE_BYTES);
+        }
+        let before = self.open.records.len();
+        message::write_head(&mut self.open.records, payload_bytes, expires);
+        self.open.next += 1;
+        if payload_bytes >= BY_REFERENCE_BYTES {
+            self.bytes += (self.open.records.len() - before + payload_bytes) as u64;
+            return self.seal_with(Some(message.into_bytes()));
+        }
+        self.open.records.put_slice(message.payload());
+        self.bytes += (self.open.records.len() - before) as u64;
+        if self.open.records.len() >= CHUNK_BYTES - BY_REFERENCE_BYTES { self.seal() } else { None }
+    }
+
+    /// Closes the open chunk, if there is anything in it; gives its numbers.
+    pub(crate) fn seal(&mut self) -> Option<Range<Seq>> {
+        self.seal_with(None)
+    }
+
+    fn seal_with(&mut self, tail: Option<Bytes>) -> Option<Range<Seq>> {
+        let seqs = self.open.first..self.open.next;
+        if seqs.is_empty() {
+            return None;
+        }
+        let body = self.open.records.split().freeze();
+        let chunk = Chunk::new(seqs.clone(), body, tail, self.open.born);
+        self.sealed.insert(seqs.start, chunk);
+        self.open.first = seqs.end;
+        Some(seqs)
+    }
+
+    /// Takes a chunk in that was kept by a store; its numbers are below those of the open one.
+    pub(crate) fn restore(&mut self, chunk: Chunk) {
+        self.bytes += chunk.record_bytes() as u64;
+        self.sealed.insert(chunk.seqs.start, chunk);
+    }
+
+    /// The sealed chunk that holds `seq`.
+    pub(crate) fn holding(&self, seq: Seq) -> Option<&Chunk> {
+        let (_, chunk) = self.sealed.range(..=seq).next_back()?;
+        chunk.seqs.contains(&seq).then_some(chunk)
+    }
+
+    /// The sealed chunk that begins with `first`.
+    pub(crate) fn starting_mut(&mut self, first: Seq) -> Option<&mut Chunk> {
+        self.sealed.get_mut(&first)
+    }
+
+    /// The sealed chunk that begins with `first`.
+    pub(crate) fn starting(&self, first: Seq) -> Option<&Chunk> {
+        self.sealed.get(&first)
+    }
+
+    /// When the oldest message that is held was sent.
+    pub(crate) fn oldest_born(&self) -> Option<Time> {
+        self.sealed.first_key_value().map(|(_, chunk)| chunk.born).or(self.open_born())
+    }
+
+    /// Messages of `seqs` from its start on, all of one chunk, that cost no more than `cost_max` together.
+    pub(crate) fn slice(&mut self, seqs: Range<Seq>, cost_max: u64) -> Option<Slice> {
+        let (_, chunk) = self.sealed.range(..=seqs.start).next_back()?;
+        if !chunk.seqs.contains(&seqs.start) {
+            return None;
+        }
+        chunk.slice(seqs.start..seqs.end.min(chunk.seqs.end), cost_max, &mut self.mark)
+    }
+
+    /// Counts messages as done, none of which was done before; a chunk goes with its last one.
+    pub(crate) fn done(&mut self, seqs: Range<Seq>) {
+        let mut next = seqs.start;
+        while next < seqs.end {
+            let Some((&first, chunk)) = self.sealed.range_mut(..=next).next_back() else {
+                return;
+            };
+            let end = chunk.seqs.end.min(seqs.end);
+            if end <= next {
+                return;
+            }
+            chunk.live -= end - next;
+            if chunk.live == 0 {
+                self.bytes -= chunk.record_bytes() as u64;
+                self.sealed.remove(&first);
+            }
+            next = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Records;
+
+    fn filled(count: u64, payload: &'static [u8]) -> Chunks {
+        let mut chunks = Chunks::new(100);
+        for _ in 0..count {
+            chunks.append(Message::from(payload), None, || Time::ZERO);
+        }
+        chunks
+    }
+
+    #[test]
+    fn slices_follow_each_other_whatever_their_size() {
+        let mut chunks = filled(10, b"payload");
+        assert_eq!(chunks.seal(), Some(100..110));
+        let one = message::cost_bytes(1, 11);
+        let first = chunks.slice(100..110, 3 * one).unwrap();
+        assert_eq!((first.seqs.clone(), first.body.len()), (100..103, 33));
+        let second = chunks.slice(103..104, u64::MAX).unwrap();
+        assert_eq!((second.seqs.clone(), second.body.len()), (103..104, 11));
+        let jump = chunks.slice(108..110, u64::MAX).unwrap();
+        assert_eq!(Records::new(&jump.body).count(), 2);
+        let back = chunks.slice(101..105, u64::MAX).unwrap();
+        assert_eq!(Records::new(&back.body).count(), 4);
+        assert!(chunks.slice(104..105, one - 1).is_none(), "not even one fits");
+    }
+
+    #[test]
+    fn a_large_payload_is_not_copied_and_ends_its_chunk() {
+        let mut chunks = filled(2, b"small");
+        let large = Bytes::from(vec![7; BY_REFERENCE_BYTES]);
+        let sealed = chunks.append(Message::from(&large), None, || Time::ZERO);
+        assert_eq!(sealed, Some(100..103));
+        let slice = chunks.slice(102..103, u64::MAX).unwrap();
+        assert_eq!(slice.tail.as_ref().map(|t| t.as_ptr()), Some(large.as_ptr()));
+        assert_eq!(slice.body.len(), 4);
+        let head = chunks.slice(100..102, u64::MAX).unwrap();
+        assert_eq!((head.tail, head.body.len()), (None, 18));
+    }
+
+    #[test]
+    fn a_chunk_goes_with_its_last_message() {
+        let mut chunks = filled(4, b"x");
+        chunks.seal();
+        chunks.append(Message::from("y"), None, || Time::ZERO);
+        chunks.seal();
+        chunks.done(101..105);
+        assert!(chunks.holding(100).is_some());
+        assert!(chunks.holding(104).is_none());
+        chunks.done(100..101);
+        assert_eq!(chunks.bytes(), 0);
+    }
+}
