@@ -1,6 +1,7 @@
 //! The wire and every rule of Drawdown, without I/O.
 #![forbid(unsafe_code)]
 
+mod backoff;
 pub mod credit;
 mod event;
 mod ids;
@@ -15,6 +16,7 @@ pub mod store;
 mod time;
 pub mod wire;
 
+pub use backoff::Backoff;
 pub use event::{Event, Redelivery};
 pub use ids::{Delivery, LinkId, PeerId, Seq, Session, SocketType};
 pub use link::{Identity, LinkConfig, LinkState, Transmit, close_for};

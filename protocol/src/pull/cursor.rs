@@ -96,6 +96,12 @@ impl Cursor {
         Some(item)
     }
 
+    /// How many messages are left.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.batch.len()
+    }
+
     /// Messages taken that the engine has not been told of.
     #[must_use]
     pub const fn unreported(&self) -> u64 {

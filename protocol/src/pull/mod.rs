@@ -167,6 +167,18 @@ impl PullEngine {
                 .all(|link| link.confirms.is_empty() && link.settlements.is_empty())
     }
 
+    /// Whether there is any link, one that is closing included.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Messages that the application has taken, or that wait for it, and that are not settled.
+    #[must_use]
+    pub fn unsettled(&self) -> u64 {
+        self.held.values().map(|held| u64::from(held.run.unsettled())).sum()
+    }
+
     /// Sets the window in messages and bytes. A lower one holds once the senders have seen it.
     pub fn set_window(&mut self, messages: u64, bytes: u64) {
         self.config.window_messages = messages;

@@ -92,11 +92,26 @@ impl Run {
     /// [`super::PullEngine::handle_confirmed`] if the answer is [`Confirmed::First`].
     pub fn confirm(&self, index: u32) -> Confirmed {
         self.mark(index);
+        self.ask()
+    }
+
+    fn ask(&self) -> Confirmed {
         if self.dirty.load(Ordering::Relaxed) || self.dirty.swap(true, Ordering::AcqRel) {
             Confirmed::Noted
         } else {
             Confirmed::First
         }
+    }
+
+    /// Confirms all messages of `indices`; otherwise like [`Run::confirm`].
+    pub fn confirm_all(&self, indices: Range<u32>) -> Confirmed {
+        let mut next = indices.start;
+        while next < indices.end {
+            let end = indices.end.min((next / 64 + 1) * 64);
+            self.mark_bits(next / 64, mask(end - next) << (next % 64));
+            next = end;
+        }
+        self.ask()
     }
 
     /// Whether the message at `index` is settled, as far as the application goes.
@@ -106,6 +121,13 @@ impl Run {
         word.is_some_and(|word| word.load(Ordering::Acquire) & (1 << (index % 64)) != 0)
     }
 
+    /// How many messages are not settled.
+    #[must_use]
+    pub fn unsettled(&self) -> u32 {
+        let settled = self.settled.iter().map(|word| word.load(Ordering::Acquire).count_ones());
+        self.count - settled.sum::<u32>()
+    }
+
     /// Whether every message is settled.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -113,12 +135,16 @@ impl Run {
     }
 
     pub(super) fn mark(&self, index: u32) {
-        let Some(word) = self.settled.get(index as usize / 64) else {
+        self.mark_bits(index / 64, 1 << (index % 64));
+    }
+
+    fn mark_bits(&self, word: u32, bits: u64) {
+        let Some(settled) = self.settled.get(word as usize) else {
             return;
         };
-        let bit = 1 << (index % 64);
-        let before = word.fetch_or(bit, Ordering::AcqRel);
-        if before & bit == 0 && before | bit == self.full_word(index / 64) {
+        let before = settled.fetch_or(bits, Ordering::AcqRel);
+        let full = self.full_word(word);
+        if before != full && before | bits == full {
             self.words_left.fetch_sub(1, Ordering::AcqRel);
         }
     }

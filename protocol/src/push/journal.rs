@@ -19,6 +19,17 @@ use crate::time::Time;
 
 use super::PushEngine;
 
+/// How soon a store has something to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreNeed {
+    /// Nothing.
+    Nothing,
+    /// When the age gate of [`crate::limits::AGE_GATE`] has passed, or [`crate::limits::WRITE_BEHIND`].
+    Soon,
+    /// At once.
+    Now,
+}
+
 /// What is written, what is not, and what has to be.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -146,9 +157,13 @@ impl Journal {
         self.latency = (self.latency * 7 + latency.min(AGE_GATE * 64)) / 8;
     }
 
-    fn reserve(&mut self, next_seq: Seq) -> Option<Seq> {
-        let low = next_seq + RESERVE_SEQS / 2 > self.reserved_end;
-        low.then(|| next_seq + RESERVE_SEQS)
+    /// Whether the numbers that may be used run out.
+    fn is_low(&self, next_seq: Seq) -> bool {
+        next_seq + RESERVE_SEQS / 2 > self.reserved_end
+    }
+
+    fn reserve(&self, next_seq: Seq) -> Option<Seq> {
+        self.is_low(next_seq).then(|| next_seq + RESERVE_SEQS)
     }
 
     /// Changes that may be written behind.
@@ -171,6 +186,22 @@ impl Journal {
 }
 
 impl PushEngine {
+    /// How soon [`PushEngine::poll_store`] has something to do. Costs next to nothing.
+    #[must_use]
+    pub fn store_need(&self) -> StoreNeed {
+        let Some(journal) = &self.journal else {
+            return StoreNeed::Nothing;
+        };
+        let unwritten = !journal.unwritten.is_empty() || self.chunks.open_len() > 0;
+        match () {
+            () if journal.writing.is_some() || journal.failure.is_some() => StoreNeed::Nothing,
+            () if journal.is_low(self.next_seq()) || journal.has_urgent() => StoreNeed::Now,
+            () if unwritten && self.gate().is_none() => StoreNeed::Now,
+            () if unwritten || journal.has_behind() => StoreNeed::Soon,
+            () => StoreNeed::Nothing,
+        }
+    }
+
     /// What has to be written now, if anything; answer it by [`PushEngine::handle_stored`]. One at a time.
     pub fn poll_store(&mut self, now: Time) -> Option<Commit> {
         let next_seq = self.next_seq();
@@ -215,8 +246,7 @@ impl PushEngine {
         if journal.writing.is_some() || journal.failure.is_some() {
             return None;
         }
-        let low = next_seq + RESERVE_SEQS / 2 > journal.reserved_end;
-        if low || journal.has_urgent() {
+        if journal.is_low(next_seq) || journal.has_urgent() {
             return Some(Time::ZERO);
         }
         while journal.unwritten.front().is_some_and(|first| self.chunks.starting(*first).is_none())

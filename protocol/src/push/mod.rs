@@ -19,6 +19,7 @@ use std::ops::Range;
 
 pub use admit::{Refusal, Refused};
 pub use config::PushConfig;
+pub use journal::StoreNeed;
 pub use settle::Fate;
 pub use stats::{PushLinkStats, PushStats};
 
@@ -224,6 +225,25 @@ impl PushEngine {
         self.waiting() == 0 && self.pending == 0
     }
 
+    /// The lowest number that is not done.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Seq> {
+        let first = self.done.missing(0..self.next_seq()).first()?.start;
+        Some(first)
+    }
+
+    /// Whether there is any link, one that is closing included.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Whether no message will be taken in any more.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.closed || self.store_failure().is_some()
+    }
+
     /// Takes no more messages in; what is there still goes out.
     pub fn close_intake(&mut self) {
         self.closed = true;
@@ -273,6 +293,21 @@ impl PushEngine {
                     || self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes)
             }
         }
+    }
+
+    /// The first of `seqs` that is not accepted. Costs a step for each chunk, not for each message.
+    #[must_use]
+    pub fn first_unaccepted(&self, mut seqs: Range<Seq>) -> Option<Seq> {
+        while seqs.start < seqs.end {
+            let kept = self.chunks.holding(seqs.start).filter(|chunk| chunk.kept == Kept::Yes);
+            seqs.start = match (kept, self.done.within(seqs.clone()).next()) {
+                (Some(chunk), _) => chunk.seqs.end,
+                (None, Some(done)) if done.start == seqs.start => done.end,
+                _ if self.is_accepted(seqs.start) => seqs.start + 1,
+                _ => return Some(seqs.start),
+            };
+        }
+        None
     }
 
     /// What became of a message; `None` while it is not done.

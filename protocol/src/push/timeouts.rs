@@ -10,6 +10,16 @@ use crate::time::{Now, Time};
 use super::PushEngine;
 
 impl PushEngine {
+    /// Whether [`PushEngine::poll_timeout`] has anything to say.
+    #[must_use]
+    pub fn has_timeouts(&self) -> bool {
+        !self.expiring.is_empty()
+            || !self.delayed.is_empty()
+            || !self.absent_order.is_empty()
+            || !self.deadlines.is_empty()
+            || self.next_reassign.is_some()
+    }
+
     /// When [`PushEngine::handle_timeout`] wants to be called. Links have their own times:
     /// [`PushEngine::poll_link_timeout`].
     #[must_use]

@@ -22,8 +22,10 @@ pub(super) fn write(body: &impl Serialize, out: &mut BytesMut) {
     debug_assert!(result.is_ok(), "a control body over its limit: {result:?}");
 }
 
-/// Reads a body; `None` unless it is exactly one well-formed value.
+/// Reads a body; `None` unless it is exactly one well-formed value. A length inside it that is more than all of its bytes is
+/// refused before anything is reserved.
 pub(super) fn read<T: DeserializeOwned>(mut bytes: &[u8]) -> Option<T> {
-    let value = options().deserialize_from(&mut bytes).ok()?;
+    let options = options().with_limit(bytes.len() as u64);
+    let value = options.deserialize_from(&mut bytes).ok()?;
     bytes.is_empty().then_some(value)
 }

@@ -13,7 +13,7 @@ use super::header::{
     DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, PREFACE_BYTES, Preface,
 };
 
-/// Records in one data frame together, unless a single message needs more.
+/// Records in one data frame together, the last one not counted: a run of small messages may end with one of any size.
 const DATA_BYTES_MAX: usize = 1 << 20;
 
 /// What a peer said.
@@ -150,7 +150,7 @@ impl Decoder {
             (State::Hello, _) => Err(WireError::BeforeHello),
             (_, Kind::Data) => {
                 let one_message = self.message_bytes_max + ATTRIBUTES_BYTES_MAX + 6;
-                Ok(DATA_HEADER_BYTES + one_message.max(DATA_BYTES_MAX))
+                Ok(DATA_HEADER_BYTES + DATA_BYTES_MAX + one_message)
             }
             _ => Ok(CONTROL_BYTES_MAX),
         }
@@ -161,12 +161,14 @@ impl Decoder {
         header: FrameHeader,
         input: &mut BytesMut,
     ) -> Result<Option<FrameHeader>, WireError> {
+        let Some(bytes_left) = header.body_bytes.checked_sub(DATA_HEADER_BYTES) else {
+            return Err(WireError::Malformed("a run of messages"));
+        };
         self.wanted = HEADER_BYTES + DATA_HEADER_BYTES;
         let Some(bytes) = input.get(HEADER_BYTES..).and_then(|b| b.first_chunk()) else {
             return Ok(None);
         };
         let next = DataHeader::read(*bytes)?;
-        let bytes_left = header.body_bytes.saturating_sub(DATA_HEADER_BYTES);
         if bytes_left / 4 < next.count as usize {
             return Err(WireError::Malformed("a run of messages"));
         }

@@ -8,8 +8,7 @@ use super::parse::{ENDPOINT_BYTES_MAX, INPROC_BYTES_MAX, IPC_PATH_BYTES_MAX};
 /// How much of a URL an error repeats.
 const SHOWN_CHARS_MAX: usize = 160;
 
-const SCHEMES: &str =
-    "write \"tcp://host:port\", \"ipc:///absolute/path\" or \"inproc://name\"";
+const SCHEMES: &str = "write \"tcp://host:port\", \"ipc:///absolute/path\" or \"inproc://name\"";
 const TCP_EXAMPLE: &str = "write it like \"tcp://127.0.0.1:7000\"";
 const IPC_EXAMPLE: &str = "write it like \"ipc:///run/user/1000/jobs.sock\"";
 const INPROC_EXAMPLE: &str = "write it like \"inproc://jobs\"";
@@ -71,12 +70,16 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong => write!(f, "it is longer than {ENDPOINT_BYTES_MAX} bytes"),
-            Self::Unprintable => f.write_str("it contains a space or a control character"),
+            Self::Unprintable => {
+                f.write_str("it contains a control character, or begins or ends with a space")
+            }
             Self::NoScheme => write!(f, "it does not say which transport to use; {SCHEMES}"),
             Self::UnknownScheme(scheme) => {
                 write!(f, "the transport {scheme:?} is unknown; {SCHEMES}")
             }
-            Self::Fragment => f.write_str("an endpoint has no fragment; leave out \"#\" and what follows"),
+            Self::Fragment => {
+                f.write_str("an endpoint has no fragment; leave out \"#\" and what follows")
+            }
             Self::UserInfo => {
                 write!(f, "an endpoint has no user name or password; {TCP_EXAMPLE}")
             }
@@ -84,9 +87,9 @@ impl fmt::Display for Problem {
                 f,
                 "the host is missing; {TCP_EXAMPLE}, or \"tcp://*:7000\" to bind every address"
             ),
-            Self::BareIpv6 => {
-                f.write_str("an IPv6 address goes into brackets; write it like \"tcp://[::1]:7000\"")
-            }
+            Self::BareIpv6 => f.write_str(
+                "an IPv6 address goes into brackets; write it like \"tcp://[::1]:7000\"",
+            ),
             Self::BadIpv6(ip) => write!(
                 f,
                 "{ip:?} is not an IPv6 address; write it like \"tcp://[::1]:7000\", without a zone"
@@ -99,10 +102,9 @@ impl fmt::Display for Problem {
                 "{host:?} is not a host name, which has letters, digits, \"-\", \"_\" and single dots; \
                  write it like \"tcp://worker-1.example:7000\""
             ),
-            Self::NoPort => write!(
-                f,
-                "the port is missing; {TCP_EXAMPLE}, or with port 0 to bind a free one"
-            ),
+            Self::NoPort => {
+                write!(f, "the port is missing; {TCP_EXAMPLE}, or with port 0 to bind a free one")
+            }
             Self::BadPort(port) => {
                 write!(f, "the port {port:?} is not a number from 0 to 65535; {TCP_EXAMPLE}")
             }
@@ -136,7 +138,10 @@ impl fmt::Display for Problem {
                 "the parameter {parameter:?} is unknown, the only known one is \"priority\"; {QUERY_EXAMPLE}"
             ),
             Self::RepeatedParameter(parameter) => {
-                write!(f, "the parameter {parameter:?} is given twice; keep one of them, {QUERY_EXAMPLE}")
+                write!(
+                    f,
+                    "the parameter {parameter:?} is given twice; keep one of them, {QUERY_EXAMPLE}"
+                )
             }
             Self::BadPriority(level) => write!(
                 f,
@@ -148,11 +153,12 @@ impl fmt::Display for Problem {
 
 /// Errors end up in logs: a password that was written into a URL by habit must not.
 fn redacted(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match authority.rfind('@') {
-        Some(at) => format!("{scheme}://***{}", rest.get(at..).unwrap_or("")),
-        None => url.to_owned(),
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    match rest.rsplit_once('@') {
+        Some((_, host)) if scheme != "ipc" => format!("{scheme}://***@{host}"),
+        _ => url.to_owned(),
     }
 }
 

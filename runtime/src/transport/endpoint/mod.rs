@@ -24,8 +24,8 @@ pub use priority::Priority;
 ///
 /// Options follow as query parameters. The only one so far is `priority=1` to `priority=16`, see [`Priority`].
 ///
-/// An endpoint is at most 1,024 bytes long. `Display` gives its canonical form: host names in lower case, and no
-/// parameters that have their default value.
+/// An endpoint is at most 1,024 bytes long. `Display` gives its canonical form: host names in lower case, IP
+/// addresses in their shortest form, and no parameters that have their default value.
 ///
 /// ```
 /// use drawdown::transport::{Endpoint, Transport};
@@ -189,7 +189,7 @@ impl Host {
     pub(super) fn is_wildcard(&self) -> bool {
         match self {
             Host::Any => true,
-            Host::Ip(ip) => ip.to_canonical().is_unspecified(),
+            Host::Ip(ip) => ip.is_unspecified(),
             Host::Name(_) => false,
         }
     }
@@ -209,5 +209,44 @@ impl fmt::Display for Host {
             Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
             Host::Name(name) => f.write_str(name),
         }
+    }
+}
+
+/// What can be read as an endpoint: a URL, or an [`Endpoint`].
+pub trait IntoEndpoint {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// If it is no endpoint.
+    fn into_endpoint(self) -> Result<Endpoint, EndpointError>;
+}
+
+impl IntoEndpoint for Endpoint {
+    fn into_endpoint(self) -> Result<Endpoint, EndpointError> {
+        Ok(self)
+    }
+}
+
+impl IntoEndpoint for &Endpoint {
+    fn into_endpoint(self) -> Result<Endpoint, EndpointError> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoEndpoint for &str {
+    fn into_endpoint(self) -> Result<Endpoint, EndpointError> {
+        self.parse()
+    }
+}
+
+impl IntoEndpoint for &String {
+    fn into_endpoint(self) -> Result<Endpoint, EndpointError> {
+        self.parse()
+    }
+}
+
+impl IntoEndpoint for String {
+    fn into_endpoint(self) -> Result<Endpoint, EndpointError> {
+        self.parse()
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn endpoint(url: &str) -> Result<Endpoint, Problem> {
     if url.len() > ENDPOINT_BYTES_MAX {
         return Err(Problem::TooLong);
     }
-    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if url.chars().any(char::is_control) || url.trim() != url {
         return Err(Problem::Unprintable);
     }
     let (scheme, rest) = url.split_once("://").ok_or(Problem::NoScheme)?;
@@ -44,13 +44,13 @@ pub(super) fn endpoint(url: &str) -> Result<Endpoint, Problem> {
 }
 
 fn tcp(text: &str) -> Result<Address, Problem> {
+    if text.contains('@') {
+        return Err(Problem::UserInfo);
+    }
     let (authority, path) = match text.split_once('/') {
         Some((authority, path)) => (authority, Some(path)),
         None => (text, None),
     };
-    if authority.contains('@') {
-        return Err(Problem::UserInfo);
-    }
     let (host, port) = split_port(authority)?;
     let host = self::host(host)?;
     let port = self::port(port.ok_or(Problem::NoPort)?)?;
@@ -82,7 +82,8 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), Problem> {
 fn host(text: &str) -> Result<Host, Problem> {
     if let Some(ip) = text.strip_prefix('[') {
         let ip: Ipv6Addr = ip.parse().map_err(|_| Problem::BadIpv6(shown(ip)))?;
-        return Ok(Host::Ip(IpAddr::V6(ip)));
+        // An IPv4 address in IPv6 clothes is that IPv4 address.
+        return Ok(Host::Ip(ip.to_canonical()));
     }
     if text.is_empty() {
         return Err(Problem::EmptyHost);

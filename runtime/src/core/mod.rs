@@ -1,0 +1,171 @@
+//! What every socket stands on: one engine under one lock, and those who wait for it.
+//!
+//! Whoever changes the engine does it through [`Core::with`], which afterwards wakes those for whom something changed:
+//! link drivers, waiting calls, the timer. Waking happens after unlocking.
+
+mod signal;
+mod waiters;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use drawdown_protocol::wire::{Close, Frame};
+use drawdown_protocol::{Event, Identity, LinkId, LinkState, Now, Time, Transmit};
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use signal::Signal;
+pub(crate) use waiters::{Keyed, WaitList, Waiting, Wakes};
+
+use crate::auth::Access;
+use crate::clock::Clock;
+
+/// Events that a slow reader may fall behind by.
+const EVENTS_MAX: usize = 4_096;
+
+/// An engine and what belongs to it, as the drivers see it.
+pub(crate) trait Socket: Send + 'static {
+    fn open_link(&mut self, identity: Identity, now: Time) -> LinkId;
+    fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
+    fn handle_link_timeout(&mut self, link: LinkId, now: Time);
+    fn fail_link(&mut self, link: LinkId, close: Close, now: Time);
+    fn link_lost(&mut self, link: LinkId, reason: &str, now: Time);
+    fn remove_link(&mut self, link: LinkId);
+    fn has_links(&self) -> bool;
+    fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
+    fn link_state(&self, link: LinkId) -> LinkState;
+    fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
+    fn poll_timeout(&self, clock: &Clock) -> Option<Time>;
+    fn handle_timeout(&mut self, now: Now);
+    fn poll_wake(&mut self) -> Option<LinkId>;
+    fn poll_event(&mut self) -> Option<Event>;
+    /// Gathers those who wait for something that has come.
+    fn gather_wakes(&mut self, wakes: &mut Wakes);
+}
+
+/// One socket, shared by its handles and its tasks.
+pub(crate) struct Core<S> {
+    state: Mutex<State<S>>,
+    pub(crate) clock: Clock,
+    pub(crate) access: Access,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) tasks: TaskTracker,
+    /// Ends the tasks at once.
+    pub(crate) stop: CancellationToken,
+    /// Ends those tasks that bring new links.
+    pub(crate) closing: CancellationToken,
+    pub(crate) timer: Notify,
+    events: broadcast::Sender<Event>,
+}
+
+/// What is under the lock.
+pub(crate) struct State<S> {
+    pub(crate) socket: S,
+    signals: HashMap<LinkId, Arc<Signal>>,
+    /// When the timer task will look.
+    pub(crate) timer_at: Option<Time>,
+}
+
+impl<S: Socket> Core<S> {
+    pub(crate) fn new(
+        socket: S,
+        clock: Clock,
+        access: Access,
+        message_bytes_max: usize,
+    ) -> Arc<Self> {
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        Arc::new(Self {
+            state: Mutex::new(State { socket, signals: HashMap::new(), timer_at: None }),
+            clock,
+            access,
+            message_bytes_max,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            timer: Notify::new(),
+            events,
+        })
+    }
+
+    /// Changes the socket, then wakes those for whom something changed.
+    pub(crate) fn with<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state.socket);
+        self.release(state);
+        result
+    }
+
+    /// The lock itself, for those who wait on it; give it back by [`Core::release`].
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<S>> {
+        // An engine is consistent between calls, and a panic inside one is a bug that its caller has met already.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Unlocks, and wakes those for whom something changed.
+    pub(crate) fn release(&self, mut state: MutexGuard<'_, State<S>>) {
+        let mut wakes = Wakes::default();
+        state.after_change(self, &mut wakes);
+        drop(state);
+        wakes.wake();
+    }
+
+    /// Takes a connection in.
+    pub(crate) fn open_link(&self, identity: Identity) -> (LinkId, Arc<Signal>) {
+        let signal = Arc::new(Signal::default());
+        let now = self.clock.time();
+        let mut state = self.lock();
+        let link = state.socket.open_link(identity, now);
+        state.signals.insert(link, Arc::clone(&signal));
+        self.release(state);
+        (link, signal)
+    }
+
+    /// Forgets a link whose connection is closed.
+    pub(crate) fn close_link(&self, link: LinkId, lost: Option<&str>) {
+        let now = self.clock.time();
+        let mut state = self.lock();
+        match lost {
+            Some(reason) => state.socket.link_lost(link, reason, now),
+            None => state.socket.remove_link(link),
+        }
+        state.signals.remove(&link);
+        self.release(state);
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+}
+
+impl<S: Socket> State<S> {
+    fn after_change(&mut self, core: &Core<S>, wakes: &mut Wakes) {
+        while let Some(link) = self.socket.poll_wake() {
+            if let Some(signal) = self.signals.get(&link) {
+                wakes.signal(signal);
+            }
+        }
+        while let Some(event) = self.socket.poll_event() {
+            log(&event);
+            // Nobody listens: that is no error.
+            let _ = core.events.send(event);
+        }
+        self.socket.gather_wakes(wakes);
+        if let Some(next) = self.socket.poll_timeout(&core.clock)
+            && self.timer_at.is_none_or(|at| next < at)
+        {
+            self.timer_at = Some(next);
+            core.timer.notify_one();
+        }
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Disconnected { link, reason, by_us: true, .. } => {
+            tracing::info!(%link, %reason, "ended a link");
+        }
+        Event::StoreFailed { reason } => tracing::error!(%reason, "the store has failed"),
+        event => tracing::debug!(?event),
+    }
+}

@@ -1,0 +1,49 @@
+//! Taking peers in at a bound endpoint.
+
+use std::sync::Arc;
+
+use crate::core::{Core, Socket};
+use crate::transport::{Listener, Stream};
+
+use super::link::LinkDriver;
+
+/// Starts a task that takes in whoever connects, until the socket closes.
+pub(crate) fn spawn_listener<S: Socket>(core: &Arc<Core<S>>, listener: Listener) {
+    let task = run(Arc::clone(core), listener);
+    let closing = core.closing.clone();
+    core.tasks.spawn(async move {
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = task => {}
+        }
+    });
+}
+
+async fn run<S: Socket>(core: Arc<Core<S>>, mut listener: Listener) {
+    loop {
+        match listener.accept().await {
+            Ok(stream) => admit(&core, stream),
+            Err(error) => {
+                tracing::error!(endpoint = %listener.local_endpoint(), %error, "no more peers are taken in here");
+                return;
+            }
+        }
+    }
+}
+
+fn admit<S: Socket>(core: &Arc<Core<S>>, stream: Stream) {
+    match core.access.identify(stream.peer()) {
+        Ok(identity) => {
+            let driver = LinkDriver::new(core, stream, identity);
+            let stop = core.stop.clone();
+            core.tasks.spawn(async move {
+                tokio::select! {
+                    biased;
+                    _ = driver => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        Err(reason) => tracing::info!(peer = %stream.peer(), %reason, "turned a peer away"),
+    }
+}

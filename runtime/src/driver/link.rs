@@ -1,0 +1,231 @@
+//! One link's task: read, handle, transmit, write, in that order, with one lock for handling and transmitting.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use drawdown_protocol::limits::TAKE_BYTES;
+use drawdown_protocol::wire::{Close, Decoder, Frame};
+use drawdown_protocol::{Identity, LinkId, LinkState, Time, Transmit, close_for};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::time::Sleep;
+
+use crate::core::{Core, Signal, Socket};
+use crate::transport::Stream;
+
+/// An idle link's buffer; it grows while reads fill it.
+const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
+/// Pieces that one system call writes.
+const PIECES_MAX: usize = 64;
+
+/// Serves a link until it ends; says whether its handshake was ever done. Dropping it closes the connection.
+pub(crate) struct LinkDriver<S: Socket> {
+    core: Arc<Core<S>>,
+    link: LinkId,
+    signal: Arc<Signal>,
+    stream: Stream,
+    decoder: Decoder,
+    input: BytesMut,
+    read_bytes: usize,
+    frames: Vec<Frame>,
+    /// Bytes from the peer that made no sense: its last ones.
+    failure: Option<Close>,
+    out: Transmit,
+    timer: Pin<Box<Sleep>>,
+    timer_at: Option<Time>,
+    state: LinkState,
+    was_open: bool,
+    gone: bool,
+}
+
+/// What one round came to.
+enum Round {
+    Progress,
+    Idle,
+    Over,
+}
+
+impl<S: Socket> LinkDriver<S> {
+    pub(crate) fn new(core: &Arc<Core<S>>, stream: Stream, identity: Identity) -> Self {
+        let (link, signal) = core.open_link(identity);
+        tracing::debug!(%link, peer = %stream.peer(), "connected");
+        signal.ring();
+        Self {
+            core: Arc::clone(core),
+            link,
+            signal,
+            stream,
+            decoder: Decoder::new(core.message_bytes_max),
+            input: BytesMut::new(),
+            read_bytes: READ_BYTES_MIN,
+            frames: Vec::new(),
+            failure: None,
+            out: Transmit::new(),
+            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            timer_at: None,
+            state: LinkState::Handshake,
+            was_open: false,
+            gone: false,
+        }
+    }
+
+    fn round(&mut self, cx: &mut Context<'_>) -> io::Result<Round> {
+        let read = self.read(cx)?;
+        let rung = self.signal.take();
+        let due = self.timer_at.is_some() && self.timer.as_mut().poll(cx).is_ready();
+        if read || rung || due || self.failure.is_some() {
+            self.exchange(due);
+        }
+        let wrote = self.write(cx)?;
+        if wrote && self.out.is_empty() && self.state == LinkState::Open {
+            // There may be more for this link than one take.
+            self.exchange(false);
+        }
+        if self.state != LinkState::Open
+            && self.state != LinkState::Handshake
+            && self.out.is_empty()
+        {
+            return Ok(Round::Over);
+        }
+        Ok(if read || wrote { Round::Progress } else { Round::Idle })
+    }
+
+    /// Reads what is there and cuts it into frames. False if nothing came.
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.failure.is_some() {
+            return Ok(false);
+        }
+        if self.read_bytes == READ_BYTES_MIN
+            && self.input.is_empty()
+            && self.input.capacity() > READ_BYTES_MAX / 2
+        {
+            // The link is no longer busy: its large buffer is of no more use.
+            self.input = BytesMut::new();
+        }
+        let spare = self.input.capacity() - self.input.len();
+        let wanted = self.decoder.wanted().saturating_sub(self.input.len());
+        if spare < wanted.max(self.read_bytes / 4) {
+            self.input.reserve(wanted.max(self.read_bytes));
+        }
+        let room = self.input.capacity() - self.input.len();
+        let count = match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(count) => count?,
+        };
+        if count == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the peer closed the connection",
+            ));
+        }
+        if count == room {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        } else if count < self.read_bytes / 8 {
+            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
+        }
+        loop {
+            match self.decoder.decode(&mut self.input) {
+                Ok(Some(frame)) => self.frames.push(frame),
+                Ok(None) => return Ok(true),
+                Err(error) => {
+                    self.failure = Some(close_for(&error));
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Gives the engine what came and takes what is to go out, under one lock.
+    fn exchange(&mut self, due: bool) {
+        let Self { core, link, frames, failure, out, .. } = self;
+        let now = core.clock.now();
+        let (state, next) = core.with(|socket| {
+            for frame in frames.drain(..) {
+                socket.handle_frame(*link, frame, now);
+            }
+            if let Some(close) = failure.take() {
+                socket.fail_link(*link, close, now.time);
+            }
+            if due {
+                socket.handle_link_timeout(*link, now.time);
+            }
+            if out.len() < TAKE_BYTES {
+                socket.poll_transmit(*link, now, out);
+            }
+            (socket.link_state(*link), socket.poll_link_timeout(*link))
+        });
+        let opened = state != self.state;
+        self.state = state;
+        self.was_open |= state == LinkState::Open;
+        // Later is found out when the timer fires: only an earlier moment needs it set anew.
+        if due || opened || self.timer_at.is_none() {
+            self.timer_at = next;
+            if let Some(next) = next {
+                self.timer.as_mut().reset(self.core.clock.instant(next));
+                self.signal.ring();
+            }
+        }
+    }
+
+    /// Writes what waits. False if nothing could be written.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut wrote = false;
+        while !self.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(self.out.pieces()) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            let written = Pin::new(&mut self.stream)
+                .poll_write_vectored(cx, slices.get(..count).unwrap_or(&[]));
+            match written {
+                Poll::Pending => break,
+                Poll::Ready(written) => match written? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    written => self.out.advance(written),
+                },
+            }
+            wrote = true;
+        }
+        Ok(wrote)
+    }
+}
+
+impl<S: Socket> Future for LinkDriver<S> {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        self.signal.register(cx.waker());
+        loop {
+            match self.round(cx) {
+                Ok(Round::Progress) => {}
+                Ok(Round::Idle) => return Poll::Pending,
+                Ok(Round::Over) => {
+                    // The last word is with the system; what comes of it is not waited for.
+                    let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+                    self.gone = true;
+                    self.core.close_link(self.link, None);
+                    return Poll::Ready(self.was_open);
+                }
+                Err(error) => {
+                    self.gone = true;
+                    self.core.close_link(self.link, Some(&error.to_string()));
+                    return Poll::Ready(self.was_open);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Socket> Drop for LinkDriver<S> {
+    fn drop(&mut self) {
+        if !self.gone {
+            self.core.close_link(self.link, Some("the socket was dropped"));
+        }
+    }
+}

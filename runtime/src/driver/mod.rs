@@ -1,0 +1,10 @@
+//! The tasks that move bytes and time between an engine and the world.
+
+mod accept;
+mod connect;
+mod link;
+mod timer;
+
+pub(crate) use accept::spawn_listener;
+pub(crate) use connect::{ConnectOptions, spawn_connector};
+pub(crate) use timer::spawn_timer;

@@ -1,0 +1,36 @@
+//! One task per socket that wakes its engine when something is due.
+
+use std::sync::Arc;
+
+use crate::core::{Core, Socket};
+
+/// Starts the timer of a socket; it ends with the socket.
+pub(crate) fn spawn_timer<S: Socket>(core: &Arc<Core<S>>) {
+    let task = run(Arc::clone(core));
+    let stop = core.stop.clone();
+    core.tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = task => {}
+        }
+    });
+}
+
+async fn run<S: Socket>(core: Arc<Core<S>>) {
+    loop {
+        let next = {
+            let mut state = core.lock();
+            state.timer_at = state.socket.poll_timeout(&core.clock);
+            state.timer_at
+        };
+        match next {
+            None => core.timer.notified().await,
+            Some(time) => tokio::select! {
+                () = core.timer.notified() => continue,
+                () = tokio::time::sleep_until(core.clock.instant(time)) => {}
+            },
+        }
+        let now = core.clock.now();
+        core.with(|socket| socket.handle_timeout(now));
+    }
+}

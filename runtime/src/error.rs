@@ -1,0 +1,214 @@
+//! What can go wrong, in sentences.
+
+use std::fmt;
+use std::time::Duration;
+
+use drawdown_protocol::{Message, Refusal, Seq};
+
+use crate::store::StoreError;
+use crate::transport::{EndpointError, TransportError};
+
+/// Why a socket could not be made, bound or connected.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The endpoint is not one.
+    Endpoint(EndpointError),
+    /// The endpoint could not be bound or connected to.
+    Transport(TransportError),
+    /// The store could not be opened.
+    Store(StoreError),
+    /// Settings that contradict each other.
+    Settings(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Endpoint(error) => error.fmt(f),
+            Error::Transport(error) => error.fmt(f),
+            Error::Store(error) => error.fmt(f),
+            Error::Settings(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<EndpointError> for Error {
+    fn from(error: EndpointError) -> Self {
+        Error::Endpoint(error)
+    }
+}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        Error::Transport(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Error::Store(error)
+    }
+}
+
+/// Why a message was not accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SendError {
+    kind: SendErrorKind,
+}
+
+/// Kinds of [`SendError`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// The payload is over the limit.
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The socket is closed or being closed.
+    Closed,
+    /// The store has failed, now or before.
+    StoreFailed {
+        /// The store's last error.
+        reason: String,
+        /// The message had been taken in: a receiver may still get it, but it does not survive this process.
+        taken_in: bool,
+    },
+}
+
+impl SendError {
+    pub(crate) const fn new(kind: SendErrorKind) -> Self {
+        Self { kind }
+    }
+
+    /// The reason of a refusal that waiting does not help; `None` if the queue was full.
+    pub(crate) fn from_refusal(why: Refusal) -> Option<Self> {
+        Some(Self::new(match why {
+            Refusal::Full => return None,
+            Refusal::TooLong { bytes, bytes_max } => SendErrorKind::TooLong { bytes, bytes_max },
+            Refusal::Closed => SendErrorKind::Closed,
+            Refusal::StoreFailed(reason) => SendErrorKind::StoreFailed { reason, taken_in: false },
+        }))
+    }
+
+    /// What kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> &SendErrorKind {
+        &self.kind
+    }
+
+    /// Whether the message may still be delivered although it was not accepted.
+    #[must_use]
+    pub const fn may_be_delivered(&self) -> bool {
+        matches!(self.kind, SendErrorKind::StoreFailed { taken_in: true, .. })
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            SendErrorKind::TooLong { bytes, bytes_max } => write!(
+                f,
+                "the message has {bytes} bytes and the limit is {bytes_max}; it was not kept; \
+                 raise max_message on both sides, or send less"
+            ),
+            SendErrorKind::Closed => f.write_str(
+                "the socket is closed; the message was not kept; send it on another socket",
+            ),
+            SendErrorKind::StoreFailed { reason, taken_in: false } => write!(
+                f,
+                "the store has failed and nothing more is accepted; the message was not kept; \
+                 mend what is wrong and open the store again: {reason}"
+            ),
+            SendErrorKind::StoreFailed { reason, taken_in: true } => write!(
+                f,
+                "the store has failed before it had the message, which may still be delivered but does not survive \
+                 this process; mend what is wrong, open the store again, and send it again: {reason}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// A message that could not be taken in at once, and why.
+#[derive(Debug)]
+pub struct TrySendError {
+    message: Message<'static>,
+    why: Refusal,
+}
+
+impl TrySendError {
+    pub(crate) fn new(message: Message<'_>, why: Refusal) -> Self {
+        Self { message: message.into_owned(), why }
+    }
+
+    /// Whether there was no room: it may be tried again later.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.why == Refusal::Full
+    }
+
+    /// Gives the message back.
+    #[must_use]
+    pub fn into_message(self) -> Message<'static> {
+        self.message
+    }
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; the message was not kept and is in this error", self.why)
+    }
+}
+
+impl std::error::Error for TrySendError {}
+
+/// The socket is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the socket is closed; what was not settled goes back to its sender")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// A drain that ran out of time, and what was left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DrainError {
+    /// Messages that nobody has taken.
+    pub waiting: u64,
+    /// Messages that receivers have and have not settled; at a receiver: that the application has not settled.
+    pub pending: u64,
+    /// The lowest number among them, at a sender.
+    pub oldest: Option<Seq>,
+    /// Whether a store keeps them.
+    pub kept: bool,
+    /// How long was waited.
+    pub waited: Duration,
+}
+
+impl fmt::Display for DrainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { waiting, pending, oldest, kept, waited } = self;
+        write!(f, "after {waited:?} {waiting} messages still wait and {pending} are not settled")?;
+        if let Some(oldest) = oldest {
+            write!(f, " (the oldest is number {oldest})")?;
+        }
+        f.write_str(if *kept {
+            "; the store keeps them"
+        } else {
+            "; they are lost when the socket goes"
+        })
+    }
+}
+
+impl std::error::Error for DrainError {}

@@ -1,0 +1,83 @@
+//! Making a PULL socket.
+
+use drawdown_protocol::message::cost_bytes_max;
+use drawdown_protocol::{ConfirmOn, PeerId, PullConfig, PullEngine};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::socket::{SocketOptions, builder_options};
+use crate::transport::IntoEndpoint;
+
+use super::PullSocket;
+
+/// Settings of a [`PullSocket`]; end with [`bind`](Self::bind), [`connect`](Self::connect) or [`build`](Self::build).
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct PullBuilder {
+    pub(super) config: PullConfig,
+    pub(super) options: SocketOptions,
+    window_bytes_set: bool,
+}
+
+impl PullBuilder {
+    builder_options!();
+
+    /// Messages that may wait here or be on their way, over all senders: 1,000 unless set. Workers use 1, so that work
+    /// stays where others can take it; with 0 there is credit only while a receive call waits.
+    pub fn window(mut self, messages: u64) -> Self {
+        self.config.window_messages = messages;
+        self
+    }
+
+    /// Bytes of the same: 64 MiB unless set, and never less than one message of the largest size.
+    pub fn window_bytes(mut self, bytes: u64) -> Self {
+        self.config.window_bytes = bytes;
+        self.window_bytes_set = true;
+        self
+    }
+
+    /// What confirms a message to its sender: that it was processed (unless set), or that it was taken.
+    pub fn confirm_on(mut self, confirm_on: ConfirmOn) -> Self {
+        self.config.confirm_on = confirm_on;
+        self
+    }
+
+    /// Makes the socket and binds it. For further endpoints see [`PullSocket::bind`] and [`PullSocket::connect`].
+    ///
+    /// # Errors
+    /// If the endpoint is none or cannot be bound.
+    pub async fn bind(self, endpoint: impl IntoEndpoint) -> Result<PullSocket, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let socket = self.build()?;
+        socket.bind(endpoint).await?;
+        Ok(socket)
+    }
+
+    /// Makes the socket and connects it; the link is made in the background, and made again whenever it is lost.
+    ///
+    /// # Errors
+    /// If the endpoint is none, or settings contradict each other.
+    #[allow(clippy::unused_async)]
+    pub async fn connect(self, endpoint: impl IntoEndpoint) -> Result<PullSocket, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let socket = self.build()?;
+        socket.connect(endpoint)?;
+        Ok(socket)
+    }
+
+    /// Makes the socket without any link.
+    ///
+    /// # Errors
+    /// If settings contradict each other.
+    pub fn build(self) -> Result<PullSocket, Error> {
+        let message_max = cost_bytes_max(self.config.link.message_bytes_max);
+        if self.window_bytes_set && self.config.window_bytes < message_max {
+            return Err(Error::Settings(format!(
+                "window_bytes is {} and one message may take {message_max}; raise it, or lower max_message",
+                self.config.window_bytes
+            )));
+        }
+        let peer = PeerId::from_uuid(Uuid::new_v4());
+        Ok(PullSocket::start(PullEngine::new(self.config, peer), self.options))
+    }
+}

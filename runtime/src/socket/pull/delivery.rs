@@ -1,0 +1,232 @@
+//! Messages in the application's hands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use drawdown_protocol::wire::Outcome;
+use drawdown_protocol::{ConfirmOn, Item, Run, Seq, Session};
+
+use crate::error::Closed;
+
+use super::shared::PullShared;
+
+/// The run that messages came in, and the socket that they came from: one for many deliveries.
+pub(super) struct Source {
+    pub(super) run: Arc<Run>,
+    pub(super) shared: Arc<PullShared>,
+}
+
+impl Source {
+    fn confirm(&self, index: u32) {
+        if self.shared.confirm_on == ConfirmOn::Processed {
+            self.shared.note(&self.run, self.run.confirm(index));
+        }
+    }
+
+    fn settle(&self, index: u32, outcome: &Outcome) -> Result<(), Closed> {
+        match self.shared.confirm_on {
+            ConfirmOn::Processed => self.shared.settle(&self.run, index, outcome),
+            ConfirmOn::Taken => Ok(()),
+        }
+    }
+}
+
+/// A message, and the duty to say what became of it.
+///
+/// Say it with [`ack`](Self::ack), [`nack`](Self::nack), [`release`](Self::release) or [`retry_in`](Self::retry_in). A
+/// delivery that is dropped without a word counts as a failed attempt. On a socket that confirms when messages are
+/// taken, all of these do nothing.
+#[must_use = "a delivery that is dropped counts as a failed attempt"]
+pub struct Delivery {
+    source: Arc<Source>,
+    item: Item,
+    settled: bool,
+}
+
+impl Delivery {
+    pub(super) const fn new(source: Arc<Source>, item: Item) -> Self {
+        Self { source, item, settled: false }
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        // The cursor found the record whole when it made the item.
+        self.source.run.records().get(self.item.payload.clone()).unwrap_or_default()
+    }
+
+    /// The payload as shared bytes: no copy, but it keeps the buffer alive that it was read into.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        self.source.run.records().slice(self.item.payload.clone())
+    }
+
+    /// The message's number in its sender's session.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.source.run.seq(self.item.index)
+    }
+
+    /// Its sender's session.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        self.source.run.session()
+    }
+
+    /// How many failed attempts there were before this one.
+    #[must_use]
+    pub fn failed_attempts(&self) -> u32 {
+        self.source.run.attempt()
+    }
+
+    /// Done: the sender may forget the message. Does not wait; confirmations travel in batches, at once when the
+    /// application asks for the next message and there is none, and within a millisecond otherwise.
+    ///
+    /// If the sender is away, it hears of it when it comes back.
+    ///
+    /// # Errors
+    /// None today; the socket may refuse when it is closed.
+    #[allow(clippy::unused_async)]
+    pub async fn ack(mut self) -> Result<(), Closed> {
+        self.settled = true;
+        self.source.confirm(self.item.index);
+        Ok(())
+    }
+
+    /// Failed: the message is tried again after its sender's retry delay, here or elsewhere, and in the end becomes a
+    /// dead letter if the sender has set a maximum. Of the reason 512 bytes are kept.
+    ///
+    /// # Errors
+    /// If the socket is closed: the message goes back to its sender all the same.
+    #[allow(clippy::unused_async)]
+    pub async fn nack(mut self, reason: impl AsRef<str>) -> Result<(), Closed> {
+        self.settled = true;
+        self.source.settle(self.item.index, &Outcome::Rejected(reason.as_ref().into()))
+    }
+
+    /// Not done, and nobody's fault: the message goes back to its sender's queue; no attempt is counted.
+    ///
+    /// # Errors
+    /// As for [`Delivery::nack`].
+    #[allow(clippy::unused_async)]
+    pub async fn release(mut self) -> Result<(), Closed> {
+        self.settled = true;
+        self.source.settle(self.item.index, &Outcome::Released)
+    }
+
+    /// Not now: the message is tried again after `delay`; no attempt is counted.
+    ///
+    /// # Errors
+    /// As for [`Delivery::nack`].
+    #[allow(clippy::unused_async)]
+    pub async fn retry_in(mut self, delay: Duration) -> Result<(), Closed> {
+        self.settled = true;
+        self.source.settle(self.item.index, &Outcome::RetryIn(millis(delay)))
+    }
+
+    /// Asks for `more` time from now on, where the sender has set a time to process.
+    ///
+    /// # Errors
+    /// If the socket is closed.
+    #[allow(clippy::unused_async)]
+    pub async fn extend(&self, more: Duration) -> Result<(), Closed> {
+        self.source.settle(self.item.index, &Outcome::Extended(millis(more)))
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if !self.settled {
+            let outcome = Outcome::Rejected("the delivery was dropped without a word".into());
+            // A socket that is closed has told its sender already.
+            let _ = self.source.settle(self.item.index, &outcome);
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("seq", &self.seq())
+            .field("bytes", &self.item.payload.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Some messages that came together, to be confirmed together or one by one.
+#[must_use = "a batch that is dropped counts as failed attempts"]
+pub struct DeliveryBatch {
+    source: Arc<Source>,
+    items: Vec<Item>,
+}
+
+impl DeliveryBatch {
+    pub(super) const fn new(source: Arc<Source>, items: Vec<Item>) -> Self {
+        Self { source, items }
+    }
+
+    /// How many messages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is none; a batch that was received has at least one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The payloads in order.
+    pub fn payloads(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let records = self.source.run.records();
+        self.items.iter().map(|item| records.get(item.payload.clone()).unwrap_or_default())
+    }
+
+    /// All done; see [`Delivery::ack`].
+    ///
+    /// # Errors
+    /// As for [`Delivery::ack`].
+    #[allow(clippy::unused_async)]
+    pub async fn ack(mut self) -> Result<(), Closed> {
+        let items = std::mem::take(&mut self.items);
+        if self.source.shared.confirm_on == ConfirmOn::Taken {
+            return Ok(());
+        }
+        let run = &self.source.run;
+        for items in items.chunk_by(|a, b| a.index + 1 == b.index) {
+            if let [first, .., last] | [first @ last] = items {
+                self.source.shared.note(run, run.confirm_all(first.index..last.index + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages one by one, each to be settled by itself.
+    pub fn into_deliveries(mut self) -> impl Iterator<Item = Delivery> {
+        let source = Arc::clone(&self.source);
+        std::mem::take(&mut self.items)
+            .into_iter()
+            .map(move |item| Delivery::new(Arc::clone(&source), item))
+    }
+}
+
+impl Drop for DeliveryBatch {
+    fn drop(&mut self) {
+        let source = Arc::clone(&self.source);
+        std::mem::take(&mut self.items)
+            .into_iter()
+            .for_each(|item| drop(Delivery::new(Arc::clone(&source), item)));
+    }
+}
+
+impl std::fmt::Debug for DeliveryBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeliveryBatch").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,133 @@
+//! The place between the engine's queue and receive calls: messages are fetched in batches and handed out one by one.
+
+use std::sync::Arc;
+
+use drawdown_protocol::wire::Outcome;
+use drawdown_protocol::{Cursor, Item};
+
+use super::delivery::{Delivery, DeliveryBatch, Source};
+use super::shared::PullShared;
+use super::state::PullState;
+
+/// Messages that one fetch takes from the engine.
+const FETCH_MAX: u32 = 4_096;
+
+/// All receive calls of a socket share one.
+#[derive(Default)]
+pub(super) struct Reader {
+    current: Option<(Arc<Source>, Cursor)>,
+}
+
+impl Reader {
+    /// The next message, if one is there.
+    pub(super) fn next(&mut self, shared: &Arc<PullShared>) -> Option<Delivery> {
+        loop {
+            let Some((source, cursor)) = &mut self.current else {
+                if self.fetch(shared) {
+                    continue;
+                } else {
+                    return None;
+                };
+            };
+            let item = cursor.next(|| shared.core.clock.time());
+            let due = cursor.is_empty() || cursor.unreported() >= shared.report_after();
+            let delivery = match item {
+                Some(item) if item.expired => {
+                    expire(source, &item);
+                    None
+                }
+                item => item.map(|item| Delivery::new(Arc::clone(source), item)),
+            };
+            if due {
+                self.report(shared);
+            }
+            if delivery.is_some() {
+                return delivery;
+            }
+        }
+    }
+
+    /// The next messages of one run, at least one and at most `count`, if any are there.
+    pub(super) fn next_batch(
+        &mut self,
+        count: usize,
+        shared: &Arc<PullShared>,
+    ) -> Option<DeliveryBatch> {
+        loop {
+            let Some((source, cursor)) = &mut self.current else {
+                if self.fetch(shared) {
+                    continue;
+                } else {
+                    return None;
+                };
+            };
+            let mut items = Vec::with_capacity(count.min(cursor.len()));
+            while items.len() < count
+                && let Some(item) = cursor.next(|| shared.core.clock.time())
+            {
+                if item.expired {
+                    expire(source, &item);
+                } else {
+                    items.push(item);
+                }
+            }
+            let source = Arc::clone(source);
+            if cursor.is_empty() || cursor.unreported() >= shared.report_after() {
+                self.report(shared);
+            }
+            if !items.is_empty() {
+                return Some(DeliveryBatch::new(source, items));
+            }
+        }
+    }
+
+    /// Takes the oldest batch from the engine. False if there is none.
+    fn fetch(&mut self, shared: &Arc<PullShared>) -> bool {
+        let batch = shared.core.with(|socket| fetch(socket, shared));
+        self.current = batch;
+        self.current.is_some()
+    }
+
+    /// Tells the engine how far the reader has come. The next batch is fetched only when it is asked for: until then the
+    /// application has not taken it.
+    fn report(&mut self, shared: &Arc<PullShared>) {
+        let Some((_, cursor)) = &mut self.current else {
+            return;
+        };
+        let left = cursor.len() as u64;
+        if let Some(consumed) = cursor.report() {
+            shared.core.with(|socket| {
+                socket.in_reader = left;
+                socket.engine.handle_consumed(&consumed);
+            });
+        }
+        if left == 0 {
+            self.current = None;
+        }
+    }
+
+    /// Gives back what no receive call has taken.
+    pub(super) fn release(&mut self, shared: &Arc<PullShared>) {
+        if let Some((source, cursor)) = &mut self.current {
+            while let Some(item) = cursor.next(|| shared.core.clock.time()) {
+                // Closing is what this is for.
+                let _ = shared.settle(&source.run, item.index, &Outcome::Released);
+            }
+        }
+        self.report(shared);
+    }
+}
+
+fn fetch(socket: &mut PullState, shared: &Arc<PullShared>) -> Option<(Arc<Source>, Cursor)> {
+    shared.collect(socket);
+    let batch = socket.engine.take(FETCH_MAX)?;
+    socket.in_reader = batch.len() as u64;
+    let source = Arc::new(Source { run: Arc::clone(batch.run()), shared: Arc::clone(shared) });
+    Some((source, Cursor::new(batch)))
+}
+
+/// A message whose shelf life ended while it waited here.
+fn expire(source: &Source, item: &Item) {
+    // A closed socket has told its sender already.
+    let _ = source.shared.settle(&source.run, item.index, &Outcome::Expired);
+}

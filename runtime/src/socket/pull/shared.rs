@@ -1,0 +1,83 @@
+//! What a PULL socket shares with the deliveries that it hands out.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use drawdown_protocol::limits::CONFIRM_DELAY;
+use drawdown_protocol::wire::Outcome;
+use drawdown_protocol::{ConfirmOn, Confirmed, Run};
+
+use crate::core::Core;
+use crate::error::Closed;
+
+use super::state::PullState;
+
+/// Runs with fresh confirmations after which the engine looks at them at once.
+const CONFIRMED_RUNS_MAX: usize = 32;
+
+/// The engine, and runs that it should look at.
+pub(crate) struct PullShared {
+    pub(super) core: Arc<Core<PullState>>,
+    pub(super) confirm_on: ConfirmOn,
+    confirmed: Mutex<Vec<Arc<Run>>>,
+    report_after: AtomicU64,
+}
+
+impl PullShared {
+    pub(super) fn new(core: Arc<Core<PullState>>, confirm_on: ConfirmOn, window: u64) -> Self {
+        let shared = Self {
+            core,
+            confirm_on,
+            confirmed: Mutex::default(),
+            report_after: AtomicU64::default(),
+        };
+        shared.note_window(window);
+        shared
+    }
+
+    /// After how many messages taken their room is given back: often enough that a sender need not wait for it.
+    pub(super) fn report_after(&self) -> u64 {
+        self.report_after.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_window(&self, window: u64) {
+        self.report_after.store((window / 4).max(1), Ordering::Relaxed);
+    }
+
+    /// A run has fresh confirmations, or not.
+    pub(super) fn note(&self, run: &Arc<Run>, confirmed: Confirmed) {
+        if confirmed == Confirmed::Noted {
+            return;
+        }
+        let runs = {
+            let mut runs = self.runs();
+            runs.push(Arc::clone(run));
+            runs.len()
+        };
+        if runs == 1 {
+            // The first of a while: it goes out soon, whatever the application does next.
+            let at = self.core.clock.time() + CONFIRM_DELAY;
+            self.core.with(|socket| socket.flush_at = socket.flush_at.or(Some(at)));
+        } else if runs >= CONFIRMED_RUNS_MAX {
+            self.core.with(|socket| self.collect(socket));
+        }
+    }
+
+    /// Lets the engine look at what was confirmed.
+    pub(super) fn collect(&self, socket: &mut PullState) {
+        let runs = std::mem::take(&mut *self.runs());
+        socket.engine.handle_confirmed(runs);
+    }
+
+    /// Settles one message in another way than by confirming it.
+    pub(super) fn settle(&self, run: &Run, index: u32, outcome: &Outcome) -> Result<(), Closed> {
+        self.core.with(|socket| {
+            socket.engine.settle(run, index, outcome);
+            if socket.closed { Err(Closed) } else { Ok(()) }
+        })
+    }
+
+    fn runs(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Run>>> {
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,177 @@
+//! Making a PUSH socket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use drawdown_protocol::{PeerId, PushConfig, PushEngine, Session, SocketType};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::socket::{SocketOptions, builder_options};
+use crate::store::{Durability, OpenOptions, SledStore, Store};
+use crate::transport::IntoEndpoint;
+
+use super::PushSocket;
+
+/// Settings of a [`PushSocket`]; end with [`bind`](Self::bind), [`connect`](Self::connect) or [`build`](Self::build).
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct PushBuilder {
+    pub(super) config: PushConfig,
+    pub(super) options: SocketOptions,
+    store: Option<PathBuf>,
+    durability: Durability,
+}
+
+impl PushBuilder {
+    builder_options!();
+
+    /// Keeps messages in a store in this folder until they are confirmed: they survive the process and, unless
+    /// [`durability`](Self::durability) says less, the loss of power. One socket has a store at a time.
+    pub fn store(mut self, folder: impl AsRef<Path>) -> Self {
+        self.store = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// What an accepted message survives: with a store [`Durability::Synced`] unless set. Without a store it is always
+    /// [`Durability::Memory`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Messages that may wait for a receiver's credit: 65,536 unless set. With 0 a message is only taken in when there is
+    /// credit for it.
+    pub fn queue(mut self, messages: u64) -> Self {
+        self.config.queue_messages = messages;
+        self
+    }
+
+    /// Bytes of all messages that are not done, waiting and dispatched: 1 GiB unless set.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.config.retained_bytes = bytes;
+        self
+    }
+
+    /// Messages that may be dispatched and unconfirmed at a time: no limit unless set. The socket blocks there.
+    pub fn max_pending(mut self, messages: u64) -> Self {
+        self.config.pending_messages = messages.max(1);
+        self
+    }
+
+    /// The shelf life of messages that bring none of their own. One that nobody has taken by then is gone, and
+    /// reported as an event.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.config.ttl = Some(ttl);
+        self
+    }
+
+    /// After so many failed attempts a message becomes a dead letter; unless set it is tried for ever. Rejections count,
+    /// and so does a receiver that died over it; a release or a time-out does not.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.config.attempts_max = Some(attempts.max(1));
+        self
+    }
+
+    /// Dead letters that are kept: 100,000 unless set. While there are as many, messages that fail are tried on.
+    pub fn max_dead_letters(mut self, messages: u64) -> Self {
+        self.config.dead_messages = messages;
+        self
+    }
+
+    /// How long a message waits after a failed attempt: the first time, and the longest. 10 ms and 10 s unless set; the
+    /// waits double.
+    pub fn retry_delay(mut self, first: Duration, longest: Duration) -> Self {
+        self.config.retry_delay = first;
+        self.config.retry_delay_max = longest.max(first);
+        self
+    }
+
+    /// How long a receiver that went away without a word may take to come back for what it holds: 1 s unless set.
+    /// Then its messages go to others.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// After how long a message that its receiver's application has not taken is given to another that waits; never
+    /// unless set.
+    pub fn reassign_after(mut self, time: Duration) -> Self {
+        self.config.reassign_after = Some(time);
+        self
+    }
+
+    /// How long an application may take to settle a message that it has taken; then it is given to another, and a late
+    /// confirmation still counts. As long as it likes unless set.
+    pub fn process_timeout(mut self, time: Duration) -> Self {
+        self.config.process_timeout = Some(time);
+        self
+    }
+
+    /// Makes the socket and binds it. For further endpoints see [`PushSocket::bind`] and [`PushSocket::connect`].
+    ///
+    /// # Errors
+    /// If the endpoint is none or cannot be bound, or the store cannot be opened. Nothing is left behind.
+    pub async fn bind(self, endpoint: impl IntoEndpoint) -> Result<PushSocket, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let socket = self.build().await?;
+        match socket.bind(endpoint).await {
+            Ok(_) => Ok(socket),
+            Err(error) => {
+                socket.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the socket and connects it; the link is made in the background, and made again whenever it is lost.
+    ///
+    /// # Errors
+    /// If the endpoint is none, or the store cannot be opened.
+    pub async fn connect(self, endpoint: impl IntoEndpoint) -> Result<PushSocket, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        let socket = self.build().await?;
+        socket.connect(endpoint)?;
+        Ok(socket)
+    }
+
+    /// Makes the socket without any link: it takes messages in up to the length of its queue.
+    ///
+    /// # Errors
+    /// If the store cannot be opened, or settings contradict each other.
+    pub async fn build(self) -> Result<PushSocket, Error> {
+        let message_max =
+            drawdown_protocol::message::cost_bytes_max(self.config.link.message_bytes_max);
+        if self.config.retained_bytes < message_max {
+            return Err(Error::Settings(format!(
+                "max_bytes is {} and one message may take {message_max}; raise it, or lower max_message",
+                self.config.retained_bytes
+            )));
+        }
+        let peer = PeerId::from_uuid(Uuid::new_v4());
+        let Some((folder, durability)) = self.store_wanted() else {
+            let engine =
+                PushEngine::new(self.config.clone(), peer, Session::from_uuid(Uuid::new_v4()));
+            return PushSocket::start(engine, None, self.options);
+        };
+        let options = OpenOptions::new(SocketType::Push).durability(durability);
+        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &options)).await;
+        let (store, recovered) = match opened {
+            Ok(opened) => opened?,
+            Err(error) => {
+                return Err(Error::Settings(format!("opening the store was cut off: {error}")));
+            }
+        };
+        let engine = match recovered {
+            Some(recovered) => PushEngine::recover(self.config, peer, recovered),
+            None => PushEngine::with_store(self.config, peer, Session::from_uuid(Uuid::new_v4())),
+        };
+        let store: Box<dyn Store> = Box::new(store);
+        PushSocket::start(engine, Some(store), self.options)
+    }
+
+    fn store_wanted(&self) -> Option<(PathBuf, Durability)> {
+        let folder = self.store.clone()?;
+        (self.durability != Durability::Memory).then_some((folder, self.durability))
+    }
+}

@@ -1,0 +1,206 @@
+//! Opens sled so that neither its panics nor its habits reach anybody else.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::error::{StoreError, StoreErrorKind};
+use super::format::{PROBE_KEY, read_note, write_note};
+use super::marker::Marker;
+use super::sync::{self, RealSync};
+use super::{Durability, OpenOptions, folder};
+
+/// With pages of up to 26 values of 64 KiB, a page stays below a quarter of this, and so out of sled's blob files.
+/// It can never change for a store that exists.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+/// sled's default is 1 GiB; a store is written far more than it is read.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// sled's last threads may hold its file for a moment after a store was closed in this process.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// sled, opened, with all that must live as long as it.
+///
+/// The fields are dropped in this order: the folder is free for others only after sled has let go of its files.
+pub(super) struct Engine {
+    pub(super) db: sled::Db,
+    _real_sync: Option<RealSync>,
+    _lock: folder::FolderLock,
+    pub(super) marker: Marker,
+    pub(super) path: PathBuf,
+}
+
+impl Engine {
+    /// Opens the store at `path`, or makes it; then lets `read` look at all of it, on the thread where sled may panic.
+    pub(super) fn open<T: Send + 'static>(
+        path: &Path,
+        options: &OpenOptions,
+        read: impl FnOnce(&sled::Db) -> T + Send + 'static,
+    ) -> Result<(Self, T), StoreError> {
+        let real_sync = match options.wanted_durability() {
+            Durability::Synced => Some(RealSync::begin()),
+            Durability::Buffered => None,
+            Durability::Memory => {
+                let what = "`Durability::Memory` keeps no files";
+                return Err(StoreError::new(StoreErrorKind::NotAStore, path, what));
+            }
+        };
+        let path = folder::prepare(path, options.creates())?;
+        let lock = folder::FolderLock::take(&path)?;
+        let mut marker = find_marker(&path, options)?;
+        refuse_stray_files(&path)?;
+        folder::clean_up(&path, marker.ready)
+            .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
+
+        let (db, contents) = open_on_own_thread(&path, read)?;
+        if real_sync.is_some() {
+            prove_sync(&db, &path)?;
+        }
+        flush(&db, &path)?;
+        folder::sync_all(&path)
+            .map_err(|error| StoreError::io(&path, "sync its folder", &error))?;
+        if !marker.ready {
+            marker.ready = true;
+            marker.write(&path)?;
+        }
+        Ok((Self { db, _real_sync: real_sync, _lock: lock, marker, path }, contents))
+    }
+
+    pub(super) fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.db.insert(key, value).map(drop).map_err(|error| self.write_failed(&error))
+    }
+
+    pub(super) fn remove(&self, key: &[u8]) -> Result<(), StoreError> {
+        self.db.remove(key).map(drop).map_err(|error| self.write_failed(&error))
+    }
+
+    fn write_failed(&self, error: &sled::Error) -> StoreError {
+        StoreError::sled(&self.path, "write to its data", error)
+    }
+
+    /// Makes everything written so far as durable as the store promises.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        flush(&self.db, &self.path)
+    }
+
+    /// Flushes, and lets go of everything.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        let flushed = self.flush();
+        let path = self.path.clone();
+        guarded(&path, move || drop(self)).and(flushed)
+    }
+}
+
+fn flush(db: &sled::Db, path: &Path) -> Result<(), StoreError> {
+    db.flush().map(drop).map_err(|error| StoreError::sled(path, "sync its data", &error))
+}
+
+/// Runs what sled might panic in. What it leaves behind is never used again: the caller poisons or drops the store.
+pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| gave_up(path, &*panic))
+}
+
+fn gave_up(path: &Path, panic: &(dyn Any + Send)) -> StoreError {
+    let said = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it did not say why");
+    StoreError::damaged(path, format!("sled gave up on its data: {said}"))
+}
+
+fn find_marker(path: &Path, options: &OpenOptions) -> Result<Marker, StoreError> {
+    let marker = Marker::read(path)?;
+    if let (Some(marker), Some(wanted)) = (&marker, options.wanted_socket_type()) {
+        marker.check_socket_type(path, wanted)?;
+    }
+    match (marker, options.wanted_socket_type()) {
+        (Some(marker), _) if marker.ready || options.creates() => Ok(marker),
+        (None, Some(socket_type)) if options.creates() => {
+            let marker = Marker::new(socket_type);
+            marker.write(path)?;
+            Ok(marker)
+        }
+        _ => {
+            let what = "it was never completely made, and holds nothing";
+            Err(StoreError::new(StoreErrorKind::NotAStore, path, what))
+        }
+    }
+}
+
+fn refuse_stray_files(path: &Path) -> Result<(), StoreError> {
+    let stray = folder::stray_files(path)
+        .map_err(|error| StoreError::io(path, "look into its folder blobs", &error))?;
+    if stray == 0 {
+        return Ok(());
+    }
+    let what = format!(
+        "its folder blobs has {stray} files in it, and a store of Drawdown never puts any there"
+    );
+    Err(StoreError::damaged(path, what))
+}
+
+/// Opening a damaged store can panic anywhere inside sled; on its own thread that is an answer like any other.
+fn open_on_own_thread<T: Send + 'static>(
+    path: &Path,
+    read: impl FnOnce(&sled::Db) -> T + Send + 'static,
+) -> Result<(sled::Db, T), StoreError> {
+    let folder = path.to_owned();
+    let opening = thread::Builder::new().name("drawdown-open".into()).spawn(move || {
+        let db = open_sled(&folder)?;
+        let contents = read(&db);
+        Ok((db, contents))
+    });
+    opening
+        .map_err(|error| StoreError::io(path, "start a thread to open it", &error))?
+        .join()
+        .unwrap_or_else(|panic| Err(gave_up(path, &*panic)))
+}
+
+fn open_sled(path: &Path) -> Result<sled::Db, StoreError> {
+    let config = sled::Config::new()
+        .path(path)
+        .segment_size(SEGMENT_BYTES)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None);
+    for _ in 0..LOCK_TRIES {
+        match config.open() {
+            Ok(db) => return Ok(db),
+            Err(error) if is_lock(&error) => thread::sleep(LOCK_PAUSE),
+            Err(error) => return Err(StoreError::sled(path, "open its data", &error)),
+        }
+    }
+    Err(StoreError::new(StoreErrorKind::Locked, path, "another program has sled's files open"))
+}
+
+/// sled has no kind of its own for this.
+fn is_lock(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
+}
+
+/// Writes something and sees whether the sync of it came by our own function.
+fn prove_sync(db: &sled::Db, path: &Path) -> Result<(), StoreError> {
+    let Some(before) = sync::calls() else {
+        return Ok(());
+    };
+    let failed = |error: sled::Error| StoreError::sled(path, "write to its data", &error);
+    let opened: u64 = db
+        .get(PROBE_KEY)
+        .map_err(failed)?
+        .and_then(|value| read_note(&PROBE_KEY, &value).ok())
+        .unwrap_or(0);
+    let mut value = Vec::new();
+    // A number is never too large.
+    let _ = write_note(&PROBE_KEY, &opened.wrapping_add(1), &mut value);
+    db.insert(PROBE_KEY, value).map_err(failed)?;
+    flush(db, path)?;
+    if sync::calls() != Some(before) {
+        return Ok(());
+    }
+    let what = "sled does not call this program's `sync_file_range`, so it would not sync for real";
+    Err(StoreError::new(StoreErrorKind::NoRealSync, path, what))
+}

@@ -1,0 +1,148 @@
+//! Why a store could not do what it was asked.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A store could not be opened, or could not do what it was asked.
+///
+/// Its sentence says what happened, whether anything was kept, and what to do.
+#[derive(Clone, Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    path: PathBuf,
+    what: String,
+}
+
+/// The ways in which a store fails.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// Somebody else has the store open.
+    Locked,
+    /// The disk is full.
+    Full,
+    /// The store may not be written to.
+    ReadOnly,
+    /// What is on the disk is not what was written, or something is missing.
+    Damaged,
+    /// A later version of Drawdown wrote it.
+    NewerFormat,
+    /// It belongs to a socket of another type.
+    WrongSocketType,
+    /// There is no store at the path.
+    NotAStore,
+    /// The system refused to read or write.
+    Io,
+    /// An earlier commit failed; the store does nothing more.
+    Poisoned,
+    /// The sync that `Synced` promises would not happen.
+    NoRealSync,
+    /// A block or a note is larger than the store's format can hold.
+    TooLarge,
+    /// The store holds no dead letter of that number.
+    NoSuchDeadLetter,
+}
+
+impl StoreError {
+    pub(super) fn new(kind: StoreErrorKind, path: &Path, what: impl Into<String>) -> Self {
+        Self { kind, path: path.to_owned(), what: what.into() }
+    }
+
+    pub(super) fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::new(StoreErrorKind::Damaged, path, what)
+    }
+
+    /// `doing` completes "could not ...".
+    pub(super) fn io(path: &Path, doing: &str, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreErrorKind::Full,
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                StoreErrorKind::ReadOnly
+            }
+            _ => StoreErrorKind::Io,
+        };
+        Self::new(kind, path, format!("could not {doing}: {error}"))
+    }
+
+    pub(super) fn sled(path: &Path, doing: &str, error: &sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => Self::io(path, doing, error),
+            sled::Error::Corruption { .. } => Self::damaged(
+                path,
+                format!("could not {doing}: a page of its data has a wrong checksum"),
+            ),
+            other => Self::damaged(path, format!("could not {doing}: {other}")),
+        }
+    }
+
+    pub(super) fn poisoned_by(&self) -> Self {
+        let what = match self.kind {
+            StoreErrorKind::Poisoned => self.what.clone(),
+            _ => format!("an earlier commit failed ({})", self.what),
+        };
+        Self { kind: StoreErrorKind::Poisoned, path: self.path.clone(), what }
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// The store's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.kind {
+            StoreErrorKind::Locked => {
+                "nothing was changed; stop the other socket or command, or give this one a folder of its own"
+            }
+            StoreErrorKind::Full => {
+                "everything accepted before is kept, this is not; free some space and open the store again"
+            }
+            StoreErrorKind::ReadOnly => {
+                "nothing more was kept; let this user write to the folder, or mount it for writing"
+            }
+            StoreErrorKind::Damaged => {
+                "nothing was moved or deleted; keep a copy of the folder, run `drawdown store verify` on it to see \
+                 what can still be read, and start with another folder"
+            }
+            StoreErrorKind::NewerFormat => {
+                "nothing was changed; open it with the version that wrote it, or a later one"
+            }
+            StoreErrorKind::WrongSocketType => {
+                "nothing was changed; give this socket a folder of its own"
+            }
+            StoreErrorKind::NotAStore => {
+                "nothing was changed; check the path, or choose an empty folder"
+            }
+            StoreErrorKind::Io => {
+                "everything accepted before is kept, this is not; look at the disk and open the store again"
+            }
+            StoreErrorKind::Poisoned => {
+                "everything accepted before that is kept, nothing after it; see to the cause and open the store again"
+            }
+            StoreErrorKind::NoRealSync => {
+                "nothing was accepted; link the program statically against drawdown, or choose `Durability::Buffered`"
+            }
+            StoreErrorKind::TooLarge => "it was not kept; send it in smaller pieces",
+            StoreErrorKind::NoSuchDeadLetter => {
+                "nothing was changed; `drawdown dead ls` lists those that there are"
+            }
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store at {}: {}; {}", self.path.display(), self.what, self.advice())
+    }
+}
+
+/// The system's own error is part of the sentence already.
+impl Error for StoreError {}

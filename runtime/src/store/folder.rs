@@ -1,0 +1,133 @@
+//! The care that a store's folder needs around sled: who may use it, what a crash left, and what sled does not sync.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::error::{StoreError, StoreErrorKind};
+use super::marker;
+
+const LOCK_NAME: &str = "LOCK";
+const SNAPSHOT_PREFIX: &str = "snap.";
+const UNFINISHED_SUFFIX: &str = ".generating";
+/// A snapshot ends with its length (8 bytes) and its CRC-32 (4 bytes).
+const SNAPSHOT_TRAILER_BYTES: usize = 12;
+
+/// Holds a store's folder for one user. sled's own lock comes too late: the clean-up before it opens its files would
+/// disturb another process that is just doing the same.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
+        let file = File::create(folder.join(LOCK_NAME))
+            .map_err(|error| StoreError::io(folder, "open its file LOCK", &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StoreError::new(StoreErrorKind::Locked, folder, "somebody else has it open"))
+            }
+            Err(TryLockError::Error(error)) => Err(StoreError::io(folder, "lock it", &error)),
+        }
+    }
+}
+
+/// Makes the folder if there is none and `create` says so, and refuses one that is not a store's: what stands in it is
+/// somebody else's. Gives its absolute path.
+pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError> {
+    let not_a_store = |what: &str| StoreError::new(StoreErrorKind::NotAStore, folder, what);
+    let failed = |error: &io::Error| StoreError::io(folder, "look into its folder", error);
+    match fs::metadata(folder) {
+        Ok(metadata) if !metadata.is_dir() => return Err(not_a_store("it is not a folder")),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound && create => {
+            fs::create_dir_all(folder)
+                .map_err(|error| StoreError::io(folder, "make its folder", &error))?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(not_a_store("there is no such folder"));
+        }
+        Err(error) => return Err(failed(&error)),
+    }
+    let mut has_marker = false;
+    let mut has_others = false;
+    for entry in fs::read_dir(folder).map_err(|error| failed(&error))? {
+        let name = entry.map_err(|error| failed(&error))?.file_name();
+        has_marker |= name == marker::NAME;
+        has_others |= ![marker::NAME, marker::NEW_NAME, LOCK_NAME].iter().any(|ours| name == *ours);
+    }
+    if !has_marker && has_others {
+        return Err(not_a_store("its folder has files in it, but no file STATE"));
+    }
+    if !has_marker && !create {
+        return Err(not_a_store("its folder is empty"));
+    }
+    folder.canonicalize().map_err(|error| failed(&error))
+}
+
+/// Removes what a crash may have left of sled's opening, on which every later one would fail. `ready` says whether the
+/// store was ever completely made; until then there is nothing in it to keep.
+pub(super) fn clean_up(folder: &Path, ready: bool) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let of_a_cut_off_creation = !ready && (name == "conf" || name == "db");
+        let useless_snapshot = name.starts_with(SNAPSHOT_PREFIX)
+            && (!ready || name.ends_with(UNFINISHED_SUFFIX) || !snapshot_is_whole(&entry.path())?);
+        if of_a_cut_off_creation || useless_snapshot {
+            tracing::info!(file = %entry.path().display(), "removing what a crash left");
+            fs::remove_file(entry.path())?;
+        }
+    }
+    sync_folder(folder)
+}
+
+fn snapshot_is_whole(path: &Path) -> io::Result<bool> {
+    let bytes = fs::read(path)?;
+    let Some((rest, crc)) = bytes.split_last_chunk::<4>() else {
+        return Ok(false);
+    };
+    let Some(body) =
+        rest.len().checked_sub(SNAPSHOT_TRAILER_BYTES - 4).and_then(|end| rest.get(..end))
+    else {
+        return Ok(false);
+    };
+    Ok(!body.is_empty() && crc32fast::hash(body) == u32::from_le_bytes(*crc))
+}
+
+/// Files that sled keeps beside its log, and never syncs; values here are small enough that there are none.
+pub(super) fn stray_files(folder: &Path) -> io::Result<usize> {
+    match fs::read_dir(folder.join("blobs")) {
+        Ok(entries) => Ok(entries.count()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Syncs what sled makes when it opens, but does not sync.
+pub(super) fn sync_all(folder: &Path) -> io::Result<()> {
+    File::open(folder.join("conf"))?.sync_all()?;
+    sync_folder(&folder.join("blobs"))?;
+    sync_folder(folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// What the store takes on disk, in bytes.
+pub(super) fn disk_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let metadata = entry?.metadata()?;
+        if metadata.is_file() {
+            bytes += metadata.len();
+        }
+    }
+    Ok(bytes)
+}

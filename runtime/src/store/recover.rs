@@ -1,0 +1,63 @@
+//! Turns what was found in a store into what an engine starts from, or says what is missing.
+
+use std::path::Path;
+
+use drawdown_protocol::store::{DeadLetter, Recovered, RecoveredBlock};
+
+use super::error::StoreError;
+use super::marker::Marker;
+use super::scan::{Contents, Damage};
+
+/// What the marker proves that sled must know, and what it may know at most.
+///
+/// A reservation first counts up `generation` in the marker, then puts the anchor into sled and flushes, then
+/// counts up `proven`; only then is anything of it accepted. Whatever the moment of a crash, the anchor's generation is
+/// from `proven` to `generation`. Less is a sled that forgot; more is a marker from an older copy.
+pub(super) fn check_against_marker(contents: &Contents, marker: &Marker) -> Option<Damage> {
+    let known = contents.anchor.as_ref().map_or(0, |anchor| anchor.generation);
+    let holds_messages = !contents.blocks.is_empty() || !contents.dead.is_empty();
+    let what = if known < marker.proven {
+        "it has lost data: its file STATE says that it held messages, and the messages are not there"
+    } else if known > marker.generation || (known == 0 && holds_messages) {
+        "its file STATE is older than its data, so numbers that were used could be used again"
+    } else {
+        return None;
+    };
+    Some(Damage::new(None, what))
+}
+
+/// What an engine starts from; `None` if no number was ever reserved.
+pub(super) fn recover(
+    contents: Contents,
+    marker: &Marker,
+    path: &Path,
+) -> Result<Option<Recovered>, StoreError> {
+    let mut damages = check_against_marker(&contents, marker).into_iter().chain(contents.damages);
+    if let Some(first) = damages.next() {
+        let what = match damages.count() {
+            0 => first.to_string(),
+            others => format!("{first} (and {others} more)"),
+        };
+        return Err(StoreError::damaged(path, what));
+    }
+    let Some(reserved) = marker.reserved else {
+        return Ok(None);
+    };
+    let blocks = contents.blocks.into_iter().map(|block| RecoveredBlock {
+        seqs: block.seqs,
+        done: block.done,
+        records: block.records,
+    });
+    let dead = contents.dead.into_iter().map(|(block, attempts)| DeadLetter {
+        seq: block.seqs.start,
+        attempts,
+        record: block.records,
+    });
+    Ok(Some(Recovered {
+        session: reserved.session,
+        next_seq: reserved.end,
+        blocks: blocks.collect(),
+        attempts: contents.attempts,
+        dead: dead.collect(),
+    }))
+}

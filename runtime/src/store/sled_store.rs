@@ -1,0 +1,116 @@
+//! The store that people get: sled, with all the care that it needs.
+
+use std::fmt;
+use std::path::Path;
+
+use drawdown_protocol::store::{Commit, Recovered, StoreOp};
+use drawdown_protocol::{Seq, Session};
+
+use super::engine::{self, Engine};
+use super::entries::{Entries, Kind};
+use super::error::StoreError;
+use super::format::{self, ANCHOR_KEY, Anchor, DoneNote, Prefix};
+use super::marker::Reserved;
+use super::recover::recover;
+use super::scan::{Contents, Keep};
+use super::{OpenOptions, Store};
+
+/// A store in a folder of its own, kept by sled.
+///
+/// One thread uses it. Commits of 256 KiB to 512 KiB make the best of a disk; the blocks in them should be of about
+/// [`drawdown_protocol::limits::CHUNK_BYTES`]. sled maps and faults a fresh buffer of 8 MiB every so often: a program
+/// that writes much gains from an allocator that keeps such buffers.
+pub struct SledStore {
+    entries: Entries,
+    poison: Option<StoreError>,
+}
+
+impl SledStore {
+    /// Opens the store at `path`, or makes it, and reads all that it holds; `None` if no number was ever reserved.
+    ///
+    /// Blocks for as long as that takes: seconds for gigabytes.
+    ///
+    /// # Errors
+    /// When somebody else has it open, it is no store or one of another socket type or of a newer version, it is
+    /// damaged or emptier than it must be, or the disk refuses. Nothing that it holds is lost by that.
+    pub fn open(
+        path: &Path,
+        options: &OpenOptions,
+    ) -> Result<(Self, Option<Recovered>), StoreError> {
+        let (engine, mut contents) =
+            Engine::open(path, options, |db| Contents::read(db, Keep::Records))?;
+        let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));
+        let leftovers = std::mem::take(&mut contents.leftovers);
+        let recovered = recover(contents, &entries.engine.marker, &entries.engine.path)?;
+        leftovers.iter().try_for_each(|key| entries.remove(key))?;
+        Ok((Self { entries, poison: None }, recovered))
+    }
+
+    fn apply(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        commit.ops.iter().try_for_each(|op| self.apply_op(op))?;
+        if commit.sync { self.entries.engine.flush() } else { Ok(()) }
+    }
+
+    fn apply_op(&mut self, op: &StoreOp) -> Result<(), StoreError> {
+        let entries = &mut self.entries;
+        match op {
+            StoreOp::Reserve { session, end } => self.reserve(*session, *end),
+            StoreOp::PutBlock { seqs, parts } => entries.put_block(Kind::Block, seqs, parts),
+            StoreOp::PutDone { block, done } => {
+                entries.put_note(&format::key(Prefix::Done, *block), &DoneNote::new(*block, done))
+            }
+            StoreOp::RemoveBlock { block } => {
+                entries.remove_block(Kind::Block, *block)?;
+                entries.remove(&format::key(Prefix::Done, *block))
+            }
+            StoreOp::PutAttempts { seq, attempts } => {
+                entries.put_note(&format::key(Prefix::Attempts, *seq), attempts)
+            }
+            StoreOp::RemoveAttempts { seq } => entries.remove(&format::key(Prefix::Attempts, *seq)),
+            StoreOp::PutDead { seq, attempts, record } => entries.put_dead(*seq, attempts, record),
+            StoreOp::RemoveDead { seq } => entries.remove_dead(*seq),
+        }
+    }
+
+    /// See [`super::recover::check_against_marker`] for what this order proves.
+    fn reserve(&mut self, session: Session, end: Seq) -> Result<(), StoreError> {
+        let Engine { marker, path, .. } = &mut self.entries.engine;
+        let before = marker.reserved.filter(|reserved| reserved.session == session);
+        let end = before.map_or(end, |reserved| reserved.end.max(end));
+        marker.generation += 1;
+        marker.reserved = Some(Reserved { session, end });
+        marker.write(path)?;
+        let generation = marker.generation;
+        self.entries.put_note(&ANCHOR_KEY, &Anchor { generation, session, end })?;
+        self.entries.engine.flush()?;
+        let Engine { marker, path, .. } = &mut self.entries.engine;
+        marker.proven = generation;
+        marker.write(path)
+    }
+}
+
+impl Store for SledStore {
+    fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        if let Some(poison) = &self.poison {
+            return Err(poison.clone());
+        }
+        let path = self.entries.engine.path.clone();
+        let result = engine::guarded(&path, || self.apply(commit)).and_then(|applied| applied);
+        self.poison = result.as_ref().err().map(StoreError::poisoned_by);
+        result
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        let closed = self.entries.engine.close();
+        self.poison.map_or(closed, Err)
+    }
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledStore")
+            .field("path", &self.entries.engine.path)
+            .field("poison", &self.poison)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! Damage is reported, never delivered.
+
+use super::*;
+use crate::store::Inspector;
+use crate::store::entries::Kind;
+use crate::store::format::{Prefix, key};
+
+/// A store with blocks of ten messages at 0, 10, .. 190.
+fn store_of_twenty() -> TempDir {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    let puts = (0..200).step_by(10).map(|first| put(first..first + 10, 50 * KIB));
+    commit(&mut store, puts.collect());
+    close(store);
+    folder
+}
+
+fn slots(db: &sled::Db) -> Vec<(sled::IVec, sled::IVec)> {
+    let entries = db.scan_prefix([Prefix::Block as u8]).map(Result::unwrap);
+    entries.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+#[test]
+fn every_damaged_block_is_found_and_none_is_given_out() {
+    let folder = store_of_twenty();
+    tamper(folder.path(), |db| {
+        let slots = slots(db);
+        for (at, byte) in [(3, 1_000), (4, 0), (11, 7)] {
+            let mut value = slots[at].1.to_vec();
+            value[byte] ^= 0x10;
+            db.insert(&slots[at].0, value).unwrap();
+        }
+    });
+    let error = refused(folder.path());
+    assert_eq!(error.kind(), StoreErrorKind::Damaged);
+    assert!(error.to_string().contains("wrong checksum (and 2 more)"), "{error}");
+
+    let inspector = Inspector::open(folder.path()).unwrap();
+    assert_eq!(inspector.damages().len(), 3);
+    let report = inspector.report().unwrap();
+    assert_eq!(report.blocks.len(), 17, "the others are still told of");
+    assert!(inspector.block(35).unwrap().is_none());
+    assert_eq!(inspector.block(25).unwrap().unwrap().records, records(20, 50 * KIB));
+    inspector.close().unwrap();
+}
+
+#[test]
+fn a_block_under_the_key_of_another_is_damage() {
+    let folder = store_of_twenty();
+    tamper(folder.path(), |db| {
+        let slots = slots(db);
+        db.insert(&slots[5].0, &slots[6].1).unwrap();
+    });
+    let inspector = Inspector::open(folder.path()).unwrap();
+    assert_eq!(inspector.damages().len(), 1);
+    assert!(inspector.damages()[0].to_string().contains("wrong checksum"));
+    inspector.close().unwrap();
+}
+
+#[test]
+fn blocks_that_overlap_are_damage() {
+    let folder = store_of_twenty();
+    let (mut store, _) = open(folder.path());
+    commit(&mut store, vec![put(55..57, 10)]);
+    close(store);
+    let error = refused(folder.path());
+    assert!(error.to_string().contains("at number 55, a block begins inside"), "{error}");
+}
+
+#[test]
+fn notes_are_checked_like_blocks() {
+    let folder = store_of_twenty();
+    let (mut store, _) = open(folder.path());
+    let notes = vec![
+        StoreOp::PutDone { block: 10, done: vec![10..12] },
+        StoreOp::PutDone { block: 20, done: vec![25..31] },
+        StoreOp::PutAttempts { seq: 30, attempts: attempts(1) },
+        put_dead(500, 10),
+        put_dead(501, 10),
+    ];
+    commit(&mut store, notes);
+    close(store);
+    tamper(folder.path(), |db| {
+        for key in
+            [key(Prefix::Done, 10), key(Prefix::Attempts, 30), key(Prefix::DeadAttempts, 500)]
+        {
+            let mut value = db.get(key).unwrap().unwrap().to_vec();
+            *value.last_mut().unwrap() ^= 1;
+            db.insert(key, value).unwrap();
+        }
+        db.remove(key(Prefix::DeadAttempts, 501)).unwrap();
+    });
+    let inspector = Inspector::open(folder.path()).unwrap();
+    let mut seqs: Vec<_> = inspector.damages().iter().map(|damage| damage.seq().unwrap()).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    assert_eq!(seqs, [10, 20, 30, 500, 501]);
+    inspector.close().unwrap();
+}
+
+/// Turns a byte of a block in sled's own file, as a disk would.
+fn rot(path: &Path, first: Seq) {
+    let file = path.join("db");
+    let mut bytes = fs::read(&file).unwrap();
+    let pattern = records(first, 50 * KIB);
+    let copies: Vec<_> = bytes
+        .windows(64)
+        .enumerate()
+        .filter(|(_, window)| *window == &pattern[..64])
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!copies.is_empty());
+    for at in copies {
+        bytes[at + 500] ^= 1;
+    }
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn verify_goes_on_behind_a_page_that_cannot_be_read() {
+    let folder = store_of_twenty();
+    // Twice, so that sled's snapshot is newer than the blocks and their pages are not read while it opens.
+    close(open(folder.path()).0);
+    close(open(folder.path()).0);
+    rot(folder.path(), 50);
+    let error = refused(folder.path());
+    assert_eq!(error.kind(), StoreErrorKind::Damaged);
+    let inspector = Inspector::open(folder.path()).unwrap();
+    assert!(!inspector.damages().is_empty());
+    let starts: Vec<Seq> =
+        inspector.report().unwrap().blocks.iter().map(|block| block.seqs.start).collect();
+    assert!(starts.contains(&0) && starts.contains(&190) && !starts.contains(&50), "{starts:?}");
+    inspector.close().unwrap();
+}
+
+#[test]
+fn nothing_is_written_over_what_is_damaged() {
+    let folder = store_of_twenty();
+    let (mut store, _) = open(folder.path());
+    commit(&mut store, vec![put_dead(500, 10)]);
+    close(store);
+    tamper(folder.path(), |db| {
+        db.insert(Kind::Block.key(1), &b"nonsense"[..]).unwrap();
+    });
+    let mut inspector = Inspector::open(folder.path()).unwrap();
+    assert_eq!(inspector.replay(500).unwrap_err().kind(), StoreErrorKind::Damaged);
+    assert_eq!(inspector.purge(500).unwrap_err().kind(), StoreErrorKind::Damaged);
+    inspector.close().unwrap();
+}

@@ -1,0 +1,101 @@
+//! Dead letters, replayed and purged while nothing runs.
+
+use super::*;
+use crate::store::Inspector;
+
+/// The block 0..10, whose message 3 is dead, and the dead letters 50 and 51 of blocks that are gone.
+fn store_with_dead() -> TempDir {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    let ops = vec![
+        put(0..10, 1_000),
+        put(60..70, 1_000),
+        StoreOp::PutDone { block: 0, done: vec![0..2, 3..5] },
+        put_dead(3, 100),
+        put_dead(50, 300 * KIB),
+        put_dead(51, 7),
+    ];
+    commit(&mut store, ops);
+    close(store);
+    folder
+}
+
+fn dead(recovered: &Recovered) -> Vec<Seq> {
+    recovered.dead.iter().map(|dead| dead.seq).collect()
+}
+
+#[test]
+fn a_look_tells_sizes_and_reasons() {
+    let folder = store_with_dead();
+    let inspector = Inspector::open(folder.path()).unwrap();
+    let report = inspector.report().unwrap();
+    assert_eq!(
+        (report.socket_type.as_str(), report.session, report.next_seq),
+        ("push", Some(session()), 1_000_000)
+    );
+    let blocks: Vec<_> = report
+        .blocks
+        .iter()
+        .map(|block| (block.seqs.clone(), block.bytes, block.pending()))
+        .collect();
+    assert_eq!(blocks, [(0..10, 1_000, 6), (60..70, 1_000, 10)]);
+    let dead: Vec<_> = report.dead.iter().map(|dead| (dead.seq, dead.bytes)).collect();
+    assert_eq!(dead, [(3, 100), (50, 300 * KIB as u64), (51, 7)]);
+    assert_eq!(report.dead[0].attempts, attempts(5));
+    assert!(report.disk_bytes > 0);
+    assert!(report.damages.is_empty());
+    assert_eq!(inspector.dead_letter(50).unwrap().record, records(50, 300 * KIB));
+    assert_eq!(inspector.block(64).unwrap().unwrap().records, records(60, 1_000));
+    inspector.close().unwrap();
+    assert_eq!(
+        super::dead::dead(&recovered(folder.path())),
+        [3, 50, 51],
+        "looking changes nothing"
+    );
+}
+
+#[test]
+fn a_replayed_letter_is_pending_under_its_own_number() {
+    let folder = store_with_dead();
+    let mut inspector = Inspector::open(folder.path()).unwrap();
+    inspector.replay(50).unwrap();
+    assert_eq!(inspector.replay(50).unwrap_err().kind(), StoreErrorKind::NoSuchDeadLetter);
+    let told: Vec<_> =
+        inspector.report().unwrap().blocks.iter().map(|block| block.seqs.clone()).collect();
+    assert_eq!(told, [0..10, 50..51, 60..70]);
+    let image = image_of(folder.path());
+    inspector.close().unwrap();
+    for path in [image.path(), folder.path()] {
+        let recovered = recovered(path);
+        assert_eq!(starts(&recovered.blocks), [0, 50, 60]);
+        assert_eq!(recovered.blocks[1].records, records(50, 300 * KIB));
+        assert_eq!(dead(&recovered), [3, 51]);
+        assert!(recovered.attempts.is_empty());
+    }
+}
+
+#[test]
+fn a_letter_whose_block_is_still_there_is_pending_in_it_again() {
+    let folder = store_with_dead();
+    let mut inspector = Inspector::open(folder.path()).unwrap();
+    inspector.replay(3).unwrap();
+    assert_eq!(inspector.report().unwrap().blocks[0].pending(), 7);
+    inspector.close().unwrap();
+    let recovered = recovered(folder.path());
+    assert_eq!(starts(&recovered.blocks), [0, 60]);
+    assert_eq!(recovered.blocks[0].done, [0..2, 4..5]);
+    assert_eq!(recovered.blocks[0].records, records(0, 1_000), "the block is as it was");
+    assert_eq!(dead(&recovered), [50, 51]);
+}
+
+#[test]
+fn a_purged_letter_is_gone() {
+    let folder = store_with_dead();
+    let mut inspector = Inspector::open(folder.path()).unwrap();
+    inspector.purge(50).unwrap();
+    assert_eq!(inspector.purge(4).unwrap_err().kind(), StoreErrorKind::NoSuchDeadLetter);
+    inspector.close().unwrap();
+    let recovered = recovered(folder.path());
+    assert_eq!(starts(&recovered.blocks), [0, 60]);
+    assert_eq!(dead(&recovered), [3, 51]);
+}

@@ -1,0 +1,153 @@
+//! What is committed comes back.
+
+use super::*;
+use crate::store::format::Prefix;
+
+#[test]
+fn a_new_store_has_nothing_and_gives_no_session() {
+    let folder = folder();
+    let path = folder.path().join("a/b/store");
+    let (store, recovered) = open(&path);
+    assert!(recovered.is_none());
+    close(store);
+    let (store, recovered) = open(&path);
+    assert!(recovered.is_none(), "nothing was reserved");
+    close(store);
+}
+
+#[test]
+fn every_kind_of_entry_comes_back() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    commit(&mut store, vec![put(10..13, 100), put(13..20, 60 * KIB), put(20..21, 0)]);
+    commit(
+        &mut store,
+        vec![
+            StoreOp::PutDone { block: 13, done: vec![13..14, 15..18] },
+            StoreOp::PutAttempts { seq: 14, attempts: attempts(2) },
+            StoreOp::PutAttempts { seq: 19, attempts: attempts(1) },
+            put_dead(16, 5_000),
+            put_dead(2, 0),
+        ],
+    );
+    commit(
+        &mut store,
+        vec![StoreOp::RemoveAttempts { seq: 19 }, StoreOp::RemoveBlock { block: 10 }],
+    );
+    close(store);
+
+    let recovered = recovered(folder.path());
+    assert_eq!((recovered.session, recovered.next_seq), (session(), 1_000_000));
+    assert_eq!(starts(&recovered.blocks), [13, 20]);
+    assert_eq!(recovered.blocks[0].seqs, 13..20);
+    assert_eq!(recovered.blocks[0].done, [13..14, 15..18]);
+    assert_eq!(recovered.blocks[0].records, records(13, 60 * KIB));
+    assert_eq!(recovered.blocks[1].records, Bytes::new());
+    assert_eq!(recovered.attempts, [(14, attempts(2))]);
+    let dead: Vec<_> = recovered.dead.iter().map(|dead| (dead.seq, dead.record.clone())).collect();
+    assert_eq!(dead, [(2, Bytes::new()), (16, records(16, 5_000))]);
+    assert_eq!(recovered.dead[1].attempts, attempts(5));
+}
+
+#[test]
+fn what_was_removed_leaves_no_entry_behind() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    for first in (0..400).step_by(10) {
+        commit(
+            &mut store,
+            vec![
+                put(first..first + 10, 100),
+                StoreOp::PutDone { block: first, done: vec![first..first + 3] },
+            ],
+        );
+    }
+    commit(&mut store, vec![put(400..401, 300 * KIB), put_dead(7, 200 * KIB)]);
+    let removals = (0..=400).step_by(10).map(|block| StoreOp::RemoveBlock { block });
+    commit(&mut store, removals.collect());
+    commit(&mut store, vec![StoreOp::RemoveDead { seq: 7 }]);
+    close(store);
+    tamper(folder.path(), |db| {
+        let filled = db.iter().values().filter(|value| !value.as_ref().unwrap().is_empty()).count();
+        assert_eq!(filled, 1, "the note of what was reserved");
+        for prefix in [Prefix::Block, Prefix::Dead] {
+            let empty = db.scan_prefix([prefix as u8]).count();
+            assert!(empty < 40, "{empty} empty slots of {prefix:?}");
+        }
+    });
+}
+
+#[test]
+fn a_block_of_many_parts_comes_back_whole_from_pieces_of_any_size() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    let whole = records(1, 1_000 * KIB + 17);
+    let mut rest = whole.clone();
+    let pieces: Vec<Bytes> =
+        [0, 1, 65_507, 3, 200_000, 65_536].map(|bytes| rest.split_to(bytes)).into();
+    let parts = pieces.into_iter().chain([rest]).collect();
+    commit(&mut store, vec![put(0..1, 10), StoreOp::PutBlock { seqs: 1..2, parts }, put(2..3, 10)]);
+    close(store);
+    let recovered = recovered(folder.path());
+    assert_eq!(starts(&recovered.blocks), [0, 1, 2]);
+    assert_eq!(recovered.blocks[1].records, whole);
+}
+
+#[test]
+fn a_block_that_is_put_again_replaces_the_first() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    commit(&mut store, vec![put(5..6, 300 * KIB)]);
+    let again = StoreOp::PutBlock { seqs: 5..6, parts: vec![Bytes::from_static(b"again")] };
+    commit(&mut store, vec![again]);
+    close(store);
+    let recovered = recovered(folder.path());
+    assert_eq!(recovered.blocks.len(), 1);
+    assert_eq!(recovered.blocks[0].records, b"again"[..]);
+}
+
+#[test]
+fn a_reservation_never_takes_numbers_back() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    commit(&mut store, vec![reserve(10)]);
+    close(store);
+    assert_eq!(recovered(folder.path()).next_seq, 1_000_000);
+}
+
+#[test]
+fn commits_behind_are_kept_by_the_next_synced_one() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    store.commit(&Commit { ops: vec![put(0..3, 100)], sync: false }).unwrap();
+    store.commit(&Commit { ops: vec![], sync: true }).unwrap();
+    assert_eq!(starts(&recovered(image_of(folder.path()).path()).blocks), [0]);
+}
+
+#[test]
+fn a_store_that_was_dropped_without_a_word_keeps_everything() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    store.commit(&Commit { ops: vec![put(0..3, 100)], sync: false }).unwrap();
+    drop(store);
+    assert_eq!(starts(&recovered(folder.path()).blocks), [0]);
+}
+
+#[test]
+fn churn_keeps_the_disk_bounded_and_every_value_in_the_log() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    let mut disk_bytes_max = 0;
+    for first in 0..4_000 {
+        let mut ops = vec![put(first..first + 1, 60 * KIB)];
+        if let Some(block) = first.checked_sub(20) {
+            ops.push(StoreOp::RemoveBlock { block });
+        }
+        commit(&mut store, ops);
+        disk_bytes_max = disk_bytes_max.max(fs::metadata(folder.path().join("db")).unwrap().len());
+    }
+    assert_eq!(fs::read_dir(folder.path().join("blobs")).unwrap().count(), 0);
+    assert!(disk_bytes_max < 64 << 20, "{disk_bytes_max} bytes for 20 live blocks of 60 KiB");
+    close(store);
+    assert_eq!(recovered(folder.path()).blocks.len(), 20);
+}
