@@ -50,6 +50,8 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl std::error::Error for Refusal {}
+
 impl PushEngine {
     /// How many more messages would be taken in now. Room on links counts: what has credit does not wait.
     #[must_use]

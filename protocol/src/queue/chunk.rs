@@ -117,7 +117,8 @@ impl Chunk {
 
     /// Where the record of `seq` begins in the body.
     fn find(&self, seq: Seq, mark: Mark) -> usize {
-        let (from, at) = if self.seqs.contains(&mark.seq) && mark.seq <= seq {
+        // A mark on the first message may be the end of the chunk before.
+        let (from, at) = if self.seqs.start < mark.seq && mark.seq <= seq {
             (mark.seq, mark.at)
         } else {
             (self.seqs.start, 0)

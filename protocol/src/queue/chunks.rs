@@ -191,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_next_chunk_begins_at_its_own_first_record() {
+        let mut chunks = filled(3, b"one");
+        chunks.seal();
+        for _ in 0..3 {
+            chunks.append(Message::from("three"), None, || Time::ZERO);
+        }
+        chunks.seal();
+        let part = |chunks: &mut Chunks, seqs| chunks.slice(seqs, u64::MAX).map(|slice| slice.body);
+        assert_eq!(part(&mut chunks, 101..103).map(|body| body.len()), Some(14));
+        assert_eq!(part(&mut chunks, 103..105).map(|body| body.len()), Some(18));
+    }
+
+    #[test]
     fn a_large_payload_is_not_copied_and_ends_its_chunk() {
         let mut chunks = filled(2, b"small");
         let large = Bytes::from(vec![7; BY_REFERENCE_BYTES]);

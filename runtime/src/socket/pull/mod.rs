@@ -55,6 +55,7 @@ impl PullSocket {
             in_reader: 0,
             flush_at: None,
             closed: false,
+            confirmed: shared::ConfirmedRuns::default(),
         };
         let core = Core::new(state, Clock::start(), options.access.clone(), message_bytes_max);
         driver::spawn_timer(&core);
@@ -88,7 +89,8 @@ impl PullSocket {
     /// None today.
     pub async fn recv(&self) -> Result<Option<Delivery>, Closed> {
         // The common case, without a place in any list.
-        if let Some(delivery) = self.reader().next(&self.shared) {
+        let next = self.reader().next(&self.shared);
+        if let Some(delivery) = next {
             tokio::task::coop::consume_budget().await;
             return Ok(Some(delivery));
         }
@@ -108,7 +110,8 @@ impl PullSocket {
     /// None today.
     pub async fn recv_batch(&self, count: usize) -> Result<Option<DeliveryBatch>, Closed> {
         let count = count.max(1);
-        if let Some(batch) = self.reader().next_batch(count, &self.shared) {
+        let next = self.reader().next_batch(count, &self.shared);
+        if let Some(batch) = next {
             tokio::task::coop::consume_budget().await;
             return Ok(Some(batch));
         }
@@ -124,8 +127,9 @@ impl PullSocket {
             loop {
                 // A call that is served waits no longer: its place must not earn another message.
                 call.leave();
-                if let Some(taken) = take(&mut self.reader(), &self.shared) {
-                    return Poll::Ready(Some(taken));
+                let taken = take(&mut self.reader(), &self.shared);
+                if taken.is_some() {
+                    return Poll::Ready(taken);
                 }
                 match call.wait(cx) {
                     Poll::Ready(Go::Again) => {}
@@ -159,8 +163,7 @@ impl PullSocket {
         let mut place = None;
         let drained = poll_fn(|cx| {
             let mut state = self.shared.core.lock();
-            self.shared.collect(&mut state.socket);
-            state.socket.engine.flush();
+            state.socket.flush();
             let done = state.socket.engine.is_drained();
             if !done {
                 state.socket.drained.wait(&mut place, cx.waker());
@@ -258,8 +261,7 @@ impl Call<'_> {
         socket.receivers.wait(&mut self.place, cx.waker());
         socket.engine.set_waiting(socket.receivers.len() as u64);
         // Nothing to do: what was confirmed need not wait for company.
-        self.shared.collect(socket);
-        socket.engine.flush();
+        socket.flush();
         self.shared.core.release(state);
         Poll::Pending
     }

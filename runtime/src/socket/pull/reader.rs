@@ -119,7 +119,7 @@ impl Reader {
 }
 
 fn fetch(socket: &mut PullState, shared: &Arc<PullShared>) -> Option<(Arc<Source>, Cursor)> {
-    shared.collect(socket);
+    socket.collect();
     let batch = socket.engine.take(FETCH_MAX)?;
     socket.in_reader = batch.len() as u64;
     let source = Arc::new(Source { run: Arc::clone(batch.run()), shared: Arc::clone(shared) });

@@ -15,22 +15,21 @@ use super::state::PullState;
 /// Runs with fresh confirmations after which the engine looks at them at once.
 const CONFIRMED_RUNS_MAX: usize = 32;
 
+/// Runs with fresh confirmations, which the engine has not looked at.
+pub(super) type ConfirmedRuns = Arc<Mutex<Vec<Arc<Run>>>>;
+
 /// The engine, and runs that it should look at.
 pub(crate) struct PullShared {
     pub(super) core: Arc<Core<PullState>>,
     pub(super) confirm_on: ConfirmOn,
-    confirmed: Mutex<Vec<Arc<Run>>>,
+    confirmed: ConfirmedRuns,
     report_after: AtomicU64,
 }
 
 impl PullShared {
     pub(super) fn new(core: Arc<Core<PullState>>, confirm_on: ConfirmOn, window: u64) -> Self {
-        let shared = Self {
-            core,
-            confirm_on,
-            confirmed: Mutex::default(),
-            report_after: AtomicU64::default(),
-        };
+        let confirmed = Arc::clone(&core.lock().socket.confirmed);
+        let shared = Self { core, confirm_on, confirmed, report_after: AtomicU64::default() };
         shared.note_window(window);
         shared
     }
@@ -50,7 +49,7 @@ impl PullShared {
             return;
         }
         let runs = {
-            let mut runs = self.runs();
+            let mut runs = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
             runs.push(Arc::clone(run));
             runs.len()
         };
@@ -59,14 +58,8 @@ impl PullShared {
             let at = self.core.clock.time() + CONFIRM_DELAY;
             self.core.with(|socket| socket.flush_at = socket.flush_at.or(Some(at)));
         } else if runs >= CONFIRMED_RUNS_MAX {
-            self.core.with(|socket| self.collect(socket));
+            self.core.with(PullState::collect);
         }
-    }
-
-    /// Lets the engine look at what was confirmed.
-    pub(super) fn collect(&self, socket: &mut PullState) {
-        let runs = std::mem::take(&mut *self.runs());
-        socket.engine.handle_confirmed(runs);
     }
 
     /// Settles one message in another way than by confirming it.
@@ -75,9 +68,5 @@ impl PullShared {
             socket.engine.settle(run, index, outcome);
             if socket.closed { Err(Closed) } else { Ok(()) }
         })
-    }
-
-    fn runs(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Run>>> {
-        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,14 @@
 //! A PULL engine and those who wait for it.
 
+use std::sync::PoisonError;
+
 use drawdown_protocol::wire::{Close, Frame};
 use drawdown_protocol::{Event, Identity, LinkId, LinkState, Now, PullEngine, Time, Transmit};
 
 use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Wakes};
+
+use super::shared::ConfirmedRuns;
 
 /// What is under a PULL socket's lock.
 pub(crate) struct PullState {
@@ -18,6 +22,23 @@ pub(crate) struct PullState {
     /// When confirmations go out that wait for others.
     pub(super) flush_at: Option<Time>,
     pub(super) closed: bool,
+    pub(super) confirmed: ConfirmedRuns,
+}
+
+impl PullState {
+    /// Lets the engine look at what was confirmed.
+    pub(super) fn collect(&mut self) {
+        let runs =
+            std::mem::take(&mut *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.engine.handle_confirmed(runs);
+    }
+
+    /// The same, and sends it at once.
+    pub(super) fn flush(&mut self) {
+        self.flush_at = None;
+        self.collect();
+        self.engine.flush();
+    }
 }
 
 impl Socket for PullState {
@@ -68,8 +89,7 @@ impl Socket for PullState {
     fn handle_timeout(&mut self, now: Now) {
         self.engine.handle_timeout(now.time);
         if self.flush_at.is_some_and(|at| at <= now.time) {
-            self.flush_at = None;
-            self.engine.flush();
+            self.flush();
         }
     }
 
