@@ -152,6 +152,7 @@ impl PullEngine {
     }
 
     /// Whether a message waits for the application.
+    #[inline]
     #[must_use]
     pub fn has_queued(&self) -> bool {
         !self.queue.is_empty()
@@ -200,11 +201,13 @@ impl PullEngine {
     }
 
     /// The next link whose driver should transmit.
+    #[inline]
     pub fn poll_wake(&mut self) -> Option<LinkId> {
         self.wakes.pop_front()
     }
 
     /// The next thing that happened.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.poll()
     }

@@ -54,6 +54,7 @@ impl std::error::Error for Refusal {}
 
 impl PushEngine {
     /// How many more messages would be taken in now. Room on links counts: what has credit does not wait.
+    #[inline]
     #[must_use]
     pub fn room(&self) -> u64 {
         let spare = self.spare.min(self.config.pending_messages.saturating_sub(self.pending));

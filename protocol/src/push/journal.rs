@@ -187,6 +187,7 @@ impl Journal {
 
 impl PushEngine {
     /// How soon [`PushEngine::poll_store`] has something to do. Costs next to nothing.
+    #[inline]
     #[must_use]
     pub fn store_need(&self) -> StoreNeed {
         let Some(journal) = &self.journal else {
@@ -287,6 +288,7 @@ impl PushEngine {
     }
 
     /// Why the store takes nothing more, if it has failed.
+    #[inline]
     #[must_use]
     pub fn store_failure(&self) -> Option<&str> {
         self.journal.as_ref()?.failure.as_deref()

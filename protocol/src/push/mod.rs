@@ -208,6 +208,7 @@ impl PushEngine {
     }
 
     /// Messages that wait to be dispatched, those that wait for a moment included.
+    #[inline]
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.queued.len() + self.chunks.open_len() + self.delayed.len() as u64
@@ -220,6 +221,7 @@ impl PushEngine {
     }
 
     /// Whether everything that was taken in is done.
+    #[inline]
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.waiting() == 0 && self.pending == 0
@@ -239,6 +241,7 @@ impl PushEngine {
     }
 
     /// Whether no message will be taken in any more.
+    #[inline]
     #[must_use]
     pub fn refuses(&self) -> bool {
         self.closed || self.store_failure().is_some()
@@ -250,11 +253,13 @@ impl PushEngine {
     }
 
     /// The next link whose driver should transmit.
+    #[inline]
     pub fn poll_wake(&mut self) -> Option<LinkId> {
         self.wakes.pop_front()
     }
 
     /// The next thing that happened.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.poll()
     }
@@ -279,6 +284,7 @@ impl PushEngine {
     }
 
     /// Numbers whose standing has changed: accepted by the store, or done.
+    #[inline]
     pub fn poll_progress(&mut self) -> Option<Range<Seq>> {
         self.progress.pop_front()
     }
@@ -327,6 +333,7 @@ impl PushEngine {
     }
 
     /// Work has come: the link that has waited longest for it should look.
+    #[inline]
     fn wake_idle(&mut self) {
         if let Some(id) = self.idle.pop_front() {
             if let Some(link) = self.links.get_mut(&id) {

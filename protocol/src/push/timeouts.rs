@@ -11,6 +11,7 @@ use super::PushEngine;
 
 impl PushEngine {
     /// Whether [`PushEngine::poll_timeout`] has anything to say.
+    #[inline]
     #[must_use]
     pub fn has_timeouts(&self) -> bool {
         !self.expiring.is_empty()

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::ids::Seq;
+use crate::limits::CHUNK_BYTES;
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
 
@@ -71,6 +72,13 @@ impl Chunk {
 
     pub(crate) fn record_bytes(&self) -> usize {
         self.body.len() + self.tail.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Its buffer, empty, if nobody else reads it any more and it is of the full size.
+    pub(super) fn into_buffer(self) -> Option<BytesMut> {
+        let mut buffer = self.body.try_into_mut().ok()?;
+        buffer.clear();
+        (buffer.capacity() >= CHUNK_BYTES).then_some(buffer)
     }
 
     /// The bytes as they go to disk.

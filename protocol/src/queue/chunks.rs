@@ -20,7 +20,13 @@ pub(crate) struct Chunks {
     /// Bytes of all records held, done ones in a live chunk included.
     bytes: u64,
     mark: Mark,
+    /// Buffers of chunks that are done, for new ones: fresh memory costs more than what is written into it.
+    spare: Vec<BytesMut>,
 }
+
+/// A buffer holds a chunk, and the last message that goes beyond its size.
+const BUFFER_BYTES: usize = CHUNK_BYTES + BY_REFERENCE_BYTES;
+const SPARE_BUFFERS_MAX: usize = 32;
 
 /// The chunk that grows.
 #[derive(Debug)]
@@ -35,7 +41,7 @@ impl Chunks {
     pub(crate) fn new(next_seq: Seq) -> Self {
         let open =
             Open { first: next_seq, next: next_seq, records: BytesMut::new(), born: Time::ZERO };
-        Self { sealed: BTreeMap::new(), open, bytes: 0, mark: Mark::default() }
+        Self { sealed: BTreeMap::new(), open, bytes: 0, mark: Mark::default(), spare: Vec::new() }
     }
 
     /// The number of the next message.
@@ -73,7 +79,9 @@ impl Chunks {
         if self.open.records.capacity() - self.open.records.len()
             < payload_bytes.min(BY_REFERENCE_BYTES) + 32
         {
-            self.open.records.reserve(CHUNK_BYTES + BY_REFERENCE_BYTES);
+            // Between chunks the old buffer is let go; within one there is always room up to its size.
+            self.open.records =
+                self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES));
         }
         let before = self.open.records.len();
         message::write_head(&mut self.open.records, payload_bytes, expires);
@@ -97,7 +105,14 @@ impl Chunks {
         if seqs.is_empty() {
             return None;
         }
-        let body = self.open.records.split().freeze();
+        let left = self.open.records.capacity() - self.open.records.len();
+        // A buffer that is nearly used up goes whole, so that it can be used again when the chunk is done.
+        let records = if left < BUFFER_BYTES / 2 {
+            std::mem::take(&mut self.open.records)
+        } else {
+            self.open.records.split()
+        };
+        let body = records.freeze();
         let chunk = Chunk::new(seqs.clone(), body, tail, self.open.born);
         self.sealed.insert(seqs.start, chunk);
         self.open.first = seqs.end;
@@ -154,7 +169,8 @@ impl Chunks {
             chunk.live -= end - next;
             if chunk.live == 0 {
                 self.bytes -= chunk.record_bytes() as u64;
-                self.sealed.remove(&first);
+                let buffer = self.sealed.remove(&first).and_then(Chunk::into_buffer);
+                self.spare.extend(buffer.filter(|_| self.spare.len() < SPARE_BUFFERS_MAX));
             }
             next = end;
         }

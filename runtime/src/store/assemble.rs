@@ -97,7 +97,10 @@ impl Assembler {
     pub(super) fn add(&mut self, slot: u64, value: IVec) {
         let (head, place) = match format::read_part(&self.kind.key(slot), &value) {
             Ok(read) => read,
-            Err(fault) => return self.break_off(Damage::in_slot(self.kind, slot, fault)),
+            Err(fault) => {
+                self.damages.push(Damage::in_slot(self.kind, slot, fault));
+                return self.break_off();
+            }
         };
         let open = match self.open.take() {
             Some(mut open) if open.continues_with(head) => {
@@ -107,8 +110,11 @@ impl Assembler {
             cut_off => {
                 self.leave(cut_off);
                 if head.part + 1 != head.parts {
-                    return self
-                        .break_off(Damage::new(Some(head.first), "a part of a block is missing"));
+                    if !self.broken {
+                        let what = "a part of a block is missing";
+                        self.damages.push(Damage::new(Some(head.first), what));
+                    }
+                    return self.break_off();
                 }
                 self.broken = false;
                 self.open.insert(OpenBlock {
@@ -139,10 +145,8 @@ impl Assembler {
         self.leftovers.extend(cut_off.into_iter().flat_map(|open| open.slots));
     }
 
-    fn break_off(&mut self, damage: Damage) {
+    fn break_off(&mut self) {
         self.open = None;
-        if !std::mem::replace(&mut self.broken, true) {
-            self.damages.push(damage);
-        }
+        self.broken = true;
     }
 }

@@ -6,7 +6,7 @@ use drawdown_protocol::Seq;
 
 use super::entries::Kind;
 use super::error::{StoreError, StoreErrorKind};
-use super::format::{self, DoneNote, Prefix};
+use super::format::{self, Prefix};
 use super::inspect::Inspector;
 
 impl Inspector {
@@ -25,8 +25,7 @@ impl Inspector {
                 let done: Vec<_> =
                     block.done.iter().cloned().flat_map(|done| without(done, seq)).collect();
                 let first = block.seqs.start;
-                self.entries
-                    .put_note(&format::key(Prefix::Done, first), &DoneNote::new(first, &done))?;
+                self.entries.put_done(first, &done)?;
                 block.done = done;
             }
             None => {

@@ -1,6 +1,7 @@
 //! Opens sled so that neither its panics nor its habits reach anybody else.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -27,8 +28,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 ///
 /// The fields are dropped in this order: the folder is free for others only after sled has let go of its files.
 pub(super) struct Engine {
-    pub(super) db: sled::Db,
-    _real_sync: Option<RealSync>,
+    pub(super) db: Sled,
+    real_sync: Option<RealSync>,
     _lock: folder::FolderLock,
     pub(super) marker: Marker,
     pub(super) path: PathBuf,
@@ -51,23 +52,50 @@ impl Engine {
         };
         let path = folder::prepare(path, options.creates())?;
         let lock = folder::FolderLock::take(&path)?;
-        let mut marker = find_marker(&path, options)?;
+        let marker = find_marker(&path, options)?;
         refuse_stray_files(&path)?;
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
 
         let (db, contents) = open_on_own_thread(&path, read)?;
-        if real_sync.is_some() {
-            prove_sync(&db, &path)?;
+        let mut engine = Self { db, real_sync, _lock: lock, marker, path };
+        engine.settle()?;
+        Ok((engine, contents))
+    }
+
+    /// Makes durable what sled does not sync by itself when it opens, and notes that the store is complete.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if self.real_sync.is_some() {
+            self.prove_sync()?;
         }
-        flush(&db, &path)?;
-        folder::sync_all(&path)
-            .map_err(|error| StoreError::io(&path, "sync its folder", &error))?;
-        if !marker.ready {
-            marker.ready = true;
-            marker.write(&path)?;
+        self.flush()?;
+        folder::sync_all(&self.path)
+            .map_err(|error| StoreError::io(&self.path, "sync its folder", &error))?;
+        if !self.marker.ready {
+            self.marker.ready = true;
+            self.marker.write(&self.path)?;
         }
-        Ok((Self { db, _real_sync: real_sync, _lock: lock, marker, path }, contents))
+        Ok(())
+    }
+
+    /// Writes something and sees whether the sync of it came by our own function.
+    fn prove_sync(&self) -> Result<(), StoreError> {
+        let Some(before) = sync::calls() else {
+            return Ok(());
+        };
+        let opened = self.db.get(PROBE_KEY).map_err(|error| self.write_failed(&error))?;
+        let opened: u64 = opened.and_then(|value| read_note(&PROBE_KEY, &value).ok()).unwrap_or(0);
+        let mut value = Vec::new();
+        // A number is never too large.
+        let _ = write_note(&PROBE_KEY, &opened.wrapping_add(1), &mut value);
+        self.insert(&PROBE_KEY, &value)?;
+        self.flush()?;
+        if sync::calls() != Some(before) {
+            return Ok(());
+        }
+        let what =
+            "sled does not call this program's `sync_file_range`, so it would not sync for real";
+        Err(StoreError::new(StoreErrorKind::NoRealSync, &self.path, what))
     }
 
     pub(super) fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
@@ -84,33 +112,44 @@ impl Engine {
 
     /// Makes everything written so far as durable as the store promises.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        flush(&self.db, &self.path)
-    }
-
-    /// Flushes, and lets go of everything.
-    pub(super) fn close(self) -> Result<(), StoreError> {
-        let flushed = self.flush();
-        let path = self.path.clone();
-        guarded(&path, move || drop(self)).and(flushed)
+        let flushed = self.db.flush().map(drop);
+        flushed.map_err(|error| StoreError::sled(&self.path, "sync its data", &error))
     }
 }
 
-fn flush(db: &sled::Db, path: &Path) -> Result<(), StoreError> {
-    db.flush().map(drop).map_err(|error| StoreError::sled(path, "sync its data", &error))
+/// A database of sled's that closes without panicking.
+pub(super) struct Sled(Option<sled::Db>);
+
+impl Deref for Sled {
+    type Target = sled::Db;
+
+    fn deref(&self) -> &sled::Db {
+        match &self.0 {
+            Some(db) => db,
+            None => unreachable!("it is taken out when it is dropped, and not before"),
+        }
+    }
 }
 
-/// Runs what sled might panic in. What it leaves behind is never used again: the caller poisons or drops the store.
-pub(super) fn guarded<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| gave_up(path, &*panic))
+impl Drop for Sled {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        if let Err(said) = guarded(move || drop(db)) {
+            tracing::error!(said, "sled gave up while it closed a store");
+        }
+    }
 }
 
-fn gave_up(path: &Path, panic: &(dyn Any + Send)) -> StoreError {
-    let said = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("it did not say why");
-    StoreError::damaged(path, format!("sled gave up on its data: {said}"))
+/// Runs what sled might panic in, and gives what it said. What that leaves behind is never used again.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said_by(&*panic))
+}
+
+fn said_by(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    said.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it did not say why")
+        .to_owned()
 }
 
 fn find_marker(path: &Path, options: &OpenOptions) -> Result<Marker, StoreError> {
@@ -148,17 +187,17 @@ fn refuse_stray_files(path: &Path) -> Result<(), StoreError> {
 fn open_on_own_thread<T: Send + 'static>(
     path: &Path,
     read: impl FnOnce(&sled::Db) -> T + Send + 'static,
-) -> Result<(sled::Db, T), StoreError> {
+) -> Result<(Sled, T), StoreError> {
     let folder = path.to_owned();
     let opening = thread::Builder::new().name("drawdown-open".into()).spawn(move || {
-        let db = open_sled(&folder)?;
+        let db = Sled(Some(open_sled(&folder)?));
         let contents = read(&db);
         Ok((db, contents))
     });
     opening
         .map_err(|error| StoreError::io(path, "start a thread to open it", &error))?
         .join()
-        .unwrap_or_else(|panic| Err(gave_up(path, &*panic)))
+        .unwrap_or_else(|panic| Err(StoreError::gave_up(path, &said_by(&*panic))))
 }
 
 fn open_sled(path: &Path) -> Result<sled::Db, StoreError> {
@@ -174,33 +213,11 @@ fn open_sled(path: &Path) -> Result<sled::Db, StoreError> {
             Err(error) => return Err(StoreError::sled(path, "open its data", &error)),
         }
     }
-    Err(StoreError::new(StoreErrorKind::Locked, path, "another program has sled's files open"))
+    let what = "another program has sled's files open";
+    Err(StoreError::new(StoreErrorKind::Locked, path, what))
 }
 
 /// sled has no kind of its own for this.
 fn is_lock(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
-}
-
-/// Writes something and sees whether the sync of it came by our own function.
-fn prove_sync(db: &sled::Db, path: &Path) -> Result<(), StoreError> {
-    let Some(before) = sync::calls() else {
-        return Ok(());
-    };
-    let failed = |error: sled::Error| StoreError::sled(path, "write to its data", &error);
-    let opened: u64 = db
-        .get(PROBE_KEY)
-        .map_err(failed)?
-        .and_then(|value| read_note(&PROBE_KEY, &value).ok())
-        .unwrap_or(0);
-    let mut value = Vec::new();
-    // A number is never too large.
-    let _ = write_note(&PROBE_KEY, &opened.wrapping_add(1), &mut value);
-    db.insert(PROBE_KEY, value).map_err(failed)?;
-    flush(db, path)?;
-    if sync::calls() != Some(before) {
-        return Ok(());
-    }
-    let what = "sled does not call this program's `sync_file_range`, so it would not sync for real";
-    Err(StoreError::new(StoreErrorKind::NoRealSync, path, what))
 }

@@ -9,8 +9,11 @@ use serde::Serialize;
 
 use super::engine::Engine;
 use super::error::{StoreError, StoreErrorKind};
-use super::format::{self, PartHead, Prefix, TooLarge};
+use super::format::{self, DoneNote, PartHead, Prefix, TooLarge};
 use super::shelf::Shelf;
+
+/// Changes to a page after which sled writes it anew.
+const PAGE_CHANGES_MAX: usize = 10;
 
 /// The entries of an open store.
 ///
@@ -86,7 +89,27 @@ impl Entries {
 
     fn empty(&mut self, kind: Kind, slots: &[u64]) -> Result<(), StoreError> {
         let surplus = self.shelf(kind).take_surplus();
-        slots.iter().chain(&surplus).try_for_each(|slot| self.remove(&kind.key(*slot)))
+        slots.iter().chain(&surplus).try_for_each(|slot| self.remove(&kind.key(*slot)))?;
+        match self.shelf(kind).take_sparse() {
+            Some(slot) => self.rewrite_page(&kind.key(slot)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sled write the page of this key anew, without what was removed from it: enough changes do.
+    fn rewrite_page(&self, key: &[u8]) -> Result<(), StoreError> {
+        let beside = [key, &[0]].concat();
+        for _ in 0..PAGE_CHANGES_MAX.div_ceil(2) {
+            self.engine.insert(&beside, &[])?;
+            self.remove(&beside)?;
+        }
+        Ok(())
+    }
+
+    /// Notes which messages of a block are done.
+    pub(super) fn put_done(&mut self, block: Seq, done: &[Range<Seq>]) -> Result<(), StoreError> {
+        let note = DoneNote::new(block, done).map_err(|error| self.too_large(error))?;
+        self.put_note(&format::key(Prefix::Done, block), &note)
     }
 
     /// Keeps a dead letter: how it died first, so that a whole record always has it.

@@ -77,6 +77,11 @@ impl StoreError {
         }
     }
 
+    /// sled panicked, and `said` this.
+    pub(super) fn gave_up(path: &Path, said: &str) -> Self {
+        Self::damaged(path, format!("sled gave up on its data: {said}"))
+    }
+
     pub(super) fn poisoned_by(&self) -> Self {
         let what = match self.kind {
             StoreErrorKind::Poisoned => self.what.clone(),
@@ -103,10 +108,10 @@ impl StoreError {
                 "nothing was changed; stop the other socket or command, or give this one a folder of its own"
             }
             StoreErrorKind::Full => {
-                "everything accepted before is kept, this is not; free some space and open the store again"
+                "what was accepted before is kept, nothing more; free some space and open the store again"
             }
             StoreErrorKind::ReadOnly => {
-                "nothing more was kept; let this user write to the folder, or mount it for writing"
+                "what was accepted before is kept, nothing more; let this user write to the folder, or mount it for writing"
             }
             StoreErrorKind::Damaged => {
                 "nothing was moved or deleted; keep a copy of the folder, run `drawdown store verify` on it to see \
@@ -122,10 +127,10 @@ impl StoreError {
                 "nothing was changed; check the path, or choose an empty folder"
             }
             StoreErrorKind::Io => {
-                "everything accepted before is kept, this is not; look at the disk and open the store again"
+                "what was accepted before is kept, nothing more; look at the disk and open the store again"
             }
             StoreErrorKind::Poisoned => {
-                "everything accepted before that is kept, nothing after it; see to the cause and open the store again"
+                "what was accepted before that is kept, nothing more; see to the cause and open the store again"
             }
             StoreErrorKind::NoRealSync => {
                 "nothing was accepted; link the program statically against drawdown, or choose `Durability::Buffered`"

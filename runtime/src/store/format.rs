@@ -210,15 +210,19 @@ pub(super) struct DoneNote {
 }
 
 impl DoneNote {
-    pub(super) fn new(block: Seq, done: &[Range<Seq>]) -> Self {
+    pub(super) fn new(block: Seq, done: &[Range<Seq>]) -> Result<Self, TooLarge> {
         let end = done.iter().map(|range| range.end).max().unwrap_or(block);
-        let mut bits = vec![0; usize::try_from(end.saturating_sub(block).div_ceil(8)).unwrap_or(0)];
+        let bytes = usize::try_from(end.saturating_sub(block).div_ceil(8)).map_err(|_| TooLarge)?;
+        if bytes > VALUE_BYTES_MAX {
+            return Err(TooLarge);
+        }
+        let mut bits = vec![0; bytes];
         for index in done.iter().cloned().flatten().filter_map(|seq| seq.checked_sub(block)) {
             if let Some(byte) = bits.get_mut((index / 8) as usize) {
                 *byte |= 1 << (index % 8);
             }
         }
-        Self { bits }
+        Ok(Self { bits })
     }
 
     /// The numbers as ranges, in rising order.
@@ -234,5 +238,81 @@ impl DoneNote {
             }
         }
         ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(pieces: &[Bytes], part: u16, parts: u16) -> Vec<u8> {
+        let mut value = Vec::new();
+        write_part(b"key", PartHead { first: 7, messages: 3, part, parts }, pieces, &mut value);
+        value
+    }
+
+    #[test]
+    fn a_part_has_these_bytes() {
+        let value = part(&[Bytes::from_static(b"ab"), Bytes::from_static(b"c")], 0, 1);
+        let golden = b"\x01CRC!\x07\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\x01\0\x03\0\0\0abc";
+        assert_eq!(value[..1], golden[..1]);
+        assert_eq!(value[5..], golden[5..]);
+        let checked = [&b"key\x01"[..], &golden[5..]].concat();
+        assert_eq!(value[1..5], crc32fast::hash(&checked).to_le_bytes());
+        assert_eq!(key(Prefix::Block, 0x0102), *b"z\0\0\0\0\0\0\x01\x02");
+    }
+
+    #[test]
+    fn parts_divide_the_bytes_between_them() {
+        let whole: Bytes = (0..PART_BYTES * 2 + 10).map(|at| at as u8).collect();
+        let pieces =
+            [whole.slice(..5), whole.slice(5..PART_BYTES + 1), whole.slice(PART_BYTES + 1..)];
+        assert_eq!(parts_for(whole.len()), Ok(3));
+        let mut joined = Vec::new();
+        for at in 0..3 {
+            let value = part(&pieces, at, 3);
+            assert!(value.len() <= VALUE_BYTES_MAX);
+            let (head, place) = read_part(b"key", &value).unwrap();
+            assert_eq!((head.part, head.parts), (at, 3));
+            joined.extend_from_slice(&value[place]);
+        }
+        assert_eq!(joined, whole);
+        assert_eq!(parts_for(0), Ok(1));
+        assert_eq!(parts_for(PART_BYTES), Ok(1));
+        assert_eq!(parts_for(PART_BYTES * 65_535), Ok(65_535));
+        assert_eq!(parts_for(PART_BYTES * 65_535 + 1), Err(TooLarge));
+    }
+
+    #[test]
+    fn no_changed_bit_goes_unseen() {
+        let value = part(&[Bytes::from_static(b"payload")], 0, 1);
+        for bit in 0..value.len() * 8 {
+            let mut changed = value.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(read_part(b"key", &changed), Err(Fault::Checksum), "bit {bit}");
+        }
+        assert_eq!(read_part(b"kez", &value), Err(Fault::Checksum), "another key");
+        for length in 0..value.len() {
+            assert!(read_part(b"key", &value[..length]).is_err(), "cut to {length}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_a_later_version_is_told_from_damage() {
+        let mut value = Vec::new();
+        write_note(b"key", &7u64, &mut value).unwrap();
+        assert_eq!(read_note::<u64>(b"key", &value), Ok(7));
+        let crc = checksum(b"key", 2, &value[5..]).to_le_bytes();
+        value[0] = 2;
+        value[1..5].copy_from_slice(&crc);
+        assert_eq!(read_note::<u64>(b"key", &value), Err(Fault::NewerVersion(2)));
+    }
+
+    #[test]
+    fn done_ranges_come_back_joined_and_in_order() {
+        let note = DoneNote::new(100, &[120..121, 100..103, 103..105, 116..120]).unwrap();
+        assert_eq!(note.ranges(100), [100..105, 116..121]);
+        assert!(DoneNote::new(100, &[]).unwrap().ranges(100).is_empty());
+        assert!(DoneNote::new(0, &[0..1, 5..u64::MAX]).is_err());
     }
 }

@@ -154,7 +154,7 @@ impl Inspector {
     /// # Errors
     /// When the last sync fails.
     pub fn close(self) -> Result<(), StoreError> {
-        self.entries.engine.close()
+        self.entries.engine.flush()
     }
 
     fn read(&self, kind: Kind, block: &FoundBlock) -> Result<FoundBlock, StoreError> {

@@ -1,9 +1,14 @@
 //! Where messages survive.
 //!
-//! A [`Store`] does [`Commit`]s in order; [`SledStore`] is the one that people get. The rooms:
-//! [`format`] is the bytes of every entry, [`marker`] the small file that proves what the store has held, [`folder`]
-//! the care that sled's files need, [`sync`] what makes a sync real, [`scan`] reads all entries and checks them,
-//! [`recover`] turns them into what an engine starts from, and [`inspect`] and [`dead`] serve people.
+//! A [`Store`] does [`Commit`]s in order; [`SledStore`] is the one that people get, and an [`Inspector`] looks into its
+//! folder while no socket uses it. The rooms:
+//!
+//! - `format` is the bytes of every entry, `shelf` where blocks stand so that sled writes them about once, `entries`
+//!   the order in which they are written and removed;
+//! - `engine` opens sled, `folder` gives its files the care they need, `sync` makes a sync real;
+//! - `marker` is the small file that proves what the store has held;
+//! - `scan` reads all entries and checks them, `assemble` joins their parts, `recover` makes of them what a socket
+//!   starts from, `inspect` and `dead` what people see and do.
 
 mod assemble;
 mod codec;

@@ -9,7 +9,7 @@ use drawdown_protocol::{Seq, Session};
 use super::engine::{self, Engine};
 use super::entries::{Entries, Kind};
 use super::error::StoreError;
-use super::format::{self, ANCHOR_KEY, Anchor, DoneNote, Prefix};
+use super::format::{self, ANCHOR_KEY, Anchor, Prefix};
 use super::marker::Reserved;
 use super::recover::recover;
 use super::scan::{Contents, Keep};
@@ -56,9 +56,7 @@ impl SledStore {
         match op {
             StoreOp::Reserve { session, end } => self.reserve(*session, *end),
             StoreOp::PutBlock { seqs, parts } => entries.put_block(Kind::Block, seqs, parts),
-            StoreOp::PutDone { block, done } => {
-                entries.put_note(&format::key(Prefix::Done, *block), &DoneNote::new(*block, done))
-            }
+            StoreOp::PutDone { block, done } => entries.put_done(*block, done),
             StoreOp::RemoveBlock { block } => {
                 entries.remove_block(Kind::Block, *block)?;
                 entries.remove(&format::key(Prefix::Done, *block))
@@ -94,15 +92,18 @@ impl Store for SledStore {
         if let Some(poison) = &self.poison {
             return Err(poison.clone());
         }
-        let path = self.entries.engine.path.clone();
-        let result = engine::guarded(&path, || self.apply(commit)).and_then(|applied| applied);
+        let applied = engine::guarded(|| self.apply(commit));
+        let result = applied
+            .unwrap_or_else(|said| Err(StoreError::gave_up(&self.entries.engine.path, &said)));
         self.poison = result.as_ref().err().map(StoreError::poisoned_by);
         result
     }
 
     fn close(self: Box<Self>) -> Result<(), StoreError> {
-        let closed = self.entries.engine.close();
-        self.poison.map_or(closed, Err)
+        match self.poison {
+            Some(poison) => Err(poison),
+            None => self.entries.engine.flush(),
+        }
     }
 }
 

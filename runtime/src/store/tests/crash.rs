@@ -59,7 +59,7 @@ fn a_whole_snapshot_is_left_alone() {
     };
     let before = snapshots();
     assert_eq!(before.len(), 1);
-    super::super::folder::clean_up(folder.path(), true).unwrap();
+    crate::store::folder::clean_up(folder.path(), true).unwrap();
     assert_eq!(snapshots(), before);
 }
 
@@ -209,7 +209,7 @@ fn a_dead_letter_that_is_also_pending_is_pending() {
     let folder = folder();
     let mut store = new_store(folder.path());
     commit(&mut store, vec![put(0..3, 100), put_dead(1, 200 * KIB), put_dead(2, 10)]);
-    commit(&mut store, vec![StoreOp::PutDone { block: 0, done: vec![2..3] }]);
+    commit(&mut store, vec![put_done(0, 2..3)]);
     close(store);
     let recovered = recovered(folder.path());
     assert_eq!(recovered.dead.iter().map(|dead| dead.seq).collect::<Vec<_>>(), [2]);
@@ -232,9 +232,9 @@ fn a_dead_letter_that_is_also_pending_is_pending() {
 fn notes_about_what_is_gone_are_cleaned_up() {
     let folder = folder();
     let mut store = new_store(folder.path());
-    commit(&mut store, vec![put(0..3, 100), StoreOp::PutDone { block: 0, done: vec![1..2] }]);
+    commit(&mut store, vec![put(0..3, 100), put_done(0, 1..2)]);
     let orphans = vec![
-        StoreOp::PutDone { block: 7, done: vec![8..9] },
+        put_done(7, 8..9),
         StoreOp::PutAttempts { seq: 1, attempts: attempts(1) },
         StoreOp::PutAttempts { seq: 9, attempts: attempts(1) },
     ];
@@ -268,6 +268,19 @@ fn a_block_that_was_written_anew_but_not_yet_removed_counts_once() {
         assert_eq!(starts(&recovered.blocks), [0, 5]);
         assert_eq!(recovered.blocks[0].records, b"new"[..]);
     }
+}
+
+#[test]
+fn what_a_crash_leaves_of_writing_a_page_anew_does_no_harm() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    commit(&mut store, vec![put(0..1, 100), put(1..2, 100)]);
+    close(store);
+    tamper(folder.path(), |db| {
+        let beside = [&Kind::Block.key(0)[..], &[0]].concat();
+        db.insert(beside, &b""[..]).unwrap();
+    });
+    assert_eq!(starts(&recovered(folder.path()).blocks), [0, 1]);
 }
 
 #[cfg(target_os = "linux")]

@@ -84,6 +84,10 @@ fn put(seqs: Range<Seq>, bytes: usize) -> StoreOp {
     StoreOp::PutBlock { seqs, parts }
 }
 
+fn put_done(block: Seq, done: Range<Seq>) -> StoreOp {
+    StoreOp::PutDone { block, done: vec![done] }
+}
+
 fn attempts(failed: u32) -> Attempts {
     Attempts { failed, reason: format!("failure {failed}") }
 }
@@ -120,5 +124,5 @@ fn copy(from: &Path, to: &Path) {
 fn tamper(path: &Path, change: impl FnOnce(&sled::Db)) {
     let (engine, ()) = Engine::open(path, &buffered(), |_| ()).unwrap();
     change(&engine.db);
-    engine.close().unwrap();
+    engine.flush().unwrap();
 }

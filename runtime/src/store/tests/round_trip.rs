@@ -54,13 +54,7 @@ fn what_was_removed_leaves_no_entry_behind() {
     let folder = folder();
     let mut store = new_store(folder.path());
     for first in (0..400).step_by(10) {
-        commit(
-            &mut store,
-            vec![
-                put(first..first + 10, 100),
-                StoreOp::PutDone { block: first, done: vec![first..first + 3] },
-            ],
-        );
+        commit(&mut store, vec![put(first..first + 10, 100), put_done(first, first..first + 3)]);
     }
     commit(&mut store, vec![put(400..401, 300 * KIB), put_dead(7, 200 * KIB)]);
     let removals = (0..=400).step_by(10).map(|block| StoreOp::RemoveBlock { block });
