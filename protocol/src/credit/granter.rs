@@ -10,7 +10,7 @@ pub(super) struct Granter {
     serial: u64,
     /// The limit that the sender should go by.
     limit: Amount,
-    /// The highest limit that it may still be going by.
+    /// The highest limit of a grant that it may still be going by.
     ceiling: Amount,
     received: Amount,
     /// The limit of the last grant that was sent.
@@ -23,26 +23,36 @@ pub(super) struct Granter {
 impl Granter {
     /// What may still arrive.
     pub(super) fn outstanding(&self) -> Amount {
-        self.ceiling.saturating_sub(self.received)
+        usable(self.ceiling.max(self.limit).saturating_sub(self.received))
     }
 
     /// What the sender may still dispatch once it has seen every grant.
     pub(super) fn intended(&self) -> Amount {
-        self.limit.saturating_sub(self.received)
+        usable(self.limit.saturating_sub(self.received))
     }
 
     /// Counts what arrived; false if it was more than granted.
     pub(super) fn receive(&mut self, amount: Amount) -> bool {
         let within = amount.fits(self.outstanding());
         self.received += amount;
+        self.reclaim();
         within
     }
 
+    /// Lets the sender go further. What was taken away and not echoed comes back first: nothing more may arrive until the
+    /// limit passes the ceiling.
     pub(super) fn raise(&mut self, by: Amount) {
-        // What was taken away and not echoed comes back first: the ceiling moves when the limit passes it.
-        self.limit = self.limit.max(self.received) + by;
-        self.ceiling = self.ceiling.max(self.limit);
+        self.limit = self.received + self.intended() + by;
         self.due = true;
+    }
+
+    /// When the sender has no message left that it may dispatch, it cannot use its bytes either, and no echo is needed to
+    /// take them back.
+    fn reclaim(&mut self) {
+        if self.outstanding().messages == 0 {
+            self.limit = self.received;
+            self.ceiling = self.received;
+        }
     }
 
     /// Leaves the sender `keep` at the most. True if that took something away.
@@ -64,7 +74,8 @@ impl Granter {
         }
         if self.lowered.is_some_and(|serial| echo.serial >= serial) {
             self.lowered = None;
-            self.ceiling = self.limit.max(self.sent).max(dispatched);
+            self.ceiling = self.sent.max(dispatched);
+            self.reclaim();
         }
         true
     }
@@ -86,15 +97,42 @@ impl Granter {
                 self.lowered = Some(self.serial);
             }
             self.sent = self.limit;
+            self.ceiling = self.ceiling.max(self.limit);
             let Amount { messages, bytes } = self.limit;
             Grant { serial: self.serial, messages, bytes, contended }
         })
     }
 }
 
+/// Bytes are of no use without a message to put them in.
+const fn usable(amount: Amount) -> Amount {
+    if amount.messages == 0 { Amount::ZERO } else { amount }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_come_back_with_the_last_message() {
+        let mut granter = Granter::default();
+        granter.raise(Amount::new(1, 1000));
+        granter.poll_grant(true);
+        assert!(granter.receive(Amount::new(1, 40)));
+        assert_eq!(granter.outstanding(), Amount::ZERO);
+        granter.raise(Amount::new(1, 500));
+        let grant = granter.poll_grant(true).unwrap();
+        assert_eq!((grant.messages, grant.bytes), (2, 540), "not what is left of the first grant");
+        assert_eq!(granter.outstanding(), Amount::new(1, 500));
+    }
+
+    #[test]
+    fn a_grant_that_was_never_sent_needs_no_echo() {
+        let mut granter = Granter::default();
+        granter.raise(Amount::new(1, 100));
+        granter.lower(Amount::ZERO);
+        assert_eq!(granter.outstanding(), Amount::ZERO);
+    }
 
     #[test]
     fn what_was_taken_away_counts_until_the_echo() {

@@ -38,6 +38,8 @@ struct Line {
     granter: Granter,
     /// What the sender said that waits, less what it was given since.
     demand: u64,
+    /// What it was given on its demand and has not used.
+    fed: u64,
     in_hungry: bool,
     in_low: bool,
 }
@@ -159,13 +161,17 @@ impl Pool {
         let Some(line) = self.lines.get_mut(&link) else {
             return false;
         };
+        let before = line.granter.outstanding();
         if !line.granter.receive(amount) {
             return false;
         }
-        self.outstanding -= amount;
+        let after = line.granter.outstanding();
+        line.fed = line.fed.saturating_sub(amount.messages);
+        self.outstanding = self.outstanding + after - before;
         self.queued += amount;
         self.note_low(link);
         self.share_out();
+        self.spare(link);
         true
     }
 
@@ -181,6 +187,9 @@ impl Pool {
             return;
         };
         line.demand = waiting;
+        if waiting == 0 {
+            line.fed = 0;
+        }
         if waiting > 0 && !line.in_hungry {
             line.in_hungry = true;
             self.hungry.push_back(link);
@@ -188,6 +197,7 @@ impl Pool {
         self.share_out();
         if !self.hungry.is_empty() {
             self.take_back();
+            self.share_out();
         }
     }
 
@@ -316,6 +326,7 @@ impl Pool {
         }
         self.hungry.pop_front();
         line.demand -= by.messages;
+        line.fed += by.messages;
         line.in_hungry = line.demand > 0;
         if line.in_hungry {
             self.hungry.push_back(link);
@@ -364,26 +375,58 @@ impl Pool {
         }
     }
 
-    /// Lowers every link without demand to its allowance; if there is less room than was given away, every link.
+    /// Takes from every link what somebody else needs more; if there is less room than was given away, from all.
     fn take_back(&mut self) {
         let (room, links) = (self.room(), (self.lines.len() as u64).max(1));
+        let left = room.saturating_sub(self.queued);
         let over = !(self.queued + self.outstanding).fits(room);
-        let mut allowance = self.allowance();
-        if over {
-            let left = room.saturating_sub(self.queued);
-            allowance = allowance.min(Amount::new(left.messages / links, left.bytes / links));
-        }
-        let mut lowered = Vec::new();
-        for (&link, line) in &mut self.lines {
-            let idle = line.demand == 0 && !line.in_hungry;
-            if (idle || over) && line.granter.intended().messages > allowance.messages {
-                let was_due = line.granter.is_due();
-                if line.granter.lower(allowance) && !was_due {
-                    lowered.push(link);
-                }
+        let even = Amount::new(left.messages / links, left.bytes / links);
+        let ids: Vec<LinkId> = self.lines.keys().copied().collect();
+        for link in ids {
+            match self.spared(link) {
+                _ if over => self.lower(link, self.allowance().min(even)),
+                Some(keep) => self.lower(link, keep),
+                None => {}
             }
         }
-        self.due.extend(lowered);
+    }
+
+    /// Takes from a link what it does not need, if somebody waits for room.
+    fn spare(&mut self, link: LinkId) {
+        if !self.hungry.is_empty()
+            && let Some(keep) = self.spared(link)
+        {
+            self.lower(link, keep);
+            self.share_out();
+        }
+    }
+
+    /// What a link may keep while another waits for room; `None`: all that it has, because it is about to use it.
+    ///
+    /// A link that waits itself, and perhaps has too few bytes for its next message, gives them back until it is its
+    /// turn: several such links could hold all bytes between them and wait for ever.
+    fn spared(&self, link: LinkId) -> Option<Amount> {
+        let line = self.lines.get(&link)?;
+        if line.demand == 0 {
+            return (line.fed == 0).then(|| self.allowance());
+        }
+        let stuck = line.granter.intended().bytes < self.message_cost_max;
+        (stuck && self.hungry.front() != Some(&link)).then_some(Amount::ZERO)
+    }
+
+    fn lower(&mut self, link: LinkId, keep: Amount) {
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        let was_due = line.granter.is_due();
+        let before = line.granter.outstanding();
+        if !line.granter.intended().fits(keep) && line.granter.lower(keep) {
+            line.fed = line.fed.min(keep.messages);
+            self.outstanding = self.outstanding + line.granter.outstanding() - before;
+            if !was_due {
+                self.due.push_back(link);
+            }
+        }
     }
 }
 

@@ -25,6 +25,8 @@ impl Spender {
         let limit = Amount::new(grant.messages, grant.bytes);
         if !self.limit.fits(limit) {
             self.echo_due = Some(grant.serial);
+            // What was granted on a demand may have been taken back: it has to be told again.
+            self.advertised = 0;
         }
         self.serial = Some(grant.serial);
         self.limit = limit;

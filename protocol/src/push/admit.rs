@@ -77,8 +77,10 @@ impl PushEngine {
         clock: impl Fn() -> Now,
     ) -> Result<Seq, Refused<'a>> {
         if let Err(why) = self.admit(message.payload().len()) {
+            self.note_refusal(&why);
             return Err(Refused { message, why });
         }
+        self.refused = false;
         let seq = self.chunks.next_seq();
         let ttl = message.ttl().or(self.config.ttl);
         let expires = ttl.map(|ttl| clock().wall + ttl);
@@ -109,6 +111,14 @@ impl PushEngine {
             return Err(Refusal::StoreFailed(reason.to_owned()));
         }
         if self.room() == 0 { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// Without a queue nothing ever waits here, and yet receivers must hear that somebody wants their credit.
+    fn note_refusal(&mut self, why: &Refusal) {
+        if *why == Refusal::Full && self.config.queue_messages == 0 && !self.refused {
+            self.refused = true;
+            self.wakes.extend(self.links.keys());
+        }
     }
 
     /// Closes the open chunk, so that what is in it can be dispatched or stored.

@@ -34,6 +34,8 @@ impl PushEngine {
             if std::mem::take(&mut link.heartbeat_due) {
                 let (deliveries, settles) = (link.next_delivery, link.settles);
                 out.control(&Control::Heartbeat(Heartbeat { head, deliveries, settles }));
+                // Credit that came and was not used is not wanted any more.
+                self.refused &= self.spare == 0;
             }
             if link.attached {
                 self.dispatch(id, now, out);
@@ -77,9 +79,17 @@ impl PushEngine {
         waiting.div_ceil(self.ready.max(1))
     }
 
-    fn dispatchable(&self) -> bool {
+    /// Whether a link with credit would find something to dispatch.
+    pub(super) fn dispatchable(&self) -> bool {
+        let open = (self.chunks.open_len() > 0).then(|| self.next_seq() - self.chunks.open_len());
+        let first = self.queued.first().or(open);
         self.pending < self.config.pending_messages
-            && (!self.queued.is_empty() || self.chunks.open_len() > 0)
+            && first.is_some_and(|seq| seq < self.reserved_end())
+    }
+
+    /// Numbers from here on may not be dispatched yet.
+    fn reserved_end(&self) -> Seq {
+        self.journal.as_ref().map_or(Seq::MAX, super::Journal::reserved_end)
     }
 
     /// Dispatches one frame of at most `messages_max` messages; says how many it holds.
@@ -88,8 +98,7 @@ impl PushEngine {
             return 0;
         };
         let room = link.spender.room();
-        let reserved_end = self.journal.as_ref().map_or(Seq::MAX, super::Journal::reserved_end);
-        let end = run.end.min(run.start + messages_max.min(room.messages)).min(reserved_end);
+        let end = run.end.min(run.start + messages_max.min(room.messages)).min(self.reserved_end());
         let (end, attempt) = self.attempts_from(run.start..end);
         if end <= run.start {
             return 0;
@@ -144,7 +153,9 @@ impl PushEngine {
         };
         let room = link.spender.room();
         let blocked = waiting > 0 && (stopped || room.messages == 0);
-        if let Some(demand) = link.spender.poll_demand(waiting, blocked) {
+        let wanted = waiting.max(self.refused.into());
+        let wants = blocked || (wanted > 0 && room.messages == 0);
+        if let Some(demand) = link.spender.poll_demand(wanted, wants) {
             out.control(&Control::Demand(demand));
         }
         link.flow.note(room.messages > 0 && waiting == 0, blocked, now.time);

@@ -43,6 +43,8 @@ pub struct PushEngine {
     peer_id: PeerId,
     session: Session,
     closed: bool,
+    /// The application has a message that only credit makes room for.
+    refused: bool,
 
     chunks: Chunks,
     /// Sealed messages that wait for credit.
@@ -155,6 +157,7 @@ impl PushEngine {
             peer_id,
             session,
             closed: false,
+            refused: false,
             chunks: Chunks::new(next_seq),
             queued: RangeSet::new(),
             delayed: BTreeSet::new(),

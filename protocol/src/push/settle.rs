@@ -303,7 +303,7 @@ impl PushEngine {
     }
 
     pub(super) fn wake_idle_if_work(&mut self) {
-        if !self.queued.is_empty() && !self.idle.is_empty() {
+        if !self.idle.is_empty() && self.dispatchable() {
             self.wake_idle();
         }
     }

@@ -28,6 +28,9 @@ pub(crate) struct Chunks {
 const BUFFER_BYTES: usize = CHUNK_BYTES + BY_REFERENCE_BYTES;
 const SPARE_BUFFERS_MAX: usize = 32;
 
+/// More than the head of a record takes.
+const HEAD_BYTES: usize = 32;
+
 /// The chunk that grows.
 #[derive(Debug)]
 struct Open {
@@ -35,6 +38,13 @@ struct Open {
     next: Seq,
     records: BytesMut,
     born: Time,
+}
+
+impl Open {
+    /// Bytes that its buffer still has room for.
+    fn left(&self) -> usize {
+        self.records.capacity() - self.records.len()
+    }
 }
 
 impl Chunks {
@@ -76,10 +86,10 @@ impl Chunks {
         if self.open_len() == 0 {
             self.open.born = clock();
         }
-        if self.open.records.capacity() - self.open.records.len()
-            < payload_bytes.min(BY_REFERENCE_BYTES) + 32
+        if self.open_len() == 0
+            && self.open.left() < payload_bytes.min(BY_REFERENCE_BYTES) + HEAD_BYTES
         {
-            // Between chunks the old buffer is let go; within one there is always room up to its size.
+            // Between chunks the old buffer is let go; within one there is always room for another message.
             self.open.records =
                 self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES));
         }
@@ -92,7 +102,10 @@ impl Chunks {
         }
         self.open.records.put_slice(message.payload());
         self.bytes += (self.open.records.len() - before) as u64;
-        if self.open.records.len() >= CHUNK_BYTES - BY_REFERENCE_BYTES { self.seal() } else { None }
+        // A chunk that began in the rest of a buffer is full before it has its size.
+        let full = self.open.records.len() >= CHUNK_BYTES - BY_REFERENCE_BYTES
+            || self.open.left() < BY_REFERENCE_BYTES + HEAD_BYTES;
+        if full { self.seal() } else { None }
     }
 
     /// Closes the open chunk, if there is anything in it; gives its numbers.
@@ -105,9 +118,8 @@ impl Chunks {
         if seqs.is_empty() {
             return None;
         }
-        let left = self.open.records.capacity() - self.open.records.len();
         // A buffer that is nearly used up goes whole, so that it can be used again when the chunk is done.
-        let records = if left < BUFFER_BYTES / 2 {
+        let records = if self.open.left() < BUFFER_BYTES / 2 {
             std::mem::take(&mut self.open.records)
         } else {
             self.open.records.split()
@@ -217,6 +229,20 @@ mod tests {
         let part = |chunks: &mut Chunks, seqs| chunks.slice(seqs, u64::MAX).map(|slice| slice.body);
         assert_eq!(part(&mut chunks, 101..103).map(|body| body.len()), Some(14));
         assert_eq!(part(&mut chunks, 103..105).map(|body| body.len()), Some(18));
+    }
+
+    #[test]
+    fn a_chunk_that_begins_in_the_rest_of_a_buffer_keeps_all_its_records() {
+        let mut chunks = filled(10, &[0; 2_400]);
+        chunks.seal();
+        let sealed = (1..=50).find_map(|payload: u8| {
+            chunks.append(Message::from(&[payload; 2_400]), None, || Time::ZERO)
+        });
+        let seqs = sealed.expect("more than a chunk holds was appended");
+        let body = chunks.slice(seqs.clone(), u64::MAX).unwrap().body;
+        let firsts: Vec<_> =
+            Records::new(&body).map(|(at, head)| u64::from(body[at + head.head_bytes])).collect();
+        assert_eq!(firsts, (1..=seqs.end - seqs.start).collect::<Vec<_>>());
     }
 
     #[test]
