@@ -7,7 +7,7 @@ mod signal;
 mod waiters;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use drawdown_protocol::wire::{Close, Frame};
 use drawdown_protocol::{Event, Identity, LinkId, LinkState, Now, Time, Transmit};
@@ -56,7 +56,8 @@ pub(crate) struct Core<S> {
     /// Ends those tasks that bring new links.
     pub(crate) closing: CancellationToken,
     pub(crate) timer: Notify,
-    events: broadcast::Sender<Event>,
+    /// Made when somebody first listens: its buffer is larger than the rest of a socket.
+    events: OnceLock<broadcast::Sender<Event>>,
 }
 
 /// What is under the lock.
@@ -74,7 +75,6 @@ impl<S: Socket> Core<S> {
         access: Access,
         message_bytes_max: usize,
     ) -> Arc<Self> {
-        let (events, _) = broadcast::channel(EVENTS_MAX);
         Arc::new(Self {
             state: Mutex::new(State { socket, signals: HashMap::new(), timer_at: None }),
             clock,
@@ -84,7 +84,7 @@ impl<S: Socket> Core<S> {
             stop: CancellationToken::new(),
             closing: CancellationToken::new(),
             timer: Notify::new(),
-            events,
+            events: OnceLock::new(),
         })
     }
 
@@ -134,7 +134,7 @@ impl<S: Socket> Core<S> {
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.events.get_or_init(|| broadcast::Sender::new(EVENTS_MAX)).subscribe()
     }
 }
 
@@ -147,8 +147,10 @@ impl<S: Socket> State<S> {
         }
         while let Some(event) = self.socket.poll_event() {
             log(&event);
-            // Nobody listens: that is no error.
-            let _ = core.events.send(event);
+            if let Some(events) = core.events.get() {
+                // Nobody listens any more: that is no error.
+                let _ = events.send(event);
+            }
         }
         self.socket.gather_wakes(wakes);
         if let Some(next) = self.socket.poll_timeout(&core.clock)

@@ -1,1 +1,92 @@
-fn main() {}
+//! The `drawdown` command: sockets on the command line.
+
+mod bench;
+mod completions;
+mod console;
+mod dead;
+mod endpoints;
+mod exit;
+mod inspect;
+mod interrupts;
+mod pull;
+mod push;
+mod store;
+mod units;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use console::Console;
+use exit::{Exit, Failure};
+
+/// sled maps its 8 MiB buffers afresh with the system's allocator; this one keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Messaging that pulls: receivers grant credit, senders draw it down, and nothing accepted is lost.
+#[derive(Parser)]
+#[command(name = "drawdown", version, after_help = exit::HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Show what happens inside on stderr; repeat it for more. RUST_LOG says it in more detail.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Answer in JSON on stdout (store, dead; bench always does).
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Push(push::PushArgs),
+    Pull(pull::PullArgs),
+    Store(store::StoreArgs),
+    Dead(dead::DeadArgs),
+    Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let console = Console::start(cli.verbose);
+    match run(cli, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console.say(failure.sentence());
+            failure.code()
+        }
+    }
+}
+
+fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
+    match cli.command {
+        Command::Push(args) => block_on(push::run(args, console)),
+        Command::Pull(args) => block_on(pull::run(args, console)),
+        Command::Bench(args) => block_on(bench::run(args, console)),
+        Command::Store(args) => store::run(&args, cli.json),
+        Command::Dead(args) => dead::run(&args, cli.json),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+    }
+}
+
+/// The future runs on this thread and not on a worker: it may block on stdout while links go on.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(2))
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Error, format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(command);
+    // Nothing that matters is left; a thread that still reads stdin must not be waited for.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,87 @@
+//! What the messages of a measurement look like.
+
+use crate::units;
+
+/// The number of a message takes so many bytes.
+const NUMBER_BYTES: usize = 8;
+
+const PER_MESSAGE: u64 = 0x9e37_79b9_7f4a_7c15;
+const PER_WORD: u64 = 0xd1b5_4a32_d192_ed03;
+
+/// The size of a message, from the command line.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    match units::bytes(text)? {
+        size @ NUMBER_BYTES.. => Ok(size),
+        _ => Err(format!("a message carries its number and has at least {NUMBER_BYTES} bytes")),
+    }
+}
+
+/// The word at this place of the pattern of message `index`.
+fn word(index: u64, place: u64) -> [u8; 8] {
+    index
+        .wrapping_add(1)
+        .wrapping_mul(PER_MESSAGE)
+        .wrapping_add(place.wrapping_mul(PER_WORD))
+        .to_le_bytes()
+}
+
+/// Writes message `index`; `payload` has its size.
+pub(super) fn fill(index: u64, payload: &mut [u8]) {
+    let Some((number, pattern)) = payload.split_first_chunk_mut::<NUMBER_BYTES>() else {
+        return;
+    };
+    *number = index.to_le_bytes();
+    let (words, rest) = pattern.as_chunks_mut::<8>();
+    let tail = word(index, words.len() as u64);
+    for (place, bytes) in (0..).zip(words) {
+        *bytes = word(index, place);
+    }
+    rest.iter_mut().zip(tail).for_each(|(byte, wanted)| *byte = wanted);
+}
+
+/// The number of a message of this size, if every byte of it is right.
+pub(super) fn check(payload: &[u8], size: usize) -> Option<u64> {
+    if payload.len() != size {
+        return None;
+    }
+    let (number, pattern) = payload.split_first_chunk::<NUMBER_BYTES>()?;
+    let index = u64::from_le_bytes(*number);
+    let (words, rest) = pattern.as_chunks::<8>();
+    let tail = word(index, words.len() as u64);
+    let mut difference = 0;
+    for (place, bytes) in (0..).zip(words) {
+        difference |= u64::from_le_bytes(*bytes) ^ u64::from_le_bytes(word(index, place));
+    }
+    let rest_is_right = rest.iter().zip(tail).all(|(byte, wanted)| *byte == wanted);
+    (difference == 0 && rest_is_right).then_some(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_any_byte_is_found() {
+        for size in [8, 9, 15, 16, 64, 67] {
+            let mut payload = vec![0; size];
+            fill(0x0102_0304, &mut payload);
+            assert_eq!(payload[..8], 0x0102_0304_u64.to_le_bytes());
+            assert_eq!(check(&payload, size), Some(0x0102_0304));
+            assert_eq!(check(&payload, size + 1), None);
+            for at in 8..size {
+                payload[at] ^= 1;
+                assert_eq!(check(&payload, size), None, "byte {at} of {size}");
+                payload[at] ^= 1;
+            }
+        }
+    }
+
+    #[test]
+    fn messages_differ_after_their_numbers() {
+        let mut one = [0; 16];
+        let mut other = [0; 16];
+        fill(1, &mut one);
+        fill(2, &mut other);
+        assert_ne!(one[8..], other[8..]);
+    }
+}

@@ -1,0 +1,114 @@
+//! What people see on stderr: sentences, a live line on a terminal, logs on demand.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+
+/// How often the live line changes.
+const REFRESH: Duration = Duration::from_millis(250);
+
+/// Events of the socket are told as sentences already, and sled warns of what our own checks report.
+const QUIET: &str = "warn,drawdown::core=off,sled=off";
+
+/// Clones write to the same terminal.
+#[derive(Clone)]
+pub(crate) struct Console {
+    live: Option<ProgressBar>,
+}
+
+impl Console {
+    pub(crate) fn start(verbose: u8) -> Self {
+        let asked = std::env::var_os("RUST_LOG").is_some();
+        let default = match verbose {
+            0 => QUIET,
+            1 => "info",
+            2 => "debug",
+            _ => "trace",
+        };
+        let filter = if asked { EnvFilter::from_default_env() } else { EnvFilter::new(default) };
+        let logs = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        if verbose == 0 && !asked {
+            logs.without_time().with_target(false).init();
+        } else {
+            logs.init();
+        }
+        // Logs and a line that is drawn over and over do not go together.
+        let live = std::io::stderr().is_terminal() && verbose == 0 && !asked;
+        Self { live: live.then(live_line) }
+    }
+
+    /// One sentence.
+    pub(crate) fn say(&self, sentence: impl Display) {
+        // When stderr is closed, nobody listens.
+        let write = || drop(writeln!(std::io::stderr(), "drawdown: {sentence}"));
+        match &self.live {
+            Some(live) => live.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// A line for programs, as it is.
+    pub(crate) fn tell(&self, line: impl Display) {
+        let write = || drop(writeln!(std::io::stderr(), "{line}"));
+        match &self.live {
+            Some(live) => live.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Shows `line` on a terminal, again and again, while `work` goes on.
+    pub(crate) async fn live<T>(
+        &self,
+        line: impl Fn() -> String,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let Some(live) = &self.live else {
+            return work.await;
+        };
+        let mut ticks = tokio::time::interval(REFRESH);
+        tokio::pin!(work);
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut work => break result,
+                _ = ticks.tick() => {
+                    live.set_message(line());
+                    live.tick();
+                }
+            }
+        };
+        live.set_message("");
+        live.suspend(|| ());
+        result
+    }
+}
+
+fn live_line() -> ProgressBar {
+    // Not drawn before the first message is set.
+    ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner())
+}
+
+/// Messages in a second, from a count that rises.
+pub(crate) struct Rate {
+    last: std::cell::Cell<(std::time::Instant, u64)>,
+}
+
+impl Rate {
+    pub(crate) fn new() -> Self {
+        Self { last: std::cell::Cell::new((std::time::Instant::now(), 0)) }
+    }
+
+    pub(crate) fn since_last(&self, count: u64) -> f64 {
+        let now = std::time::Instant::now();
+        let (then, before) = self.last.replace((now, count));
+        let seconds = now.duration_since(then).as_secs_f64().max(1e-3);
+        count.saturating_sub(before) as f64 / seconds
+    }
+}

@@ -1,0 +1,144 @@
+//! `drawdown dead`: dead letters of a store while no socket uses it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use drawdown::Seq;
+use drawdown::store::Inspector;
+use serde_json::json;
+
+use crate::exit::{self, Exit, Failure};
+use crate::inspect::{Stored, failures, with_store};
+
+/// List, send again, or remove messages that failed too often.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  drawdown dead ls ./outbox
+  drawdown dead show ./outbox --seq 12 --raw
+  drawdown dead replay ./outbox --seq 12 --seq 15
+  drawdown dead purge ./outbox --all
+
+`replay` makes them pending again, their failures forgotten; the next `drawdown push` on the store sends them. The store
+must not be in use.")]
+pub(crate) struct DeadArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the dead letters, and why they failed.
+    Ls {
+        /// The store.
+        folder: PathBuf,
+    },
+    /// Show one dead letter.
+    Show {
+        /// The store.
+        folder: PathBuf,
+        /// Which one.
+        #[arg(long, value_name = "NUMBER")]
+        seq: Seq,
+        /// The bytes of the payload and nothing else.
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+    },
+    /// Make dead letters pending again, under their own numbers.
+    Replay(Choice),
+    /// Remove dead letters for good.
+    Purge(Choice),
+}
+
+#[derive(Args)]
+struct Choice {
+    /// The store.
+    folder: PathBuf,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Args)]
+#[group(required = true)]
+struct Which {
+    /// Which one; may be repeated.
+    #[arg(long, value_name = "NUMBER")]
+    seq: Vec<Seq>,
+    /// All of them.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) fn run(args: &DeadArgs, json: bool) -> Result<(), Failure> {
+    match &args.action {
+        Action::Ls { folder } => with_store(folder, |store| list(store, json)),
+        Action::Show { folder, seq, raw } => {
+            with_store(folder, |store| show(store, *seq, *raw, json))
+        }
+        Action::Replay(choice) => choice.each("replayed", json, Inspector::replay),
+        Action::Purge(choice) => choice.each("purged", json, Inspector::purge),
+    }
+}
+
+fn list(store: &Inspector, json: bool) -> Result<(), Failure> {
+    let dead = store.report()?.dead;
+    if json {
+        let letters = dead.iter().map(|letter| {
+            json!({
+                "seq": letter.seq,
+                "record_bytes": letter.bytes,
+                "failed_attempts": letter.attempts.failed,
+                "reason": letter.attempts.reason,
+            })
+        });
+        return exit::print(&format!("{}\n", json!(letters.collect::<Vec<_>>())));
+    }
+    let line = |letter: &drawdown::store::DeadReport| {
+        format!("{:>10}  {:>9} bytes  {}\n", letter.seq, letter.bytes, failures(&letter.attempts))
+    };
+    exit::print(&dead.iter().map(line).collect::<String>())
+}
+
+fn show(store: &Inspector, seq: Seq, raw: bool, json: bool) -> Result<(), Failure> {
+    let letter = store.dead_letter(seq)?;
+    let message = Stored::read(seq, &letter.record, letter.attempts).ok_or_else(|| {
+        Failure::new(Exit::Error, format!("the record of dead letter {seq} is malformed"))
+    })?;
+    match (raw, json) {
+        (true, _) => exit::print_bytes(&message.payload),
+        (_, true) => exit::print(&format!("{}\n", message.json())),
+        (_, false) => exit::print(&message.line()),
+    }
+}
+
+impl Choice {
+    /// Does it to each; stops at the first that cannot be done, and says which were.
+    fn each(
+        &self,
+        done: &str,
+        json: bool,
+        deed: impl Fn(&mut Inspector, Seq) -> Result<(), drawdown::store::StoreError>,
+    ) -> Result<(), Failure> {
+        with_store(&self.folder, |store| {
+            let seqs = if self.which.all {
+                store.report()?.dead.iter().map(|letter| letter.seq).collect()
+            } else {
+                self.which.seq.clone()
+            };
+            let mut finished = Vec::new();
+            let failure = seqs.into_iter().find_map(|seq| match deed(store, seq) {
+                Ok(()) => {
+                    finished.push(seq);
+                    None
+                }
+                Err(error) => Some(Failure::from(error)),
+            });
+            exit::print(&if json {
+                format!("{}\n", json!({ done: finished }))
+            } else {
+                finished.iter().map(|seq| format!("{done} {seq}\n")).collect()
+            })?;
+            failure.map_or(Ok(()), Err)
+        })
+    }
+}

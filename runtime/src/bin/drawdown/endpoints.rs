@@ -1,0 +1,137 @@
+//! Where a socket binds and connects, and what is asked of its links.
+
+use std::time::Duration;
+
+use clap::Args;
+use drawdown::transport::Host;
+use drawdown::{Endpoint, Error, PullSocket, PushSocket};
+
+use crate::console::Console;
+use crate::exit::{Exit, Failure};
+use crate::units;
+
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Endpoints {
+    /// Wait for peers at this endpoint; may be repeated. With port 0 the system chooses a port, and the line
+    /// `bound tcp://HOST:PORT` on stderr tells it.
+    #[arg(long, value_name = "ENDPOINT")]
+    bind: Vec<Endpoint>,
+
+    /// Connect to this endpoint, and again whenever the link is lost; may be repeated.
+    #[arg(long, value_name = "ENDPOINT")]
+    connect: Vec<Endpoint>,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Links")]
+pub(crate) struct LinkArgs {
+    /// How often this side says that it is alive; a peer that misses three is dead [default: 1s].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    heartbeat: Option<Duration>,
+
+    /// The largest message, in bytes or as 8MiB; a receiver takes at least what its senders may send [default: 1MiB].
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    max_message: Option<usize>,
+
+    /// Bind also to addresses that other machines reach, although nobody checks who connects.
+    #[arg(long)]
+    dangerously_allow_anonymous: bool,
+}
+
+macro_rules! apply_links {
+    ($name:ident, $builder:ty) => {
+        pub(crate) fn $name(&self, mut builder: $builder) -> $builder {
+            if let Some(interval) = self.heartbeat {
+                builder = builder.heartbeat(interval);
+            }
+            if self.dangerously_allow_anonymous {
+                builder = builder.dangerously_allow_anonymous();
+            }
+            builder.max_message(self.max_message())
+        }
+    };
+}
+
+impl LinkArgs {
+    apply_links!(apply_to_push, drawdown::PushBuilder);
+    apply_links!(apply_to_pull, drawdown::PullBuilder);
+
+    /// The largest payload that the socket takes.
+    pub(crate) fn max_message(&self) -> usize {
+        let asked = self.max_message.unwrap_or(drawdown::protocol::limits::MESSAGE_BYTES_DEFAULT);
+        asked.min(drawdown::protocol::limits::MESSAGE_BYTES_MAX)
+    }
+}
+
+/// What both kinds of socket can do with an endpoint.
+pub(crate) trait Attach {
+    async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error>;
+    fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error>;
+}
+
+macro_rules! attach {
+    ($socket:ty) => {
+        impl Attach for $socket {
+            async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
+                self.bind(endpoint).await
+            }
+
+            fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error> {
+                self.connect(endpoint)
+            }
+        }
+    };
+}
+
+attach!(PushSocket);
+attach!(PullSocket);
+
+impl Endpoints {
+    /// Refuses what can never work, before anything is opened.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        for endpoint in self.bind.iter().chain(&self.connect) {
+            if endpoint.name().is_some() {
+                return Err(usage(format!(
+                    "{endpoint} is for sockets of one process; use tcp:// or ipc:// between processes"
+                )));
+            }
+        }
+        for endpoint in &self.connect {
+            if endpoint.port() == Some(0) || endpoint.host() == Some(&Host::Any) {
+                return Err(usage(format!(
+                    "cannot connect to {endpoint}: a wildcard host or port 0 is for --bind only; name an address and \
+                     its port"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds and connects.
+    pub(crate) async fn attach(
+        &self,
+        socket: &impl Attach,
+        console: &Console,
+    ) -> Result<(), Failure> {
+        for endpoint in &self.bind {
+            let bound = socket.bind_to(endpoint).await?;
+            if endpoint.port() == Some(0) {
+                console.tell(format_args!("bound {bound}"));
+            }
+        }
+        for endpoint in &self.connect {
+            socket.connect_to(endpoint)?;
+        }
+        Ok(())
+    }
+
+    /// To whom this side connects.
+    pub(crate) fn peers(&self) -> &[Endpoint] {
+        &self.connect
+    }
+}
+
+fn usage(sentence: String) -> Failure {
+    Failure::new(Exit::Usage, sentence)
+}

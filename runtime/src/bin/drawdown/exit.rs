@@ -1,0 +1,90 @@
+//! How the command ends, and what it says then.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// For `--help`.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    done: everything is confirmed, or what was asked for is shown
+  1    an error; the sentence on stderr says what happened and what was kept
+  2    the command line makes no sense
+  3    a drain timed out; stderr names what is left
+  4    some messages were not delivered: expired, dead letters, or over the size limit
+  5    stdout was closed by its reader
+  130  stopped at once by a second SIGINT (143: SIGTERM)";
+
+/// The codes that the command chooses itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    Error = 1,
+    Usage = 2,
+    Left = 3,
+    Undelivered = 4,
+    OutputClosed = 5,
+}
+
+/// Why the command ends with another code than 0.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    sentence: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Self {
+        Self { exit, sentence: sentence.into() }
+    }
+
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.exit as u8)
+    }
+}
+
+macro_rules! failure_from {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(Exit::Error, error.to_string())
+            }
+        })*
+    };
+}
+
+failure_from!(drawdown::Error, drawdown::SendError, drawdown::Closed, drawdown::store::StoreError);
+
+impl From<drawdown::DrainError> for Failure {
+    fn from(error: drawdown::DrainError) -> Self {
+        Self::new(Exit::Left, error.to_string())
+    }
+}
+
+/// Writes to stdout and flushes.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// As [`print`], for what need not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| {
+        Failure::new(Exit::OutputClosed, format!("cannot write to stdout: {error}"))
+    })
+}
+
+/// Help and versions go to stdout; what makes no sense is told as any other error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nobody is left to tell if that fails.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let _ = write!(std::io::stderr(), "drawdown: {text}");
+    ExitCode::from(Exit::Usage as u8)
+}

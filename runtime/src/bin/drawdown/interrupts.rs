@@ -1,0 +1,78 @@
+//! SIGTERM and SIGINT: the first asks for an orderly end, the second gets an immediate one.
+
+use std::io::Write;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::exit::{Exit, Failure};
+
+/// Which signal came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Interrupt {
+    Sigint,
+    Sigterm,
+}
+
+impl Interrupt {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Interrupt::Sigint => "SIGINT",
+            Interrupt::Sigterm => "SIGTERM",
+        }
+    }
+
+    const fn exit_code(self) -> i32 {
+        match self {
+            Interrupt::Sigint => 130,
+            Interrupt::Sigterm => 143,
+        }
+    }
+}
+
+/// Knows whether a signal came.
+#[derive(Clone)]
+pub(crate) struct Interrupts {
+    first: watch::Receiver<Option<Interrupt>>,
+}
+
+impl Interrupts {
+    /// Listens from now on. `last_deed` is done before a second signal ends the process.
+    pub(crate) fn listen(last_deed: fn()) -> Result<Self, Failure> {
+        let refused =
+            |error| Failure::new(Exit::Error, format!("cannot listen for signals: {error}"));
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+        let mut next = async move || {
+            tokio::select! {
+                _ = interrupt.recv() => Interrupt::Sigint,
+                _ = terminate.recv() => Interrupt::Sigterm,
+            }
+        };
+        let (sender, first) = watch::channel(None);
+        tokio::spawn(async move {
+            sender.send_replace(Some(next().await));
+            let second = next().await;
+            last_deed();
+            let _ = writeln!(
+                std::io::stderr(),
+                "drawdown: stopped at once by a second signal; what was not confirmed is kept only by a store"
+            );
+            std::process::exit(second.exit_code());
+        });
+        Ok(Self { first })
+    }
+
+    /// Waits for the first signal; ready at once if it came before.
+    pub(crate) async fn first(&mut self) -> Interrupt {
+        loop {
+            if let Some(interrupt) = *self.first.borrow_and_update() {
+                return interrupt;
+            }
+            if self.first.changed().await.is_err() {
+                // The task that listens ends only with the process.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Messages to stdout, a line each.
+
+use std::future::ready;
+use std::io::{self, Write};
+
+use drawdown::{DeliveryBatch, PullSocket};
+
+use crate::exit::{Exit, Failure};
+use crate::interrupts::Interrupts;
+
+use super::{PullArgs, idle};
+
+/// Messages of one batch.
+const BATCH_MAX: u64 = 4_096;
+
+/// Text that is written at once, or a little more.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Writes messages until there were enough, none come, or somebody wants to end.
+pub(super) async fn write_all(
+    args: &PullArgs,
+    pull: &PullSocket,
+    mut interrupts: Interrupts,
+) -> Result<(), Failure> {
+    let mut confirmed = 0;
+    let mut text = Vec::new();
+    loop {
+        let mut room = args.left(confirmed);
+        if room == 0 {
+            return Ok(());
+        }
+        let first = tokio::select! {
+            biased;
+            _ = interrupts.first() => return Ok(()),
+            batch = receive(pull, room) => batch,
+            () = idle(args.idle_exit) => return Ok(()),
+        };
+        let mut batches = Vec::new();
+        let mut next = first;
+        while let Some(batch) = next {
+            append(&batch, &mut text);
+            room -= batch.len() as u64;
+            batches.push(batch);
+            next =
+                if room > 0 && text.len() < WRITE_BYTES { at_hand(pull, room).await } else { None };
+        }
+        if batches.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = flush(&mut text) {
+            return Err(give_back(batches, &error).await);
+        }
+        for batch in batches {
+            confirmed += batch.len() as u64;
+            batch.ack().await?;
+        }
+    }
+}
+
+async fn receive(pull: &PullSocket, room: u64) -> Option<DeliveryBatch> {
+    let count = usize::try_from(room.min(BATCH_MAX)).unwrap_or(usize::MAX);
+    pull.recv_batch(count).await.ok().flatten()
+}
+
+/// What is there without waiting.
+async fn at_hand(pull: &PullSocket, room: u64) -> Option<DeliveryBatch> {
+    tokio::select! {
+        biased;
+        batch = receive(pull, room) => batch,
+        () = ready(()) => None,
+    }
+}
+
+fn append(batch: &DeliveryBatch, text: &mut Vec<u8>) {
+    for payload in batch.payloads() {
+        text.extend_from_slice(payload);
+        text.push(b'\n');
+    }
+}
+
+fn flush(text: &mut Vec<u8>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
+    text.clear();
+    written
+}
+
+async fn give_back(batches: Vec<DeliveryBatch>, error: &io::Error) -> Failure {
+    let mut count = 0;
+    for delivery in batches.into_iter().flat_map(DeliveryBatch::into_deliveries) {
+        count += 1;
+        // A socket that is closed gives it back itself.
+        let _ = delivery.release().await;
+    }
+    Failure::new(
+        Exit::OutputClosed,
+        format!(
+            "cannot write to stdout ({error}): {count} messages are not confirmed and go back to their senders, though \
+             some of them may have been read"
+        ),
+    )
+}

@@ -1,0 +1,143 @@
+//! `drawdown pull`: messages become lines of stdout, or the input of commands.
+
+mod exec;
+mod lines;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use drawdown::{ConfirmOn, PullSocket};
+
+use crate::console::{Console, Rate};
+use crate::endpoints::{Endpoints, LinkArgs};
+use crate::exit::Failure;
+use crate::interrupts::Interrupts;
+use crate::units;
+use crate::watch::Watch;
+
+/// Receive messages: a line on stdout each, or the input of a command each.
+///
+/// A message is written with a newline after it, flushed, and then confirmed to its sender. With --exec it is the stdin
+/// of a shell command, and confirmed when that exits 0; else it is rejected with the exit status and the last line that
+/// the command wrote to stderr, and tried again, or a dead letter in the end, as its sender wants.
+///
+/// On SIGTERM or SIGINT it takes no more messages, finishes those that it has, and gives back those that it has not begun.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # Print whatever comes.
+  drawdown pull --connect tcp://127.0.0.1:7000
+
+  # Four commands at a time; each gets a message on its stdin.
+  drawdown pull --connect tcp://127.0.0.1:7000 --exec 'convert-one' --parallel 4
+
+  # Take ten messages, and leave all others to others.
+  drawdown pull --connect ipc:///run/user/1000/jobs.sock --count 10
+
+A command of --exec finds DRAWDOWN_SEQ, DRAWDOWN_SESSION and DRAWDOWN_FAILED_ATTEMPTS in its environment. Its stdout is
+that of drawdown. A message with a newline in it takes more than one line.")]
+pub(crate) struct PullArgs {
+    #[command(flatten)]
+    endpoints: Endpoints,
+
+    /// Messages that may wait here or be on their way; with 0 one is asked for when there is nothing else to do
+    /// [default: 1000, with --exec 1].
+    #[arg(long, value_name = "COUNT")]
+    window: Option<u64>,
+
+    /// Exit after so many confirmed messages; what came beyond that goes back to its sender.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// Run this by `sh -c` for each message.
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+
+    /// Commands at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, requires = "exec")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
+
+    /// What confirms a message: that it was processed, or only that it was taken.
+    #[arg(long, value_enum, default_value_t = Ack::Processed)]
+    ack: Ack,
+
+    /// Exit when nothing came for so long.
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    idle_exit: Option<Duration>,
+
+    /// How long commands that run, and confirmations, may take at the end.
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, default_value = "30s")]
+    drain_timeout: Duration,
+
+    #[command(flatten)]
+    links: LinkArgs,
+}
+
+/// What confirms a message.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Ack {
+    /// It was written, or its command exited 0.
+    Processed,
+    /// It was taken from the window: never redelivered, even if it is lost here.
+    Taken,
+}
+
+pub(crate) async fn run(args: PullArgs, console: &Console) -> Result<(), Failure> {
+    args.endpoints.check()?;
+    let interrupts = Interrupts::listen(exec::kill_all)?;
+    let pull = args.socket()?;
+    let watch = Watch::start(pull.events(), args.endpoints.peers(), String::new(), console);
+    let rate = Rate::new();
+    let result = match args.endpoints.attach(&pull, console).await {
+        Ok(()) => console.live(|| live_line(&pull, &rate), args.receive(&pull, interrupts)).await,
+        Err(failure) => Err(failure),
+    };
+    let closed = pull.close(args.drain_timeout).await;
+    watch.finish().await;
+    result.and(closed.map_err(Failure::from))
+}
+
+impl PullArgs {
+    fn socket(&self) -> Result<PullSocket, Failure> {
+        let window = self.window.unwrap_or(if self.exec.is_some() { 1 } else { 1_000 });
+        let builder = self.links.apply_to_pull(PullSocket::builder()).window(window);
+        let builder = match self.ack {
+            Ack::Processed => builder,
+            Ack::Taken => builder.confirm_on(ConfirmOn::Taken),
+        };
+        Ok(builder.build()?)
+    }
+
+    async fn receive(&self, pull: &PullSocket, interrupts: Interrupts) -> Result<(), Failure> {
+        match &self.exec {
+            None => lines::write_all(self, pull, interrupts).await,
+            Some(command) => exec::run_all(self, command, pull, interrupts).await,
+        }
+    }
+
+    /// Messages that may still be taken when so many were, or are being, confirmed.
+    fn left(&self, confirmed: u64) -> u64 {
+        self.count.map_or(u64::MAX, |count| count.saturating_sub(confirmed))
+    }
+}
+
+/// Waits for `time`, for ever if there is none.
+async fn idle(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn live_line(pull: &PullSocket, rate: &Rate) -> String {
+    let stats = pull.stats();
+    format!(
+        "{:.0} messages/s, {} confirmed, {} waiting, {} senders with credit for {}",
+        rate.since_last(stats.confirmed),
+        stats.confirmed,
+        stats.queued.messages,
+        stats.links.len(),
+        stats.granted.messages,
+    )
+}

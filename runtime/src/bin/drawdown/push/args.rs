@@ -1,0 +1,162 @@
+//! The command line of `drawdown push`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use drawdown::{PushBuilder, PushSocket};
+
+use crate::endpoints::{Endpoints, LinkArgs};
+use crate::exit::Failure;
+use crate::units;
+
+/// The longest wait of a message that failed, unless the first one is longer.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// Send each line of stdin as a message.
+///
+/// The newline is not part of the message; every other byte is. An empty line is an empty message, and the last line
+/// may lack its newline. At the end of the input the command waits until every message is confirmed, and exits 0 then.
+/// On SIGTERM or SIGINT it stops reading, and waits for what it has read for up to the drain timeout.
+///
+/// With --store, messages survive the process: started again on the same store, it sends first what is pending there.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # Hand out jobs to whoever connects; keep them on disk until they are done.
+  seq 1000 | drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox
+
+  # A program that must know which of its messages are safe.
+  producer | drawdown push --connect tcp://127.0.0.1:7000 --store ./outbox --receipts
+
+  # Send what an earlier run left behind, for up to a minute.
+  drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox --drain-timeout 1m < /dev/null
+
+A line over --max-message is named on stderr by its number and not sent; the others are. With --receipts nothing is
+printed for it. A message that expires or becomes a dead letter is named on stderr. Both end the command with exit
+code 4. Exit code 3: the drain timed out, and stderr says what is left and whether a store keeps it.")]
+pub(crate) struct PushArgs {
+    #[command(flatten)]
+    pub(super) endpoints: Endpoints,
+
+    /// Keep messages in this folder until they are confirmed; it is made if it is not there.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) store: Option<PathBuf>,
+
+    /// What an accepted message survives.
+    #[arg(long, value_enum, default_value_t = Durability::Synced, requires = "store")]
+    durability: Durability,
+
+    /// Messages that may wait for a receiver; stdin is not read on while so many do [default: 65536].
+    #[arg(long, value_name = "COUNT")]
+    queue: Option<u64>,
+
+    /// The shelf life of a message: one that nobody has taken by then is gone [default: none].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    ttl: Option<Duration>,
+
+    /// After so many failed attempts a message becomes a dead letter [default: it is tried for ever].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    max_attempts: Option<u32>,
+
+    /// Messages that may be under way and not confirmed [default: no limit].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    max_pending: Option<u64>,
+
+    /// Print the number of each message on stdout once it is accepted, in order.
+    #[arg(long)]
+    pub(super) receipts: bool,
+
+    /// How long to wait until all is confirmed [default: as long as it takes at the end of input, 30s after a signal].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    pub(super) drain_timeout: Option<Duration>,
+
+    /// How long a message waits after its first failed attempt; doubles with each further one, up to 10s [default: 10ms].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    retry_delay: Option<Duration>,
+
+    /// How long a receiver that went away without a word may take to come back for what it holds [default: 1s].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    grace: Option<Duration>,
+
+    /// Give a message that its receiver has not begun after so long to another one that waits [default: never].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    reassign_after: Option<Duration>,
+
+    /// Give a message that was begun and is not settled after so long to another receiver [default: never].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    process_timeout: Option<Duration>,
+
+    #[command(flatten)]
+    pub(super) links: LinkArgs,
+}
+
+/// What an accepted message survives.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Durability {
+    /// Loss of power.
+    Synced,
+    /// The end of the process, but not loss of power.
+    Buffered,
+}
+
+impl From<Durability> for drawdown::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Synced => Self::Synced,
+            Durability::Buffered => Self::Buffered,
+        }
+    }
+}
+
+impl PushArgs {
+    /// The socket as asked for, without links.
+    pub(super) async fn socket(&self) -> Result<PushSocket, Failure> {
+        let builder = self.links.apply_to_push(PushSocket::builder());
+        let builder = self.apply_times(self.apply_limits(builder));
+        Ok(builder.build().await?)
+    }
+
+    fn apply_limits(&self, mut builder: PushBuilder) -> PushBuilder {
+        if let Some(folder) = &self.store {
+            builder = builder.store(folder).durability(self.durability.into());
+        }
+        if let Some(messages) = self.queue {
+            builder = builder.queue(messages);
+        }
+        if let Some(messages) = self.max_pending {
+            builder = builder.max_pending(messages);
+        }
+        if let Some(attempts) = self.max_attempts {
+            builder = builder.max_attempts(attempts);
+        }
+        builder
+    }
+
+    fn apply_times(&self, mut builder: PushBuilder) -> PushBuilder {
+        if let Some(ttl) = self.ttl {
+            builder = builder.ttl(ttl);
+        }
+        if let Some(delay) = self.retry_delay {
+            builder = builder.retry_delay(delay, RETRY_DELAY_MAX);
+        }
+        if let Some(grace) = self.grace {
+            builder = builder.grace(grace);
+        }
+        if let Some(time) = self.reassign_after {
+            builder = builder.reassign_after(time);
+        }
+        if let Some(time) = self.process_timeout {
+            builder = builder.process_timeout(time);
+        }
+        builder
+    }
+
+    /// Where a dead letter of this socket is.
+    pub(super) fn letters(&self) -> String {
+        match &self.store {
+            Some(folder) => format!("see `drawdown dead ls {}`", folder.display()),
+            None => "without --store it goes with this process".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `drawdown store`: what a store holds while no socket uses it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use drawdown::Seq;
+use drawdown::protocol::store::Attempts;
+use drawdown::store::{Inspector, StoreReport};
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+
+use crate::exit::{self, Exit, Failure};
+use crate::inspect::{Stored, pending, with_store};
+
+/// Look into the store of a PUSH socket that does not run.
+///
+/// Looking changes no message. A store that a socket has open is refused.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  drawdown store ls ./outbox
+  drawdown store show ./outbox --seq 12
+  drawdown store show ./outbox --seq 12 --raw | jq .
+  drawdown store verify ./outbox && echo all is well
+
+`show --raw` writes payloads as they are, with a newline after each when it shows all of them. `verify` exits 1 and
+names each damage if the store is not what was written.")]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Say what the store holds: sizes, blocks, failed messages.
+    Ls {
+        /// The store.
+        folder: PathBuf,
+    },
+    /// Show the messages that are not confirmed yet, or one of them.
+    Show {
+        /// The store.
+        folder: PathBuf,
+        /// Only this message.
+        #[arg(long, value_name = "NUMBER")]
+        seq: Option<Seq>,
+        /// The bytes of the payload and nothing else.
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+    },
+    /// Read all of it and name each damage.
+    Verify {
+        /// The store.
+        folder: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: &StoreArgs, json: bool) -> Result<(), Failure> {
+    match &args.action {
+        Action::Ls { folder } => with_store(folder, |store| list(store, json)),
+        Action::Show { folder, seq, raw } => with_store(folder, |store| match seq {
+            Some(seq) => show_one(store, *seq, *raw, json),
+            None => show_all(store, *raw, json),
+        }),
+        Action::Verify { folder } => with_store(folder, |store| verify(store, json)),
+    }
+}
+
+fn list(store: &Inspector, json: bool) -> Result<(), Failure> {
+    let report = store.report()?;
+    exit::print(&if json { format!("{}\n", to_json(&report)) } else { to_text(&report) })
+}
+
+fn total_pending(report: &StoreReport) -> u64 {
+    report.blocks.iter().map(drawdown::store::BlockReport::pending).sum()
+}
+
+fn to_json(report: &StoreReport) -> Value {
+    let blocks = report.blocks.iter().map(|block| {
+        json!({
+            "first": block.seqs.start,
+            "end": block.seqs.end,
+            "pending": block.pending(),
+            "bytes": block.bytes,
+        })
+    });
+    let attempts = report.attempts.iter().map(|(seq, attempts)| {
+        json!({ "seq": seq, "failed_attempts": attempts.failed, "reason": attempts.reason })
+    });
+    json!({
+        "socket_type": report.socket_type,
+        "session": report.session.map(|session| session.to_string()),
+        "next_seq": report.next_seq,
+        "pending": total_pending(report),
+        "dead": report.dead.len(),
+        "disk_bytes": report.disk_bytes,
+        "damages": damages(report),
+        "blocks": blocks.collect::<Vec<_>>(),
+        "attempts": attempts.collect::<Vec<_>>(),
+    })
+}
+
+fn to_text(report: &StoreReport) -> String {
+    let session = match report.session {
+        Some(session) => {
+            format!("session {session}, numbers below {} may be used", report.next_seq)
+        }
+        None => "no session yet".to_owned(),
+    };
+    let mut text = format!(
+        "{} store, {session}\n{} pending in {} blocks, {} dead letters, {} damages, {} on disk\n",
+        report.socket_type,
+        total_pending(report),
+        report.blocks.len(),
+        report.dead.len(),
+        report.damages.len(),
+        HumanBytes(report.disk_bytes),
+    );
+    for block in &report.blocks {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  block {}..{}: {} pending, {}",
+            block.seqs.start,
+            block.seqs.end,
+            block.pending(),
+            HumanBytes(block.bytes),
+        );
+    }
+    for (seq, attempts) in &report.attempts {
+        let _ = writeln!(text, "  message {seq} {}", crate::inspect::failures(attempts));
+    }
+    text
+}
+
+fn show_one(store: &Inspector, seq: Seq, raw: bool, json: bool) -> Result<(), Failure> {
+    let report = store.report()?;
+    let block = store.block(seq)?;
+    let found = block.iter().flat_map(|block| pending(block, attempts_in(&report)));
+    let Some(message) = found.into_iter().find(|message| message.seq == seq) else {
+        return Err(Failure::new(
+            Exit::Error,
+            format!(
+                "message {seq} is not pending in this store; `drawdown store show` without --seq lists those that are"
+            ),
+        ));
+    };
+    if raw {
+        return exit::print_bytes(&message.payload);
+    }
+    exit::print(&shown(&message, json))
+}
+
+fn show_all(store: &Inspector, raw: bool, json: bool) -> Result<(), Failure> {
+    let report = store.report()?;
+    for found in &report.blocks {
+        let Some(block) = store.block(found.seqs.start)? else {
+            continue;
+        };
+        for message in pending(&block, attempts_in(&report)) {
+            if raw {
+                exit::print_bytes(&message.payload)?;
+                exit::print("\n")?;
+            } else {
+                exit::print(&shown(&message, json))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shown(message: &Stored, json: bool) -> String {
+    if json { format!("{}\n", message.json()) } else { message.line() }
+}
+
+fn attempts_in(report: &StoreReport) -> impl Fn(Seq) -> Attempts {
+    |seq| match report.attempts.binary_search_by_key(&seq, |(seq, _)| *seq) {
+        Ok(at) => report.attempts.get(at).map(|(_, attempts)| attempts.clone()).unwrap_or_default(),
+        Err(_) => Attempts::default(),
+    }
+}
+
+fn damages(report: &StoreReport) -> Vec<Value> {
+    let damage = |damage: &drawdown::store::Damage| json!({ "seq": damage.seq(), "what": damage.to_string() });
+    report.damages.iter().map(damage).collect()
+}
+
+fn verify(store: &Inspector, json: bool) -> Result<(), Failure> {
+    let report = store.report()?;
+    let (pending, dead) = (total_pending(&report), report.dead.len());
+    if json {
+        let ok = report.damages.is_empty();
+        let answer =
+            json!({ "ok": ok, "pending": pending, "dead": dead, "damages": damages(&report) });
+        exit::print(&format!("{answer}\n"))?;
+    } else if report.damages.is_empty() {
+        exit::print(&format!(
+            "whole: {pending} pending messages in {} blocks and {dead} dead letters are as they were written\n",
+            report.blocks.len(),
+        ))?;
+    } else {
+        let lines: String = report.damages.iter().map(|damage| format!("{damage}\n")).collect();
+        exit::print(&lines)?;
+    }
+    match report.damages.len() {
+        0 => Ok(()),
+        count => Err(Failure::new(
+            Exit::Error,
+            format!(
+                "{count} damages; {pending} pending messages and {dead} dead letters are whole, and nothing was changed"
+            ),
+        )),
+    }
+}

@@ -1,0 +1,178 @@
+//! Tells people about events of a socket that they should know of.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use drawdown::protocol::wire::{Close, CloseCode};
+use drawdown::{Endpoint, Event, Events};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::console::Console;
+
+/// After so long without an answer it is said that nobody answers.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// So many messages that ended undelivered are named one by one; the rest is counted at the end.
+const NAMED_MAX: u64 = 1_000;
+
+/// Distinct reasons that are told; a peer can make them up.
+const REASONS_MAX: usize = 100;
+
+/// How long the last events may take to be told.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
+
+/// A task that follows the events of a socket to its end.
+pub(crate) struct Watch {
+    task: JoinHandle<()>,
+    store_failure: watch::Receiver<Option<String>>,
+}
+
+impl Watch {
+    /// `letters` says where dead letters are kept.
+    pub(crate) fn start(
+        events: Events,
+        peers: &[Endpoint],
+        letters: String,
+        console: &Console,
+    ) -> Self {
+        let (failed, store_failure) = watch::channel(None);
+        let teller = Teller {
+            console: console.clone(),
+            peers: peers.to_vec(),
+            letters,
+            answers: 0,
+            told: HashSet::new(),
+            named: 0,
+            failed,
+        };
+        Self { task: tokio::spawn(teller.follow(events)), store_failure }
+    }
+
+    /// Why the store failed, if it did.
+    pub(crate) fn store_failure(&self) -> Option<String> {
+        self.store_failure.borrow().clone()
+    }
+
+    /// Waits until the store fails; for ever if it does not.
+    pub(crate) async fn store_failed(&self) -> String {
+        let mut failure = self.store_failure.clone();
+        loop {
+            if let Some(reason) = failure.borrow_and_update().clone() {
+                return reason;
+            }
+            if failure.changed().await.is_err() {
+                // The socket is gone, and its store never failed.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Waits until all is told; the socket must be gone.
+    pub(crate) async fn finish(self) {
+        // It ends with the socket's last event; that it does not is no reason to stay.
+        let _ = tokio::time::timeout(LAST_EVENTS, self.task).await;
+    }
+}
+
+struct Teller {
+    console: Console,
+    peers: Vec<Endpoint>,
+    letters: String,
+    /// Handshakes that were ever done.
+    answers: usize,
+    told: HashSet<String>,
+    named: u64,
+    failed: watch::Sender<Option<String>>,
+}
+
+impl Teller {
+    async fn follow(mut self, mut events: Events) {
+        let patience = tokio::time::sleep(PATIENCE);
+        tokio::pin!(patience);
+        let mut patient = !self.peers.is_empty();
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => match event {
+                    Some(event) => self.tell(event),
+                    None => return,
+                },
+                () = &mut patience, if patient => {
+                    patient = false;
+                    self.tell_of_silence();
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Connected { .. } => self.answers += 1,
+            Event::Disconnected { peer, reason, by_us, .. } => {
+                self.tell_of_end(&reason, peer.is_some(), by_us);
+            }
+            Event::Expired { seq } => {
+                self.name(format_args!("message {seq} expired: its shelf life ended before anybody took it"));
+            }
+            Event::DeadLettered { seq, failed, reason } => {
+                let letters = self.letters.clone();
+                self.name(format_args!(
+                    "message {seq} is now a dead letter after {failed} failed attempts ({reason}); {letters}"
+                ));
+            }
+            Event::DeadLettersFull { seq } => self.once(format!(
+                "message {seq} failed too often, and there is no room for another dead letter: it is tried again"
+            )),
+            Event::StoreFailed { reason } => {
+                self.failed.send_replace(Some(reason));
+            }
+            Event::Missed { count } => {
+                self.console.say(format_args!("{count} events were missed; they are in the counts only"));
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_of_end(&mut self, reason: &Close, member: bool, by_us: bool) {
+        let sentence = match (reason.code, member, by_us) {
+            (CloseCode::Done, ..) => return,
+            (CloseCode::Internal, ..) => format!("lost a link: {reason}"),
+            (_, false, true) => format!("turned a peer away: {reason}"),
+            (_, true, true) => format!("ended a link: {reason}"),
+            (_, false, false) => format!("a peer turned this side away: {reason}"),
+            (_, true, false) => format!("a peer ended its link: {reason}"),
+        };
+        self.once(sentence);
+    }
+
+    fn once(&mut self, sentence: String) {
+        if self.told.len() < REASONS_MAX && !self.told.contains(&sentence) {
+            self.console.say(&sentence);
+            self.told.insert(sentence);
+        }
+    }
+
+    fn name(&mut self, sentence: std::fmt::Arguments<'_>) {
+        self.named += 1;
+        if self.named <= NAMED_MAX {
+            self.console.say(sentence);
+        }
+        if self.named == NAMED_MAX {
+            self.console.say("further undelivered messages are counted and not named");
+        }
+    }
+
+    fn tell_of_silence(&self) {
+        let missing = self.peers.len().saturating_sub(self.answers);
+        let names: Vec<_> = self.peers.iter().map(Endpoint::to_string).collect();
+        let names = names.join(", ");
+        match (missing, self.peers.len()) {
+            (0, _) => {}
+            (1, 1) => self.console.say(format_args!("nobody answers at {names} yet; trying on")),
+            (missing, all) => self.console.say(format_args!(
+                "{missing} of the {all} endpoints do not answer yet ({names}); trying on"
+            )),
+        }
+    }
+}
