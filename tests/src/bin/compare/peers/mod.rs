@@ -1,0 +1,107 @@
+//! Who is measured. A new peer is a file here, and a line in [`find`].
+
+mod drawdown;
+mod libzmq;
+mod plain;
+mod redis;
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Args;
+use crate::children::{Ended, Run};
+use crate::outcome::{Sample, Turn};
+use crate::rows::{Row, Unit};
+
+pub(crate) trait Peer {
+    /// With its version, if it has one.
+    fn name(&self) -> &str;
+
+    fn settings(&self) -> String;
+
+    /// What it acknowledges, and whether it syncs before that.
+    fn safety(&self) -> &'static str;
+
+    fn takes_part(&self, row: &Row) -> bool;
+
+    /// Messages of one run.
+    fn count(&self, row: &Row) -> u64 {
+        row.count
+    }
+
+    /// Runs once, until every process of it has ended.
+    fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn;
+}
+
+/// A peer that is not on this machine.
+pub(crate) struct Missing {
+    pub(crate) name: &'static str,
+    /// What is missing and what to install.
+    pub(crate) sentence: String,
+}
+
+pub(crate) struct Found {
+    /// Drawdown is the first.
+    pub(crate) peers: Vec<Box<dyn Peer>>,
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// Looks who is there; what must be compiled goes to `folder`. Without Drawdown there is nothing to compare.
+pub(crate) fn find(args: &Args, folder: &Path) -> Result<Found, String> {
+    let me = std::env::current_exe()
+        .map_err(|error| format!("where this program is cannot be told: {error}"))?;
+    let ours = drawdown::Drawdown::find(args, &me)?;
+    let mut found = Found { peers: vec![Box::new(ours)], missing: Vec::new() };
+    found.add(libzmq::Libzmq::find(folder));
+    found.add(redis::Redis::find(&me));
+    found.add(Ok(plain::Tcp::new(&me)));
+    found.add(Ok(plain::PingPong::new(&me)));
+    found.add(Ok(plain::File::new(&me)));
+    Ok(found)
+}
+
+impl Found {
+    fn add<P: Peer + 'static>(&mut self, peer: Result<P, Missing>) {
+        match peer {
+            Ok(peer) => self.peers.push(Box::new(peer)),
+            Err(missing) => self.missing.push(missing),
+        }
+    }
+}
+
+/// The rate of a run that took `seconds`, and what its processes cost.
+fn rate(count: u64, seconds: f64, ended: &[&Ended]) -> Sample {
+    let cpu: Option<f64> = ended.iter().map(|ended| ended.cpu.map(|cpu| cpu.as_secs_f64())).sum();
+    let cpu_us = cpu.map(|seconds| seconds * 1e6 / count as f64);
+    Sample { value: count as f64 / seconds, cpu_us }
+}
+
+/// What two processes gave in the unit of the row.
+///
+/// A rate counts until both were done: the receiver had received from first to last, and the sender, if it gets to know
+/// that, had everything confirmed.
+fn sample_of_pair(row: &Row, count: u64, receiver: &Ended, sender: &Ended) -> Turn {
+    match row.unit() {
+        Unit::MessagesPerSecond => {
+            let received = receiver.number("/seconds")?;
+            let confirmed = sender.number("/confirmed_seconds").unwrap_or(0.0);
+            Ok(rate(count, received.max(confirmed), &[receiver, sender]))
+        }
+        Unit::Microseconds => sample_of_sender(row, count, sender),
+    }
+}
+
+/// What a process without a receiver gave in the unit of the row.
+fn sample_of_sender(row: &Row, count: u64, sender: &Ended) -> Turn {
+    match row.unit() {
+        Unit::MessagesPerSecond => Ok(rate(count, sender.number("/accepted_seconds")?, &[sender])),
+        Unit::Microseconds => Ok(Sample { value: sender.number("/latency/p50_us")?, cpu_us: None }),
+    }
+}
+
+/// A part of this program, with its count and size.
+fn part(me: &Path, name: &str, row: &Row, count: u64) -> Command {
+    let mut command = Command::new(me);
+    command.args([name, "--count", &count.to_string(), "--size", &row.size.to_string()]);
+    command
+}

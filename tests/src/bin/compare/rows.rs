@@ -1,0 +1,118 @@
+//! What is measured.
+
+/// What the programs of a row do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Nothing is stored. `single`: one call for each message.
+    Memory { single: bool },
+    /// What is accepted survives a loss of power, and a receiver keeps up.
+    Durable,
+    /// As durable, without a receiver: until all is accepted.
+    Backlog,
+    /// How long one durable message takes until it is accepted, one after the other.
+    Send { receiver: bool },
+    /// How long one message takes until its sender knows that it was received, one after the other.
+    RoundTrip,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    MessagesPerSecond,
+    /// The median of one run.
+    Microseconds,
+}
+
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) measure: Measure,
+    /// Bytes of a message.
+    pub(crate) size: usize,
+    /// Messages of one run, chosen so that it takes a second or so.
+    pub(crate) count: u64,
+}
+
+macro_rules! rows {
+    ($($name:literal $title:literal $measure:expr, $size:expr, $count:expr;)*) => {
+        &[$(Row { name: $name, title: $title, measure: $measure, size: $size, count: $count }),*]
+    };
+}
+
+const BATCHES: Measure = Measure::Memory { single: false };
+const SINGLE: Measure = Measure::Memory { single: true };
+
+pub(crate) const ROWS: &[Row] = rows! {
+    "memory-64" "in memory, 64 B, in batches" BATCHES, 64, 10_000_000;
+    "memory-256" "in memory, 256 B, in batches" BATCHES, 256, 8_000_000;
+    "memory-1k" "in memory, 1 KiB, in batches" BATCHES, 1 << 10, 3_000_000;
+    "memory-64k" "in memory, 64 KiB, in batches" BATCHES, 64 << 10, 60_000;
+    "single-64" "in memory, 64 B, one by one" SINGLE, 64, 8_000_000;
+    "single-256" "in memory, 256 B, one by one" SINGLE, 256, 6_000_000;
+    "single-1k" "in memory, 1 KiB, one by one" SINGLE, 1 << 10, 3_000_000;
+    "single-64k" "in memory, 64 KiB, one by one" SINGLE, 64 << 10, 60_000;
+    "durable-256" "durable, 256 B, the receiver keeps up" Measure::Durable, 256, 4_000_000;
+    "durable-1k" "durable, 1 KiB, the receiver keeps up" Measure::Durable, 1 << 10, 1_000_000;
+    "backlog-256" "durable, 256 B, no receiver: until all is accepted" Measure::Backlog, 256, 1_500_000;
+    "send-receiver" "one durable send of 256 B, with a receiver" Measure::Send { receiver: true }, 256, 2_000;
+    "send-alone" "one durable send of 256 B, no receiver" Measure::Send { receiver: false }, 256, 2_000;
+    "round-trip" "64 B there, and the answer or confirmation back" Measure::RoundTrip, 64, 50_000;
+};
+
+impl Row {
+    pub(crate) fn unit(&self) -> Unit {
+        match self.measure {
+            Measure::Memory { .. } | Measure::Durable | Measure::Backlog => Unit::MessagesPerSecond,
+            Measure::Send { .. } | Measure::RoundTrip => Unit::Microseconds,
+        }
+    }
+}
+
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MessagesPerSecond => "messages/s",
+            Self::Microseconds => "µs",
+        }
+    }
+
+    /// How many times as good `ours` is as `theirs`.
+    pub(crate) fn ratio(self, ours: f64, theirs: f64) -> f64 {
+        match self {
+            Self::MessagesPerSecond => ours / theirs,
+            Self::Microseconds => theirs / ours,
+        }
+    }
+
+    /// Three digits or so, without the unit.
+    pub(crate) fn show(self, value: f64) -> String {
+        match value {
+            1e6.. => format!("{:.2} M", value / 1e6),
+            1e4.. => format!("{:.0} k", value / 1e3),
+            1e3.. => format!("{:.2} k", value / 1e3),
+            1e2.. => format!("{value:.0}"),
+            _ => format!("{value:.1}"),
+        }
+    }
+}
+
+/// For `--help`.
+pub(crate) fn help() -> String {
+    format!("Rows: {}. A word stands for all rows that begin with it.", names())
+}
+
+fn names() -> String {
+    ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The rows whose names begin with one of these words; all rows if there are none.
+pub(crate) fn chosen(words: &[String]) -> Result<Vec<&'static Row>, String> {
+    for word in words {
+        if !ROWS.iter().any(|row| row.name.starts_with(word.as_str())) {
+            return Err(format!("no row begins with {word:?}; there are {}", names()));
+        }
+    }
+    let wanted = |row: &&Row| {
+        words.is_empty() || words.iter().any(|word| row.name.starts_with(word.as_str()))
+    };
+    Ok(ROWS.iter().filter(wanted).collect())
+}
