@@ -57,11 +57,12 @@ impl Granter {
 
     /// Leaves the sender `keep` at the most. True if that took something away.
     pub(super) fn lower(&mut self, keep: Amount) -> bool {
-        let limit = self.limit.min(self.received + keep);
+        let limit = self.received + usable(self.intended().min(keep));
         if limit == self.limit {
             return false;
         }
         self.limit = limit;
+        self.reclaim();
         self.due = true;
         true
     }

@@ -318,10 +318,13 @@ impl Pool {
             self.hungry.pop_front();
             return true;
         };
+        let intended = line.granter.intended();
+        let short_of_bytes = intended.messages > 0 && intended.bytes < self.message_cost_max;
         let wanted = share.messages.min(line.demand);
-        let by = Amount::new(wanted, share.bytes).min(free);
-        let stuck = line.granter.intended().bytes + by.bytes < self.message_cost_max;
-        if wanted > 0 && (stuck || by.messages < (wanted / 4).max(1)) {
+        let messages = if short_of_bytes { 0 } else { wanted };
+        let by = Amount::new(messages, share.bytes).min(free);
+        let stuck = intended.bytes + by.bytes < self.message_cost_max;
+        if wanted > 0 && (stuck || by.messages < (messages / 4).max(messages.min(1))) {
             return false;
         }
         self.hungry.pop_front();
@@ -421,8 +424,14 @@ impl Pool {
         let was_due = line.granter.is_due();
         let before = line.granter.outstanding();
         if !line.granter.intended().fits(keep) && line.granter.lower(keep) {
-            line.fed = line.fed.min(keep.messages);
             self.outstanding = self.outstanding + line.granter.outstanding() - before;
+            // What it was given because it waits, it waits for again.
+            let unfed = line.fed.saturating_sub(keep.messages);
+            line.fed -= unfed;
+            line.demand += unfed;
+            if line.demand > 0 && !std::mem::replace(&mut line.in_hungry, true) {
+                self.hungry.push_back(link);
+            }
             if !was_due {
                 self.due.push_back(link);
             }

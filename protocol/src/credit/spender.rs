@@ -12,8 +12,11 @@ pub(crate) struct Spender {
     spent: Amount,
     echo_due: Option<u64>,
     contended: bool,
-    /// What is left of the demand that the receiver was told last.
+    /// What is left of the demand that the receiver was told last, and the grant that it was told after.
     advertised: u64,
+    told_after: Option<u64>,
+    /// The receiver has not been told that nothing waits any more.
+    asked: bool,
 }
 
 impl Spender {
@@ -31,6 +34,11 @@ impl Spender {
         self.serial = Some(grant.serial);
         self.limit = limit;
         self.contended = grant.contended;
+    }
+
+    /// Whether the receiver wants to be told what waits.
+    pub(crate) const fn is_contended(&self) -> bool {
+        self.contended
     }
 
     /// What may still be dispatched.
@@ -70,15 +78,19 @@ impl Spender {
         if !self.contended {
             return None;
         }
+        // With messages left it is bytes that are short: the receiver, who counts messages, may think that all is well.
+        let short_of_bytes = self.room().messages > 0 && self.told_after != self.serial;
         let news = match (waiting, self.advertised) {
-            (0, 0) => false,
-            (0, _) => true,
-            (_, advertised) => blocked && advertised == 0,
+            // Also if all that was asked for has been used: the receiver may have given more on the same word.
+            (0, _) => self.asked,
+            (_, advertised) => blocked && (advertised == 0 || short_of_bytes),
         };
         if !news {
             return None;
         }
         self.advertised = waiting;
+        self.asked = waiting > 0;
+        self.told_after = self.serial;
         Some(Demand { waiting })
     }
 }

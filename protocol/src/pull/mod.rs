@@ -237,6 +237,14 @@ impl Held {
         })
     }
 
+    /// Ends a message in another way than by confirming it: it must not be collected as confirmed.
+    fn close(&mut self, index: u32) {
+        if let Some(word) = self.collected.get_mut(index as usize / 64) {
+            *word |= 1 << (index % 64);
+        }
+        self.run.mark(index);
+    }
+
     fn seqs(&self, indices: &Range<u32>) -> Range<Seq> {
         self.run.seq(indices.start)..self.run.seq(indices.end)
     }

@@ -71,31 +71,27 @@ impl PullEngine {
         let Some(held) = self.held.get_mut(&key) else {
             return;
         };
-        if outcome.is_final() {
-            for index in indices.clone() {
-                if held.run.is_settled(index) {
-                    return;
-                }
-                if *outcome != Outcome::Confirmed
-                    && let Some(word) = held.collected.get_mut(index as usize / 64)
-                {
-                    // Seen already: it must not be collected as confirmed.
-                    *word |= 1 << (index % 64);
-                }
-                held.run.mark(index);
-            }
-        }
         if *outcome == Outcome::Confirmed {
+            indices.clone().for_each(|index| held.run.mark(index));
             return self.collect(key);
+        }
+        let open: Vec<Range<u32>> = indices
+            .clone()
+            .filter(|index| !held.run.is_settled(*index))
+            .map(|index| index..index + 1)
+            .collect();
+        if outcome.is_final() {
+            open.iter().for_each(|index| held.close(index.start));
         }
         if let Some((id, link)) =
             held.link.and_then(|id| self.links.get_mut(&id).map(|link| (id, link)))
         {
-            let settlements = held.deliveries(indices).map(|deliveries| Settlement {
+            let deliveries: RangeSet =
+                open.iter().flat_map(|index| held.deliveries(index)).collect();
+            link.settlements.extend(deliveries.iter().map(|deliveries| Settlement {
                 deliveries: deliveries.into(),
                 outcome: outcome.clone(),
-            });
-            link.settlements.extend(settlements);
+            }));
             self.wakes.push_back(id);
         }
         self.forget_if_complete(key);

@@ -80,19 +80,25 @@ impl PushEngine {
             self.note_refusal(&why);
             return Err(Refused { message, why });
         }
-        self.refused = false;
+        if std::mem::take(&mut self.refused) {
+            // Those who asked for credit for it may have no use for that now.
+            self.wakes.extend(self.links.keys());
+        }
         let seq = self.chunks.next_seq();
         let ttl = message.ttl().or(self.config.ttl);
         let expires = ttl.map(|ttl| clock().wall + ttl);
         if let Some(expires) = expires {
             self.expiring.insert((expires, seq));
         }
+        if !self.chunks.fits(message.payload().len()) {
+            self.seal();
+        }
         let sealed = self.chunks.append(message, expires, || clock().time);
         self.counters.taken_in += 1;
         if let Some(seqs) = sealed {
             self.enqueue_sealed(seqs);
         }
-        if !self.idle.is_empty() {
+        if self.is_any_idle() {
             self.wake_idle();
         }
         Ok(seq)
@@ -162,6 +168,10 @@ impl PushEngine {
         let letter = self.dead.get(&seq)?;
         let record = letter.record.clone();
         let (_, head) = Records::new(&record).next()?;
+        // One try: nobody waits for credit if it fails.
+        if let Err(why) = self.admit(head.payload_bytes) {
+            return Some(Err(why));
+        }
         let message = Message::from(record.slice(head.head_bytes..head.record_bytes()));
         Some(match self.try_send(message, clock) {
             Ok(new) => {

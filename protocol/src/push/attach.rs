@@ -8,6 +8,7 @@ use crate::ids::{LinkId, PeerId, Seq, SocketType, span};
 use crate::limits::{ABSENT_PEERS_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, LinkState, Tick, is_handshake, refusal, violation};
 use crate::queue::{Flight, Flights};
+use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Spans};
 
@@ -53,6 +54,7 @@ impl PushEngine {
                 settles: 0,
                 counted: 0,
                 in_idle: false,
+                in_silent: false,
                 confirmed: 0,
                 opened: now,
                 flow: Flow::default(),
@@ -143,14 +145,19 @@ impl PushEngine {
             return Err(violation("an ATTACH before HELLO"));
         };
         let identity = link.link.identity.clone();
-        let mut flights = self.take_absent(peer, &identity)?;
         let next_seq = self.next_seq();
-        for seqs in checked(&attach.confirmed, next_seq)? {
+        let confirmed = checked(&attach.confirmed, next_seq)?;
+        let taken: Vec<Range<Seq>> = checked(&attach.taken, next_seq)?;
+        let held = checked(&attach.held, next_seq)?;
+        // Nothing is refused from here on: what is taken from the absent must find its place.
+        let mut flights = self.take_absent(peer, &identity)?;
+        let named = held.iter().chain(&confirmed).cloned().collect();
+        flights.extend(self.take_from_dying(id, peer, &identity, &named));
+        for seqs in confirmed {
             self.claim(seqs.clone(), &mut flights);
             self.confirm(seqs, now);
         }
-        let taken: Vec<Range<Seq>> = checked(&attach.taken, next_seq)?;
-        for seqs in checked(&attach.held, next_seq)? {
+        for seqs in held {
             self.hold(id, seqs, &taken, &mut flights, now);
         }
         if attach.more {
@@ -219,7 +226,7 @@ impl PushEngine {
     /// parts, in rising order.
     fn claim(&mut self, seqs: Range<Seq>, flights: &mut Vec<Flight>) -> Vec<Range<Seq>> {
         self.seal_up_to(seqs.end);
-        let mut parts = crate::range::RangeSet::new();
+        let mut parts = RangeSet::new();
         parts.extend(self.queued.within(seqs.clone()));
         self.queued.remove(seqs.clone());
         self.delayed.retain(|(_, seq)| {
@@ -287,6 +294,7 @@ impl PushEngine {
         let flights = link.flights.take_all();
         self.recount(id);
         self.idle.retain(|other| *other != id);
+        self.silent.retain(|other| *other != id);
         for (first, flight) in &flights {
             self.forget_deadline(id, *first, flight);
         }
@@ -296,7 +304,11 @@ impl PushEngine {
             Some(peer) if !in_good_order && !self.config.grace.is_zero() => {
                 self.put_absent(peer, id, identity, flights, now);
             }
-            _ => self.give_up(flights, !in_good_order, now),
+            Some(peer) => {
+                let crashed = !in_good_order && !self.is_here(peer, &identity);
+                self.give_up(flights, crashed, now);
+            }
+            None => {}
         }
         self.wake(id);
     }
@@ -343,6 +355,42 @@ impl PushEngine {
             .collect())
     }
 
+    /// Whether a receiver that lost a link has another one: then it has not crashed.
+    fn is_here(&self, peer: PeerId, identity: &Identity) -> bool {
+        self.config.attempts_max.is_some() && self.links_of(peer, identity).next().is_some()
+    }
+
+    fn links_of(&self, peer: PeerId, identity: &Identity) -> impl Iterator<Item = LinkId> {
+        let is_its = move |link: &PushLink| {
+            let name = link.link.peer().map(|peer| peer.id);
+            link.attached && name == Some(peer) && link.link.identity == *identity
+        };
+        let open = self.links.iter().filter(|(_, link)| link.link.is_open());
+        open.filter(move |(_, link)| is_its(link)).map(|(id, _)| *id)
+    }
+
+    /// A receiver may be back before it was missed here. What it names on its new link is on none of its others: it has
+    /// given up the link that this side takes to be alive.
+    fn take_from_dying(
+        &mut self,
+        id: LinkId,
+        peer: PeerId,
+        identity: &Identity,
+        named: &RangeSet,
+    ) -> Vec<Flight> {
+        let others: Vec<LinkId> =
+            self.links_of(peer, identity).filter(|other| *other != id).collect();
+        let mut flights = Vec::new();
+        for other in others {
+            let taken = self.links.get_mut(&other).map(|link| link.flights.take_seqs(named));
+            for (first, flight) in taken.into_iter().flatten() {
+                self.forget_deadline(other, first, &flight);
+                flights.push(flight);
+            }
+        }
+        flights
+    }
+
     /// Gives up on receivers whose grace time is over.
     pub(super) fn give_up_absent(&mut self, now: Time) {
         while let Some(&(until, peer, id)) = self.absent_order.front() {
@@ -352,7 +400,8 @@ impl PushEngine {
             }
             self.absent_order.pop_front();
             if let Some(absent) = self.absent.remove(&(peer, id)) {
-                self.give_up(absent.flights, true, now);
+                let crashed = !self.is_here(peer, &absent.identity);
+                self.give_up(absent.flights, crashed, now);
             }
         }
     }

@@ -34,10 +34,10 @@ impl PushEngine {
             if std::mem::take(&mut link.heartbeat_due) {
                 let (deliveries, settles) = (link.next_delivery, link.settles);
                 out.control(&Control::Heartbeat(Heartbeat { head, deliveries, settles }));
-                // Credit that came and was not used is not wanted any more.
-                self.refused &= self.spare == 0;
+                // Room that came and was not used is not wanted any more.
+                self.refused &= self.room() == 0;
             }
-            if link.attached {
+            if self.links.get(&id).is_some_and(|link| link.attached) {
                 self.dispatch(id, now, out);
             }
         }
@@ -68,7 +68,7 @@ impl PushEngine {
         }
         self.recount(id);
         self.after_dispatch(id, stopped, now, out);
-        if !self.idle.is_empty() && self.dispatchable() {
+        if self.is_any_idle() && self.dispatchable() {
             self.wake_idle();
         }
     }
@@ -153,15 +153,15 @@ impl PushEngine {
         };
         let room = link.spender.room();
         let blocked = waiting > 0 && (stopped || room.messages == 0);
-        let wanted = waiting.max(self.refused.into());
-        let wants = blocked || (wanted > 0 && room.messages == 0);
+        // What cannot be dispatched now, whatever the credit, asks for none.
+        let wanted = if dispatchable { waiting } else { 0 }.max(self.refused.into());
+        let wants = wanted > 0 && (room.messages == 0 || (stopped && dispatchable));
         if let Some(demand) = link.spender.poll_demand(wanted, wants) {
             out.control(&Control::Demand(demand));
         }
         link.flow.note(room.messages > 0 && waiting == 0, blocked, now.time);
-        if room.messages > 0 && !dispatchable && !link.in_idle {
-            link.in_idle = true;
-            self.idle.push_back(id);
+        if !dispatchable {
+            self.rest(id);
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct PushEngine {
     spare: u64,
     /// Links with credit that found nothing to dispatch, longest first.
     idle: VecDeque<LinkId>,
+    /// Links without credit that had nothing to ask any for, longest first.
+    silent: VecDeque<LinkId>,
     /// Messages in flight, receivers that are away included.
     pending: u64,
     absent: BTreeMap<(PeerId, LinkId), Absent>,
@@ -98,6 +100,7 @@ struct PushLink {
     /// Room as it is counted in the engine's `ready` and `spare`.
     counted: u64,
     in_idle: bool,
+    in_silent: bool,
     confirmed: u64,
     opened: Time,
     flow: Flow,
@@ -171,6 +174,7 @@ impl PushEngine {
             ready: 0,
             spare: 0,
             idle: VecDeque::new(),
+            silent: VecDeque::new(),
             pending: 0,
             absent: BTreeMap::new(),
             absent_order: VecDeque::new(),
@@ -335,7 +339,8 @@ impl PushEngine {
         self.wakes.push_back(link);
     }
 
-    /// Work has come: the link that has waited longest for it should look.
+    /// Work has come: the link with credit that has waited longest for it should look; if there is none, those without
+    /// should ask for credit, one after the other.
     #[inline]
     fn wake_idle(&mut self) {
         if let Some(id) = self.idle.pop_front() {
@@ -343,6 +348,30 @@ impl PushEngine {
                 link.in_idle = false;
             }
             self.wake(id);
+        } else if let Some(id) = self.silent.pop_front() {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.in_silent = false;
+            }
+            self.wake(id);
+        }
+    }
+
+    #[inline]
+    fn is_any_idle(&self) -> bool {
+        !self.idle.is_empty() || !self.silent.is_empty()
+    }
+
+    /// Notes a link that found nothing to dispatch.
+    fn rest(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if link.spender.room().messages > 0 {
+            if !std::mem::replace(&mut link.in_idle, true) {
+                self.idle.push_back(id);
+            }
+        } else if link.spender.is_contended() && !std::mem::replace(&mut link.in_silent, true) {
+            self.silent.push_back(id);
         }
     }
 

@@ -151,6 +151,8 @@ impl PushEngine {
             let mut flights = Vec::new();
             link.flights.take(deliveries, &mut flights);
             for (first, flight) in flights {
+                // The receiver may have said so before.
+                self.forget_deadline(id, first, &flight);
                 self.start_processing(id, first, flight, now);
             }
         }
@@ -303,7 +305,7 @@ impl PushEngine {
     }
 
     pub(super) fn wake_idle_if_work(&mut self) {
-        if !self.idle.is_empty() && self.dispatchable() {
+        if self.is_any_idle() && self.dispatchable() {
             self.wake_idle();
         }
     }

@@ -106,8 +106,8 @@ impl PushEngine {
         }
         self.next_reassign =
             (self.pending > 0).then(|| now + (after / 2).max(Duration::from_millis(1)));
-        let mut wanted: u64 =
-            self.idle.iter().filter_map(|id| self.links.get(id)).map(|l| l.counted).sum();
+        let idle = self.idle.iter().filter_map(|id| self.links.get(id));
+        let mut wanted = idle.map(|link| link.counted).fold(0, u64::saturating_add);
         if self.waiting() > 0 {
             return;
         }
@@ -118,7 +118,8 @@ impl PushEngine {
                 if wanted == 0 {
                     return;
                 }
-                let deliveries = deliveries.start..deliveries.end.min(deliveries.start + wanted);
+                let end = deliveries.end.min(deliveries.start.saturating_add(wanted));
+                let deliveries = deliveries.start..end;
                 wanted -= span(&deliveries);
                 self.ask_back(id, deliveries);
             }

@@ -24,12 +24,16 @@ pub(crate) struct Chunks {
     spare: Vec<BytesMut>,
 }
 
-/// A buffer holds a chunk, and the last message that goes beyond its size.
-const BUFFER_BYTES: usize = CHUNK_BYTES + BY_REFERENCE_BYTES;
 const SPARE_BUFFERS_MAX: usize = 32;
 
 /// More than the head of a record takes.
 const HEAD_BYTES: usize = 32;
+
+/// What a message takes of a buffer: its head, and its payload unless that is only referred to.
+#[inline]
+const fn copied_bytes(payload_bytes: usize) -> usize {
+    if payload_bytes < BY_REFERENCE_BYTES { HEAD_BYTES + payload_bytes } else { HEAD_BYTES }
+}
 
 /// The chunk that grows.
 #[derive(Debug)]
@@ -74,7 +78,14 @@ impl Chunks {
         self.bytes
     }
 
-    /// Appends a message. Gives the numbers of a chunk that this sealed. `clock` is asked only when a chunk opens.
+    /// Whether the open chunk has room for another message; if not, it has to be sealed first.
+    #[inline]
+    pub(crate) fn fits(&self, payload_bytes: usize) -> bool {
+        self.open_len() == 0 || self.open.left() >= copied_bytes(payload_bytes)
+    }
+
+    /// Appends a message to the open chunk, which [fits](Self::fits) it. Gives the numbers of the chunk if a payload that
+    /// is not copied has ended it. `clock` is asked only when a chunk opens.
     #[inline]
     pub(crate) fn append(
         &mut self,
@@ -85,13 +96,10 @@ impl Chunks {
         let payload_bytes = message.payload().len();
         if self.open_len() == 0 {
             self.open.born = clock();
-        }
-        if self.open_len() == 0
-            && self.open.left() < payload_bytes.min(BY_REFERENCE_BYTES) + HEAD_BYTES
-        {
-            // Between chunks the old buffer is let go; within one there is always room for another message.
-            self.open.records =
-                self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(BUFFER_BYTES));
+            if self.open.left() < copied_bytes(payload_bytes) {
+                self.open.records =
+                    self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(CHUNK_BYTES));
+            }
         }
         let before = self.open.records.len();
         message::write_head(&mut self.open.records, payload_bytes, expires);
@@ -102,10 +110,7 @@ impl Chunks {
         }
         self.open.records.put_slice(message.payload());
         self.bytes += (self.open.records.len() - before) as u64;
-        // A chunk that began in the rest of a buffer is full before it has its size.
-        let full = self.open.records.len() >= CHUNK_BYTES - BY_REFERENCE_BYTES
-            || self.open.left() < BY_REFERENCE_BYTES + HEAD_BYTES;
-        if full { self.seal() } else { None }
+        None
     }
 
     /// Closes the open chunk, if there is anything in it; gives its numbers.
@@ -119,7 +124,7 @@ impl Chunks {
             return None;
         }
         // A buffer that is nearly used up goes whole, so that it can be used again when the chunk is done.
-        let records = if self.open.left() < BUFFER_BYTES / 2 {
+        let records = if self.open.left() < CHUNK_BYTES / 2 {
             std::mem::take(&mut self.open.records)
         } else {
             self.open.records.split()
@@ -235,14 +240,17 @@ mod tests {
     fn a_chunk_that_begins_in_the_rest_of_a_buffer_keeps_all_its_records() {
         let mut chunks = filled(10, &[0; 2_400]);
         chunks.seal();
-        let sealed = (1..=50).find_map(|payload: u8| {
-            chunks.append(Message::from(&[payload; 2_400]), None, || Time::ZERO)
-        });
-        let seqs = sealed.expect("more than a chunk holds was appended");
-        let body = chunks.slice(seqs.clone(), u64::MAX).unwrap().body;
-        let firsts: Vec<_> =
-            Records::new(&body).map(|(at, head)| u64::from(body[at + head.head_bytes])).collect();
-        assert_eq!(firsts, (1..=seqs.end - seqs.start).collect::<Vec<_>>());
+        let first = chunks.next_seq();
+        let mut count = 0;
+        while chunks.fits(2_400) {
+            count += 1;
+            chunks.append(Message::from(&[count; 2_400]), None, || Time::ZERO);
+        }
+        assert_eq!(chunks.seal(), Some(first..first + u64::from(count)));
+        let body = chunks.slice(first..first + u64::from(count), u64::MAX).unwrap().body;
+        let firsts: Vec<u8> =
+            Records::new(&body).map(|(at, head)| body[at + head.head_bytes]).collect();
+        assert_eq!(firsts, (1..=count).collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::ids::{Delivery, Seq};
+use crate::range::RangeSet;
 use crate::time::Time;
 
 /// Messages that were dispatched together.
@@ -64,6 +65,20 @@ impl Flights {
         }
     }
 
+    /// Takes out what is in flight of these numbers, in order of delivery; flights are cut where the numbers cut them.
+    pub(crate) fn take_seqs(&mut self, seqs: &RangeSet) -> Vec<(Delivery, Flight)> {
+        let mut out = Vec::new();
+        let runs: Vec<_> =
+            self.iter().map(|(first, flight)| (first, flight.seqs.clone())).collect();
+        for (first, run) in runs {
+            for part in seqs.within(run.clone()) {
+                let at = |seq: Seq| first + (seq - run.start);
+                self.take(at(part.start)..at(part.end), &mut out);
+            }
+        }
+        out
+    }
+
     /// Takes everything out, in order.
     pub(crate) fn take_all(&mut self) -> Vec<(Delivery, Flight)> {
         self.messages = 0;
@@ -96,6 +111,18 @@ mod tests {
         let mut out = Vec::new();
         flights.take(deliveries, &mut out);
         out.into_iter().map(|(first, flight)| (first, flight.seqs)).collect()
+    }
+
+    #[test]
+    fn numbers_are_taken_wherever_they_fly() {
+        let mut flights = Flights::default();
+        flights.insert(0, flight(100..110));
+        flights.insert(10, flight(50..55));
+        let seqs: RangeSet = [52..60, 103..104, 108..200].into_iter().collect();
+        let out = flights.take_seqs(&seqs);
+        let out: Vec<_> = out.into_iter().map(|(first, flight)| (first, flight.seqs)).collect();
+        assert_eq!(out, [(3, 103..104), (8, 108..110), (12, 52..55)]);
+        assert_eq!(flights.len(), 9);
     }
 
     #[test]

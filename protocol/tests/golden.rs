@@ -1,0 +1,331 @@
+//! The examples of `WIRE.md` are what this crate writes and reads: the page cannot rot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use drawdown_protocol::limits;
+use drawdown_protocol::wire::{
+    Attach, Close, CloseCode, Control, Decoder, Demand, Echo, Frame, Grant, Heartbeat, Hello,
+    Outcome, Retract, Settle, Settlement, Span, Spans, Taken, VERSION_MAX, VERSION_MIN,
+    encode_control,
+};
+use drawdown_protocol::{
+    Cursor, Identity, LinkId, LinkState, Message, Now, PeerId, PullConfig, PullEngine, PushConfig,
+    PushEngine, Run, Session, SocketType, Time, Transmit, WallTime,
+};
+use uuid::Uuid;
+
+const PAGE: &str = include_str!("../WIRE.md");
+
+/// The blocks of the page that are fenced as `hex` and a label: their bytes, without what follows a `#`.
+fn blocks() -> BTreeMap<&'static str, Vec<u8>> {
+    let mut blocks = BTreeMap::new();
+    let mut lines = PAGE.lines();
+    while let Some(line) = lines.next() {
+        let Some(label) = line.strip_prefix("```hex ") else {
+            continue;
+        };
+        let digits = lines
+            .by_ref()
+            .take_while(|line| *line != "```")
+            .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
+        let bytes = digits.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        assert_eq!(blocks.insert(label, bytes), None, "two blocks are called {label}");
+    }
+    blocks
+}
+
+/// The UUID whose bytes count up from `first`.
+fn uuid(first: u8) -> Uuid {
+    Uuid::from_bytes(std::array::from_fn(|index| first + index as u8))
+}
+
+fn session() -> Session {
+    Session::from_uuid(uuid(0x10))
+}
+
+fn hello(socket_type: SocketType, peer: u8, reports_taken: bool) -> Control {
+    Control::Hello(Hello {
+        socket_type,
+        peer: PeerId::from_uuid(uuid(peer)),
+        session: (socket_type == SocketType::Push).then(session),
+        features: 0,
+        message_bytes_max: 1 << 20,
+        heartbeat_ms: 1_000,
+        reports_taken,
+    })
+}
+
+fn settled(first: u64, count: u64, outcome: Outcome) -> Settlement {
+    Settlement { deliveries: Span { first, count }, outcome }
+}
+
+fn spans<const N: usize>(spans: [(u64, u64); N]) -> Spans {
+    spans.into_iter().map(|(first, count)| Span { first, count }).collect()
+}
+
+/// Every control frame on the page, by its label.
+fn controls() -> Vec<(&'static str, Control)> {
+    let settle =
+        |settlements: Vec<Settlement>| Settle { settlements: settlements.into_iter().collect() };
+    let attach =
+        |held, taken, confirmed, more| Attach { session: session(), held, taken, confirmed, more };
+    let grant = |serial, messages, bytes| Grant { serial, messages, bytes, contended: false };
+    vec![
+        ("hello-sender", hello(SocketType::Push, 0x20, true)),
+        ("hello-receiver", hello(SocketType::Pull, 0x30, false)),
+        ("attach-empty", Control::Attach(attach(spans([]), spans([]), spans([]), false))),
+        ("grant-first", Control::Grant(grant(1, 4, 8 << 20))),
+        ("grant-refill", Control::Grant(grant(2, 6, (8 << 20) + 90))),
+        ("taken", Control::Taken(Taken { deliveries: spans([(0, 2)]) })),
+        (
+            "settle",
+            Control::Settle(settle(vec![
+                settled(0, 1, Outcome::Confirmed),
+                settled(1, 1, Outcome::Rejected("bad".into())),
+            ])),
+        ),
+        ("taken-again", Control::Taken(Taken { deliveries: spans([(2, 1)]) })),
+        ("settle-again", Control::Settle(settle(vec![settled(2, 1, Outcome::Confirmed)]))),
+        ("heartbeat-sender", Control::Heartbeat(Heartbeat { head: 2, deliveries: 3, settles: 2 })),
+        (
+            "heartbeat-receiver",
+            Control::Heartbeat(Heartbeat { head: 0, deliveries: 3, settles: 0 }),
+        ),
+        ("grant-repeated", Control::Grant(grant(3, 6, (8 << 20) + 90))),
+        ("grant-lowered", Control::Grant(grant(4, 3, 141))),
+        ("echo", Control::Echo(Echo { serial: 4, messages: 3, bytes: 141 })),
+        (
+            "close",
+            Control::Close(Close { code: CloseCode::Done, reason: "the socket was closed".into() }),
+        ),
+        ("demand", Control::Demand(Demand { waiting: 500 })),
+        ("retract", Control::Retract(Retract { deliveries: spans([(7, 3)]) })),
+        (
+            "attach-return",
+            Control::Attach(attach(
+                spans([(40, 2), (50, 1)]),
+                spans([(40, 2)]),
+                spans([(0, 40)]),
+                false,
+            )),
+        ),
+        (
+            "settle-all",
+            Control::Settle(settle(vec![
+                settled(0, 3, Outcome::Confirmed),
+                settled(3, 1, Outcome::Rejected("no".into())),
+                settled(4, 1, Outcome::Released),
+                settled(5, 1, Outcome::RetryIn(2_000)),
+                settled(6, 1, Outcome::Extended(30_000)),
+                settled(7, 1, Outcome::Expired),
+            ])),
+        ),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x} ")).collect()
+}
+
+/// The blocks of one direction, in the order in which they are said.
+fn said_in_order(labels: &[&str]) -> Vec<u8> {
+    let blocks = blocks();
+    labels.iter().flat_map(|label| blocks[label].clone()).collect()
+}
+
+#[test]
+fn each_control_frame_is_written_and_read_as_the_page_shows_it() {
+    for (label, control) in controls() {
+        let golden = said_in_order(&[label]);
+        let mut written = BytesMut::new();
+        encode_control(&control, &mut written);
+        assert_eq!(hex(&written), hex(&golden), "{label}");
+
+        let mut decoder = Decoder::new(1 << 20);
+        let mut input = BytesMut::from(&said_in_order(&["preface", "hello-sender"])[..]);
+        decoder.decode(&mut input).unwrap();
+        if !label.starts_with("hello") {
+            decoder.decode(&mut input).unwrap();
+        }
+        input.clear();
+        input.extend_from_slice(&golden);
+        assert_eq!(decoder.decode(&mut input), Ok(Some(Frame::Control(control))), "{label}");
+        assert!(input.is_empty(), "{label}");
+    }
+}
+
+#[test]
+fn no_block_of_the_page_goes_unchecked() {
+    let of_the_conversation = ["preface", "data-first", "data-again"];
+    let mut checked: Vec<_> = controls().into_iter().map(|(label, _)| label).collect();
+    checked.extend(of_the_conversation);
+    checked.sort_unstable();
+    assert_eq!(blocks().into_keys().collect::<Vec<_>>(), checked);
+}
+
+#[test]
+fn numbers_on_the_page_are_those_of_the_code() {
+    let known: [(&str, u128); 9] = [
+        ("HANDSHAKE_BYTES_MAX", limits::HANDSHAKE_BYTES_MAX as u128),
+        ("CONTROL_BYTES_MAX", limits::CONTROL_BYTES_MAX as u128),
+        ("RANGES_MAX", limits::RANGES_MAX as u128),
+        ("REASON_BYTES_MAX", limits::REASON_BYTES_MAX as u128),
+        ("MESSAGE_BYTES_DEFAULT", limits::MESSAGE_BYTES_DEFAULT as u128),
+        ("MESSAGE_BYTES_MAX", limits::MESSAGE_BYTES_MAX as u128),
+        ("ATTRIBUTES_BYTES_MAX", limits::ATTRIBUTES_BYTES_MAX as u128),
+        ("MESSAGE_OVERHEAD_BYTES", u128::from(limits::MESSAGE_OVERHEAD_BYTES)),
+        ("HANDSHAKE_TIMEOUT", limits::HANDSHAKE_TIMEOUT.as_millis()),
+    ];
+    for (name, value) in known {
+        let row = PAGE.lines().find(|line| line.ends_with(&format!("| `{name}` |"))).unwrap();
+        let digits = row.split('|').nth(2).unwrap().split_whitespace().next().unwrap();
+        assert_eq!(digits.replace(',', "").parse(), Ok(value), "{row}");
+    }
+    let preface = said_in_order(&["preface"]);
+    assert_eq!(preface[8..10], [VERSION_MIN, VERSION_MAX]);
+    assert!(PAGE.starts_with(&format!("# The wire of Drawdown, version {VERSION_MAX}\n")));
+}
+
+#[test]
+fn codes_on_the_page_are_those_of_the_code() {
+    let codes = [
+        CloseCode::Done,
+        CloseCode::ProtocolViolation,
+        CloseCode::VersionMismatch,
+        CloseCode::SocketTypeMismatch,
+        CloseCode::CreditExceeded,
+        CloseCode::TooLarge,
+        CloseCode::HeartbeatTimeout,
+        CloseCode::HandshakeTimeout,
+        CloseCode::NotAuthorized,
+        CloseCode::TooMany,
+        CloseCode::Internal,
+    ];
+    for code in codes {
+        let mut frame = BytesMut::new();
+        encode_control(&Control::Close(Close { code, reason: "".into() }), &mut frame);
+        let index = u32::from_le_bytes(*frame[8..].first_chunk().unwrap());
+        assert!(PAGE.contains(&format!("\n| {index} | {code:?} |")), "{code:?} is {index}");
+    }
+}
+
+/// The two sockets of the page's conversation, and the link between them.
+struct Conversation {
+    push: PushEngine,
+    pull: PullEngine,
+    sender: (LinkId, Decoder),
+    receiver: (LinkId, Decoder),
+    now: Now,
+}
+
+impl Conversation {
+    fn begin() -> Self {
+        let now = Now { time: Time::ZERO, wall: WallTime::from_millis(1_700_000_000_000) };
+        let config = PushConfig { attempts_max: Some(5), ..PushConfig::default() };
+        let mut push = PushEngine::new(config, PeerId::from_uuid(uuid(0x20)), session());
+        let config =
+            PullConfig { window_messages: 4, window_bytes: 8 << 20, ..PullConfig::default() };
+        let mut pull = PullEngine::new(config, PeerId::from_uuid(uuid(0x30)));
+        let sender = push.open_link(Identity::new("receiver"), now.time);
+        let receiver = pull.open_link(Identity::new("sender"), now.time);
+        Self {
+            push,
+            pull,
+            sender: (sender, Decoder::new(1 << 20)),
+            receiver: (receiver, Decoder::new(1 << 20)),
+            now,
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = Now { time: self.now.time + time, wall: self.now.wall + time };
+        self.push.handle_timeout(self.now);
+        self.push.handle_link_timeout(self.sender.0, self.now.time);
+        self.pull.handle_link_timeout(self.receiver.0, self.now.time);
+    }
+
+    fn send(&mut self, message: Message<'_>) {
+        let now = self.now;
+        self.push.try_send(message, || now).unwrap();
+    }
+
+    /// The application takes everything.
+    fn take(&mut self) -> Vec<Arc<Run>> {
+        let mut runs = Vec::new();
+        while let Some(batch) = self.pull.take(1) {
+            runs.push(Arc::clone(batch.run()));
+            let mut cursor = Cursor::new(batch);
+            while cursor.next(|| self.now.time).is_some() {}
+            self.pull.handle_consumed(&cursor.report().unwrap());
+        }
+        runs
+    }
+
+    /// The sender says what these blocks show, and nothing else; the receiver hears it.
+    fn sender_says(&mut self, labels: &[&str]) {
+        let mut out = Transmit::new();
+        self.push.poll_transmit(self.sender.0, self.now, &mut out);
+        let (link, decoder) = &mut self.receiver;
+        for frame in hear(&out, labels, decoder) {
+            self.pull.handle_frame(*link, frame, self.now);
+        }
+    }
+
+    /// The receiver says what these blocks show, and nothing else; the sender hears it.
+    fn receiver_says(&mut self, labels: &[&str]) {
+        let mut out = Transmit::new();
+        self.pull.poll_transmit(self.receiver.0, self.now, &mut out);
+        let (link, decoder) = &mut self.sender;
+        for frame in hear(&out, labels, decoder) {
+            self.push.handle_frame(*link, frame, self.now);
+        }
+    }
+}
+
+fn hear(out: &Transmit, labels: &[&str], decoder: &mut Decoder) -> Vec<Frame> {
+    let said: Vec<u8> = out.pieces().flatten().copied().collect();
+    assert_eq!(hex(&said), hex(&said_in_order(labels)), "{labels:?}");
+    let mut input = BytesMut::from(&said[..]);
+    std::iter::from_fn(|| decoder.decode(&mut input).unwrap()).collect()
+}
+
+#[test]
+fn two_engines_hold_the_conversation_of_the_page() {
+    let mut c = Conversation::begin();
+    c.send(Message::from("one"));
+    c.send(Message::from("two").with_ttl(Duration::from_secs(60)));
+    c.receiver_says(&["preface", "hello-receiver"]);
+    c.sender_says(&["preface", "hello-sender"]);
+    c.receiver_says(&["attach-empty", "grant-first"]);
+    c.sender_says(&["data-first"]);
+
+    let taken = c.take();
+    c.receiver_says(&["taken", "grant-refill"]);
+    let [one, two] = &taken[..] else { panic!("two messages were taken: {taken:?}") };
+    one.confirm(0);
+    c.pull.handle_confirmed([Arc::clone(one)]);
+    c.pull.settle(two, 1, &Outcome::Rejected("bad".into()));
+    c.receiver_says(&["settle"]);
+
+    c.pass(Duration::from_millis(10));
+    c.sender_says(&["data-again"]);
+    let taken = c.take();
+    c.receiver_says(&["taken-again"]);
+    taken[0].confirm(0);
+    c.pull.handle_confirmed(taken);
+    c.receiver_says(&["settle-again"]);
+    assert!(c.push.is_drained());
+
+    c.pass(Duration::from_secs(1));
+    c.sender_says(&["heartbeat-sender"]);
+    c.receiver_says(&["heartbeat-receiver", "grant-repeated"]);
+    c.pull.set_paused(true);
+    c.receiver_says(&["grant-lowered"]);
+    c.sender_says(&["echo"]);
+    c.pull.close_links(c.now.time);
+    c.receiver_says(&["close"]);
+    assert_eq!(c.push.link_state(c.sender.0), LinkState::Closing);
+}

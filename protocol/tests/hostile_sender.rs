@@ -1,0 +1,405 @@
+//! A PULL socket with a sender that breaks the rules: that link ends, and what it was granted is there for the others.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::raw::{Raw, converse};
+use common::{
+    data, encoded, handshake, hello, later, peer, record, run, session, span, spans, uuid, work_off,
+};
+use drawdown_protocol::wire::{
+    Attach, Close, CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat, Hello, Outcome,
+    Retract, Settle, Settlement, Taken,
+};
+use drawdown_protocol::{
+    LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session, SocketType,
+};
+use proptest::prelude::*;
+
+const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
+const WINDOW: u64 = 16;
+/// What a message of one byte costs: its head, itself, and the overhead.
+const COST: u64 = 4 + 1 + 32;
+
+fn pull() -> PullEngine {
+    let config =
+        PullConfig { window_messages: WINDOW, window_bytes: 4 << 20, ..PullConfig::default() };
+    PullEngine::new(config, peer(0x30))
+}
+
+fn sender_hello() -> Hello {
+    hello(SocketType::Push, peer(0x20))
+}
+
+/// A receiver, and a sender that has done its handshake and heard ATTACH and its first GRANT.
+fn attached() -> (PullEngine, Raw) {
+    let mut pull = pull();
+    let mut raw = Raw::connect(&mut pull, "sender", NOW);
+    raw.says(&mut pull, &handshake(&sender_hello()), NOW);
+    let attach = Attach {
+        session: session(),
+        held: spans(&[]),
+        taken: spans(&[]),
+        confirmed: spans(&[]),
+        more: false,
+    };
+    let grant = Grant { serial: 1, messages: WINDOW, bytes: 4 << 20, contended: false };
+    let expected = [Frame::Control(Control::Attach(attach)), Frame::Control(Control::Grant(grant))];
+    assert_eq!(raw.hears(&mut pull, NOW)[2..], expected);
+    (pull, raw)
+}
+
+/// So many messages of one byte.
+fn small(first_delivery: u64, first_seq: u64, count: u32) -> Vec<u8> {
+    data(run(first_delivery, first_seq, count), &record(b"x", None).repeat(count as usize))
+}
+
+fn echo(serial: u64, messages: u64, bytes: u64) -> Vec<u8> {
+    encoded(&Control::Echo(Echo { serial, messages, bytes }))
+}
+
+fn close_after(mut pull: PullEngine, mut raw: Raw, bytes: &[u8]) -> CloseCode {
+    raw.says(&mut pull, bytes, NOW);
+    let close = raw.hears_close(&mut pull, NOW).expect("a last word");
+    assert_eq!(pull.pool().outstanding().messages, 0, "its credit is there for others");
+    // Whatever comes now is not heard.
+    raw.says(&mut pull, &small(0, 0, 1), NOW);
+    assert!(!pull.has_queued());
+    close.code
+}
+
+#[test]
+fn a_handshake_that_does_not_fit_is_refused_with_the_reason() {
+    let refused = |change: fn(&mut Hello)| {
+        let mut pull = pull();
+        let raw = Raw::connect(&mut pull, "sender", NOW);
+        let mut hello = sender_hello();
+        change(&mut hello);
+        close_after(pull, raw, &handshake(&hello))
+    };
+    assert_eq!(refused(|h| h.socket_type = SocketType::Pull), CloseCode::SocketTypeMismatch);
+    assert_eq!(refused(|h| h.message_bytes_max += 1), CloseCode::TooLarge);
+    assert_eq!(refused(|h| h.message_bytes_max = u64::MAX), CloseCode::TooLarge);
+    assert_eq!(refused(|h| h.session = None), CloseCode::ProtocolViolation);
+
+    let mut pull = pull();
+    let raw = Raw::connect(&mut pull, "sender", NOW);
+    assert_eq!(close_after(pull, raw, b"DRAWDOWN\x02\x09\0\0"), CloseCode::VersionMismatch);
+}
+
+#[test]
+fn a_session_belongs_to_the_identity_that_opened_it() {
+    let (mut pull, _owner) = attached();
+    let mut thief = Raw::connect(&mut pull, "somebody else", NOW);
+    thief.says(&mut pull, &handshake(&sender_hello()), NOW);
+    let close = thief.hears_close(&mut pull, NOW).unwrap();
+    assert_eq!(close.code, CloseCode::NotAuthorized);
+}
+
+#[test]
+fn what_breaks_the_rules_of_a_sender_ends_its_link() {
+    let settlement = Settlement { deliveries: span(0, 1), outcome: Outcome::Confirmed };
+    let settle = Control::Settle(Settle { settlements: [settlement].into_iter().collect() });
+    let grant = Control::Grant(Grant { serial: 9, messages: 9, bytes: 9, contended: false });
+    let attach = Attach {
+        session: session(),
+        held: spans(&[]),
+        taken: spans(&[]),
+        confirmed: spans(&[]),
+        more: false,
+    };
+    let large = record(&vec![0; 1 << 20], None);
+    let too_many_bytes = (0..4).flat_map(|n| data(run(n, n, 1), &large)).collect();
+    let cases = [
+        ("a second HELLO", encoded(&Control::Hello(sender_hello())), CloseCode::ProtocolViolation),
+        ("ATTACH", encoded(&Control::Attach(attach)), CloseCode::ProtocolViolation),
+        ("GRANT", encoded(&grant), CloseCode::ProtocolViolation),
+        ("SETTLE", encoded(&settle), CloseCode::ProtocolViolation),
+        (
+            "TAKEN",
+            encoded(&Control::Taken(Taken { deliveries: spans(&[(0, 1)]) })),
+            CloseCode::ProtocolViolation,
+        ),
+        ("a delivery too far", small(1, 0, 1), CloseCode::ProtocolViolation),
+        ("the last delivery there is", small(u64::MAX - 1, 0, 1), CloseCode::ProtocolViolation),
+        ("an echo of more than was granted", echo(1, WINDOW + 1, 0), CloseCode::ProtocolViolation),
+        ("an echo without end", echo(u64::MAX, 0, u64::MAX), CloseCode::ProtocolViolation),
+        ("too many messages", small(0, 0, WINDOW as u32 + 1), CloseCode::CreditExceeded),
+        ("too many bytes", too_many_bytes, CloseCode::CreditExceeded),
+        (
+            "a message that is too large",
+            data(run(0, 0, 1), &record(&vec![0; (1 << 20) + 1], None)),
+            CloseCode::TooLarge,
+        ),
+    ];
+    for (what, bytes, code) in cases {
+        let (mut pull, mut raw) = attached();
+        raw.says(&mut pull, &bytes, NOW);
+        let close = raw.hears_close(&mut pull, NOW).expect("a last word");
+        assert_eq!(close.code, code, "{what}");
+        assert_eq!(pull.pool().outstanding().messages, 0, "{what}: its credit is there for others");
+    }
+}
+
+#[test]
+fn a_delivery_comes_once() {
+    let (mut pull, mut raw) = attached();
+    raw.says(&mut pull, &small(0, 7, 2), NOW);
+    assert_eq!(pull.link_state(raw.link), LinkState::Open);
+    raw.says(&mut pull, &small(1, 8, 1), NOW);
+    let close = raw.hears_close(&mut pull, NOW).unwrap();
+    assert_eq!(close.code, CloseCode::ProtocolViolation);
+    assert_eq!(work_off(&mut pull, NOW), [7, 8], "what came before the violation is there");
+}
+
+#[test]
+fn an_echo_of_less_than_has_arrived_is_refused() {
+    let (mut pull, mut raw) = attached();
+    raw.says(&mut pull, &small(0, 0, 3), NOW);
+    pull.set_paused(true);
+    raw.hears(&mut pull, NOW);
+    raw.says(&mut pull, &echo(2, 2, 2 * COST), NOW);
+    let close = raw.hears_close(&mut pull, NOW).unwrap();
+    assert_eq!(close.code, CloseCode::ProtocolViolation);
+}
+
+#[test]
+fn what_was_under_way_at_a_lowering_arrives_up_to_the_echo_and_no_further() {
+    let (mut pull, mut raw) = attached();
+    pull.set_paused(true);
+    raw.hears(&mut pull, NOW);
+    raw.says(&mut pull, &small(0, 0, 2), NOW);
+    raw.says(&mut pull, &echo(2, 3, 3 * COST), NOW);
+    raw.says(&mut pull, &small(2, 2, 1), NOW);
+    assert_eq!(pull.link_state(raw.link), LinkState::Open);
+    raw.says(&mut pull, &small(3, 3, 1), NOW);
+    assert_eq!(raw.hears_close(&mut pull, NOW).unwrap().code, CloseCode::CreditExceeded);
+}
+
+#[test]
+fn what_means_nothing_does_nothing() {
+    let (mut pull, mut raw) = attached();
+    raw.says(&mut pull, &small(0, 0, 2), NOW);
+    let heartbeat = Heartbeat { head: u64::MAX, deliveries: u64::MAX, settles: u64::MAX };
+    let nothing = [(0, 0), (u64::MAX, u64::MAX), (1, u64::MAX), (2, 5)];
+    let harmless = [
+        Control::Demand(Demand { waiting: u64::MAX }),
+        Control::Demand(Demand { waiting: 0 }),
+        Control::Heartbeat(heartbeat),
+        Control::Retract(Retract { deliveries: spans(&nothing) }),
+        Control::Echo(Echo { serial: 0, messages: 2, bytes: 2 * COST }),
+    ];
+    for control in harmless {
+        raw.says(&mut pull, &encoded(&control), NOW);
+        assert_eq!(pull.link_state(raw.link), LinkState::Open, "{control:?}");
+    }
+    assert_eq!(work_off(&mut pull, NOW), [0, 1]);
+}
+
+#[test]
+fn only_what_nobody_has_begun_with_is_given_back() {
+    let (mut pull, mut raw) = attached();
+    raw.says(&mut pull, &small(0, 0, 3), NOW);
+    let begun = pull.take(1).unwrap();
+    let all = Control::Retract(Retract { deliveries: spans(&[(0, 3), (0, 3)]) });
+    raw.says(&mut pull, &encoded(&all), NOW);
+    let released: Vec<_> = raw
+        .hears(&mut pull, NOW)
+        .into_iter()
+        .filter_map(|frame| match frame {
+            Frame::Control(Control::Settle(settle)) => Some(settle.settlements),
+            _ => None,
+        })
+        .flatten()
+        .map(|settlement| (settlement.deliveries.first, settlement.outcome))
+        .collect();
+    assert_eq!(released, [(1, Outcome::Released), (2, Outcome::Released)]);
+    assert_eq!(begun.len(), 1);
+}
+
+#[derive(Clone, Debug)]
+enum Move {
+    Say(Control),
+    /// Messages, from so far beyond the next delivery number.
+    Send {
+        skip: u64,
+        seq: u64,
+        count: u32,
+        payload_bytes: usize,
+    },
+    /// The connection is lost; another one begins, with this session.
+    Return(Session),
+    Pause(bool),
+    Pass(u64),
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 0u64..45, 1 => Just(u64::MAX), 1 => any::<u64>()]
+}
+
+fn ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    let range = prop_oneof![20 => (0u64..40, 1u64..8), 1 => (number(), number())];
+    prop::collection::vec(range, 0..4)
+}
+
+fn a_move() -> impl Strategy<Value = Move> {
+    let bytes = prop_oneof![10 => 0usize..50, 1 => Just(1 << 20)];
+    prop_oneof![
+        12 => (prop_oneof![20 => Just(0), 1 => number()], number(), 1u32..9, bytes).prop_map(
+            |(skip, seq, count, payload_bytes)| Move::Send { skip, seq, count, payload_bytes }
+        ),
+        6 => number().prop_map(|waiting| Move::Say(Control::Demand(Demand { waiting }))),
+        2 => (number(), number(), number()).prop_map(|(serial, messages, bytes)| {
+            Move::Say(Control::Echo(Echo { serial, messages, bytes }))
+        }),
+        4 => ranges().prop_map(|list| {
+            Move::Say(Control::Retract(Retract { deliveries: spans(&list) }))
+        }),
+        2 => (number(), number(), number()).prop_map(|(head, deliveries, settles)| {
+            Move::Say(Control::Heartbeat(Heartbeat { head, deliveries, settles }))
+        }),
+        1 => ranges().prop_map(|list| Move::Say(Control::Taken(Taken { deliveries: spans(&list) }))),
+        1 => Just(Move::Say(Control::Close(Close { code: CloseCode::Done, reason: "".into() }))),
+        4 => (0u8..4).prop_map(|first| Move::Return(Session::from_uuid(uuid(0x60 + first)))),
+        2 => any::<bool>().prop_map(Move::Pause),
+        4 => (0u64..300).prop_map(Move::Pass),
+    ]
+}
+
+const MESSAGES: u64 = 60;
+
+/// A receiver with an honest sender and another one.
+struct Scene {
+    pull: PullEngine,
+    push: PushEngine,
+    honest: (Raw, Raw),
+    hostile: Raw,
+    next_delivery: u64,
+    now: Now,
+    done: BTreeSet<u64>,
+}
+
+impl Scene {
+    fn begin() -> Self {
+        let mut pull = pull();
+        let mut push = PushEngine::new(PushConfig::default(), peer(0x40), session());
+        for number in 0..MESSAGES {
+            push.try_send(Message::from(&number.to_string()), || NOW).unwrap();
+        }
+        let honest =
+            (Raw::connect(&mut pull, "honest", NOW), Raw::connect(&mut push, "receiver", NOW));
+        let hostile = Raw::connect(&mut pull, "hostile", NOW);
+        let (now, done) = (NOW, BTreeSet::new());
+        let mut scene = Self { pull, push, honest, hostile, next_delivery: 0, now, done };
+        scene.greet(Session::from_uuid(uuid(0x60)));
+        scene
+    }
+
+    fn greet(&mut self, session: Session) {
+        let hello = Hello { session: Some(session), ..sender_hello() };
+        self.hostile.says(&mut self.pull, &handshake(&hello), self.now);
+        self.next_delivery = 0;
+        for frame in self.hostile.hears(&mut self.pull, self.now) {
+            if let Frame::Control(Control::Attach(attach)) = frame {
+                self.next_delivery += attach.held.iter().map(|span| span.count).sum::<u64>();
+            }
+        }
+    }
+
+    fn act(&mut self, a_move: Move) {
+        let Self { pull, hostile, now, .. } = self;
+        match a_move {
+            Move::Say(control) => hostile.says(pull, &encoded(&control), *now),
+            Move::Send { skip, seq, count, payload_bytes } => {
+                let first = self.next_delivery.saturating_add(skip);
+                let records = record(&vec![7; payload_bytes], None).repeat(count as usize);
+                hostile.says(pull, &data(run(first, seq, count), &records), *now);
+                self.next_delivery += u64::from(count);
+            }
+            Move::Return(session) => {
+                pull.link_lost(hostile.link, "cut", now.time);
+                *hostile = Raw::connect(pull, "hostile", *now);
+                self.greet(session);
+            }
+            Move::Pause(paused) => pull.set_paused(paused),
+            Move::Pass(millis) => self.pass(millis),
+        }
+        self.check_hostile();
+    }
+
+    /// The link is open, or has ended with a last word if the socket ended it.
+    fn check_hostile(&mut self) {
+        let Self { pull, hostile, now, .. } = self;
+        match pull.link_state(hostile.link) {
+            LinkState::Closing => {
+                hostile.hears_close(pull, *now);
+            }
+            state => {
+                assert_eq!(state, LinkState::Open);
+                hostile.hears(pull, *now);
+            }
+        }
+        let (queued, outstanding) = (pull.pool().queued(), pull.pool().outstanding());
+        assert!((queued + outstanding).fits(pull.pool().window()), "{queued:?} {outstanding:?}");
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = later(self.now, millis);
+        self.push.handle_timeout(self.now);
+        self.push.handle_link_timeout(self.honest.1.link, self.now.time);
+        for link in [self.honest.0.link, self.hostile.link] {
+            self.pull.handle_link_timeout(link, self.now.time);
+        }
+        loop {
+            let (receiver, sender) = &mut self.honest;
+            converse((&mut self.pull, receiver), (&mut self.push, sender), self.now);
+            if self.work_off() == 0 {
+                break;
+            }
+        }
+        assert_eq!(self.pull.link_state(self.honest.0.link), LinkState::Open);
+    }
+
+    /// What came of either sender; only the honest one's messages are looked at.
+    fn work_off(&mut self) -> usize {
+        let mut count = 0;
+        while let Some(batch) = self.pull.take(u32::MAX) {
+            let run = std::sync::Arc::clone(batch.run());
+            let mut cursor = drawdown_protocol::Cursor::new(batch);
+            while let Some(item) = cursor.next(|| self.now.time) {
+                count += 1;
+                run.confirm(item.index);
+                if run.session() == session() {
+                    self.done.insert(run.seq(item.index));
+                }
+            }
+            if let Some(consumed) = cursor.report() {
+                self.pull.handle_consumed(&consumed);
+            }
+            self.pull.handle_confirmed([run]);
+        }
+        count
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_sender_keeps_the_others_from_being_served(
+        moves in prop::collection::vec(a_move(), 0..60),
+    ) {
+        let mut scene = Scene::begin();
+        moves.into_iter().for_each(|a_move| scene.act(a_move));
+        scene.pull.set_paused(false);
+        scene.pull.link_lost(scene.hostile.link, "gone", scene.now.time);
+        for _ in 0..30 {
+            scene.pass(100);
+        }
+        prop_assert_eq!(&scene.done, &(0..MESSAGES).collect::<BTreeSet<_>>());
+        prop_assert!(scene.push.is_drained());
+        let pool = scene.pull.pool();
+        prop_assert_eq!(pool.queued().messages, 0);
+        prop_assert_eq!(pool.outstanding(), pool.outstanding_on(scene.honest.0.link));
+        prop_assert!(pool.outstanding().messages > WINDOW / 2, "the room is granted again");
+    }
+}

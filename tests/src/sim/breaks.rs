@@ -1,0 +1,225 @@
+//! Connections that end and processes that die.
+
+use std::time::Duration;
+
+use super::agenda::{EndId, Event, Node};
+use super::check::Standing;
+use super::network::Network;
+
+impl Network {
+    /// A driver is done: it closes its side in good order.
+    pub(super) fn hang_up(&mut self, end: EndId) {
+        let now = self.agenda.now();
+        let (Some(node), Some(link)) = (self.node_at(end), self.end(end).map(|end| end.link))
+        else {
+            return;
+        };
+        if let Some(socket) = self.socket(node) {
+            socket.remove_link(link);
+        }
+        if let Some(conn) = self.conns.get_mut(&end.conn) {
+            let pipe = &mut conn.pipes[end.side as usize];
+            pipe.close(now + pipe.latency);
+        }
+        self.plan_arrival(end.peer());
+        self.forget(node, end);
+    }
+
+    /// The system tells a driver that its connection is gone.
+    pub(super) fn reset(&mut self, end: EndId, why: &str) {
+        let now = self.agenda.now();
+        let (Some(node), Some(link)) = (self.node_at(end), self.end(end).map(|end| end.link))
+        else {
+            return;
+        };
+        if let Some(socket) = self.socket(node) {
+            socket.link_lost(link, why, now);
+        }
+        self.after(node);
+        if self.end(end.peer()).is_some() {
+            let delay = self.dice.micros(0..=50_000);
+            self.agenda.after(delay, Event::Reset { end: end.peer() });
+        }
+        self.forget(node, end);
+    }
+
+    /// An end is no more; the side that dials will do so again.
+    fn forget(&mut self, node: Node, end: EndId) {
+        let Some(conn) = self.conns.get_mut(&end.conn) else {
+            return;
+        };
+        conn.broken = true;
+        conn.pipes[end.side.other() as usize].abandon();
+        let driver = conn.ends[end.side as usize].take();
+        let (wire, dials) = (conn.wire, conn.dialler == end.side);
+        if conn.ends.iter().all(Option::is_none) {
+            self.conns.remove(&end.conn);
+        }
+        if let Some(driver) = driver {
+            self.process(node).ends.remove(&driver.link);
+            self.trace.note(self.agenda.now(), node, "loses", &[driver.link.as_u64(), end.conn]);
+        }
+        if dials {
+            let delay = self.dice.up_to(self.plan.wires[wire].redial);
+            self.dial_after(wire, delay);
+        }
+    }
+
+    /// Breaks a connection: some of what is on its way still arrives, and each side sees it in its own time.
+    pub(super) fn cut(&mut self, id: u64, seen: [Duration; 2]) {
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
+        conn.broken = true;
+        for pipe in &mut conn.pipes {
+            let keep = self.dice.between(0..=pipe.in_flight() as u64);
+            pipe.cut(keep as usize);
+        }
+        self.reset_both(id, seen);
+    }
+
+    /// Lets everything vanish in these directions, until `seen`.
+    pub(super) fn half_open(&mut self, id: u64, swallows: [bool; 2], seen: [Duration; 2]) {
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
+        conn.broken = true;
+        for (pipe, swallows) in conn.pipes.iter_mut().zip(swallows) {
+            if swallows {
+                pipe.swallow();
+            }
+        }
+        self.reset_both(id, seen);
+    }
+
+    fn reset_both(&mut self, conn: u64, seen: [Duration; 2]) {
+        use super::agenda::Side::{Pull, Push};
+        for (side, after) in [Push, Pull].into_iter().zip(seen) {
+            self.agenda.after(after, Event::Reset { end: EndId { conn, side } });
+        }
+    }
+
+    /// A process dies. Its peers see a reset, or nothing for long.
+    pub(super) fn crash(&mut self, node: Node) {
+        let process = self.process(node);
+        process.life += 1;
+        process.timer_at = None;
+        let ends = std::mem::take(&mut process.ends);
+        self.trace.note(self.agenda.now(), node, "dies", &[]);
+        for end in ends.into_values() {
+            let Some(conn) = self.conns.get_mut(&end.conn) else {
+                continue;
+            };
+            conn.broken = true;
+            conn.ends[end.side as usize] = None;
+            conn.pipes[end.side.other() as usize].abandon();
+            let pipe = &mut conn.pipes[end.side as usize];
+            let keep = self.dice.between(0..=pipe.in_flight() as u64);
+            pipe.cut(keep as usize);
+            if conn.ends.iter().all(Option::is_none) {
+                self.conns.remove(&end.conn);
+                continue;
+            }
+            let most = if self.dice.chance(70) { 10_000 } else { 3_000_000 };
+            let delay = self.dice.micros(0..=most);
+            self.agenda.after(delay, Event::Reset { end: end.peer() });
+        }
+        match node {
+            Node::Push(push) => {
+                self.pushes[push].engine = None;
+                self.pushes[push].store_at = None;
+                let recalled = self.recall(push);
+                self.check(recalled);
+            }
+            Node::Pull(pull) => self.forget_application(pull),
+        }
+    }
+
+    fn forget_application(&mut self, pull: usize) {
+        let node = &mut self.pulls[pull];
+        node.engine = None;
+        node.workers.clear();
+        node.reader = None;
+        node.confirmed.clear();
+        node.flush_at = None;
+        node.is_paused = false;
+        node.is_closing = false;
+        node.window = Default::default();
+    }
+
+    /// Starts what is down.
+    pub(super) fn restart(&mut self, node: Node) {
+        if let Node::Pull(pull) = node
+            && self.pulls[pull].is_closing
+        {
+            self.crash(node);
+        }
+        match node {
+            Node::Push(push) if !self.is_up(node) => self.start_push(push),
+            Node::Pull(pull) if !self.is_up(node) => self.start_pull(pull),
+            _ => {}
+        }
+    }
+
+    /// A PUSH process has died: what it had accepted must be on its disk.
+    fn recall(&mut self, push: usize) -> Result<(), String> {
+        let node = &mut self.pushes[push];
+        let session = node.session;
+        let mut recovered = None;
+        if let Some(store) = &mut node.store {
+            store.crash(&mut self.dice)?;
+            recovered = store.recover();
+        }
+        let mut live = drawdown_protocol::RangeSet::new();
+        let mut letters = std::collections::BTreeSet::new();
+        let mut attempts = std::collections::BTreeMap::new();
+        for found in recovered.into_iter().filter(|found| found.session == session) {
+            for block in found.blocks {
+                live.insert(block.seqs);
+                block.done.into_iter().for_each(|done| {
+                    live.remove(done);
+                });
+            }
+            letters.extend(found.dead.into_iter().map(|letter| letter.seq));
+            attempts.extend(found.attempts);
+        }
+        let durable = self.pushes[push].store.is_some();
+        let mut replays = Vec::new();
+        for (seq, entry) in self.ledger.of(session, 0..u64::MAX) {
+            entry.dispatched = 0;
+            if live.contains(seq) {
+                if entry.standing == Standing::Lost {
+                    return Err(format!("message {seq} was lost and is back"));
+                }
+                entry.standing = Standing::Live;
+                let failed = attempts.get(&seq).map_or(0, |attempts| attempts.failed);
+                entry.known_failures = failed;
+                continue;
+            }
+            let kept = match entry.standing {
+                Standing::Live => false,
+                Standing::Done(drawdown_protocol::Fate::DeadLettered) => {
+                    letters.contains(&seq) || entry.letter_gone
+                }
+                _ => true,
+            };
+            if kept {
+                continue;
+            }
+            if entry.accepted && durable {
+                return Err(format!("message {seq} was accepted as {:?} and is lost", entry.standing));
+            }
+            entry.standing = Standing::Lost;
+            replays.extend(entry.replay_of);
+        }
+        for letter in replays {
+            if durable && !letters.contains(&letter) && !live.contains(letter) {
+                return Err(format!("dead letter {letter} was lost while it was sent again"));
+            }
+        }
+        for (seq, entry) in self.ledger.of(session, 0..u64::MAX) {
+            entry.letter_gone &= !letters.contains(&seq);
+        }
+        Ok(())
+    }
+}

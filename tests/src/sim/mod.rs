@@ -1,0 +1,61 @@
+//! Whole networks of PUSH and PULL engines on a virtual clock, from one seed, with faults and with checkers that look
+//! at every step.
+//!
+//! Nothing here knows the time of day, has threads, or depends on the order of a hash: the same seed gives the same
+//! run, which [`Report::trace_hash`] proves. An index that does not exist is a bug of the simulator and ends the seed
+//! like any other failure.
+//!
+//! - [`Plan`] says what a network consists of and what happens to it; a seed makes one by chance.
+//! - [`Network`] runs it; tests of one behaviour drive it by hand.
+//! - The drivers (`links`, `sending`, `receiving`, `committing`) call the engines as a runtime does.
+//! - The checkers (`check`, `observe`, `calm`) see what both sides say and do, and know everything between them.
+
+mod agenda;
+mod breaks;
+mod calm;
+mod check;
+mod committing;
+mod conn;
+mod dice;
+mod faults;
+mod links;
+mod network;
+mod node;
+mod observe;
+mod pipe;
+mod plan;
+mod receiving;
+mod report;
+mod scenario;
+mod sending;
+mod socket;
+mod store;
+mod trace;
+mod working;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use network::Network;
+pub use node::{Job, Word};
+pub use plan::{Fault, Plan, PullPlan, PushPlan, WirePlan};
+pub use report::{Failure, Report};
+
+/// Runs the network of a seed until everything in it is done; prints what happens if `printed`.
+///
+/// # Errors
+/// If a checker finds something wrong, or an engine panics.
+pub fn run_seed(seed: u64, printed: bool) -> Result<Report, Failure> {
+    let mut network = Network::random(seed, printed);
+    let outcome = catch_unwind(AssertUnwindSafe(|| network.run_to_the_end()));
+    match outcome {
+        Ok(result) => result,
+        Err(panic) => {
+            let said = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic that says nothing");
+            Err(network.failure(format!("a panic: {said}")))
+        }
+    }
+}

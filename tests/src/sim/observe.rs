@@ -1,0 +1,173 @@
+//! What the two sides of a connection say, at the moment when they say it and at the moment when it is heard.
+
+use std::ops::Range;
+
+use drawdown_protocol::Seq;
+use drawdown_protocol::credit::Amount;
+use drawdown_protocol::message::{Records, cost_bytes};
+use drawdown_protocol::wire::{Attach, Control, DataHeader, DataRun, Frame, Settle};
+
+use super::agenda::{EndId, Node, Side};
+use super::check::{Entry, Standing, Verdict, ensure};
+use super::network::Network;
+use super::node::PushNode;
+
+impl Network {
+    /// An engine has said this.
+    pub(super) fn observe_said(&mut self, end: EndId, frame: &Frame) {
+        let Some(node) = self.node_at(end) else {
+            return;
+        };
+        let verdict = match (node, frame) {
+            (Node::Push(push), Frame::Data(data)) => self.observe_dispatch(end, push, data),
+            (Node::Pull(_), Frame::Control(Control::Grant(grant))) => {
+                let numbers = [end.conn, grant.serial, grant.messages, grant.bytes];
+                self.trace.note(self.agenda.now(), node, "grants", &numbers);
+                self.conns.get_mut(&end.conn).map_or(Ok(()), |conn| conn.credit.granted(*grant))
+            }
+            _ => Ok(()),
+        };
+        self.check(verdict.map_err(|why| format!("{node}: {why}")));
+        if self.trace.is_printed() {
+            println!("             {node} says on {}: {}", end.conn, brief(frame));
+        }
+    }
+
+    fn observe_dispatch(&mut self, end: EndId, push: usize, data: &DataRun) -> Verdict {
+        let DataRun { header, records, .. } = data;
+        let count = u64::from(header.count);
+        let seqs = header.first_seq..header.first_seq + count;
+        self.report.dispatched += count;
+        let numbers = [end.conn, header.first_delivery, seqs.start, count, header.attempt.into()];
+        self.trace.note(self.agenda.now(), Node::Push(push), "dispatches", &numbers);
+
+        let conn = self.conns.get_mut(&end.conn).ok_or("it has no connection")?;
+        ensure(header.first_delivery == conn.next_delivery, || {
+            format!("delivery {} after {}", header.first_delivery, conn.next_delivery)
+        })?;
+        conn.next_delivery += count;
+        conn.flights.extend((header.first_delivery..).zip(seqs.clone()));
+        let cost = Amount::new(count, cost_bytes(count, records.len() as u64));
+        conn.credit.dispatched(cost)?;
+
+        let node = &mut self.pushes[push];
+        check_limits(node, &seqs)?;
+        let session = node.session;
+        let heads = Records::new(records);
+        for (seq, (at, head)) in seqs.zip(heads) {
+            let found = &records[at + head.head_bytes..at + head.record_bytes()];
+            let entry = self.ledger.get(session, seq)?;
+            check_message(&mut self.pushes[push], seq, entry, header, found)
+                .map_err(|why| format!("message {seq}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// An engine is about to hear this.
+    pub(super) fn observe_heard(&mut self, end: EndId, frame: &Frame) {
+        let now = self.agenda.now();
+        let Some(node) = self.node_at(end) else {
+            return;
+        };
+        let Some(conn) = self.conns.get_mut(&end.conn) else {
+            return;
+        };
+        let mut verdict = Ok(());
+        match (end.side, frame) {
+            (Side::Pull, Frame::Data(DataRun { header, records, .. })) => {
+                let count = u64::from(header.count);
+                let cost = Amount::new(count, cost_bytes(count, records.len() as u64));
+                conn.credit.arrived(cost);
+                self.trace.note(now, node, "gets", &[end.conn, header.first_seq, count]);
+            }
+            (Side::Push, Frame::Control(control)) => match control {
+                Control::Hello(hello) => conn.peer = Some(hello.peer),
+                Control::Grant(_) => verdict = conn.credit.seen(),
+                Control::Settle(settle) => forget_settled(conn, settle),
+                Control::Attach(attach) => self.observe_attach(end, node, attach),
+                _ => {}
+            },
+            _ => {}
+        }
+        if self.trace.is_printed() {
+            println!("{:>12.6} {node} hears on {}: {}", secs(now), end.conn, brief(frame));
+        }
+        self.check(verdict);
+    }
+
+    fn observe_attach(&mut self, end: EndId, node: Node, attach: &Attach) {
+        let now = self.agenda.now();
+        self.trace.note(now, node, "attaches", &[end.conn, attach.held.len() as u64]);
+        let Some(conn) = self.conns.get_mut(&end.conn) else {
+            return;
+        };
+        for seq in attach.held.iter().filter_map(|span| span.range()).flatten() {
+            conn.flights.insert(conn.next_delivery, seq);
+            conn.next_delivery += 1;
+        }
+        if attach.more {
+            return;
+        }
+        conn.attached = conn.peer;
+        if let (Node::Push(push), Some(peer)) = (node, conn.peer) {
+            self.pushes[push].left_behind.forgive(now, peer);
+        }
+    }
+}
+
+/// The limits that a sender has set itself.
+fn check_limits(node: &PushNode, seqs: &Range<Seq>) -> Verdict {
+    if let Some(store) = &node.store {
+        let end = store.reserved_end();
+        ensure(seqs.end <= end, || format!("{seqs:?} dispatched, reserved is up to {end}"))?;
+    }
+    let (pending, most) =
+        (node.engine.as_ref().map_or(0, |e| e.pending()), node.plan.config.pending_messages);
+    ensure(pending <= most, || format!("{pending} messages are pending of at most {most}"))
+}
+
+/// A message is dispatched: it is what was sent, is not done, comes in its turn, and with its true number of failures.
+fn check_message(
+    node: &mut PushNode,
+    seq: Seq,
+    entry: &mut Entry,
+    header: &DataHeader,
+    found: &[u8],
+) -> Verdict {
+    entry.check_payload(found)?;
+    ensure(entry.standing == Standing::Live, || {
+        format!("dispatched although it is {:?}", entry.standing)
+    })?;
+    if entry.dispatched == 0 && seq >= node.fresh_from {
+        let before = node.dispatched_to;
+        ensure(seq >= before, || format!("dispatched for the first time after {before}"))?;
+        node.dispatched_to = seq;
+    }
+    entry.dispatched += 1;
+    entry.check_attempts(header.attempt)?;
+    let most = node.plan.config.attempts_max.unwrap_or(u32::MAX);
+    ensure(header.attempt < most || node.letters_full, || {
+        format!("tried again after {} failures of {most}", header.attempt)
+    })
+}
+
+/// What is settled is in flight no more.
+fn forget_settled(conn: &mut super::conn::Conn, settle: &Settle) {
+    for settlement in settle.settlements.iter().filter(|s| s.outcome.is_final()) {
+        for delivery in settlement.deliveries.range().into_iter().flatten() {
+            conn.flights.remove(&delivery);
+        }
+    }
+}
+
+fn brief(frame: &Frame) -> String {
+    match frame {
+        Frame::Data(data) => format!("{:?}", data.header),
+        Frame::Preface(_) => "PREFACE".to_owned(),
+        Frame::Control(control) => format!("{control:?}"),
+    }
+}
+
+fn secs(time: drawdown_protocol::Time) -> f64 {
+    time.as_micros() as f64 / 1e6
+}

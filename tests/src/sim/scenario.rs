@@ -1,0 +1,1 @@
+//! Scenarios: networks that a test drives by hand.

@@ -1,0 +1,55 @@
+//! What a driver needs of an engine, whichever it is.
+
+use drawdown_protocol::wire::{Close, Frame};
+use drawdown_protocol::{
+    Identity, LinkId, LinkState, Now, PullEngine, PushEngine, Time, Transmit,
+};
+
+pub(crate) trait Socket {
+    fn open_link(&mut self, identity: Identity, now: Time) -> LinkId;
+    fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
+    fn handle_link_timeout(&mut self, link: LinkId, now: Time);
+    fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
+    fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
+    fn link_state(&self, link: LinkId) -> LinkState;
+    fn fail_link(&mut self, link: LinkId, close: Close, now: Time);
+    fn link_lost(&mut self, link: LinkId, reason: &str, now: Time);
+    fn remove_link(&mut self, link: LinkId);
+}
+
+macro_rules! socket {
+    ($engine:ty) => {
+        impl Socket for $engine {
+            fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
+                self.open_link(identity, now)
+            }
+            fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now) {
+                self.handle_frame(link, frame, now);
+            }
+            fn handle_link_timeout(&mut self, link: LinkId, now: Time) {
+                self.handle_link_timeout(link, now);
+            }
+            fn poll_link_timeout(&self, link: LinkId) -> Option<Time> {
+                self.poll_link_timeout(link)
+            }
+            fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit) {
+                self.poll_transmit(link, now, out);
+            }
+            fn link_state(&self, link: LinkId) -> LinkState {
+                self.link_state(link)
+            }
+            fn fail_link(&mut self, link: LinkId, close: Close, now: Time) {
+                self.fail_link(link, close, now);
+            }
+            fn link_lost(&mut self, link: LinkId, reason: &str, now: Time) {
+                self.link_lost(link, reason, now);
+            }
+            fn remove_link(&mut self, link: LinkId) {
+                self.remove_link(link);
+            }
+        }
+    };
+}
+
+socket!(PushEngine);
+socket!(PullEngine);
