@@ -4,7 +4,6 @@ mod common;
 
 use bytes::{Bytes, BytesMut};
 use common::{data, encoded, frame, handshake, hello, peer, record, run, session, span, spans};
-use drawdown_protocol::SocketType;
 use drawdown_protocol::limits::{
     ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, HANDSHAKE_BYTES_MAX, RANGES_MAX, REASON_BYTES_MAX,
 };
@@ -13,6 +12,7 @@ use drawdown_protocol::wire::{
     Attach, Close, CloseCode, Control, DataHeader, Decoder, Demand, Echo, Frame, Grant, Heartbeat,
     Outcome, Retract, Settle, Settlement, Taken, WireError,
 };
+use drawdown_protocol::{SocketType, WallTime};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -113,7 +113,7 @@ impl Heard {
                     count: 1,
                     ..data.header
                 },
-                expires: head.expires.map(|expires| expires.as_millis()),
+                expires: head.expires.map(WallTime::as_millis),
                 payload: data.records.slice(at + head.head_bytes..at + head.record_bytes()),
             });
         }

@@ -190,7 +190,7 @@ pub struct DrainError {
     pub pending: u64,
     /// The lowest number among them, at a sender.
     pub oldest: Option<Seq>,
-    /// Whether a store keeps them.
+    /// Whether they are safe: in the sender's store, or, at a receiver, back with their sender.
     pub kept: bool,
     /// How long was waited.
     pub waited: Duration,
@@ -203,10 +203,10 @@ impl fmt::Display for DrainError {
         if let Some(oldest) = oldest {
             write!(f, " (the oldest is number {oldest})")?;
         }
-        f.write_str(if *kept {
-            "; the store keeps them"
-        } else {
-            "; they are lost when the socket goes"
+        f.write_str(match (kept, oldest) {
+            (true, Some(_)) => "; the store keeps them",
+            (true, None) => "; they go back to their sender",
+            (false, _) => "; they are lost when the socket goes",
         })
     }
 }

@@ -39,7 +39,8 @@ fn seeds_of_the_fourth_thousand_hold() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
-    let trace = |seed| run_seed(seed, false).map(|report| report.trace_hash).expect("the seed holds");
+    let trace =
+        |seed| run_seed(seed, false).map(|report| report.trace_hash).expect("the seed holds");
     for seed in 0..20 {
         assert_eq!(trace(seed), trace(seed));
         assert_ne!(trace(seed), trace(seed + 1));

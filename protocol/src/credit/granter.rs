@@ -46,13 +46,11 @@ impl Granter {
         self.due = true;
     }
 
-    /// When the sender has no message left that it may dispatch, it cannot use its bytes either, and no echo is needed to
+    /// Where the sender has no message left that it may dispatch, it cannot use its bytes either, and no echo is needed to
     /// take them back.
     fn reclaim(&mut self) {
-        if self.outstanding().messages == 0 {
-            self.limit = self.received;
-            self.ceiling = self.received;
-        }
+        self.limit = self.received + usable(self.limit.saturating_sub(self.received));
+        self.ceiling = self.received + usable(self.ceiling.saturating_sub(self.received));
     }
 
     /// Leaves the sender `keep` at the most. True if that took something away.
@@ -125,6 +123,20 @@ mod tests {
         let grant = granter.poll_grant(true).unwrap();
         assert_eq!((grant.messages, grant.bytes), (2, 540), "not what is left of the first grant");
         assert_eq!(granter.outstanding(), Amount::new(1, 500));
+    }
+
+    #[test]
+    fn an_echo_never_brings_back_bytes_that_are_of_no_use() {
+        let mut granter = Granter::default();
+        granter.raise(Amount::new(2, 1000));
+        granter.poll_grant(true);
+        granter.lower(Amount::new(1, 600));
+        let lowered = granter.poll_grant(true).unwrap();
+        assert!(granter.receive(Amount::new(2, 100)), "it had not seen the lowering");
+        granter.raise(Amount::new(1, 200));
+        let echo = Echo { serial: lowered.serial, messages: 2, bytes: 100 };
+        assert!(granter.handle_echo(echo));
+        assert_eq!(granter.outstanding(), Amount::new(1, 200));
     }
 
     #[test]

@@ -222,7 +222,8 @@ impl PushEngine {
         self.gather(born_before, &mut writing, &mut ops);
         let journal = self.journal.as_mut()?;
         let urgent = !ops.is_empty() || journal.has_urgent();
-        if !urgent && !(journal.has_behind() && now >= journal.written_behind + WRITE_BEHIND) {
+        let behind = journal.has_behind() && now >= journal.written_behind + WRITE_BEHIND;
+        if !urgent && !behind {
             return None;
         }
         // Dead letters stand before the removal of what they were, so that no crash falls between.

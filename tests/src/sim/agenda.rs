@@ -65,31 +65,66 @@ impl EndId {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
     /// The dialling side of a wire tries to connect.
-    Dial { wire: usize },
+    Dial {
+        wire: usize,
+    },
     /// The other side learns of the connection.
-    Accept { end: EndId },
+    Accept {
+        end: EndId,
+    },
     /// A driver was woken: it transmits and writes.
-    Pump { end: EndId },
+    Pump {
+        end: EndId,
+    },
     /// Bytes, or the end of the stream, can be read.
-    Arrive { end: EndId },
-    LinkTimer { end: EndId },
+    Arrive {
+        end: EndId,
+    },
+    LinkTimer {
+        end: EndId,
+    },
     /// The system tells a driver that its connection is broken.
-    Reset { end: EndId },
+    Reset {
+        end: EndId,
+    },
     /// The last word could not be written for too long.
-    Linger { end: EndId },
-    NodeTimer { node: Node, life: u32 },
-    Produce { push: usize, life: u32 },
+    Linger {
+        end: EndId,
+    },
+    NodeTimer {
+        node: Node,
+        life: u32,
+    },
+    Produce {
+        push: usize,
+        life: u32,
+    },
     /// The committer looks for work.
-    Store { push: usize, life: u32 },
+    Store {
+        push: usize,
+        life: u32,
+    },
     /// The store has an answer.
-    Stored { push: usize, life: u32 },
+    Stored {
+        push: usize,
+        life: u32,
+    },
     /// A worker is done with what it was doing.
-    Worker { pull: usize, life: u32, worker: usize, turn: u32 },
-    Restart { node: Node },
+    Worker {
+        pull: usize,
+        life: u32,
+        worker: usize,
+        turn: u32,
+    },
+    Restart {
+        node: Node,
+    },
     /// The next fault.
     Fault,
     /// A receiver that was paused or squeezed is itself again.
-    Relax { pull: usize },
+    Relax {
+        pull: usize,
+    },
     /// From now on nothing goes wrong any more.
     Calm,
     /// The checker of progress looks around.

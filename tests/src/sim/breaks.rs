@@ -207,7 +207,10 @@ impl Network {
                 continue;
             }
             if entry.accepted && durable {
-                return Err(format!("message {seq} was accepted as {:?} and is lost", entry.standing));
+                return Err(format!(
+                    "message {seq} was accepted as {:?} and is lost",
+                    entry.standing
+                ));
             }
             entry.standing = Standing::Lost;
             replays.extend(entry.replay_of);

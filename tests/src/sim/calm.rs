@@ -25,11 +25,7 @@ impl Network {
 
     /// What has happened so far, in numbers.
     pub(super) fn report(&self) -> Report {
-        Report {
-            trace_hash: self.trace.hash(),
-            simulated: self.elapsed(),
-            ..self.report.clone()
-        }
+        Report { trace_hash: self.trace.hash(), simulated: self.elapsed(), ..self.report.clone() }
     }
 
     fn weather_and_drain(&mut self) -> Verdict {
@@ -112,7 +108,10 @@ impl Network {
             }
             let since = self.wires[wire].idle_since.max(self.pulls[pull].busy_at);
             self.check(ensure(now <= since + patience, || {
-                format!("pull-{pull} idles beside the full queue of push-{push}: {}", self.describe())
+                format!(
+                    "pull-{pull} idles beside the full queue of push-{push}: {}",
+                    self.describe()
+                )
             }));
         }
         if !self.is_drained() {

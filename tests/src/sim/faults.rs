@@ -150,8 +150,7 @@ impl Network {
 
     /// A worker does not come to an end with what it has.
     fn stick(&mut self, pull: usize) -> bool {
-        let busy =
-            self.pulls[pull].workers.iter().position(|w| matches!(w.doing, Doing::Busy(..)));
+        let busy = self.pulls[pull].workers.iter().position(|w| matches!(w.doing, Doing::Busy(..)));
         let Some(worker) = busy else {
             return false;
         };

@@ -72,8 +72,7 @@ impl Network {
     fn open(&mut self, end: EndId) {
         let now = self.agenda.now();
         let wire = self.conns[&end.conn].wire;
-        let (node, other) =
-            (self.node_of(wire, end.side), self.node_of(wire, end.side.other()));
+        let (node, other) = (self.node_of(wire, end.side), self.node_of(wire, end.side.other()));
         let identity = self.process(other).identity.clone();
         let message_bytes_max = match node {
             Node::Push(push) => self.pushes[push].plan.config.link.message_bytes_max,
@@ -166,7 +165,9 @@ impl Network {
         if driver.out.len() > before {
             match driver.said(before) {
                 Ok(frames) => frames.iter().for_each(|frame| self.observe_said(end, frame)),
-                Err(error) => self.check(Err(format!("{node} writes what cannot be read: {error}"))),
+                Err(error) => {
+                    self.check(Err(format!("{node} writes what cannot be read: {error}")))
+                }
             }
         }
     }

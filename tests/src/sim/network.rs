@@ -167,7 +167,12 @@ impl Network {
         node.engine = Some(engine);
         let life = node.process.life;
         let next_seq = node.fresh_from;
-        self.trace.note(self.agenda.now(), Node::Push(push), "starts", &[u64::from(life), next_seq]);
+        self.trace.note(
+            self.agenda.now(),
+            Node::Push(push),
+            "starts",
+            &[u64::from(life), next_seq],
+        );
         let delay = self.dice.up_to(self.pushes[push].plan.pace);
         self.agenda.after(delay, Event::Produce { push, life });
         self.after_push(push);

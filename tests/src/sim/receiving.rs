@@ -49,7 +49,8 @@ impl Network {
         let Some(engine) = &node.engine else {
             return Ok(());
         };
-        let open = node.process.ends.iter().filter(|(l, _)| engine.link_state(**l) == LinkState::Open);
+        let open =
+            node.process.ends.iter().filter(|(l, _)| engine.link_state(**l) == LinkState::Open);
         let conns = open.filter_map(|(_, end)| self.conns.get(&end.conn));
         let truth = conns.fold(Amount::ZERO, |sum, conn| sum + conn.credit.may_arrive());
         let (queued, outstanding) = (engine.pool().queued(), engine.pool().outstanding());

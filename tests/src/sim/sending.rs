@@ -244,8 +244,7 @@ impl Network {
         let Some(seq) = engine.dead_letters().next().map(|letter| letter.seq) else {
             return;
         };
-        let (session, ttl, in_memory) =
-            (node.session, node.plan.config.ttl, node.store.is_none());
+        let (session, ttl, in_memory) = (node.session, node.plan.config.ttl, node.store.is_none());
         let replayed = if replays {
             match engine.replay_dead(seq, || clock) {
                 Some(Ok(new)) => Some(new),
@@ -282,4 +281,3 @@ pub(super) fn check_close(code: &CloseCode, reason: &str) -> Verdict {
 pub(super) const fn is_over(standing: Standing) -> bool {
     !matches!(standing, Standing::Live)
 }
-

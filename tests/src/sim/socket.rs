@@ -1,9 +1,7 @@
 //! What a driver needs of an engine, whichever it is.
 
 use drawdown_protocol::wire::{Close, Frame};
-use drawdown_protocol::{
-    Identity, LinkId, LinkState, Now, PullEngine, PushEngine, Time, Transmit,
-};
+use drawdown_protocol::{Identity, LinkId, LinkState, Now, PullEngine, PushEngine, Time, Transmit};
 
 pub(crate) trait Socket {
     fn open_link(&mut self, identity: Identity, now: Time) -> LinkId;

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use drawdown_protocol::store::{
-    Attempts, Commit, DeadLetter, Recovered, RecoveredBlock, StoreOp,
-};
+use drawdown_protocol::store::{Attempts, Commit, DeadLetter, Recovered, RecoveredBlock, StoreOp};
 use drawdown_protocol::{Seq, Session};
 
 use super::dice::Dice;

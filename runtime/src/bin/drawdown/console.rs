@@ -84,15 +84,17 @@ impl Console {
                 }
             }
         };
-        live.set_message("");
-        live.suspend(|| ());
+        live.finish_and_clear();
         result
     }
 }
 
 fn live_line() -> ProgressBar {
-    // Not drawn before the first message is set.
-    ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner())
+    // Cut to the terminal's width. If that cannot be read as a template, the default will do.
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    // Not drawn before it has something to say.
+    ProgressBar::new_spinner().with_style(style)
 }
 
 /// Messages in a second, from a count that rises.

@@ -94,7 +94,7 @@ impl PullSocket {
             tokio::task::coop::consume_budget().await;
             return Ok(Some(delivery));
         }
-        Ok(self.wait_for(|reader, shared| reader.next(shared)).await)
+        Ok(self.wait_for(Reader::next).await)
     }
 
     /// The next message, if one is there now.
@@ -200,7 +200,7 @@ impl PullSocket {
         self.stop();
         let drained = self.drain(timeout).await;
         crate::socket::end_tasks(&self.shared.core, |socket: &mut PullState, now| {
-            socket.engine.close_links(now)
+            socket.engine.close_links(now);
         })
         .await;
         drained

@@ -214,7 +214,7 @@ impl PushSocket {
     pub(crate) async fn abort(self) {
         self.stop_intake();
         crate::socket::end_tasks(&self.core, |socket: &mut PushState, now| {
-            socket.engine.close_links(now)
+            socket.engine.close_links(now);
         })
         .await;
         self.stop_store();
@@ -350,7 +350,7 @@ impl PushSocket {
 
     /// A sender that never waits would keep a single-threaded runtime to itself.
     async fn take_turns(&self) {
-        if self.sends.fetch_add(1, Ordering::Relaxed) % SENDS_PER_TURN == 0 {
+        if self.sends.fetch_add(1, Ordering::Relaxed).is_multiple_of(SENDS_PER_TURN) {
             tokio::task::coop::consume_budget().await;
         }
     }

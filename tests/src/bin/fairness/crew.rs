@@ -85,7 +85,7 @@ pub(crate) fn run(job_count: u64, plans: &[Plan]) -> Result<Outcome, Failure> {
         pulls.iter().for_each(|pull| pull.stop());
         let worked: Result<Vec<_>, Failure> = threads
             .into_iter()
-            .map(|thread| Ok(thread.join().map_err(|_| "a worker panicked")??))
+            .map(|thread| thread.join().map_err(|_| "a worker panicked")?)
             .collect();
         sent.and(worked)
     })?;

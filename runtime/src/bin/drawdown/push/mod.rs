@@ -5,11 +5,13 @@ mod input;
 mod lines;
 mod receipts;
 
+use std::cell::Cell;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use args::{Durability, PushArgs};
-use drawdown::{DrainError, PushSocket, PushStats};
+use drawdown::{DrainError, PushSocket, PushStats, SendError};
 use tokio::time::timeout;
 
 use crate::console::{Console, Rate};
@@ -18,6 +20,7 @@ use crate::interrupts::{Interrupt, Interrupts};
 use crate::watch::Watch;
 
 use input::Input;
+use lines::{Block, TooLong};
 use receipts::Receipts;
 
 /// How long a drain may take once somebody wants the command to end.
@@ -33,7 +36,16 @@ pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure
     let watch = Watch::start(push.events(), args.endpoints.peers(), args.letters(), console);
     let result = match args.endpoints.attach(&*push, console).await {
         Ok(()) => {
-            let sender = Sender { args: &args, push: &push, watch: &watch, console, interrupts };
+            let (read, too_long) = Default::default();
+            let sender = Sender {
+                args: &args,
+                push: &push,
+                watch: &watch,
+                console,
+                interrupts,
+                read,
+                too_long,
+            };
             sender.run().await
         }
         Err(failure) => Err(failure),
@@ -64,7 +76,7 @@ fn undelivered(push: &PushSocket) -> Result<(), Failure> {
 /// Why no more input is taken.
 enum End {
     Input,
-    Interrupted(Interrupt),
+    Interrupted,
     StoreFailed,
     Failed(Failure),
 }
@@ -75,6 +87,9 @@ struct Sender<'a> {
     watch: &'a Watch,
     console: &'a Console,
     interrupts: Interrupts,
+    /// Lines that can be sent.
+    read: Cell<u64>,
+    too_long: Cell<u64>,
 }
 
 impl Sender<'_> {
@@ -82,9 +97,8 @@ impl Sender<'_> {
         let receipts = self.args.receipts.then(|| Receipts::start(self.push));
         let (rate, console) = (Rate::new(), self.console.clone());
         let push = Arc::clone(self.push);
-        let mut too_long = 0;
         let work = async {
-            let end = self.take_in(receipts.as_ref(), &mut too_long).await;
+            let end = self.take_in(receipts.as_ref()).await;
             (self.drain(&end).await, end)
         };
         let (drained, end) = console.live(|| live_line(&push, &rate), work).await;
@@ -95,63 +109,79 @@ impl Sender<'_> {
             Some(receipts) => timeout(LAST_RECEIPTS, receipts.finish()).await.unwrap_or(Ok(())),
         };
         if let Some(reason) = self.watch.store_failure() {
-            return Err(store_failed(&reason, &self.push.stats()));
+            return Err(store_failed(&reason, &push.stats()));
         }
         if let End::Failed(failure) = end {
             return Err(failure);
         }
+        let sent = self.all_sent();
+        if let (Err(failure), true) = (&sent, drained.is_err()) {
+            console.say(failure.sentence());
+        }
         drained?;
         printed?;
-        match too_long {
-            0 => Ok(()),
-            count => Err(Failure::new(
-                Exit::Undelivered,
-                format!("{count} lines were over the limit and not sent; all others were"),
-            )),
-        }
+        sent
     }
 
     /// Takes lines in until there are no more, somebody wants to end, or the store fails.
-    async fn take_in(&mut self, receipts: Option<&Receipts>, too_long: &mut u64) -> End {
+    async fn take_in(&self, receipts: Option<&Receipts>) -> End {
         let mut input = match Input::start(self.args.links.max_message()) {
             Ok(input) => input,
             Err(error) => return unreadable(&error),
         };
         let stop = input.stop();
-        let mut read = 0;
-        let mut intake = std::pin::pin!(async {
-            while let Some(block) = input.next().await {
-                let block = match block {
-                    Ok(block) => block,
-                    Err(error) => return unreadable(&error),
-                };
-                self.tell_too_long(&block.too_long);
-                *too_long += block.too_long.len() as u64;
-                read += block.len();
-                match self.push.enqueue_batch(block.messages()).await {
-                    Ok(Some(last)) => {
-                        if let Some(receipts) = receipts {
-                            receipts.note(last.seq(), block.len());
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(error) => return End::Failed(error.into()),
-                }
-            }
-            End::Input
-        });
+        let mut intake = pin!(self.enqueue_all(&mut input, receipts));
         let mut interrupts = self.interrupts.clone();
-        let interrupt = tokio::select! {
+        tokio::select! {
             end = &mut intake => return end,
             _ = self.watch.store_failed() => return End::StoreFailed,
-            interrupt = interrupts.first() => interrupt,
-        };
+            interrupt = interrupts.first() => self.say_stopping(interrupt),
+        }
         // What was read already is sent, if there is room for it in time.
         stop.cancel();
         match timeout(self.haste(), intake).await {
             Ok(End::Failed(failure)) => End::Failed(failure),
-            _ => End::Interrupted(interrupt),
+            _ => End::Interrupted,
         }
+    }
+
+    async fn enqueue_all(&self, input: &mut Input, receipts: Option<&Receipts>) -> End {
+        while let Some(block) = input.next().await {
+            let block = match block {
+                Ok(block) => block,
+                Err(error) => return unreadable(&error),
+            };
+            self.tell_too_long(&block.too_long);
+            self.read.update(|read| read + block.len());
+            let sent = match receipts {
+                Some(receipts) => self.enqueue_noting(&block, receipts).await,
+                None => self.push.enqueue_batch(block.messages()).await.map(drop),
+            };
+            if let Err(error) = sent {
+                return End::Failed(error.into());
+            }
+        }
+        End::Input
+    }
+
+    /// Notes what was taken in after each block, and whenever there is no room for more.
+    async fn enqueue_noting(&self, block: &Block, receipts: &Receipts) -> Result<(), SendError> {
+        let mut seqs = 0..0;
+        for message in block.messages() {
+            let receipt = match self.push.try_send(message) {
+                Ok(receipt) => receipt,
+                Err(refused) => {
+                    receipts.note(&seqs);
+                    self.push.enqueue(refused.into_message()).await?
+                }
+            };
+            if seqs.is_empty() {
+                seqs.start = receipt.seq();
+            }
+            seqs.end = receipt.seq() + 1;
+        }
+        receipts.note(&seqs);
+        Ok(())
     }
 
     async fn drain(&mut self, end: &End) -> Result<(), DrainError> {
@@ -166,8 +196,7 @@ impl Sender<'_> {
                     _ = self.watch.store_failed() => {}
                 }
             }
-            End::Interrupted(interrupt) => self.say_stopping(*interrupt),
-            End::StoreFailed | End::Failed(_) => {}
+            End::Interrupted | End::StoreFailed | End::Failed(_) => {}
         }
         push.drain(self.haste()).await
     }
@@ -177,24 +206,41 @@ impl Sender<'_> {
     }
 
     fn say_stopping(&self, interrupt: Interrupt) {
-        let stats = self.push.stats();
         self.console.say(format_args!(
-            "{}: {} messages of the input were taken in, no more is read; waiting up to {} for the {} that are not \
-             confirmed",
+            "{}: no more is read; waiting up to {} until what was read is confirmed",
             interrupt.name(),
-            stats.taken_in,
             humantime::format_duration(self.haste()),
-            stats.waiting + stats.pending,
         ));
     }
 
-    fn tell_too_long(&self, lines: &[lines::TooLong]) {
-        for lines::TooLong { line, bytes } in lines {
+    fn tell_too_long(&self, lines: &[TooLong]) {
+        for TooLong { line, bytes } in lines {
             self.console.say(format_args!(
                 "line {line} has {bytes} bytes and the limit is {}; it was not sent, the others are; raise \
                  --max-message on both sides, or send less",
                 self.args.links.max_message(),
             ));
+        }
+        self.too_long.update(|count| count + lines.len() as u64);
+    }
+
+    /// Whether every line that was read was also sent.
+    fn all_sent(&self) -> Result<(), Failure> {
+        let left = self.read.get().saturating_sub(self.push.stats().taken_in);
+        if left > 0 {
+            return Err(Failure::new(
+                Exit::Left,
+                format!(
+                    "the last {left} lines that were read were not taken in: there was no room in time"
+                ),
+            ));
+        }
+        match self.too_long.get() {
+            0 => Ok(()),
+            count => Err(Failure::new(
+                Exit::Undelivered,
+                format!("{count} lines were over the limit and not sent; all others were"),
+            )),
         }
     }
 }

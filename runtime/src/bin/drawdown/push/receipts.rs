@@ -32,13 +32,16 @@ impl Receipts {
         Self { taken_in, printer }
     }
 
-    /// The last `count` numbers up to `last` were taken in. Numbers of one sender follow each other without holes.
-    pub(super) fn note(&self, last: Seq, count: u64) {
-        self.taken_in.send_modify(|seqs| {
-            if seqs.is_empty() {
-                seqs.start = (last + 1).saturating_sub(count);
+    /// These were taken in. Numbers of one sender follow each other without holes.
+    pub(super) fn note(&self, seqs: &Range<Seq>) {
+        if seqs.is_empty() {
+            return;
+        }
+        self.taken_in.send_modify(|all| {
+            if all.is_empty() {
+                all.start = seqs.start;
             }
-            seqs.end = last + 1;
+            all.end = seqs.end;
         });
     }
 

@@ -1,0 +1,160 @@
+//! How runs end: timeouts, signals, readers that go away.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+use tempfile::tempdir;
+
+use crate::process::{run, start, start_unread};
+
+#[test]
+fn a_pull_exits_when_nothing_comes() {
+    run(["pull", "--bind", "tcp://127.0.0.1:0", "--idle-exit", "20ms"], "").with_code(0);
+    let args = ["pull", "--bind", "tcp://127.0.0.1:0", "--idle-exit", "20ms", "--exec", "cat"];
+    run(args, "").with_code(0);
+}
+
+#[test]
+fn a_drain_that_times_out_names_what_is_left() {
+    let args = ["push", "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "20ms"];
+    let pushed = run(args, "a\nb\nc\n").says("3 messages still wait").says("they are lost");
+    pushed.with_code(3);
+}
+
+#[test]
+fn sigterm_drains_a_push_whose_input_goes_on() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--receipts"]);
+    let endpoint = push.bound();
+    push.send("a\nb\nhalf a li");
+    push.line();
+    push.line();
+    push.signal(Signal::TERM);
+    push.hears("drawdown: SIGTERM: no more is read");
+    let pulled = run(["pull", "--connect", &endpoint, "--count", "2"], "");
+    assert_eq!(pulled.with_code(0), "a\nb\n");
+    push.end().with_code(0);
+}
+
+#[test]
+fn sigint_drains_only_for_so_long() {
+    let args = ["push", "--bind", "tcp://127.0.0.1:0", "--receipts", "--drain-timeout", "20ms"];
+    let mut push = start(args);
+    push.send("a\n");
+    push.line();
+    push.signal(Signal::INT);
+    push.end()
+        .says("SIGINT: no more is read; waiting up to 20ms")
+        .says("1 messages still wait")
+        .with_code(3);
+}
+
+#[test]
+fn lines_that_were_read_and_had_no_room_are_counted() {
+    let args = [
+        "push",
+        "--bind",
+        "tcp://127.0.0.1:0",
+        "--receipts",
+        "--queue",
+        "2",
+        "--drain-timeout",
+        "20ms",
+    ];
+    let mut push = start(args);
+    push.send("a\nb\nc\nd\ne\n");
+    // They are read together: two are taken in, the others wait for room.
+    push.line();
+    push.line();
+    push.signal(Signal::TERM);
+    push.end().says("the last 3 lines that were read were not taken in").with_code(3);
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--receipts"]);
+        push.send("a\n");
+        push.line();
+        push.signal(signal);
+        push.hears("no more is read");
+        push.signal(signal);
+        push.end().says("stopped at once by a second signal").with_code(code);
+    }
+}
+
+#[test]
+fn sigterm_ends_a_pull_in_good_order() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let mut pull = start(["pull", "--connect", &push.bound()]);
+    push.send("a\n");
+    assert_eq!(pull.line(), "a");
+    pull.signal(Signal::TERM);
+    pull.end().with_code(0);
+    push.end().with_code(0);
+}
+
+#[test]
+fn sigterm_lets_a_command_finish() {
+    let folder = tempdir().unwrap();
+    let go = folder.path().join("go");
+    let wait = format!("echo started; until [ -e {} ]; do sleep 0.01; done", go.display());
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let mut pull = start(["pull", "--connect", &push.bound(), "--exec", &wait]);
+    push.send("a\n");
+    assert_eq!(pull.line(), "started");
+    pull.signal(Signal::TERM);
+    std::fs::write(go, "").unwrap();
+    pull.end().with_code(0);
+    push.end().with_code(0);
+}
+
+#[test]
+fn a_command_that_outlasts_the_drain_gives_its_message_back() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+    let endpoint = push.bound();
+    let mut pull = start([
+        "pull",
+        "--connect",
+        &endpoint,
+        "--exec",
+        "echo $$; sleep 1000",
+        "--drain-timeout",
+        "20ms",
+    ]);
+    push.send("a\n");
+    let group = pull.line();
+    pull.signal(Signal::TERM);
+    pull.end().says("commands still ran after 20ms and were killed").with_code(3);
+    assert!(is_gone(&group), "the command is still there");
+    let pulled = run(["pull", "--connect", &endpoint, "--count", "1"], "");
+    assert_eq!(pulled.with_code(0), "a\n", "it was nobody's failure");
+    push.end().with_code(0);
+}
+
+/// Whether no process of this group runs; one that nobody has waited for does not.
+fn is_gone(group: &str) -> bool {
+    let listing = Command::new("ps").args(["-e", "-o", "pgid=,stat="]).output().unwrap();
+    !String::from_utf8_lossy(&listing.stdout).lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(group) && !words.next().unwrap_or("Z").starts_with('Z')
+    })
+}
+
+#[test]
+fn messages_that_cannot_be_written_go_to_others() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+    let endpoint = push.bound();
+    push.send("a\nb\n");
+    let pull = start_unread(["pull", "--connect", &endpoint]);
+    pull.end().says("drawdown: cannot write to stdout").with_code(5);
+    let pulled = run(["pull", "--connect", &endpoint, "--count", "2"], "");
+    assert_eq!(pulled.with_code(0), "a\nb\n");
+    push.end().with_code(0);
+}
+
+#[test]
+fn an_expired_message_is_named() {
+    let args = ["push", "--bind", "tcp://127.0.0.1:0", "--ttl", "20ms"];
+    let pushed = run(args, "a\n").says("expired: its shelf life ended before anybody took it");
+    pushed.says("1 messages expired and 0 became dead letters").with_code(4);
+}

@@ -1,0 +1,100 @@
+//! Commands that process messages.
+
+use tempfile::tempdir;
+
+use crate::process::{run, start};
+
+#[test]
+fn a_message_is_the_stdin_of_its_command() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let endpoint = push.bound();
+    push.send("one\ntwo\n");
+    let command = "echo \"$DRAWDOWN_SEQ $DRAWDOWN_FAILED_ATTEMPTS <$(cat)>\"";
+    let args = ["pull", "--connect", &endpoint, "--count", "2", "--exec", command];
+    let output = run(args, "").with_code(0);
+    let lines: Vec<_> = output.lines().collect();
+    assert!(lines[0].ends_with(" 0 <one>") && lines[1].ends_with(" 0 <two>"), "{lines:?}");
+    push.end().with_code(0);
+}
+
+#[test]
+fn a_command_need_not_read_a_large_message() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let endpoint = push.bound();
+    push.send("x".repeat(1 << 20));
+    run(["pull", "--connect", &endpoint, "--count", "1", "--exec", "true"], "").with_code(0);
+    push.end().with_code(0);
+}
+
+#[test]
+fn a_command_that_fails_rejects_with_its_status_and_last_words() {
+    let folder = tempdir().unwrap();
+    let store = folder.path().join("outbox");
+    let store = store.to_str().unwrap();
+    let args = ["push", "--bind", "tcp://127.0.0.1:0", "--store", store, "--max-attempts", "2"];
+    let mut push = start(args);
+    let endpoint = push.bound();
+    push.send("good\nbad\n");
+    let command = "read -r line; echo \"$line\"; [ $line = good ] || { \
+                   echo first words >&2; echo no such thing >&2; exit 7; }";
+    let pull = start(["pull", "--connect", &endpoint, "--exec", command]);
+    let pushed = push.end().says("is now a dead letter after 2 failed attempts");
+    pushed.says("0 messages expired and 1 became dead letters").with_code(4);
+    pull.signal(rustix::process::Signal::TERM);
+    let pulled = pull.end().says("no such thing");
+    assert_eq!(pulled.with_code(0), "good\nbad\nbad\n");
+
+    let listed = run(["dead", "ls", store, "--json"], "").with_code(0);
+    let letters: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(letters[0]["failed_attempts"], 2);
+    assert_eq!(letters[0]["reason"], "exit status: 7: no such thing");
+    let seq = letters[0]["seq"].to_string();
+    assert_eq!(run(["dead", "show", store, "--seq", &seq, "--raw"], "").with_code(0), "bad");
+
+    run(["dead", "replay", store, "--seq", &seq], "").with_code(0);
+    let mut push = start(args);
+    let pulled = run(["pull", "--connect", &push.bound(), "--count", "1"], "");
+    assert_eq!(pulled.with_code(0), "bad\n");
+    push.end().with_code(0);
+}
+
+#[test]
+fn a_command_that_is_killed_rejects() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+    let endpoint = push.bound();
+    push.send("a\n");
+    let pull = start(["pull", "--connect", &endpoint, "--exec", "kill -9 $$"]);
+    push.end().says("signal: 9 (SIGKILL)").with_code(4);
+    drop(pull);
+}
+
+#[test]
+fn commands_run_side_by_side() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().display();
+    // Each ends only when the other has begun.
+    let command = format!(
+        "read -r n; touch {path}/$n; until [ -e {path}/a -a -e {path}/b ]; do sleep 0.01; done"
+    );
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let endpoint = push.bound();
+    push.send("a\nb\n");
+    let args =
+        ["pull", "--connect", &endpoint, "--exec", &command, "--parallel", "2", "--count", "2"];
+    run(args, "").with_code(0);
+    push.end().with_code(0);
+}
+
+#[test]
+fn a_child_that_keeps_the_pipes_does_not_hold_its_command_up() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let endpoint = push.bound();
+    push.send("a\n");
+    let command = "sleep 1000 <&0 & echo $!";
+    let args = ["pull", "--connect", &endpoint, "--exec", command, "--count", "1"];
+    let mut pull = start(args);
+    let sleeper = pull.line();
+    push.end().with_code(0);
+    assert!(std::process::Command::new("kill").arg(sleeper).status().unwrap().success());
+    pull.end().with_code(0);
+}

@@ -1,0 +1,149 @@
+//! What cannot work is refused with a sentence.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::tempdir;
+
+use crate::process::{binary, run, start, start_as};
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_refused() {
+    for (line, words) in [
+        ("push", "--bind"),
+        ("push --bind nonsense", "does not say which transport"),
+        ("push --bind tcp://127.0.0.1", "the port is missing"),
+        ("pull --connect http://127.0.0.1:80", "the transport \"http\" is unknown"),
+        ("push --bind inproc://jobs", "is for sockets of one process"),
+        ("pull --connect tcp://127.0.0.1:0", "for --bind only"),
+        ("pull --connect tcp://*:7000", "for --bind only"),
+        ("push --bind tcp://127.0.0.1:0 --ttl soon", "write it like \"30s\""),
+        ("push --bind tcp://127.0.0.1:0 --durability buffered", "--store"),
+        ("push --bind tcp://127.0.0.1:0 --max-message 1TB", "the unit \"TB\" is unknown"),
+        ("pull --bind tcp://127.0.0.1:0 --parallel 2", "--exec"),
+        ("pull --bind tcp://127.0.0.1:0 --count 0", "--count"),
+        ("bench push --bind tcp://127.0.0.1:0 --count 1 --size 7", "at least 8 bytes"),
+        ("dead purge /nowhere", "--all"),
+        ("dance", "dance"),
+    ] {
+        let ended = run(line.split(' '), "").says(words);
+        assert!(ended.stderr.starts_with("drawdown: "), "{line}: {ended:?}");
+        assert_eq!(ended.with_code(2), "", "{line}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_bound_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("tcp://{}", listener.local_addr().unwrap());
+    for (endpoint, words) in [
+        (taken.as_str(), "another socket has that port"),
+        ("tcp://0.0.0.0:0", "other machines could reach it"),
+        ("ipc:///nowhere/at/all.sock", "the folder of that path does not exist"),
+    ] {
+        for side in ["push", "pull"] {
+            let ended = run([side, "--bind", endpoint], "").says("drawdown: cannot bind");
+            ended.says(words).with_code(1);
+        }
+    }
+    let args = ["push", "--bind", "tcp://0.0.0.0:0", "--dangerously-allow-anonymous"];
+    run(args, "").says("bound tcp://0.0.0.0:").with_code(0);
+}
+
+#[test]
+fn a_store_that_is_in_use_is_refused() {
+    let folder = tempdir().unwrap();
+    let store = folder.path().to_str().unwrap();
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--store", store]);
+    push.bound();
+    for args in [
+        &["push", "--bind", "tcp://127.0.0.1:0", "--store", store][..],
+        &["store", "ls", store],
+        &["dead", "replay", store, "--all"],
+    ] {
+        run(args, "").says("stop the other socket or command").with_code(1);
+    }
+    push.end().with_code(0);
+}
+
+#[test]
+fn a_folder_that_is_no_store_is_refused() {
+    let folder = tempdir().unwrap();
+    let other = folder.path().join("letters.txt");
+    std::fs::write(&other, "not a store").unwrap();
+    for path in [folder.path(), &folder.path().join("nothing"), &other] {
+        let path = path.to_str().unwrap();
+        for args in [["store", "ls", path], ["store", "verify", path], ["dead", "ls", path]] {
+            let ended = run(args, "").says("drawdown: the store at ");
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+        }
+        let ended = run(["push", "--bind", "tcp://127.0.0.1:0", "--store", path], "");
+        // An empty path is where a new store may be; what is there otherwise stays as it is.
+        assert_eq!(ended.code, Some(i32::from(!path.ends_with("nothing"))), "{ended:?}");
+    }
+    assert_eq!(std::fs::read(other).unwrap(), b"not a store");
+}
+
+#[test]
+fn a_store_of_a_later_version_or_another_type_is_refused() {
+    for (change, words) in [
+        (newer as fn(&mut [u8]), "open it with the version that wrote it"),
+        (of_a_pull, "it belongs to a PULL socket"),
+    ] {
+        let folder = tempdir().unwrap();
+        let args =
+            ["push", "--bind", "tcp://127.0.0.1:0", "--store", folder.path().to_str().unwrap()];
+        run(args, "").with_code(0);
+        change_state(folder.path(), change);
+        run(args, "").says(words).says("nothing was changed").with_code(1);
+    }
+}
+
+/// `STATE` is "drawdown", a version of two bytes, a CRC-32 of four, and what that covers.
+fn change_state(store: &Path, change: impl Fn(&mut [u8])) {
+    let file = store.join("STATE");
+    let mut bytes = std::fs::read(&file).unwrap();
+    change(&mut bytes);
+    let crc = crc32(&bytes[14..]);
+    bytes[10..14].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn newer(state: &mut [u8]) {
+    state[8] += 1;
+}
+
+fn of_a_pull(state: &mut [u8]) {
+    let at = state.windows(4).position(|word| word == b"push").unwrap();
+    state[at..at + 4].copy_from_slice(b"pull");
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+#[test]
+fn a_disk_that_takes_no_more_ends_the_push() {
+    let folder = tempdir().unwrap();
+    let mut command = Command::new("sh");
+    // A limit on the size of files stands for a full disk.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 12000; exec \"$0\" \"$@\""]).arg(binary());
+    command.args(["push", "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "20ms", "--receipts"]);
+    command.args(["--queue", "1000000", "--store"]).arg(folder.path());
+    let mut push = start_as(command);
+    let line = "x".repeat(99) + "\n";
+    push.send(line.repeat(200_000));
+    push.hears("drawdown: the store has failed and nothing more is accepted");
+    let ended = push.end();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let receipts = String::from_utf8(ended.stdout).unwrap().lines().count();
+    let store = folder.path().to_str().unwrap();
+    let raw = run(["store", "show", store, "--raw"], "");
+    let kept = raw.with_code(0).lines().count();
+    assert!(kept >= receipts, "{receipts} were accepted and {kept} kept");
+}

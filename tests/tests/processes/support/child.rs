@@ -1,0 +1,165 @@
+//! A child process that does not outlive its test, and the lines that it writes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::PATIENCE;
+
+/// How often is looked whether a process has ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What was read so far from one pipe, each line as a `T`.
+pub(crate) struct Log<T> {
+    items: Mutex<Vec<T>>,
+    grown: Condvar,
+}
+
+impl<T: Send + 'static> Log<T> {
+    /// Reads to the end of the pipe, in a thread.
+    fn follow(
+        pipe: impl Read + Send + 'static,
+        read_line: impl Fn(&[u8]) -> T + Send + 'static,
+    ) -> (Arc<Self>, JoinHandle<()>) {
+        let log = Arc::new(Self { items: Mutex::new(Vec::new()), grown: Condvar::new() });
+        let writer = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            let (mut pipe, mut line) = (BufReader::new(pipe), Vec::new());
+            while pipe.read_until(b'\n', &mut line).expect("a pipe can be read") > 0 {
+                // A killed process may leave half a line: it has not said that.
+                if line.pop() == Some(b'\n') {
+                    let item = read_line(&line);
+                    writer.items().push(item);
+                    writer.grown.notify_all();
+                }
+                line.clear();
+            }
+        });
+        (log, reader)
+    }
+
+    pub(crate) fn items(&self) -> MutexGuard<'_, Vec<T>> {
+        self.items.lock().expect("no reader panics while it holds the lock")
+    }
+
+    /// Waits until `found` finds what it looks for.
+    pub(crate) fn wait_for<F>(&self, what: &str, mut found: impl FnMut(&[T]) -> Option<F>) -> F {
+        let end = Instant::now() + PATIENCE;
+        let mut items = self.items();
+        loop {
+            if let Some(found) = found(&items) {
+                return found;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited too long for {what}");
+            items = self.grown.wait_timeout(items, left).expect("as above").0;
+        }
+    }
+}
+
+/// A process in a group of its own, which is killed when this is dropped.
+pub(crate) struct Child<T> {
+    process: std::process::Child,
+    name: String,
+    stdin: Option<ChildStdin>,
+    pub(crate) stdout: Arc<Log<T>>,
+    pub(crate) stderr: Arc<Log<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static> Child<T> {
+    /// Starts it; `read_line` makes something of each line of its stdout.
+    pub(crate) fn start(
+        mut command: Command,
+        read_line: impl Fn(&[u8]) -> T + Send + 'static,
+    ) -> Child<T> {
+        let name = format!("{command:?}");
+        let mut process = command
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        let stdout = process.stdout.take().expect("it is piped");
+        let stderr = process.stderr.take().expect("it is piped");
+        let (stdout, stdout_reader) = Log::follow(stdout, read_line);
+        let (stderr, stderr_reader) = Log::follow(stderr, text);
+        Child {
+            stdin: process.stdin.take(),
+            readers: vec![stdout_reader, stderr_reader],
+            process,
+            name,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Writes to its stdin and leaves it open.
+    pub(crate) fn write(&mut self, text: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("its stdin is not closed yet");
+        stdin.write_all(text).expect("it reads its stdin");
+    }
+
+    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
+        self.stdin.take().expect("its stdin is not closed yet")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it still runs");
+    }
+
+    /// Kills it as `kill -9` does; what it wrote before is in the logs when this returns.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// Waits for its end and for all that it wrote.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.process.try_wait().expect("it is our child") {
+                Some(status) => break status,
+                None if Instant::now() < end => std::thread::sleep(LOOK),
+                None => panic!("{} does not end; it said {:?}", self.name, self.stderr.items()),
+            }
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().expect("its output was understood");
+        }
+        status
+    }
+
+    /// Closes its stdin and waits for it to end well.
+    pub(crate) fn finish(&mut self) {
+        self.stdin = None;
+        let status = self.wait();
+        let said = self.stderr.items();
+        assert!(status.success(), "{} ended with {status} and said {said:?}", self.name);
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+}
+
+impl<T> Drop for Child<T> {
+    fn drop(&mut self) {
+        // The number is its own until it was waited for.
+        if let Ok(None) = self.process.try_wait() {
+            let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
+            let _ = self.process.wait();
+        }
+    }
+}
+
+pub(crate) fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).into_owned()
+}
