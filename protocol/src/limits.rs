@@ -58,6 +58,9 @@ pub const EVENTS_MAX: usize = 4_096;
 /// Non-confirmed outcomes (expired, dead) that receipts can still ask for.
 pub const OUTCOMES_MAX: usize = 65_536;
 
+/// Shelf lives of messages that are done already, beyond those of as many messages as there are.
+pub const EXPIRIES_SPARE: u64 = 1_024;
+
 /// Receivers that are away and whose shadow is kept through the grace time, on one socket.
 pub const ABSENT_PEERS_MAX: usize = 65_536;
 
@@ -72,3 +75,9 @@ pub const CONFIRM_MESSAGES: u64 = 1_024;
 
 /// Ranges of confirmations that a receiver remembers until its sender is known to have heard of them.
 pub const UNHEARD_RANGES_MAX: usize = 4_096;
+
+/// How long a receiver may put a message off, or ask for more time, in one word.
+pub const PUT_OFF_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// ATTACH frames with which a receiver may say what it holds.
+pub const ATTACH_FRAMES_MAX: u32 = 1_024;

@@ -1,21 +1,22 @@
 //! The examples of `WIRE.md` are what this crate writes and reads: the page cannot rot.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use common::{hello, peer, session, span, spans};
 use drawdown_protocol::limits;
 use drawdown_protocol::wire::{
     Attach, Close, CloseCode, Control, Decoder, Demand, Echo, Frame, Grant, Heartbeat, Hello,
-    Outcome, Retract, Settle, Settlement, Span, Spans, Taken, VERSION_MAX, VERSION_MIN,
-    encode_control,
+    Outcome, Retract, Settle, Settlement, Taken, VERSION_MAX, VERSION_MIN, encode_control,
 };
 use drawdown_protocol::{
-    Cursor, Identity, LinkId, LinkState, Message, Now, PeerId, PullConfig, PullEngine, PushConfig,
-    PushEngine, Run, Session, SocketType, Time, Transmit, WallTime,
+    Cursor, Identity, LinkId, LinkState, Message, Now, PullConfig, PullEngine, PushConfig,
+    PushEngine, Run, SocketType, Time, Transmit,
 };
-use uuid::Uuid;
 
 const PAGE: &str = include_str!("../WIRE.md");
 
@@ -37,33 +38,8 @@ fn blocks() -> BTreeMap<&'static str, Vec<u8>> {
     blocks
 }
 
-/// The UUID whose bytes count up from `first`.
-fn uuid(first: u8) -> Uuid {
-    Uuid::from_bytes(std::array::from_fn(|index| first + index as u8))
-}
-
-fn session() -> Session {
-    Session::from_uuid(uuid(0x10))
-}
-
-fn hello(socket_type: SocketType, peer: u8, reports_taken: bool) -> Control {
-    Control::Hello(Hello {
-        socket_type,
-        peer: PeerId::from_uuid(uuid(peer)),
-        session: (socket_type == SocketType::Push).then(session),
-        features: 0,
-        message_bytes_max: 1 << 20,
-        heartbeat_ms: 1_000,
-        reports_taken,
-    })
-}
-
 fn settled(first: u64, count: u64, outcome: Outcome) -> Settlement {
-    Settlement { deliveries: Span { first, count }, outcome }
-}
-
-fn spans<const N: usize>(spans: [(u64, u64); N]) -> Spans {
-    spans.into_iter().map(|(first, count)| Span { first, count }).collect()
+    Settlement { deliveries: span(first, count), outcome }
 }
 
 /// Every control frame on the page, by its label.
@@ -74,12 +50,15 @@ fn controls() -> Vec<(&'static str, Control)> {
         |held, taken, confirmed, more| Attach { session: session(), held, taken, confirmed, more };
     let grant = |serial, messages, bytes| Grant { serial, messages, bytes, contended: false };
     vec![
-        ("hello-sender", hello(SocketType::Push, 0x20, true)),
-        ("hello-receiver", hello(SocketType::Pull, 0x30, false)),
-        ("attach-empty", Control::Attach(attach(spans([]), spans([]), spans([]), false))),
+        (
+            "hello-sender",
+            Control::Hello(Hello { reports_taken: true, ..hello(SocketType::Push, peer(0x20)) }),
+        ),
+        ("hello-receiver", Control::Hello(hello(SocketType::Pull, peer(0x30)))),
+        ("attach-empty", Control::Attach(attach(spans(&[]), spans(&[]), spans(&[]), false))),
         ("grant-first", Control::Grant(grant(1, 4, 8 << 20))),
         ("grant-refill", Control::Grant(grant(2, 6, (8 << 20) + 90))),
-        ("taken", Control::Taken(Taken { deliveries: spans([(0, 2)]) })),
+        ("taken", Control::Taken(Taken { deliveries: spans(&[(0, 2)]) })),
         (
             "settle",
             Control::Settle(settle(vec![
@@ -87,7 +66,7 @@ fn controls() -> Vec<(&'static str, Control)> {
                 settled(1, 1, Outcome::Rejected("bad".into())),
             ])),
         ),
-        ("taken-again", Control::Taken(Taken { deliveries: spans([(2, 1)]) })),
+        ("taken-again", Control::Taken(Taken { deliveries: spans(&[(2, 1)]) })),
         ("settle-again", Control::Settle(settle(vec![settled(2, 1, Outcome::Confirmed)]))),
         ("heartbeat-sender", Control::Heartbeat(Heartbeat { head: 2, deliveries: 3, settles: 2 })),
         (
@@ -102,13 +81,13 @@ fn controls() -> Vec<(&'static str, Control)> {
             Control::Close(Close { code: CloseCode::Done, reason: "the socket was closed".into() }),
         ),
         ("demand", Control::Demand(Demand { waiting: 500 })),
-        ("retract", Control::Retract(Retract { deliveries: spans([(7, 3)]) })),
+        ("retract", Control::Retract(Retract { deliveries: spans(&[(7, 3)]) })),
         (
             "attach-return",
             Control::Attach(attach(
-                spans([(40, 2), (50, 1)]),
-                spans([(40, 2)]),
-                spans([(0, 40)]),
+                spans(&[(40, 2), (50, 1)]),
+                spans(&[(40, 2)]),
+                spans(&[(0, 40)]),
                 false,
             )),
         ),
@@ -223,12 +202,12 @@ struct Conversation {
 
 impl Conversation {
     fn begin() -> Self {
-        let now = Now { time: Time::ZERO, wall: WallTime::from_millis(1_700_000_000_000) };
+        let now = Now { time: Time::ZERO, wall: common::WALL };
         let config = PushConfig { attempts_max: Some(5), ..PushConfig::default() };
-        let mut push = PushEngine::new(config, PeerId::from_uuid(uuid(0x20)), session());
+        let mut push = PushEngine::new(config, peer(0x20), session());
         let config =
             PullConfig { window_messages: 4, window_bytes: 8 << 20, ..PullConfig::default() };
-        let mut pull = PullEngine::new(config, PeerId::from_uuid(uuid(0x30)));
+        let mut pull = PullEngine::new(config, peer(0x30));
         let sender = push.open_link(Identity::new("receiver"), now.time);
         let receiver = pull.open_link(Identity::new("sender"), now.time);
         Self {

@@ -398,7 +398,7 @@ impl Scene {
             if worked.is_empty() {
                 break;
             }
-            self.done_by_honest.extend(worked);
+            self.done_by_honest.extend(worked.into_iter().map(|(_, seq)| seq));
         }
         assert_eq!(self.push.link_state(self.honest.0.link), LinkState::Open);
     }

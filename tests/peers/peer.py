@@ -192,7 +192,6 @@ class Link:
         while True:
             frame = self.buffered_frame()
             if frame:
-                self.heard = time.monotonic()
                 if frame[0] == CLOSE:
                     code, reason = frame[1].u32(), frame[1].text()
                     raise LinkEnded(f"the peer closed the link, code {code}: {reason}")
@@ -209,6 +208,7 @@ class Link:
             raise LinkEnded(str(error)) from error
         if not data:
             raise LinkEnded("the connection ended without CLOSE")
+        self.heard = time.monotonic()
         self.input += data
 
     def buffered_frame(self):
@@ -326,6 +326,7 @@ class Pusher:
         self.limit = self.spent = (0, 0)
         self.contended = False
         self.advertised = 0
+        self.asked_after = None
         self.settles = 0
         self.attach()
 
@@ -385,9 +386,17 @@ class Pusher:
     def demand(self):
         """After dispatching, what still waits waits for credit."""
         waiting = len(self.waiting)
-        if self.contended and (waiting > 0) != (self.advertised > 0):
-            self.advertised = waiting
+        if not self.contended:
+            return
+        if waiting == 0:
+            news = self.asked_after is not None
+        else:
+            bytes_are_short = self.spent[0] < self.limit[0] and self.asked_after != self.serial
+            news = self.advertised == 0 or bytes_are_short
+        if news:
             self.link.send(DEMAND, struct.pack("<Q", waiting))
+            self.advertised = waiting
+            self.asked_after = self.serial if waiting else None
 
     def settle(self, body):
         for deliveries, outcome in body.items(lambda: self.settlement(body)):

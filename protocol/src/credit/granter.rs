@@ -34,8 +34,10 @@ impl Granter {
     /// Counts what arrived; false if it was more than granted.
     pub(super) fn receive(&mut self, amount: Amount) -> bool {
         let within = amount.fits(self.outstanding());
-        self.received += amount;
-        self.reclaim();
+        if within {
+            self.received += amount;
+            self.reclaim();
+        }
         within
     }
 

@@ -428,7 +428,7 @@ impl Pool {
             // What it was given because it waits, it waits for again.
             let unfed = line.fed.saturating_sub(keep.messages);
             line.fed -= unfed;
-            line.demand += unfed;
+            line.demand = line.demand.saturating_add(unfed);
             if line.demand > 0 && !std::mem::replace(&mut line.in_hungry, true) {
                 self.hungry.push_back(link);
             }

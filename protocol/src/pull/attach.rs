@@ -34,6 +34,13 @@ impl PullEngine {
         id
     }
 
+    /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
+    pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.link.is_open()) {
+            link.link.heard(now);
+        }
+    }
+
     /// Takes what a peer said. A peer that breaks the rules loses its link.
     pub fn handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) {
         if let Err(close) = self.try_handle_frame(id, frame, now.time) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::credit::Amount;
 use crate::ids::LinkId;
+use crate::limits::EXPIRIES_SPARE;
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
@@ -41,23 +42,32 @@ impl PullEngine {
         let key = self.next_run;
         self.next_run += 1;
         let run = Arc::new(Run::new(key, session, &header, records, now));
-        if expires {
-            self.note_expiries(&run);
-        }
         let indices = 0..header.count;
         let spans = vec![Place { indices: indices.clone(), first: header.first_delivery }];
         let collected = vec![0; header.count.div_ceil(64) as usize].into_boxed_slice();
+        let shared = Arc::clone(&run);
         self.held.insert(key, Held { run, link: Some(id), spans, collected, taken: 0 });
         self.queue.insert((key, 0), Waiting { end: header.count, at: 0 });
+        if expires {
+            self.note_expiries(&shared);
+        }
         self.wake_granted();
         Ok(())
     }
 
-    fn note_expiries(&mut self, run: &Arc<Run>) {
+    /// Notes when messages that were just queued expire; forgets in bulk what has been taken meanwhile.
+    fn note_expiries(&mut self, run: &Run) {
         for (index, (_, head)) in (0..).zip(Records::new(&run.records)) {
             if let Some(expires) = head.expires {
                 self.expiring.insert((run.arrived + run.shelf_life(expires), run.key, index));
             }
+        }
+        if self.expiring.len() as u64 > EXPIRIES_SPARE + 2 * self.pool.queued().messages {
+            let queue = &self.queue;
+            self.expiring.retain(|(_, key, index)| {
+                let before = queue.range((*key, 0)..=(*key, *index)).next_back();
+                before.is_some_and(|(_, waiting)| *index < waiting.end)
+            });
         }
     }
 

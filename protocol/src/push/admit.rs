@@ -5,8 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::ids::Seq;
+use crate::limits::EXPIRIES_SPARE;
 use crate::message::{Message, Records};
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 
 use super::PushEngine;
 
@@ -88,7 +89,7 @@ impl PushEngine {
         let ttl = message.ttl().or(self.config.ttl);
         let expires = ttl.map(|ttl| clock().wall + ttl);
         if let Some(expires) = expires {
-            self.expiring.insert((expires, seq));
+            self.note_expiry(expires, seq);
         }
         if !self.chunks.fits(message.payload().len()) {
             self.seal();
@@ -149,9 +150,21 @@ impl PushEngine {
     /// Notes when messages that came from a store expire.
     pub(super) fn note_expiries(&mut self, first: Seq, records: &Bytes) {
         for (seq, (_, head)) in (first..).zip(Records::new(records)) {
-            if let Some(expires) = head.expires {
+            if let Some(expires) = head.expires
+                && !self.done.contains(seq)
+            {
                 self.expiring.insert((expires, seq));
             }
+        }
+    }
+
+    /// Notes when a message expires. Those that are done before are forgotten in bulk, so that the notes never outnumber
+    /// the messages by much.
+    fn note_expiry(&mut self, expires: WallTime, seq: Seq) {
+        self.expiring.insert((expires, seq));
+        if self.expiring.len() as u64 > EXPIRIES_SPARE + 2 * (self.waiting() + self.pending) {
+            let done = &self.done;
+            self.expiring.retain(|(_, seq)| !done.contains(*seq));
         }
     }
 
@@ -175,7 +188,10 @@ impl PushEngine {
         let message = Message::from(record.slice(head.head_bytes..head.record_bytes()));
         Some(match self.try_send(message, clock) {
             Ok(new) => {
-                self.purge_dead(seq);
+                self.dead.remove(&seq);
+                if let Some(journal) = &mut self.journal {
+                    journal.replay(seq, new);
+                }
                 Ok(new)
             }
             Err(refused) => Err(refused.why),

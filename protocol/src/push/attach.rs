@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::credit::Spender;
 use crate::event::{Event, Redelivery};
 use crate::ids::{LinkId, PeerId, Seq, SocketType, span};
-use crate::limits::{ABSENT_PEERS_MAX, RANGES_MAX};
+use crate::limits::{ABSENT_PEERS_MAX, ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, LinkState, Tick, is_handshake, refusal, violation};
 use crate::queue::{Flight, Flights};
 use crate::range::RangeSet;
@@ -46,6 +46,7 @@ impl PushEngine {
                 link,
                 spender: Spender::default(),
                 attached: false,
+                attaches: 0,
                 next_delivery: 0,
                 flights: Flights::default(),
                 abandoned: Flights::default(),
@@ -61,6 +62,13 @@ impl PushEngine {
             },
         );
         id
+    }
+
+    /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
+    pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.link.is_open()) {
+            link.link.heard(now);
+        }
     }
 
     /// Takes what a peer said. A peer that breaks the rules loses its link.
@@ -137,6 +145,13 @@ impl PushEngine {
         };
         if link.attached {
             return Err(violation("a second ATTACH"));
+        }
+        link.attaches += 1;
+        if link.attaches > ATTACH_FRAMES_MAX {
+            return Err(refusal(
+                CloseCode::TooMany,
+                "it holds more than this side can take note of",
+            ));
         }
         if attach.session != self.session {
             return Err(violation("an ATTACH to another session"));

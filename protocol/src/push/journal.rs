@@ -43,6 +43,10 @@ pub(super) struct Journal {
     /// Attempts that changed; none: forget them.
     attempts: BTreeMap<Seq, Option<Attempts>>,
     dead: Vec<StoreOp>,
+    /// Dead letters that are in memory only, and their messages with them.
+    burying: BTreeSet<Seq>,
+    /// Dead letters that were sent again, by their new number: on disk until the new message is safe.
+    replayed: BTreeMap<Seq, Seq>,
     reserved_end: Seq,
     writing: Option<Writing>,
     failure: Option<String>,
@@ -61,6 +65,7 @@ struct Block {
 #[derive(Debug, Default)]
 struct Writing {
     chunks: Vec<Range<Seq>>,
+    letters: BTreeSet<Seq>,
     reserve: Option<Seq>,
 }
 
@@ -81,6 +86,8 @@ impl Journal {
             removed: Vec::new(),
             attempts: BTreeMap::new(),
             dead: Vec::new(),
+            burying: BTreeSet::new(),
+            replayed: BTreeMap::new(),
             reserved_end: next_seq,
             writing: None,
             failure: None,
@@ -143,9 +150,24 @@ impl Journal {
         self.attempts.insert(seq, None);
     }
 
-    pub(super) fn put_dead(&mut self, letter: &DeadLetter) {
+    /// Takes in a dead letter, which was on disk as a message or was not.
+    pub(super) fn put_dead(&mut self, letter: &DeadLetter, was_kept: bool) {
         let DeadLetter { seq, attempts, record } = letter.clone();
         self.dead.push(StoreOp::PutDead { seq, attempts, record });
+        if !was_kept {
+            self.burying.insert(seq);
+        }
+    }
+
+    /// The first dead letter of `seqs` that a crash would lose, message and all.
+    pub(super) fn first_unburied(&self, seqs: Range<Seq>) -> Option<Seq> {
+        let writing = self.writing.as_ref().and_then(|w| w.letters.range(seqs.clone()).next());
+        self.burying.range(seqs.clone()).next().into_iter().chain(writing).min().copied()
+    }
+
+    /// A dead letter was sent again: it is forgotten once the new message is safe.
+    pub(super) fn replay(&mut self, letter: Seq, new: Seq) {
+        self.replayed.insert(new, letter);
     }
 
     pub(super) fn forget_dead(&mut self, seq: Seq) {
@@ -198,7 +220,7 @@ impl PushEngine {
             () if journal.writing.is_some() || journal.failure.is_some() => StoreNeed::Nothing,
             () if journal.is_low(self.next_seq()) || journal.has_urgent() => StoreNeed::Now,
             () if unwritten && self.gate().is_none() => StoreNeed::Now,
-            () if unwritten || journal.has_behind() => StoreNeed::Soon,
+            () if unwritten || journal.has_behind() || self.has_safe_replays() => StoreNeed::Soon,
             () => StoreNeed::Nothing,
         }
     }
@@ -220,14 +242,20 @@ impl PushEngine {
             self.seal();
         }
         self.gather(born_before, &mut writing, &mut ops);
+        let replays = self.has_safe_replays();
         let journal = self.journal.as_mut()?;
         let urgent = !ops.is_empty() || journal.has_urgent();
-        let behind = journal.has_behind() && now >= journal.written_behind + WRITE_BEHIND;
+        let behind =
+            (journal.has_behind() || replays) && now >= journal.written_behind + WRITE_BEHIND;
         if !urgent && !behind {
             return None;
         }
+        let replayed = self.take_safe_replays();
+        let journal = self.journal.as_mut()?;
         // Dead letters stand before the removal of what they were, so that no crash falls between.
         ops.append(&mut journal.dead);
+        ops.extend(replayed.into_iter().map(|seq| StoreOp::RemoveDead { seq }));
+        writing.letters = std::mem::take(&mut journal.burying);
         ops.extend(std::mem::take(&mut journal.attempts).into_iter().map(|(seq, attempts)| {
             match attempts {
                 Some(attempts) => StoreOp::PutAttempts { seq, attempts },
@@ -258,7 +286,9 @@ impl PushEngine {
         }
         let oldest = journal.unwritten.front().and_then(|first| self.chunks.starting(*first));
         let born = oldest.map(|chunk| chunk.born).or(self.chunks.open_born());
-        let behind = journal.has_behind().then(|| journal.written_behind + WRITE_BEHIND);
+        let written_behind = journal.written_behind;
+        let has_behind = journal.has_behind() || self.has_safe_replays();
+        let behind = has_behind.then(|| written_behind + WRITE_BEHIND);
         born.map(|born| born + gate).into_iter().chain(behind).min()
     }
 
@@ -269,9 +299,10 @@ impl PushEngine {
         let Some(journal) = &mut self.journal else {
             return;
         };
-        let writing = journal.writing.take().unwrap_or_default();
+        let mut writing = journal.writing.take().unwrap_or_default();
         if let Err(reason) = result {
             journal.failure = Some(reason.clone());
+            journal.burying.append(&mut writing.letters);
             self.events.push(Event::StoreFailed { reason });
             self.note_progress(0..Seq::MAX);
             return;
@@ -286,6 +317,32 @@ impl PushEngine {
             }
             self.note_progress(seqs);
         }
+        for seq in writing.letters {
+            self.note_progress(seq..seq + 1);
+        }
+    }
+
+    /// Messages that were dead letters before, and that the store has, or will have by the end of this commit, or need
+    /// not have.
+    fn safe_replays(&self) -> impl Iterator<Item = Seq> {
+        let replayed = self.journal.iter().flat_map(|journal| journal.replayed.keys().copied());
+        replayed.filter(|new| match self.chunks.holding(*new) {
+            Some(chunk) => chunk.kept != Kept::No,
+            None => self.done.contains(*new),
+        })
+    }
+
+    fn has_safe_replays(&self) -> bool {
+        self.safe_replays().next().is_some()
+    }
+
+    /// Dead letters that have had their use.
+    fn take_safe_replays(&mut self) -> Vec<Seq> {
+        let safe: Vec<Seq> = self.safe_replays().collect();
+        let Some(journal) = &mut self.journal else {
+            return Vec::new();
+        };
+        safe.iter().filter_map(|new| journal.replayed.remove(new)).collect()
     }
 
     /// Why the store takes nothing more, if it has failed.

@@ -52,6 +52,8 @@ pub struct PushEngine {
     /// Messages that wait for a moment.
     delayed: BTreeSet<(Time, Seq)>,
     expiring: BTreeSet<(WallTime, Seq)>,
+    /// In flight, and past their shelf life: they do not come back.
+    stale: RangeSet,
     attempts: BTreeMap<Seq, Attempts>,
     dead: BTreeMap<Seq, DeadLetter>,
     /// Everything below the next number that is not kept here any more.
@@ -90,6 +92,8 @@ struct PushLink {
     spender: Spender,
     /// The receiver has said what it holds.
     attached: bool,
+    /// ATTACH frames so far.
+    attaches: u32,
     next_delivery: Delivery,
     flights: Flights,
     /// What was given to somebody else although this receiver may still confirm it.
@@ -165,6 +169,7 @@ impl PushEngine {
             queued: RangeSet::new(),
             delayed: BTreeSet::new(),
             expiring: BTreeSet::new(),
+            stale: RangeSet::new(),
             attempts: BTreeMap::new(),
             dead: BTreeMap::new(),
             done,
@@ -301,10 +306,10 @@ impl PushEngine {
     pub fn is_accepted(&self, seq: Seq) -> bool {
         match &self.journal {
             None => seq < self.next_seq(),
-            Some(_) => {
-                self.done.contains(seq)
-                    || self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes)
+            Some(journal) if self.done.contains(seq) => {
+                journal.first_unburied(seq..seq + 1).is_none()
             }
+            Some(_) => self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes),
         }
     }
 
@@ -315,12 +320,20 @@ impl PushEngine {
             let kept = self.chunks.holding(seqs.start).filter(|chunk| chunk.kept == Kept::Yes);
             seqs.start = match (kept, self.done.within(seqs.clone()).next()) {
                 (Some(chunk), _) => chunk.seqs.end,
-                (None, Some(done)) if done.start == seqs.start => done.end,
+                (None, Some(done)) if done.start == seqs.start && self.is_accepted(seqs.start) => {
+                    self.accepted_up_to(done)
+                }
                 _ if self.is_accepted(seqs.start) => seqs.start + 1,
                 _ => return Some(seqs.start),
             };
         }
         None
+    }
+
+    /// How far messages that are done are accepted: a dead letter has to be on disk first.
+    fn accepted_up_to(&self, done: Range<Seq>) -> Seq {
+        let journal = self.journal.as_ref();
+        journal.and_then(|journal| journal.first_unburied(done.clone())).unwrap_or(done.end)
     }
 
     /// What became of a message; `None` while it is not done.

@@ -1,13 +1,14 @@
 //! What became of messages: confirmed, rejected, given back, expired, or dead.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::event::{Event, Redelivery};
 use crate::ids::{Delivery, LinkId, Seq, span};
-use crate::limits::OUTCOMES_MAX;
-use crate::queue::Flight;
+use crate::limits::{OUTCOMES_MAX, PUT_OFF_MAX};
+use crate::queue::{Flight, Kept};
 use crate::store::DeadLetter;
 use crate::time::{Now, Time};
 use crate::wire::{Close, Outcome, Settle, Settlement, Taken};
@@ -102,7 +103,7 @@ impl PushEngine {
                 self.requeue(flight.seqs, why);
             }
             Outcome::RetryIn(millis) => {
-                let until = now.time + std::time::Duration::from_millis(*millis);
+                let until = now.time + Duration::from_millis(*millis).min(PUT_OFF_MAX);
                 self.delay(flight.seqs, until);
             }
             Outcome::Expired => {
@@ -118,7 +119,7 @@ impl PushEngine {
     fn extend(&mut self, id: LinkId, first: Delivery, mut flight: Flight, millis: u64, now: Time) {
         self.forget_deadline(id, first, &flight);
         if self.config.process_timeout.is_some() {
-            let deadline = now + std::time::Duration::from_millis(millis);
+            let deadline = now + Duration::from_millis(millis).min(PUT_OFF_MAX);
             flight.deadline = Some(deadline);
             self.deadlines.insert((deadline, id, first));
         }
@@ -209,6 +210,7 @@ impl PushEngine {
         }
         // Only a second copy can be waiting here: that of a message which was given to somebody else.
         self.queued.remove(seqs.clone());
+        self.stale.remove(seqs.clone());
         if !self.delayed.is_empty() {
             self.delayed.retain(|(_, seq)| !seqs.contains(seq));
         }
@@ -224,6 +226,7 @@ impl PushEngine {
 
     /// Puts messages back in the queue, unless they are done by now.
     pub(super) fn requeue(&mut self, seqs: Range<Seq>, why: Redelivery) {
+        self.expire_stale(seqs.clone());
         for part in self.done.missing(seqs) {
             self.counters.redelivered += span(&part);
             self.queued.insert(part.clone());
@@ -232,6 +235,7 @@ impl PushEngine {
     }
 
     fn delay(&mut self, seqs: Range<Seq>, until: Time) {
+        self.expire_stale(seqs.clone());
         for part in self.done.missing(seqs) {
             self.counters.redelivered += span(&part);
             self.delayed.extend(part.map(|seq| (until, seq)));
@@ -240,6 +244,7 @@ impl PushEngine {
 
     /// Counts a failed attempt: the message waits its turn, or is a dead letter.
     pub(super) fn fail(&mut self, seq: Seq, reason: &str, why: Redelivery, now: Time) {
+        self.expire_stale(seq..seq + 1);
         if self.done.contains(seq) {
             return;
         }
@@ -276,8 +281,9 @@ impl PushEngine {
         let record = Bytes::copy_from_slice(&slice.into_bytes());
         let (failed, reason) = (attempts.failed, attempts.reason.clone());
         let letter = DeadLetter { seq, attempts, record };
+        let was_kept = self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes);
         if let Some(journal) = &mut self.journal {
-            journal.put_dead(&letter);
+            journal.put_dead(&letter, was_kept);
         }
         self.dead.insert(seq, letter);
         self.note_fate(seq, Fate::DeadLettered);

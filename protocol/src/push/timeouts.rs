@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::event::Redelivery;
-use crate::ids::{Delivery, LinkId, span};
+use crate::ids::{Delivery, LinkId, Seq, span};
 use crate::time::{Now, Time};
 
 use super::PushEngine;
@@ -48,7 +48,7 @@ impl PushEngine {
         self.wake_idle_if_work();
     }
 
-    /// Ends what waits here beyond its shelf life. What is in flight is its receiver's to expire.
+    /// Ends what waits here beyond its shelf life. What is in flight is its receiver's to expire, unless it comes back.
     fn expire_due(&mut self, now: Now) {
         while let Some(&(expires, seq)) = self.expiring.first() {
             if expires > now.wall {
@@ -62,8 +62,16 @@ impl PushEngine {
             let delayed = || self.delayed.iter().any(|(_, other)| *other == seq);
             if self.queued.contains(seq) || delayed() {
                 self.expire(seq);
+            } else if !self.done.contains(seq) {
+                self.stale.insert(seq..seq + 1);
             }
         }
+    }
+
+    /// Ends what comes back beyond its shelf life.
+    pub(super) fn expire_stale(&mut self, seqs: Range<Seq>) {
+        let stale: Vec<Range<Seq>> = self.stale.within(seqs).collect();
+        stale.into_iter().flatten().for_each(|seq| self.expire(seq));
     }
 
     /// Gives to others what an application has taken and not settled in time. It may still confirm it.

@@ -102,14 +102,14 @@ pub(crate) fn later(now: Now, millis: u64) -> Now {
     Now { time: now.time + time, wall: now.wall + time }
 }
 
-/// The application takes and confirms everything that waits; gives the numbers of the messages.
-pub(crate) fn work_off(pull: &mut PullEngine, now: Now) -> Vec<u64> {
+/// The application takes and confirms everything that waits; says what it was.
+pub(crate) fn work_off(pull: &mut PullEngine, now: Now) -> Vec<(Session, u64)> {
     let mut seqs = Vec::new();
     while let Some(batch) = pull.take(u32::MAX) {
         let run = Arc::clone(batch.run());
         let mut cursor = Cursor::new(batch);
         while let Some(item) = cursor.next(|| now.time) {
-            seqs.push(run.seq(item.index));
+            seqs.push((run.session(), run.seq(item.index)));
             run.confirm(item.index);
         }
         if let Some(consumed) = cursor.report() {

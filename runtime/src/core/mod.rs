@@ -27,6 +27,7 @@ const EVENTS_MAX: usize = 4_096;
 /// An engine and what belongs to it, as the drivers see it.
 pub(crate) trait Socket: Send + 'static {
     fn open_link(&mut self, identity: Identity, now: Time) -> LinkId;
+    fn handle_bytes(&mut self, link: LinkId, now: Time);
     fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
     fn handle_link_timeout(&mut self, link: LinkId, now: Time);
     fn fail_link(&mut self, link: LinkId, close: Close, now: Time);

@@ -78,12 +78,12 @@ impl<S: Socket> LinkDriver<S> {
         let rung = self.signal.take();
         let due = self.timer_at.is_some() && self.timer.as_mut().poll(cx).is_ready();
         if read || rung || due || self.failure.is_some() {
-            self.exchange(due);
+            self.exchange(read, due);
         }
         let wrote = self.write(cx)?;
         if wrote && self.out.is_empty() && self.state == LinkState::Open {
             // There may be more for this link than one take.
-            self.exchange(false);
+            self.exchange(false, false);
         }
         if self.state != LinkState::Open
             && self.state != LinkState::Handshake
@@ -140,10 +140,13 @@ impl<S: Socket> LinkDriver<S> {
     }
 
     /// Gives the engine what came and takes what is to go out, under one lock.
-    fn exchange(&mut self, due: bool) {
+    fn exchange(&mut self, read: bool, due: bool) {
         let Self { core, link, frames, failure, out, .. } = self;
         let now = core.clock.now();
         let (state, next) = core.with(|socket| {
+            if read {
+                socket.handle_bytes(*link, now.time);
+            }
             for frame in frames.drain(..) {
                 socket.handle_frame(*link, frame, now);
             }

@@ -25,6 +25,10 @@ impl Socket for PushState {
         self.engine.open_link(identity, now)
     }
 
+    fn handle_bytes(&mut self, link: LinkId, now: Time) {
+        self.engine.handle_bytes(link, now);
+    }
+
     fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now) {
         self.engine.handle_frame(link, frame, now);
     }
