@@ -65,7 +65,10 @@ impl PullBuilder {
         Ok(socket)
     }
 
-    /// Makes the socket without any link.
+    /// Makes the socket without any link. Like everything here it needs a tokio runtime around it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     ///
     /// # Errors
     /// If settings contradict each other.
