@@ -52,6 +52,9 @@ impl PushEngine {
         if self.queued.is_empty() {
             self.seal();
         }
+        if self.gives_way(id) {
+            return self.rest(id);
+        }
         let mut messages_left =
             self.share().min(self.config.pending_messages.saturating_sub(self.pending));
         let mut stopped = false;
@@ -124,6 +127,7 @@ impl PushEngine {
         link.next_delivery += count;
         self.pending += count;
         self.queued.pop_first(count);
+        self.forget_given_back(header.first_seq..header.first_seq + count);
         self.counters.dispatched += count;
         out.data(header, slice.body, slice.tail);
         if self.config.reassign_after.is_some() {

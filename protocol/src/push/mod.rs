@@ -76,6 +76,8 @@ pub struct PushEngine {
     absent_order: VecDeque<(Time, PeerId, LinkId)>,
     deadlines: BTreeSet<(Time, LinkId, Delivery)>,
     next_reassign: Option<Time>,
+    /// Who gave messages back because somebody else has more time for them.
+    given_back: BTreeMap<Seq, LinkId>,
 
     journal: Option<Journal>,
     wakes: VecDeque<LinkId>,
@@ -185,6 +187,7 @@ impl PushEngine {
             absent_order: VecDeque::new(),
             deadlines: BTreeSet::new(),
             next_reassign: None,
+            given_back: BTreeMap::new(),
             journal: None,
             wakes: VecDeque::new(),
             watching: false,
@@ -306,10 +309,10 @@ impl PushEngine {
     pub fn is_accepted(&self, seq: Seq) -> bool {
         match &self.journal {
             None => seq < self.next_seq(),
-            Some(journal) if self.done.contains(seq) => {
-                journal.first_unburied(seq..seq + 1).is_none()
+            Some(journal) => {
+                self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes)
+                    || (self.done.contains(seq) && journal.first_unburied(seq..seq + 1).is_none())
             }
-            Some(_) => self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes),
         }
     }
 

@@ -100,6 +100,9 @@ impl PushEngine {
             Outcome::Released => {
                 let why =
                     if flight.retracted { Redelivery::Reassigned } else { Redelivery::Released };
+                if flight.retracted {
+                    self.given_back.extend(flight.seqs.clone().map(|seq| (seq, id)));
+                }
                 self.requeue(flight.seqs, why);
             }
             Outcome::RetryIn(millis) => {
@@ -211,6 +214,7 @@ impl PushEngine {
         // Only a second copy can be waiting here: that of a message which was given to somebody else.
         self.queued.remove(seqs.clone());
         self.stale.remove(seqs.clone());
+        self.forget_given_back(seqs.clone());
         if !self.delayed.is_empty() {
             self.delayed.retain(|(_, seq)| !seqs.contains(seq));
         }

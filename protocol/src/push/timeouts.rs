@@ -104,7 +104,7 @@ impl PushEngine {
         }
     }
 
-    /// While receivers are idle and nothing waits: asks back what others have had for long and not begun.
+    /// While receivers have nothing to do and nothing waits here: asks back what others have had for long and not begun.
     fn reassign(&mut self, now: Time) {
         let (Some(after), Some(due)) = (self.config.reassign_after, self.next_reassign) else {
             return;
@@ -114,13 +114,14 @@ impl PushEngine {
         }
         self.next_reassign =
             (self.pending > 0).then(|| now + (after / 2).max(Duration::from_millis(1)));
-        let idle = self.idle.iter().filter_map(|id| self.links.get(id));
-        let mut wanted = idle.map(|link| link.counted).fold(0, u64::saturating_add);
         if self.waiting() > 0 {
             return;
         }
-        let owners: Vec<LinkId> =
-            self.links.keys().copied().filter(|id| !self.idle.contains(id)).collect();
+        // Credit alone does not tell who has nothing to do: a large window leaves some beside work that is not begun.
+        let (free, owners): (Vec<LinkId>, Vec<LinkId>) =
+            self.links.keys().copied().partition(|id| self.has_begun_all(*id));
+        let free = free.iter().filter_map(|id| self.links.get(id));
+        let mut wanted = free.map(|link| link.counted).fold(0, u64::saturating_add);
         for id in owners {
             for deliveries in self.overdue(id, now - after) {
                 if wanted == 0 {
@@ -132,6 +133,24 @@ impl PushEngine {
                 self.ask_back(id, deliveries);
             }
         }
+    }
+
+    /// Whether what comes next was taken from this link for another one, which has credit for it.
+    pub(super) fn gives_way(&self, id: LinkId) -> bool {
+        let next = self.queued.first().and_then(|seq| self.given_back.get(&seq));
+        next == Some(&id) && self.ready > 1
+    }
+
+    pub(super) fn forget_given_back(&mut self, seqs: Range<Seq>) {
+        while let Some(seq) = self.given_back.range(seqs.clone()).next().map(|(seq, _)| *seq) {
+            self.given_back.remove(&seq);
+        }
+    }
+
+    /// Whether a receiver's application has taken everything that was dispatched to it.
+    fn has_begun_all(&self, id: LinkId) -> bool {
+        let link = self.links.get(&id);
+        link.is_none_or(|link| link.flights.iter().all(|(_, flight)| flight.taken.is_some()))
     }
 
     /// What a link's application has not taken although it was dispatched before `before`.

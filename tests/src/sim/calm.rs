@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drawdown_protocol::credit::Amount;
-use drawdown_protocol::{Fate, Time};
+use drawdown_protocol::{Fate, PullEngine, PushEngine, Time};
 
 use super::agenda::{Event, Node};
 use super::check::{Standing, Verdict, ensure};
@@ -85,12 +85,13 @@ impl Network {
     }
 
     fn is_drained(&self) -> bool {
-        let pushes = self.pushes.iter().all(|node| {
-            node.left == 0 && node.engine.as_ref().is_some_and(|engine| engine.is_drained())
-        });
+        let pushes = self
+            .pushes
+            .iter()
+            .all(|node| node.left == 0 && node.engine.as_ref().is_some_and(PushEngine::is_drained));
         pushes
             && self.pulls.iter().all(|node| {
-                node.engine.as_ref().is_some_and(|engine| engine.is_drained())
+                node.engine.as_ref().is_some_and(PullEngine::is_drained)
                     && node.workers.iter().all(|w| !matches!(w.doing, Doing::Busy(..)))
             })
     }

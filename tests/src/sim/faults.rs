@@ -53,7 +53,11 @@ impl Network {
             Fault::Stuck => self.stick(pull),
             Fault::StoreFailure => self.fail_store(push),
             Fault::DeadLetters => {
-                self.handle_dead_letter(push);
+                if self.dice.chance(70) {
+                    self.replay_first(push);
+                } else {
+                    self.purge_first(push);
+                }
                 true
             }
         }

@@ -166,7 +166,7 @@ impl Network {
             match driver.said(before) {
                 Ok(frames) => frames.iter().for_each(|frame| self.observe_said(end, frame)),
                 Err(error) => {
-                    self.check(Err(format!("{node} writes what cannot be read: {error}")))
+                    self.check(Err(format!("{node} writes what cannot be read: {error}")));
                 }
             }
         }
@@ -246,6 +246,9 @@ impl Network {
         let frames = driver.reader.frames();
         let time = self.agenda.now();
         let now = self.process(node).clock(time);
+        if let Some(socket) = self.socket(node) {
+            socket.handle_bytes(link, time);
+        }
         match frames {
             Ok(frames) => {
                 for frame in frames {

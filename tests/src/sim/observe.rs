@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use drawdown_protocol::Seq;
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::message::{Records, cost_bytes};
 use drawdown_protocol::wire::{Attach, Control, DataHeader, DataRun, Frame, Settle};
+use drawdown_protocol::{PushEngine, Seq};
 
 use super::agenda::{EndId, Node, Side};
 use super::check::{Entry, Standing, Verdict, ensure};
@@ -35,11 +35,12 @@ impl Network {
 
     fn observe_dispatch(&mut self, end: EndId, push: usize, data: &DataRun) -> Verdict {
         let DataRun { header, records, .. } = data;
+        let now = self.agenda.now();
         let count = u64::from(header.count);
         let seqs = header.first_seq..header.first_seq + count;
         self.report.dispatched += count;
         let numbers = [end.conn, header.first_delivery, seqs.start, count, header.attempt.into()];
-        self.trace.note(self.agenda.now(), Node::Push(push), "dispatches", &numbers);
+        self.trace.note(now, Node::Push(push), "dispatches", &numbers);
 
         let conn = self.conns.get_mut(&end.conn).ok_or("it has no connection")?;
         ensure(header.first_delivery == conn.next_delivery, || {
@@ -58,6 +59,7 @@ impl Network {
             let found = &records[at + head.head_bytes..at + head.record_bytes()];
             let entry = self.ledger.get(session, seq)?;
             check_message(&mut self.pushes[push], seq, entry, header, found)
+                .and_then(|()| entry.check_shelf_life(now))
                 .map_err(|why| format!("message {seq}: {why}"))?;
         }
         Ok(())
@@ -122,7 +124,7 @@ fn check_limits(node: &PushNode, seqs: &Range<Seq>) -> Verdict {
         ensure(seqs.end <= end, || format!("{seqs:?} dispatched, reserved is up to {end}"))?;
     }
     let (pending, most) =
-        (node.engine.as_ref().map_or(0, |e| e.pending()), node.plan.config.pending_messages);
+        (node.engine.as_ref().map_or(0, PushEngine::pending), node.plan.config.pending_messages);
     ensure(pending <= most, || format!("{pending} messages are pending of at most {most}"))
 }
 
@@ -144,6 +146,7 @@ fn check_message(
         node.dispatched_to = seq;
     }
     entry.dispatched += 1;
+    entry.has_left = true;
     entry.check_attempts(header.attempt)?;
     let most = node.plan.config.attempts_max.unwrap_or(u32::MAX);
     ensure(header.attempt < most || node.letters_full, || {

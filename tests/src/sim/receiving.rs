@@ -5,7 +5,9 @@ use std::sync::Arc;
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::limits::CONFIRM_DELAY;
 use drawdown_protocol::wire::Outcome;
-use drawdown_protocol::{ConfirmOn, Confirmed, Cursor, Event as Happened, LinkState, Run};
+use drawdown_protocol::{
+    ConfirmOn, Confirmed, Cursor, Event as Happened, LinkState, PullEngine, Run,
+};
 
 use super::agenda::Node;
 use super::check::{Verdict, ensure};
@@ -20,12 +22,12 @@ impl Network {
     /// After any call of a PULL engine.
     pub(super) fn after_pull(&mut self, pull: usize) {
         self.serve(pull);
-        while let Some(link) = self.pulls[pull].engine.as_mut().and_then(|e| e.poll_wake()) {
+        while let Some(link) = self.pulls[pull].engine.as_mut().and_then(PullEngine::poll_wake) {
             if let Some(end) = self.pulls[pull].process.ends.get(&link).copied() {
                 self.wake(end);
             }
         }
-        while let Some(event) = self.pulls[pull].engine.as_mut().and_then(|e| e.poll_event()) {
+        while let Some(event) = self.pulls[pull].engine.as_mut().and_then(PullEngine::poll_event) {
             if self.trace.is_printed() {
                 println!("             pull-{pull} {event:?}");
             }

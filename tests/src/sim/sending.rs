@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use drawdown_protocol::wire::CloseCode;
-use drawdown_protocol::{Event as Happened, LinkState, Message, PeerId, Redelivery, Refusal, Seq};
+use drawdown_protocol::{
+    Event as Happened, LinkState, Message, PeerId, PushEngine, Redelivery, Refusal, Seq,
+};
 
 use super::agenda::{Event, Node};
 use super::check::{Entry, Standing, Verdict, ensure, payload};
@@ -12,12 +14,12 @@ use super::network::Network;
 impl Network {
     /// After any call of a PUSH engine.
     pub(super) fn after_push(&mut self, push: usize) {
-        while let Some(link) = self.pushes[push].engine.as_mut().and_then(|e| e.poll_wake()) {
+        while let Some(link) = self.pushes[push].engine.as_mut().and_then(PushEngine::poll_wake) {
             if let Some(end) = self.pushes[push].process.ends.get(&link).copied() {
                 self.wake(end);
             }
         }
-        while let Some(event) = self.pushes[push].engine.as_mut().and_then(|e| e.poll_event()) {
+        while let Some(event) = self.pushes[push].engine.as_mut().and_then(PushEngine::poll_event) {
             let verdict = self.push_event(push, event);
             self.check(verdict);
         }
@@ -48,6 +50,12 @@ impl Network {
             return Ok(());
         };
         while let Some(seqs) = engine.poll_progress() {
+            let some = seqs.start..seqs.end.min(seqs.start.saturating_add(64));
+            let first = some.clone().find(|seq| !engine.is_accepted(*seq));
+            let said = engine.first_unaccepted(some.clone());
+            ensure(said == first, || {
+                format!("the first of {some:?} not accepted is {first:?}, not {said:?}")
+            })?;
             for (seq, entry) in self.ledger.of(node.session, seqs) {
                 if entry.standing != Standing::Live {
                     continue;
@@ -160,7 +168,7 @@ impl Network {
                 Ok(_) => self.pushes[push].left -= 1,
                 Err(Refusal::Full) => {
                     self.pushes[push].waits_for_room = true;
-                    return self.after_push(push);
+                    return;
                 }
                 Err(_) => return,
             }
@@ -220,6 +228,7 @@ impl Network {
                 self.check(ensure(why != Refusal::Full || full, || {
                     format!("push-{push} is said to be full and {waited} wait")
                 }));
+                self.after_push(push);
                 Err(why)
             }
         }
@@ -232,39 +241,40 @@ impl Network {
         conns.map(|conn| conn.credit.spare().messages).fold(0, u64::saturating_add)
     }
 
-    /// Sends a dead letter again, or forgets it.
-    pub(super) fn handle_dead_letter(&mut self, push: usize) {
+    /// Sends a dead letter again; gives its new number.
+    pub(super) fn replay_first(&mut self, push: usize) -> Option<Seq> {
         let now = self.agenda.now();
-        let replays = self.dice.chance(70);
         let node = &mut self.pushes[push];
         let clock = node.process.clock(now);
+        let engine = node.engine.as_mut()?;
+        let seq = engine.dead_letters().next()?.seq;
+        let new = engine.replay_dead(seq, || clock)?.ok()?;
+        let (session, ttl) = (node.session, node.plan.config.ttl);
+        let accepted = node.store.is_none();
+        let letter = self.ledger.get(session, seq).ok()?;
+        letter.letter_gone = true;
+        let fresh = Entry::new(letter.pattern, letter.bytes, now, ttl);
+        let sent =
+            self.ledger.send(session, new, Entry { accepted, replay_of: Some(seq), ..fresh });
+        self.check(sent);
+        self.trace.note(now, Node::Push(push), "replays", &[seq, new]);
+        self.after_push(push);
+        Some(new)
+    }
+
+    /// Forgets a dead letter.
+    pub(super) fn purge_first(&mut self, push: usize) {
+        let node = &mut self.pushes[push];
         let Some(engine) = &mut node.engine else {
             return;
         };
         let Some(seq) = engine.dead_letters().next().map(|letter| letter.seq) else {
             return;
         };
-        let (session, ttl, in_memory) = (node.session, node.plan.config.ttl, node.store.is_none());
-        let replayed = if replays {
-            match engine.replay_dead(seq, || clock) {
-                Some(Ok(new)) => Some(new),
-                _ => return,
-            }
-        } else {
-            engine.purge_dead(seq);
-            None
-        };
-        let Ok(letter) = self.ledger.get(session, seq) else {
-            return;
-        };
-        letter.letter_gone = true;
-        if let Some(new) = replayed {
-            let mut entry = Entry::new(letter.pattern, letter.bytes, now, ttl);
-            entry.accepted = in_memory;
-            entry.replay_of = Some(seq);
-            self.trace.note(now, Node::Push(push), "replays", &[seq, new]);
-            let sent = self.ledger.send(session, new, entry);
-            self.check(sent);
+        let purged = engine.purge_dead(seq);
+        self.check(ensure(purged, || format!("dead letter {seq} is listed and cannot be purged")));
+        if let Ok(letter) = self.ledger.get(self.pushes[push].session, seq) {
+            letter.letter_gone = true;
         }
         self.after_push(push);
     }

@@ -5,6 +5,7 @@ use drawdown_protocol::{Identity, LinkId, LinkState, Now, PullEngine, PushEngine
 
 pub(crate) trait Socket {
     fn open_link(&mut self, identity: Identity, now: Time) -> LinkId;
+    fn handle_bytes(&mut self, link: LinkId, now: Time);
     fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
     fn handle_link_timeout(&mut self, link: LinkId, now: Time);
     fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
@@ -20,6 +21,9 @@ macro_rules! socket {
         impl Socket for $engine {
             fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
                 self.open_link(identity, now)
+            }
+            fn handle_bytes(&mut self, link: LinkId, now: Time) {
+                self.handle_bytes(link, now);
             }
             fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now) {
                 self.handle_frame(link, frame, now);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use drawdown_protocol::PullEngine;
+
 use super::agenda::Event;
 use super::network::Network;
 use super::node::{Doing, Job, Word};
@@ -11,8 +13,8 @@ impl Network {
     pub(super) fn serve(&mut self, pull: usize) {
         loop {
             let node = &self.pulls[pull];
-            let has_some = node.reader.is_some()
-                || node.engine.as_ref().is_some_and(|engine| engine.has_queued());
+            let has_some =
+                node.reader.is_some() || node.engine.as_ref().is_some_and(PullEngine::has_queued);
             let waiting = node.workers.iter().position(|w| matches!(w.doing, Doing::Waiting));
             let Some(worker) = waiting.filter(|_| has_some && !node.is_closing) else {
                 return;
@@ -22,13 +24,13 @@ impl Network {
             self.tell_waiting(pull);
             match self.next_job(pull) {
                 Some(job) => self.begin(pull, worker, job),
-                None => self.wait(pull, worker),
+                None => self.await_message(pull, worker),
             }
         }
     }
 
     /// A worker begins to wait for a message.
-    fn wait(&mut self, pull: usize, worker: usize) {
+    fn await_message(&mut self, pull: usize, worker: usize) {
         self.pulls[pull].workers[worker].doing = Doing::Waiting;
         self.tell_waiting(pull);
         self.nothing_to_do(pull);
@@ -101,10 +103,10 @@ impl Network {
                 if self.dice.chance(50) {
                     self.rest(pull, worker);
                 } else {
-                    self.wait(pull, worker);
+                    self.await_message(pull, worker);
                 }
             }
-            Doing::Resting => self.wait(pull, worker),
+            Doing::Resting => self.await_message(pull, worker),
             Doing::Waiting => {
                 self.tell_waiting(pull);
                 self.rest(pull, worker);

@@ -133,7 +133,7 @@ fn a_disk_that_takes_no_more_ends_the_push() {
     let mut command = Command::new("sh");
     // A limit on the size of files stands for a full disk.
     command.args(["-c", "trap '' XFSZ; ulimit -f 12000; exec \"$0\" \"$@\""]).arg(binary());
-    command.args(["push", "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "20ms", "--receipts"]);
+    command.args(["push", "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "10s", "--receipts"]);
     command.args(["--queue", "1000000", "--store"]).arg(folder.path());
     let mut push = start_as(command);
     let line = "x".repeat(99) + "\n";

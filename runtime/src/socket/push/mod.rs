@@ -201,8 +201,10 @@ impl PushSocket {
     pub async fn close(self, timeout: Duration) -> Result<(), DrainError> {
         self.stop_intake();
         let drained = self.drain(timeout).await;
-        self.abort().await;
-        drained
+        self.shut_down().await;
+        // Only now it is known whether the store took the last of them.
+        let failed = self.core.with(|socket| socket.engine.store_failure().is_some());
+        drained.map_err(|left| DrainError { kept: left.kept && !failed, ..left })
     }
 
     /// Takes nothing more in: from now on every send fails. What is there still goes out.
@@ -212,6 +214,10 @@ impl PushSocket {
 
     /// Ends the socket without waiting for what it holds.
     pub(crate) async fn abort(self) {
+        self.shut_down().await;
+    }
+
+    async fn shut_down(&self) {
         self.stop_intake();
         crate::socket::end_tasks(&self.core, |socket: &mut PushState, now| {
             socket.engine.close_links(now);

@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) delivered: u32,
     /// Times that the present life of the sender has dispatched it.
     pub(crate) dispatched: u32,
+    /// Some life of the sender has dispatched it.
+    pub(crate) has_left: bool,
     /// The dead letter that it was before.
     pub(crate) replay_of: Option<Seq>,
     /// As a dead letter, it was replayed or purged.
@@ -61,6 +63,7 @@ impl Entry {
             known_failures: 0,
             delivered: 0,
             dispatched: 0,
+            has_left: false,
             replay_of: None,
             letter_gone: false,
         }
@@ -81,6 +84,14 @@ impl Entry {
                 "{claimed} failed attempts are counted; {} are known and there were at most {real} ({} rejections)",
                 self.known_failures, self.nacks
             )
+        })
+    }
+
+    /// It is dispatched while somebody may still want it.
+    pub(crate) fn check_shelf_life(&self, now: Time) -> Verdict {
+        let over = self.ttl.is_some_and(|ttl| self.sent + ttl + Duration::from_millis(1) < now);
+        ensure(!over, || {
+            format!("dispatched at {now:?}, sent at {:?} for {:?}", self.sent, self.ttl)
         })
     }
 
@@ -113,8 +124,11 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// A message was taken in. Its number must be new.
     pub(crate) fn send(&mut self, session: Session, seq: Seq, entry: Entry) -> Verdict {
+        // A number that never left a process which died may be used by the next one.
         let before = self.entries.insert((session, seq), entry);
-        ensure(before.is_none(), || format!("message {seq}: its number was used before"))
+        let used =
+            before.is_some_and(|before| before.has_left || before.standing == Standing::Live);
+        ensure(!used, || format!("message {seq}: its number was used before"))
     }
 
     pub(crate) fn get(&mut self, session: Session, seq: Seq) -> Result<&mut Entry, String> {
