@@ -8,9 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::error::{StoreError, StoreErrorKind};
-use super::format::{PROBE_KEY, read_note, write_note};
+use super::format::{PROBE_KEY, SYNCS_KEY, read_note, write_note};
 use super::marker::Marker;
 use super::sync::{self, RealSync};
+use super::witness::Witness;
 use super::{Durability, OpenOptions, folder};
 
 /// With pages of up to 26 values of 64 KiB, a page stays below a quarter of this, and so out of sled's blob files.
@@ -19,6 +20,8 @@ const SEGMENT_BYTES: usize = 8 << 20;
 
 /// sled's default is 1 GiB; a store is written far more than it is read.
 const CACHE_BYTES: u64 = 16 << 20;
+
+const SYNCS_TREE: &[u8] = b"syncs";
 
 /// sled's last threads may hold its file for a moment after a store was closed in this process.
 const LOCK_TRIES: u32 = 200;
@@ -32,7 +35,11 @@ pub(super) struct Engine {
     real_sync: Option<RealSync>,
     _lock: folder::FolderLock,
     pub(super) marker: Marker,
+    witness: Witness,
+    /// The number of the last sync, as sled knows it.
+    syncs: u64,
     pub(super) path: PathBuf,
+    value: Vec<u8>,
 }
 
 impl Engine {
@@ -54,13 +61,29 @@ impl Engine {
         let lock = folder::FolderLock::take(&path)?;
         let marker = find_marker(&path, options)?;
         refuse_stray_files(&path)?;
+        let witness = if marker.ready { Witness::open(&path)? } else { Witness::create(&path)? };
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
 
         let (db, contents) = open_on_own_thread(&path, read)?;
-        let mut engine = Self { db, real_sync, _lock: lock, marker, path };
+        let value = Vec::new();
+        let mut engine =
+            Self { db, real_sync, _lock: lock, marker, witness, syncs: 0, path, value };
+        engine.syncs = engine.read_syncs()?;
         engine.settle()?;
         Ok((engine, contents))
+    }
+
+    /// How many syncs were answered of which sled knows nothing any more: all that they held may be lost.
+    pub(super) const fn lost_syncs(&self) -> u64 {
+        self.witness.number().saturating_sub(self.syncs)
+    }
+
+    fn read_syncs(&self) -> Result<u64, StoreError> {
+        let value = self.db.syncs().get(SYNCS_KEY);
+        let value = value.map_err(|error| StoreError::sled(&self.path, "read its data", &error))?;
+        // One that is damaged is none, and so less than the witness says.
+        Ok(value.and_then(|value| read_note(&SYNCS_KEY, &value).ok()).unwrap_or(0))
     }
 
     /// Makes durable what sled does not sync by itself when it opens, and notes that the store is complete.
@@ -79,7 +102,7 @@ impl Engine {
     }
 
     /// Writes something and sees whether the sync of it came by our own function.
-    fn prove_sync(&self) -> Result<(), StoreError> {
+    fn prove_sync(&mut self) -> Result<(), StoreError> {
         let Some(before) = sync::calls() else {
             return Ok(());
         };
@@ -111,30 +134,55 @@ impl Engine {
     }
 
     /// Makes everything written so far as durable as the store promises.
-    pub(super) fn flush(&self) -> Result<(), StoreError> {
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        // Where syncs were lost, counting on would hide it.
+        let counts = self.lost_syncs() == 0;
+        if counts {
+            self.syncs += 1;
+            // A number is never too large.
+            let _ = write_note(&SYNCS_KEY, &self.syncs, &mut self.value);
+            let counted = self.db.syncs().insert(SYNCS_KEY, &self.value[..]);
+            counted.map(drop).map_err(|error| self.write_failed(&error))?;
+        }
         let flushed = self.db.flush().map(drop);
-        flushed.map_err(|error| StoreError::sled(&self.path, "sync its data", &error))
+        flushed.map_err(|error| StoreError::sled(&self.path, "sync its data", &error))?;
+        if counts && self.real_sync.is_some() {
+            let noted = self.witness.note(self.syncs);
+            noted.map_err(|error| StoreError::io(&self.path, "write its file SYNCED", &error))?;
+        }
+        Ok(())
     }
 }
 
-/// A database of sled's that closes without panicking.
-pub(super) struct Sled(Option<sled::Db>);
+/// A database of sled's that closes without panicking, and its tree for the number of the last sync. That has a tree to
+/// itself because sled writes a page anew after some changes, with all that is in it.
+pub(super) struct Sled(Option<(sled::Db, sled::Tree)>);
 
-impl Deref for Sled {
-    type Target = sled::Db;
+impl Sled {
+    fn syncs(&self) -> &sled::Tree {
+        &self.both().1
+    }
 
-    fn deref(&self) -> &sled::Db {
+    fn both(&self) -> &(sled::Db, sled::Tree) {
         match &self.0 {
-            Some(db) => db,
+            Some(both) => both,
             None => unreachable!("it is taken out when it is dropped, and not before"),
         }
     }
 }
 
+impl Deref for Sled {
+    type Target = sled::Db;
+
+    fn deref(&self) -> &sled::Db {
+        &self.both().0
+    }
+}
+
 impl Drop for Sled {
     fn drop(&mut self) {
-        let db = self.0.take();
-        if let Err(said) = guarded(move || drop(db)) {
+        let both = self.0.take();
+        if let Err(said) = guarded(move || drop(both)) {
             tracing::error!(said, "sled gave up while it closed a store");
         }
     }
@@ -190,7 +238,10 @@ fn open_on_own_thread<T: Send + 'static>(
 ) -> Result<(Sled, T), StoreError> {
     let folder = path.to_owned();
     let opening = thread::Builder::new().name("drawdown-open".into()).spawn(move || {
-        let db = Sled(Some(open_sled(&folder)?));
+        let db = open_sled(&folder)?;
+        let syncs = db.open_tree(SYNCS_TREE);
+        let syncs = syncs.map_err(|error| StoreError::sled(&folder, "open its data", &error))?;
+        let db = Sled(Some((db, syncs)));
         let contents = read(&db);
         Ok((db, contents))
     });

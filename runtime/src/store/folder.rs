@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::error::{StoreError, StoreErrorKind};
-use super::marker;
+use super::{marker, witness};
 
 const LOCK_NAME: &str = "LOCK";
 const SNAPSHOT_PREFIX: &str = "snap.";
@@ -56,7 +56,8 @@ pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError
     for entry in fs::read_dir(folder).map_err(|error| failed(&error))? {
         let name = entry.map_err(|error| failed(&error))?.file_name();
         has_marker |= name == marker::NAME;
-        has_others |= ![marker::NAME, marker::NEW_NAME, LOCK_NAME].iter().any(|ours| name == *ours);
+        let ours = [marker::NAME, marker::NEW_NAME, witness::NAME, LOCK_NAME];
+        has_others |= !ours.iter().any(|ours| name == *ours);
     }
     if !has_marker && has_others {
         return Err(not_a_store("its folder has files in it, but no file STATE"));

@@ -47,12 +47,15 @@ pub(super) enum Prefix {
     Dead = b'x',
     /// How a dead letter died.
     DeadAttempts = b'y',
+    /// Counts the syncs, in a tree of its own.
+    Syncs = b's',
     /// Pending messages. The last, so that they grow at the tree's edge.
     Block = b'z',
 }
 
 pub(super) const ANCHOR_KEY: [u8; 1] = [Prefix::Anchor as u8];
 pub(super) const PROBE_KEY: [u8; 1] = [Prefix::Probe as u8];
+pub(super) const SYNCS_KEY: [u8; 1] = [Prefix::Syncs as u8];
 
 pub(super) fn key(prefix: Prefix, number: u64) -> [u8; 9] {
     let mut key = [prefix as u8; 9];

@@ -11,7 +11,7 @@ use super::assemble::FoundBlock;
 use super::engine::Engine;
 use super::entries::{Entries, Kind};
 use super::error::StoreError;
-use super::recover::check_against_marker;
+use super::recover::check_for_loss;
 use super::scan::{self, Contents, Damage, Keep};
 use super::{OpenOptions, folder};
 
@@ -86,7 +86,7 @@ impl Inspector {
         let options = OpenOptions::inspection();
         let (engine, mut contents) =
             Engine::open(path, &options, |db| Contents::read(db, Keep::Sizes))?;
-        contents.damages.extend(check_against_marker(&contents, &engine.marker));
+        contents.damages.extend(check_for_loss(&contents, &engine));
         let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));
         Ok(Self { entries, contents })
     }
@@ -153,7 +153,7 @@ impl Inspector {
     ///
     /// # Errors
     /// When the last sync fails.
-    pub fn close(self) -> Result<(), StoreError> {
+    pub fn close(mut self) -> Result<(), StoreError> {
         self.entries.engine.flush()
     }
 

@@ -6,7 +6,7 @@
 //! - `format` is the bytes of every entry, `shelf` where blocks stand so that sled writes them about once, `entries`
 //!   the order in which they are written and removed;
 //! - `engine` opens sled, `folder` gives its files the care they need, `sync` makes a sync real;
-//! - `marker` is the small file that proves what the store has held;
+//! - `marker` and `witness` are small files that prove what the store has held;
 //! - `scan` reads all entries and checks them, `assemble` joins their parts, `recover` makes of them what a socket
 //!   starts from, `inspect` and `dead` what people see and do.
 
@@ -29,6 +29,7 @@ mod sled_store;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use drawdown_protocol::store::Commit;
 

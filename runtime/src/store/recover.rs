@@ -1,9 +1,8 @@
 //! Turns what was found in a store into what an engine starts from, or says what is missing.
 
-use std::path::Path;
-
 use drawdown_protocol::store::{DeadLetter, Recovered, RecoveredBlock};
 
+use super::engine::Engine;
 use super::error::StoreError;
 use super::marker::Marker;
 use super::scan::{Contents, Damage};
@@ -13,7 +12,7 @@ use super::scan::{Contents, Damage};
 /// A reservation first counts up `generation` in the marker, then puts the anchor into sled and flushes, then
 /// counts up `proven`; only then is anything of it accepted. Whatever the moment of a crash, the anchor's generation is
 /// from `proven` to `generation`. Less is a sled that forgot; more is a marker from an older copy.
-pub(super) fn check_against_marker(contents: &Contents, marker: &Marker) -> Option<Damage> {
+fn check_against_marker(contents: &Contents, marker: &Marker) -> Option<Damage> {
     let known = contents.anchor.as_ref().map_or(0, |anchor| anchor.generation);
     let holds_messages = !contents.blocks.is_empty() || !contents.dead.is_empty();
     let what = if known < marker.proven {
@@ -26,21 +25,33 @@ pub(super) fn check_against_marker(contents: &Contents, marker: &Marker) -> Opti
     Some(Damage::new(None, what))
 }
 
+/// What the store held by its own account, and does not hold any more.
+pub(super) fn check_for_loss(contents: &Contents, engine: &Engine) -> Vec<Damage> {
+    let lost = engine.lost_syncs();
+    let witnessed = (lost > 0).then(|| {
+        let what = format!(
+            "it has lost data: its last {lost} commits were on disk and are there no more, and the messages in them \
+             are lost unless they were confirmed"
+        );
+        Damage::new(None, what)
+    });
+    check_against_marker(contents, &engine.marker).into_iter().chain(witnessed).collect()
+}
+
 /// What an engine starts from; `None` if no number was ever reserved.
 pub(super) fn recover(
     contents: Contents,
-    marker: &Marker,
-    path: &Path,
+    engine: &Engine,
 ) -> Result<Option<Recovered>, StoreError> {
-    let mut damages = check_against_marker(&contents, marker).into_iter().chain(contents.damages);
+    let mut damages = check_for_loss(&contents, engine).into_iter().chain(contents.damages);
     if let Some(first) = damages.next() {
         let what = match damages.count() {
             0 => first.to_string(),
             others => format!("{first} (and {others} more)"),
         };
-        return Err(StoreError::damaged(path, what));
+        return Err(StoreError::damaged(&engine.path, what));
     }
-    let Some(reserved) = marker.reserved else {
+    let Some(reserved) = engine.marker.reserved else {
         return Ok(None);
     };
     let blocks = contents.blocks.into_iter().map(|block| RecoveredBlock {

@@ -41,7 +41,7 @@ impl SledStore {
             Engine::open(path, options, |db| Contents::read(db, Keep::Records))?;
         let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));
         let leftovers = std::mem::take(&mut contents.leftovers);
-        let recovered = recover(contents, &entries.engine.marker, &entries.engine.path)?;
+        let recovered = recover(contents, &entries.engine)?;
         leftovers.iter().try_for_each(|key| entries.remove(key))?;
         Ok((Self { entries, poison: None }, recovered))
     }
@@ -70,7 +70,7 @@ impl SledStore {
         }
     }
 
-    /// See [`super::recover::check_against_marker`] for what this order proves.
+    /// See [`super::recover::check_for_loss`] for what this order proves.
     fn reserve(&mut self, session: Session, end: Seq) -> Result<(), StoreError> {
         let Engine { marker, path, .. } = &mut self.entries.engine;
         let before = marker.reserved.filter(|reserved| reserved.session == session);
@@ -99,7 +99,7 @@ impl Store for SledStore {
         result
     }
 
-    fn close(self: Box<Self>) -> Result<(), StoreError> {
+    fn close(mut self: Box<Self>) -> Result<(), StoreError> {
         match self.poison {
             Some(poison) => Err(poison),
             None => self.entries.engine.flush(),

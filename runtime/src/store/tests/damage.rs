@@ -153,3 +153,52 @@ fn nothing_is_written_over_what_is_damaged() {
     assert_eq!(inspector.purge(500).unwrap_err().kind(), StoreErrorKind::Damaged);
     inspector.close().unwrap();
 }
+
+/// A store, synced for real, with blocks of ten messages at 0, 10, .. 90, each a commit of its own.
+fn synced_store_of_ten() -> TempDir {
+    let folder = folder();
+    let options = OpenOptions::new(SocketType::Push);
+    let (mut store, _) = SledStore::open(folder.path(), &options).unwrap();
+    commit(&mut store, vec![reserve(1_000)]);
+    (0..100)
+        .step_by(10)
+        .for_each(|first| commit(&mut store, vec![put(first..first + 10, 50 * KIB)]));
+    close(store);
+    folder
+}
+
+#[test]
+fn a_wrong_byte_near_the_end_of_the_log_is_not_taken_for_a_crash() {
+    for first in [0, 50, 90] {
+        let folder = synced_store_of_ten();
+        rot(folder.path(), first);
+        for attempt in 0..3 {
+            let inspector = Inspector::open(folder.path()).unwrap();
+            let damages = inspector.damages();
+            assert_eq!(damages.len(), 1, "block {first}, attempt {attempt}: {damages:?}");
+            assert!(damages[0].to_string().contains("lost data"), "{damages:?}");
+            inspector.close().unwrap();
+            let error = refused(folder.path());
+            assert_eq!(error.kind(), StoreErrorKind::Damaged, "block {first}, attempt {attempt}");
+            assert!(error.to_string().contains("commits were on disk"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_was_never_synced_may_be_missing() {
+    let folder = synced_store_of_ten();
+    let options = OpenOptions::new(SocketType::Push);
+    let (mut store, _) = SledStore::open(folder.path(), &options).unwrap();
+    store.commit(&Commit { ops: vec![put(100..110, 50 * KIB)], sync: false }).unwrap();
+    let image = image_of(folder.path());
+    assert_eq!(recovered(image.path()).blocks.len(), 10);
+}
+
+#[test]
+fn a_store_without_its_file_of_syncs_is_damaged() {
+    let folder = synced_store_of_ten();
+    fs::remove_file(folder.path().join("SYNCED")).unwrap();
+    let error = refused(folder.path());
+    assert!(error.to_string().contains("its file SYNCED is missing"), "{error}");
+}

@@ -122,7 +122,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Changes the entries of a closed store behind its back.
 fn tamper(path: &Path, change: impl FnOnce(&sled::Db)) {
-    let (engine, ()) = Engine::open(path, &buffered(), |_| ()).unwrap();
+    let (mut engine, ()) = Engine::open(path, &buffered(), |_| ()).unwrap();
     change(&engine.db);
     engine.flush().unwrap();
 }
