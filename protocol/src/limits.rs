@@ -31,7 +31,7 @@ pub const REASON_BYTES_MAX: usize = 512;
 
 /// Records are gathered into chunks of about this size: one dispatch, one shadow entry, one value on disk.
 /// With its header a chunk stays below 64 KiB, which keeps sled's pages out of its blob files.
-pub const CHUNK_BYTES: usize = 60 << 10;
+pub const CHUNK_BYTES: usize = 56 << 10;
 
 /// A payload of this size or more is passed on by reference and not copied into a chunk.
 pub const BY_REFERENCE_BYTES: usize = 8 << 10;

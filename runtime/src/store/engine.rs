@@ -14,9 +14,10 @@ use super::sync::{self, RealSync};
 use super::witness::Witness;
 use super::{Durability, OpenOptions, folder};
 
-/// With pages of up to 26 values of 64 KiB, a page stays below a quarter of this, and so out of sled's blob files.
+/// A page has up to 26 entries, of which the shelf lets no more than six hold 64 KiB: it stays below a quarter of this,
+/// and so out of sled's blob files. sled keeps several buffers of this size.
 /// It can never change for a store that exists.
-const SEGMENT_BYTES: usize = 8 << 20;
+const SEGMENT_BYTES: usize = 2 << 20;
 
 /// sled's default is 1 GiB; a store is written far more than it is read.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -127,6 +128,12 @@ impl Engine {
 
     pub(super) fn remove(&self, key: &[u8]) -> Result<(), StoreError> {
         self.db.remove(key).map(drop).map_err(|error| self.write_failed(&error))
+    }
+
+    /// Looks at a page, and does nothing with it.
+    pub(super) fn touch(&self, key: &[u8]) -> Result<(), StoreError> {
+        let found = self.db.contains_key(key).map(drop);
+        found.map_err(|error| StoreError::sled(&self.path, "read its data", &error))
     }
 
     fn write_failed(&self, error: &sled::Error) -> StoreError {

@@ -10,10 +10,11 @@ use serde::Serialize;
 use super::engine::Engine;
 use super::error::{StoreError, StoreErrorKind};
 use super::format::{self, DoneNote, PartHead, Prefix, TooLarge};
-use super::shelf::Shelf;
+use super::shelf::{self, Shelf};
 
-/// Changes to a page after which sled writes it anew.
-const PAGE_CHANGES_MAX: usize = 10;
+/// sled looks for pages to drop from its cache once for so many accesses to pages of one of its 256 shards. A page here
+/// has 128 KiB in it: left to itself, sled keeps hundreds of megabytes, whatever its cache may hold.
+const CACHE_ACCESSES: usize = 64;
 
 /// The entries of an open store.
 ///
@@ -77,8 +78,16 @@ impl Entries {
             let key = kind.key(slot);
             format::write_part(&key, head, pieces, &mut self.value);
             self.engine.insert(&key, &self.value)?;
+            if shelf::is_last_of_page(slot) {
+                self.let_go_of_page(&key)?;
+            }
         }
         self.empty(kind, &replaced)
+    }
+
+    /// Makes sled see that its cache holds more than it should.
+    fn let_go_of_page(&self, key: &[u8]) -> Result<(), StoreError> {
+        (0..CACHE_ACCESSES).try_for_each(|_| self.engine.touch(key))
     }
 
     /// Removes a block, its part 0 first.
@@ -89,21 +98,7 @@ impl Entries {
 
     fn empty(&mut self, kind: Kind, slots: &[u64]) -> Result<(), StoreError> {
         let surplus = self.shelf(kind).take_surplus();
-        slots.iter().chain(&surplus).try_for_each(|slot| self.remove(&kind.key(*slot)))?;
-        match self.shelf(kind).take_sparse() {
-            Some(slot) => self.rewrite_page(&kind.key(slot)),
-            None => Ok(()),
-        }
-    }
-
-    /// Makes sled write the page of this key anew, without what was removed from it: enough changes do.
-    fn rewrite_page(&self, key: &[u8]) -> Result<(), StoreError> {
-        let beside = [key, &[0]].concat();
-        for _ in 0..PAGE_CHANGES_MAX.div_ceil(2) {
-            self.engine.insert(&beside, &[])?;
-            self.remove(&beside)?;
-        }
-        Ok(())
+        slots.iter().chain(&surplus).try_for_each(|slot| self.remove(&kind.key(*slot)))
     }
 
     /// Notes which messages of a block are done.

@@ -282,11 +282,8 @@ fn walk(
         match entry {
             Ok((key, value)) => {
                 let Some(number) = format::read_key(&key) else {
-                    // Without a value it is what a crash left of writing a page anew, and does no harm.
-                    if !value.is_empty() {
-                        let what = format!("an entry has the malformed key {key:?}");
-                        damages.push(Damage::new(None, what));
-                    }
+                    let what = format!("an entry has the malformed key {key:?}");
+                    damages.push(Damage::new(None, what));
                     continue;
                 };
                 next = number.saturating_add(1);

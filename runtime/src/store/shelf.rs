@@ -4,11 +4,9 @@
 //! tenth since it was last written. Blocks under rising keys of their own would be written three times: once as they
 //! come, and twice as the page at the edge splits and splits. So the entries come first, empty, in slots that rise,
 //! and are filled later, when the edge has moved on: then only empty entries are ever split. Rising keys leave pages
-//! of nine entries. Of any nine slots that follow each other only five are used, because five fillings and five
-//! removals are ten changes: a page is not written anew until nothing is left in it.
-//!
-//! The price is that a page keeps its five blocks on disk while one is left. Where many pages are left with one or
-//! two, the oldest is written anew.
+//! of nine entries. Of any nine slots that follow each other only two are used. Two fillings and two removals are four
+//! changes, so a page is not written anew while anything is in it; a block that stays keeps one other on disk at the
+//! most; and the 256 pages that sled keeps in its cache at the least are 32 MiB.
 //!
 //! All of this is about speed and space only. Whatever pages sled makes of the slots, nothing else depends on it.
 
@@ -20,14 +18,9 @@ use drawdown_protocol::Seq;
 /// Slots in a page that grew at the edge.
 const PAGE_SLOTS: u64 = 9;
 /// How many of them are used.
-const USED_SLOTS: u64 = 5;
+const USED_SLOTS: u64 = 2;
 /// Empty slots between the last that is filled and the edge: more than a page holds before it splits.
 const AHEAD_SLOTS: u64 = 18;
-
-/// A page with no more blocks than this wastes most of its place on disk.
-const SPARSE_BLOCKS: usize = 2;
-/// So many such pages are left alone: most of them are just being emptied.
-const SPARSE_PAGES_MAX: usize = 16;
 
 /// Which slots hold what.
 #[derive(Debug, Default)]
@@ -41,8 +34,6 @@ pub(super) struct Shelf {
     prepared: u64,
     /// Empty slots with an entry that nobody needs any more.
     surplus: Vec<u64>,
-    /// Pages that became sparse and were not written anew since.
-    sparse: BTreeSet<u64>,
 }
 
 impl Shelf {
@@ -87,7 +78,6 @@ impl Shelf {
         }
         if let (Some(low), Some(high)) = (slots.first(), slots.last()) {
             let pages = low / PAGE_SLOTS..high / PAGE_SLOTS + 1;
-            self.note_sparse(pages.clone());
             self.give_up(pages);
         }
         slots.reverse();
@@ -99,29 +89,10 @@ impl Shelf {
         std::mem::take(&mut self.surplus)
     }
 
-    /// A filled slot whose page should be written anew.
-    pub(super) fn take_sparse(&mut self) -> Option<u64> {
-        if self.sparse.len() <= SPARSE_PAGES_MAX {
-            return None;
-        }
-        let page = self.sparse.pop_first()?;
-        self.filled.range(slots_of(page)).next().copied()
-    }
-
     fn fill(&mut self, first: Seq, slots: Vec<u64>) {
         self.next = slots.iter().map(|slot| used_from(slot + 1)).fold(self.next, u64::max);
         self.filled.extend(&slots);
         self.places.insert(first, slots);
-    }
-
-    fn note_sparse(&mut self, pages: Range<u64>) {
-        for page in pages {
-            match self.filled.range(slots_of(page)).count() {
-                0 => self.sparse.remove(&page),
-                1..=SPARSE_BLOCKS if slots_of(page).end <= self.next => self.sparse.insert(page),
-                _ => false,
-            };
-        }
     }
 
     /// Gives up the unused slots of those of these pages that are spent.
@@ -141,6 +112,11 @@ impl Shelf {
 
 const fn slots_of(page: u64) -> Range<u64> {
     page * PAGE_SLOTS..(page + 1) * PAGE_SLOTS
+}
+
+/// Whether this is the last slot of a page that is ever filled.
+pub(super) const fn is_last_of_page(slot: u64) -> bool {
+    slot % PAGE_SLOTS == USED_SLOTS - 1
 }
 
 /// The first used slot from this one on.
@@ -209,30 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn five_of_any_nine_slots_are_used_in_rising_order() {
+    fn two_of_any_nine_slots_are_used_in_rising_order() {
         let mut shelf = Shelf::default();
         let slots: Vec<u64> = (0..40).flat_map(|first| shelf.take(first, 1)).collect();
         assert!(slots.windows(2).all(|pair| pair[0] < pair[1]));
         for start in 0..50 {
             let used = slots.iter().filter(|slot| (start..start + 9).contains(*slot)).count();
-            assert_eq!(used, 5, "from slot {start}");
+            assert_eq!(used, 2, "from slot {start}");
         }
-    }
-
-    #[test]
-    fn the_oldest_of_many_sparse_pages_is_written_anew_once() {
-        let mut shelf = Shelf::default();
-        let first_of = |page: u64| page * USED_SLOTS;
-        (0..first_of(SPARSE_PAGES_MAX as u64 + 3)).for_each(|first| drop(shelf.take(first, 1)));
-        for page in 0..=SPARSE_PAGES_MAX as u64 {
-            assert_eq!(shelf.take_sparse(), None, "before page {page}");
-            (1..USED_SLOTS).for_each(|at| drop(shelf.remove(first_of(page) + at)));
-        }
-        assert_eq!(shelf.take_sparse(), Some(0));
-        assert_eq!(shelf.take_sparse(), None);
-        shelf.remove(first_of(1));
-        shelf.remove(first_of(2));
-        assert_eq!(shelf.sparse.len(), SPARSE_PAGES_MAX - 2, "what is empty is not sparse");
     }
 
     #[test]

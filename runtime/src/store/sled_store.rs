@@ -18,7 +18,7 @@ use super::{OpenOptions, Store};
 /// A store in a folder of its own, kept by sled.
 ///
 /// One thread uses it. Commits of 256 KiB to 512 KiB make the best of a disk; the blocks in them should be of about
-/// [`drawdown_protocol::limits::CHUNK_BYTES`]. sled maps and faults a fresh buffer of 8 MiB every so often: a program
+/// [`drawdown_protocol::limits::CHUNK_BYTES`]. sled maps and faults a fresh buffer of 2 MiB every so often: a program
 /// that writes much gains from an allocator that keeps such buffers.
 pub struct SledStore {
     entries: Entries,

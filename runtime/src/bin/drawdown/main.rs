@@ -21,7 +21,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use console::Console;
 use exit::{Exit, Failure};
 
-/// sled maps its 8 MiB buffers afresh with the system's allocator; this one keeps them.
+/// sled maps its 2 MiB buffers afresh with the system's allocator; this one keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -270,19 +270,6 @@ fn a_block_that_was_written_anew_but_not_yet_removed_counts_once() {
     }
 }
 
-#[test]
-fn what_a_crash_leaves_of_writing_a_page_anew_does_no_harm() {
-    let folder = folder();
-    let mut store = new_store(folder.path());
-    commit(&mut store, vec![put(0..1, 100), put(1..2, 100)]);
-    close(store);
-    tamper(folder.path(), |db| {
-        let beside = [&Kind::Block.key(0)[..], &[0]].concat();
-        db.insert(beside, &b""[..]).unwrap();
-    });
-    assert_eq!(starts(&recovered(folder.path()).blocks), [0, 1]);
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_sync_that_fails_poisons_the_store_for_good() {
