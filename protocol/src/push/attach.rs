@@ -244,13 +244,9 @@ impl PushEngine {
         let mut parts = RangeSet::new();
         parts.extend(self.queued.within(seqs.clone()));
         self.queued.remove(seqs.clone());
-        self.delayed.retain(|(_, seq)| {
-            let ours = seqs.contains(seq);
-            if ours {
-                parts.insert(*seq..*seq + 1);
-            }
-            !ours
-        });
+        while let Some(seq) = self.delayed.take_first(seqs.clone()) {
+            parts.insert(seq..seq + 1);
+        }
         for flight in std::mem::take(flights) {
             let common = flight.seqs.start.max(seqs.start)..flight.seqs.end.min(seqs.end);
             if common.is_empty() {

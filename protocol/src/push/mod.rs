@@ -27,7 +27,7 @@ use crate::credit::Spender;
 use crate::event::{Event, Events};
 use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
 use crate::link::{Link, LinkState};
-use crate::queue::{Chunk, Chunks, Flight, Flights, Kept};
+use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
 use crate::range::RangeSet;
 use crate::store::{Attempts, DeadLetter, Recovered};
 use crate::time::{Time, WallTime};
@@ -50,7 +50,7 @@ pub struct PushEngine {
     /// Sealed messages that wait for credit.
     queued: RangeSet,
     /// Messages that wait for a moment.
-    delayed: BTreeSet<(Time, Seq)>,
+    delayed: Delays,
     expiring: BTreeSet<(WallTime, Seq)>,
     /// In flight, and past their shelf life: they do not come back.
     stale: RangeSet,
@@ -169,7 +169,7 @@ impl PushEngine {
             refused: false,
             chunks: Chunks::new(next_seq),
             queued: RangeSet::new(),
-            delayed: BTreeSet::new(),
+            delayed: Delays::default(),
             expiring: BTreeSet::new(),
             stale: RangeSet::new(),
             attempts: BTreeMap::new(),
@@ -226,7 +226,7 @@ impl PushEngine {
     #[inline]
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.queued.len() + self.chunks.open_len() + self.delayed.len() as u64
+        self.queued.len() + self.chunks.open_len() + self.delayed.len()
     }
 
     /// Messages that were dispatched and are not settled.

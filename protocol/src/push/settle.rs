@@ -215,9 +215,7 @@ impl PushEngine {
         self.queued.remove(seqs.clone());
         self.stale.remove(seqs.clone());
         self.forget_given_back(seqs.clone());
-        if !self.delayed.is_empty() {
-            self.delayed.retain(|(_, seq)| !seqs.contains(seq));
-        }
+        while self.delayed.take_first(seqs.clone()).is_some() {}
         self.chunks.done(seqs.clone());
         while let Some(seq) = self.attempts.range(seqs.clone()).next().map(|(&seq, _)| seq) {
             self.attempts.remove(&seq);
@@ -242,7 +240,7 @@ impl PushEngine {
         self.expire_stale(seqs.clone());
         for part in self.done.missing(seqs) {
             self.counters.redelivered += span(&part);
-            self.delayed.extend(part.map(|seq| (until, seq)));
+            part.for_each(|seq| self.delayed.insert(seq, until));
         }
     }
 

@@ -15,7 +15,7 @@ impl PushEngine {
     #[must_use]
     pub fn has_timeouts(&self) -> bool {
         !self.expiring.is_empty()
-            || !self.delayed.is_empty()
+            || self.delayed.len() > 0
             || !self.absent_order.is_empty()
             || !self.deadlines.is_empty()
             || self.next_reassign.is_some()
@@ -26,7 +26,7 @@ impl PushEngine {
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
         let expiry = self.expiring.first().map(|(wall, _)| now.time + now.wall.until(*wall));
-        let delay = self.delayed.first().map(|(until, _)| *until);
+        let delay = self.delayed.next();
         let grace = self.absent_order.front().map(|(until, ..)| *until);
         let deadline = self.deadlines.first().map(|(until, ..)| *until);
         [expiry, delay, grace, deadline, self.next_reassign].into_iter().flatten().min()
@@ -35,11 +35,7 @@ impl PushEngine {
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Now) {
         self.expire_due(now);
-        while let Some(&(until, seq)) = self.delayed.first() {
-            if until > now.time {
-                break;
-            }
-            self.delayed.pop_first();
+        while let Some(seq) = self.delayed.pop_due(now.time) {
             self.queued.insert(seq..seq + 1);
         }
         self.give_up_absent(now.time);
@@ -59,8 +55,7 @@ impl PushEngine {
             if open {
                 self.seal();
             }
-            let delayed = || self.delayed.iter().any(|(_, other)| *other == seq);
-            if self.queued.contains(seq) || delayed() {
+            if self.queued.contains(seq) || self.delayed.contains(seq) {
                 self.expire(seq);
             } else if !self.done.contains(seq) {
                 self.stale.insert(seq..seq + 1);
