@@ -1,4 +1,5 @@
-//! The simulator of Drawdown and its checkers.
+//! The simulator of Drawdown and its checkers, and the command to be tested.
 #![forbid(unsafe_code)]
 
+pub mod command;
 pub mod sim;

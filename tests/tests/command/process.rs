@@ -2,39 +2,16 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use drawdown_tests::command::binary;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Guards against a test that hangs; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The command, built as the tests are.
-pub(crate) fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // .../target/<profile>/deps/<test>
-        let test = std::env::current_exe().unwrap();
-        let folder = test.ancestors().nth(2).unwrap();
-        let profile = match folder.file_name().and_then(OsStr::to_str).unwrap() {
-            "debug" => "dev",
-            other => other,
-        };
-        let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--quiet", "--package", "drawdown", "--bin", "drawdown"])
-            .args(["--profile", profile, "--target-dir"])
-            .arg(folder.parent().unwrap())
-            .status()
-            .unwrap();
-        assert!(built.success(), "the command could not be built");
-        folder.join(format!("drawdown{}", std::env::consts::EXE_SUFFIX))
-    })
-}
 
 /// A run that is over.
 #[derive(Debug)]

@@ -4,9 +4,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use drawdown_tests::command::binary;
 use tempfile::tempdir;
 
-use crate::process::{binary, run, start, start_as};
+use crate::process::{run, start, start_as};
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_refused() {
@@ -146,4 +147,36 @@ fn a_disk_that_takes_no_more_ends_the_push() {
     let raw = run(["store", "show", store, "--raw"], "");
     let kept = raw.with_code(0).lines().count();
     assert!(kept >= receipts, "{receipts} were accepted and {kept} kept");
+}
+
+/// Runs the rest of a command line where the folder that comes first is on a file system that is mounted for reading.
+const READ_ONLY: &str =
+    r#"mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@" "$0""#;
+
+#[test]
+fn a_store_that_may_not_be_written_is_refused() {
+    let folder = tempdir().unwrap();
+    let store = folder.path();
+    let pending = ["push", "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0s", "--store"];
+    run(pending.iter().map(AsRef::as_ref).chain([store.as_os_str()]), "one\n").with_code(3);
+    let inside = |command: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--mount", "sh", "-c", READ_ONLY]).arg(store);
+        unshare.args(command);
+        unshare
+    };
+    if !inside(&["true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this system lets nobody mount a folder in a name space of his own");
+        return;
+    }
+    let binary = binary().to_str().unwrap();
+    for args in [&["push", "--bind", "tcp://127.0.0.1:0", "--store"][..], &["store", "ls"]] {
+        let ended = start_as(inside(&[&[binary], args].concat())).end();
+        ended
+            .says("Read-only file system")
+            .says("what was accepted before is kept, nothing more; let this user write")
+            .with_code(1);
+    }
+    let shown = run(["store", "show", store.to_str().unwrap(), "--raw"], "").with_code(0);
+    assert_eq!(shown, "one\n");
 }

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::support::child::{Child, text};
-use crate::support::command::drawdown;
 use crate::support::lines::{self, Name};
 use crate::support::pusher::{Pusher, bound};
 use crate::support::random::Random;
 use crate::support::worker::{Habits, Worker, confirmed, deliveries};
+use drawdown_tests::command::binary;
 
 #[test]
 fn a_killed_worker_costs_at_most_a_second_delivery_of_what_it_held() {
@@ -59,7 +60,7 @@ fn a_sender_killed_at_any_moment_loses_nothing_that_it_gave_a_receipt_for() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = folder.path().join("outbox");
     let nobody = format!("ipc://{}", folder.path().join("nobody").display());
-    let mut command = drawdown();
+    let mut command = Command::new(binary());
     command.args(["pull", "--bind", "tcp://127.0.0.1:0"]);
     let mut puller = Child::start(command, lines::check);
     let endpoint = bound(&puller);
@@ -98,12 +99,13 @@ fn a_sender_killed_at_any_moment_loses_nothing_that_it_gave_a_receipt_for() {
             assert!(delivered.contains_key(&name), "{name:?} had a receipt and is lost");
         }
     }
-    let verified = drawdown().args(["store", "verify"]).arg(&store).output().expect("it runs");
+    let verified =
+        Command::new(binary()).args(["store", "verify"]).arg(&store).output().expect("it runs");
     assert!(verified.status.success(), "{}", text(&verified.stderr));
 }
 
 fn sender(store: &Path, endpoint: &str) -> Child<u64> {
-    let mut command = drawdown();
+    let mut command = Command::new(binary());
     command.args(["push", "--connect", endpoint, "--receipts", "--store"]).arg(store);
     Child::start(command, |line| text(line).parse().expect("a receipt is a number"))
 }

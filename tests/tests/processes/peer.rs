@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::child::{Child, text};
-use crate::support::command::drawdown;
 use crate::support::lines::{self, Name};
 use crate::support::pusher::Pusher;
+use drawdown_tests::command::binary;
 
 const MESSAGES: u64 = 1_000;
 
@@ -60,7 +60,7 @@ fn a_peer_in_python_pushes_to_the_command() {
     let port = peer.stderr.wait_for("the port of the peer", |lines| {
         lines.iter().find_map(|line| line.strip_prefix("listening ")).map(str::to_owned)
     });
-    let mut command = drawdown();
+    let mut command = Command::new(binary());
     command.args(["pull", "--connect", &format!("tcp://127.0.0.1:{port}")]);
     command.args(["--count", &MESSAGES.to_string()]);
     let mut puller = Child::start(command, lines::check);

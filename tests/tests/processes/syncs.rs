@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 
 use crate::support::child::{Child, text};
-use crate::support::command::drawdown;
 use crate::support::pusher::Pusher;
+use drawdown_tests::command::binary;
 
 const MESSAGES: usize = 10;
 
@@ -24,7 +24,7 @@ fn syncs_before_receipts(durability: &str) -> Option<Vec<usize>> {
     let trace = folder.path().join("trace");
     let mut command = Command::new("strace");
     command.args(["-f", "-e", "trace=fdatasync,fsync,write", "-o"]).arg(&trace);
-    command.arg(drawdown().get_program());
+    command.arg(binary());
     command.args(["push", "--bind", "tcp://127.0.0.1:0", "--receipts", "--drain-timeout", "1ms"]);
     command.args(["--durability", durability, "--store"]).arg(folder.path().join("outbox"));
     let mut pusher = Pusher::of(Child::start(command, text));

@@ -1,7 +1,6 @@
 //! Real processes, and records of what they did.
 
 pub(crate) mod child;
-pub(crate) mod command;
 pub(crate) mod lines;
 pub(crate) mod proxy;
 pub(crate) mod pusher;

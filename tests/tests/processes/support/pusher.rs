@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::process::Command;
 
 use super::child::{Child, text};
-use super::command::drawdown;
+use drawdown_tests::command::binary;
 
 pub(crate) struct Pusher {
     pub(crate) process: Child<String>,
@@ -13,7 +14,7 @@ pub(crate) struct Pusher {
 
 impl Pusher {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut command = drawdown();
+        let mut command = Command::new(binary());
         command.args(["push", "--bind", "tcp://127.0.0.1:0"]).args(args);
         Self::of(Child::start(command, text))
     }
