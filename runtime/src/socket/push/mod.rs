@@ -7,6 +7,7 @@ mod state;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -170,6 +171,16 @@ impl PushSocket {
     {
         let (first, next) = self.take_in_batch(messages).await?;
         Ok((first < next).then(|| self.receipt(next - 1)))
+    }
+
+    /// Waits until all messages with these numbers are accepted: one call for many receipts.
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// If the store fails before it has them.
+    pub async fn accepted(&self, seqs: Range<Seq>) -> Result<(), SendError> {
+        receipt::all_accepted(&self.core, seqs).await
     }
 
     /// The receipt of a message by its number.

@@ -14,6 +14,9 @@ use crate::exit::Failure;
 use crate::push::Durability;
 use crate::units;
 
+/// What is under way should fit a processor's cache.
+const UNDER_WAY_BYTES: u64 = 8 << 20;
+
 /// Measure how fast messages go from one process to another.
 ///
 /// Message i is i as 8 bytes, little-endian, and then a pattern made from i; the receiver checks every byte. Each side
@@ -79,7 +82,7 @@ struct SendArgs {
     #[arg(long, value_enum, default_value_t = Durability::Synced, requires = "store")]
     durability: Durability,
 
-    /// Messages that may wait for a receiver [default: 65536].
+    /// Messages that may wait for a receiver [default: 65536, or 8MiB of them].
     #[arg(long, value_name = "COUNT")]
     queue: Option<u64>,
 
@@ -102,10 +105,10 @@ struct ReceiveArgs {
     load: Load,
 
     /// Messages that may wait here or be on their way.
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
     window: u64,
 
-    /// Bytes of the same [default: 64MiB].
+    /// Bytes of the same [default: 8MiB].
     #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     window_bytes: Option<usize>,
 }

@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::exit::{self, Exit, Failure};
 use crate::watch::Watch;
 
-use super::{ReceiveArgs, payload};
+use super::{ReceiveArgs, UNDER_WAY_BYTES, payload};
 
 /// How long the last confirmations may take.
 const LAST_CONFIRMATIONS: Duration = Duration::from_secs(30);
@@ -40,11 +40,10 @@ pub(super) async fn run(args: &ReceiveArgs, console: &Console) -> Result<(), Fai
 
 impl ReceiveArgs {
     fn socket(&self) -> Result<PullSocket, Failure> {
-        let mut builder = self.load.links.apply_to_pull(PullSocket::builder()).window(self.window);
-        if let Some(bytes) = self.window_bytes {
-            builder = builder.window_bytes(bytes as u64);
-        }
-        Ok(builder.build()?)
+        let builder = self.load.links.apply_to_pull(PullSocket::builder()).window(self.window);
+        let largest = 2 * self.load.links.max_message() as u64;
+        let bytes = self.window_bytes.map_or(UNDER_WAY_BYTES.max(largest), |bytes| bytes as u64);
+        Ok(builder.window_bytes(bytes).build()?)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The sending side of a measurement.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use drawdown::protocol::limits::BY_REFERENCE_BYTES;
 use drawdown::{PushSocket, Receipt, Seq};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::console::Console;
 use crate::exit::{self, Failure};
 use crate::watch::Watch;
 
-use super::{SendArgs, payload};
+use super::{SendArgs, UNDER_WAY_BYTES, payload};
 
 /// Bytes of one batch, or one message.
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -41,9 +42,11 @@ impl SendArgs {
         if let Some(folder) = &self.store {
             builder = builder.store(folder).durability(self.durability.into());
         }
-        if let Some(messages) = self.queue {
-            builder = builder.queue(messages);
-        }
+        // Who names a queue wants all of it.
+        builder = match self.queue {
+            Some(messages) => builder.queue(messages),
+            None => builder.max_bytes(UNDER_WAY_BYTES),
+        };
         Ok(builder.build().await?)
     }
 }
@@ -58,9 +61,7 @@ async fn measure(args: &SendArgs, push: &PushSocket) -> Result<Value, Failure> {
             0 | 1 => singly(args, push).await?,
             batch => in_batches(args, push, batch).await?,
         };
-        for seq in seqs {
-            push.receipt(seq).accepted().await?;
-        }
+        push.accepted(seqs).await?;
     }
     result["accepted"] = push.stats().taken_in.into();
     result["accepted_seconds"] = start.elapsed().as_secs_f64().into();
@@ -100,26 +101,48 @@ async fn in_batches(
 ) -> Result<std::ops::Range<Seq>, Failure> {
     let (size, count) = (args.load.size, args.load.count);
     let batch = batch.min(BATCH_BYTES_MAX / size).max(1) as u64;
-    let mut buffer = Vec::new();
+    let mut buffers = Buffers::default();
     let mut last = None;
     let mut next = 0;
     while next < count {
         let end = (next + batch).min(count);
-        buffer.resize((end - next) as usize * size, 0);
+        let mut buffer = buffers.take((end - next) as usize * size);
         for (index, payload) in (next..end).zip(buffer.chunks_exact_mut(size)) {
             payload::fill(index, payload);
         }
+        let bytes = buffer.freeze();
         last = if size < BY_REFERENCE_BYTES {
-            push.enqueue_batch(buffer.chunks_exact(size)).await?
+            push.enqueue_batch(bytes.chunks_exact(size)).await?
         } else {
-            let bytes = Bytes::from(std::mem::take(&mut buffer));
             let starts = (0..bytes.len()).step_by(size);
             push.enqueue_batch(starts.map(|start| bytes.slice(start..start + size))).await?
         };
+        buffers.sent.push_back(bytes);
         next = end;
     }
     // Numbers of one sender follow each other without holes.
     Ok(last.map_or(0..0, |last: Receipt| (last.seq() + 1).saturating_sub(count)..last.seq() + 1))
+}
+
+/// What was sent before, to be used again once nobody reads it any more.
+#[derive(Default)]
+struct Buffers {
+    sent: VecDeque<Bytes>,
+}
+
+impl Buffers {
+    fn take(&mut self, bytes: usize) -> BytesMut {
+        let mut buffer = match self.sent.pop_front().map(Bytes::try_into_mut) {
+            Some(Ok(buffer)) => buffer,
+            Some(Err(in_use)) => {
+                self.sent.push_front(in_use);
+                BytesMut::new()
+            }
+            None => BytesMut::new(),
+        };
+        buffer.resize(bytes, 0);
+        buffer
+    }
 }
 
 async fn one_by_one(args: &SendArgs, push: &PushSocket) -> Result<Value, Failure> {
