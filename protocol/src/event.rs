@@ -102,6 +102,10 @@ impl Events {
         self.queue.push_back(event);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.missed == 0
+    }
+
     pub(crate) fn poll(&mut self) -> Option<Event> {
         match std::mem::take(&mut self.missed) {
             0 => self.queue.pop_front(),

@@ -39,15 +39,24 @@ impl Batch {
     }
 }
 
-/// One message of a batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// One message of a batch; small, because there is one for each message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Item {
     /// Its index in the run.
     pub index: u32,
-    /// Its payload, as a part of the run's records.
-    pub payload: Range<usize>,
+    payload_at: u32,
+    payload_bytes: u32,
     /// Its shelf life is over: it is not for the application.
     pub expired: bool,
+}
+
+impl Item {
+    /// Its payload, as a part of the run's records.
+    #[inline]
+    #[must_use]
+    pub const fn payload(&self) -> Range<usize> {
+        self.payload_at as usize..self.payload_at as usize + self.payload_bytes as usize
+    }
 }
 
 /// What was taken out of a batch since the last report.
@@ -83,11 +92,12 @@ impl Cursor {
         let run = &self.batch.run;
         let head =
             RecordHead::read(run.records.get(self.batch.at..)?, MESSAGE_BYTES_MAX).ok()??;
-        let start = self.batch.at + head.head_bytes;
         let end = self.batch.at + head.record_bytes();
+        // The records of a run are those of one frame: far less than 4 GiB.
         let item = Item {
             index: self.batch.indices.start,
-            payload: start..end,
+            payload_at: (self.batch.at + head.head_bytes) as u32,
+            payload_bytes: head.payload_bytes as u32,
             expired: head.expires.is_some_and(|expires| run.is_expired(expires, now())),
         };
         self.batch.indices.start += 1;

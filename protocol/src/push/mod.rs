@@ -273,6 +273,16 @@ impl PushEngine {
         self.wakes.pop_front()
     }
 
+    /// Whether there is nothing to poll for: no link to wake, no event, no progress, and no time to keep.
+    #[inline]
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.wakes.is_empty()
+            && self.events.is_empty()
+            && self.progress.is_empty()
+            && !self.has_timeouts()
+    }
+
     /// The next thing that happened.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {

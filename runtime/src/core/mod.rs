@@ -41,6 +41,10 @@ pub(crate) trait Socket: Send + 'static {
     fn handle_timeout(&mut self, now: Now);
     fn poll_wake(&mut self) -> Option<LinkId>;
     fn poll_event(&mut self) -> Option<Event>;
+    /// Whether surely nobody has to be woken or told: the common case of a message that is only taken in.
+    fn is_quiet(&self) -> bool {
+        false
+    }
     /// Gathers those who wait for something that has come.
     fn gather_wakes(&mut self, wakes: &mut Wakes);
 }
@@ -90,6 +94,7 @@ impl<S: Socket> Core<S> {
     }
 
     /// Changes the socket, then wakes those for whom something changed.
+    #[inline]
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state.socket);
@@ -104,7 +109,14 @@ impl<S: Socket> Core<S> {
     }
 
     /// Unlocks, and wakes those for whom something changed.
-    pub(crate) fn release(&self, mut state: MutexGuard<'_, State<S>>) {
+    #[inline]
+    pub(crate) fn release(&self, state: MutexGuard<'_, State<S>>) {
+        if !state.socket.is_quiet() {
+            self.release_and_wake(state);
+        }
+    }
+
+    fn release_and_wake(&self, mut state: MutexGuard<'_, State<S>>) {
         let mut wakes = Wakes::default();
         state.after_change(self, &mut wakes);
         drop(state);

@@ -68,6 +68,7 @@ impl WaitList {
     }
 
     /// Whether all that wait were woken.
+    #[inline]
     pub(crate) fn is_awake(&self) -> bool {
         self.asleep == 0
     }

@@ -6,7 +6,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
 use drawdown_protocol::limits::TAKE_BYTES;
 use drawdown_protocol::wire::{Close, Decoder, Frame};
 use drawdown_protocol::{Identity, LinkId, LinkState, Time, Transmit, close_for};
@@ -16,9 +15,8 @@ use tokio::time::Sleep;
 use crate::core::{Core, Signal, Socket};
 use crate::transport::Stream;
 
-/// An idle link's buffer; it grows while reads fill it.
-const READ_BYTES_MIN: usize = 4 << 10;
-const READ_BYTES_MAX: usize = 256 << 10;
+use super::buffers::ReadBuffers;
+
 /// Pieces that one system call writes.
 const PIECES_MAX: usize = 64;
 
@@ -29,8 +27,7 @@ pub(crate) struct LinkDriver<S: Socket> {
     signal: Arc<Signal>,
     stream: Stream,
     decoder: Decoder,
-    input: BytesMut,
-    read_bytes: usize,
+    buffers: ReadBuffers,
     frames: Vec<Frame>,
     /// Bytes from the peer that made no sense: its last ones.
     failure: Option<Close>,
@@ -60,8 +57,7 @@ impl<S: Socket> LinkDriver<S> {
             signal,
             stream,
             decoder: Decoder::new(core.message_bytes_max),
-            input: BytesMut::new(),
-            read_bytes: READ_BYTES_MIN,
+            buffers: ReadBuffers::new(),
             frames: Vec::new(),
             failure: None,
             out: Transmit::new(),
@@ -99,20 +95,8 @@ impl<S: Socket> LinkDriver<S> {
         if self.failure.is_some() {
             return Ok(false);
         }
-        if self.read_bytes == READ_BYTES_MIN
-            && self.input.is_empty()
-            && self.input.capacity() > READ_BYTES_MAX / 2
-        {
-            // The link is no longer busy: its large buffer is of no more use.
-            self.input = BytesMut::new();
-        }
-        let spare = self.input.capacity() - self.input.len();
-        let wanted = self.decoder.wanted().saturating_sub(self.input.len());
-        if spare < wanted.max(self.read_bytes / 4) {
-            self.input.reserve(wanted.max(self.read_bytes));
-        }
-        let room = self.input.capacity() - self.input.len();
-        let count = match pin!(self.stream.read_buf(&mut self.input)).poll(cx) {
+        let room = self.buffers.make_room(self.decoder.wanted());
+        let count = match pin!(self.stream.read_buf(&mut self.buffers.input)).poll(cx) {
             Poll::Pending => return Ok(false),
             Poll::Ready(count) => count?,
         };
@@ -122,13 +106,9 @@ impl<S: Socket> LinkDriver<S> {
                 "the peer closed the connection",
             ));
         }
-        if count == room {
-            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
-        } else if count < self.read_bytes / 8 {
-            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
-        }
+        self.buffers.note_read(count, room);
         loop {
-            match self.decoder.decode(&mut self.input) {
+            match self.decoder.decode(&mut self.buffers.input) {
                 Ok(Some(frame)) => self.frames.push(frame),
                 Ok(None) => return Ok(true),
                 Err(error) => {

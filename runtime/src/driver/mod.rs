@@ -1,6 +1,7 @@
 //! The tasks that move bytes and time between an engine and the world.
 
 mod accept;
+mod buffers;
 mod connect;
 mod link;
 mod timer;

@@ -130,7 +130,7 @@ impl Network {
             }
             match item {
                 Some(item) if !item.expired => {
-                    let found = run.records().slice(item.payload);
+                    let found = run.records().slice(item.payload());
                     let job = Job { run, index: item.index };
                     self.deliver(pull, &job, &found);
                     return Some(job);

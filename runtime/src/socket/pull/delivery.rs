@@ -50,16 +50,17 @@ impl Delivery {
     }
 
     /// The payload.
+    #[inline]
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         // The cursor found the record whole when it made the item.
-        self.source.run.records().get(self.item.payload.clone()).unwrap_or_default()
+        self.source.run.records().get(self.item.payload()).unwrap_or_default()
     }
 
     /// The payload as shared bytes: no copy, but it keeps the buffer alive that it was read into.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        self.source.run.records().slice(self.item.payload.clone())
+        self.source.run.records().slice(self.item.payload())
     }
 
     /// The message's number in its sender's session.
@@ -149,7 +150,7 @@ impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Delivery")
             .field("seq", &self.seq())
-            .field("bytes", &self.item.payload.len())
+            .field("bytes", &self.item.payload().len())
             .finish_non_exhaustive()
     }
 }
@@ -181,7 +182,7 @@ impl DeliveryBatch {
     /// The payloads in order.
     pub fn payloads(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let records = self.source.run.records();
-        self.items.iter().map(|item| records.get(item.payload.clone()).unwrap_or_default())
+        self.items.iter().map(|item| records.get(item.payload()).unwrap_or_default())
     }
 
     /// All done; see [`Delivery::ack`].

@@ -81,6 +81,14 @@ impl Socket for PushState {
         self.engine.poll_event()
     }
 
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        self.engine.is_quiet()
+            && self.room.is_awake()
+            && self.drained.is_awake()
+            && self.committer.is_none()
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         while let Some(seqs) = self.engine.poll_progress() {
             self.progress.wake(seqs, wakes);
