@@ -90,11 +90,13 @@ impl Run {
 
     /// Confirms the message at `index`, from any thread. The engine has to be told by
     /// [`super::PullEngine::handle_confirmed`] if the answer is [`Confirmed::First`].
+    #[inline]
     pub fn confirm(&self, index: u32) -> Confirmed {
         self.mark(index);
         self.ask()
     }
 
+    #[inline]
     fn ask(&self) -> Confirmed {
         if self.dirty.load(Ordering::Relaxed) || self.dirty.swap(true, Ordering::AcqRel) {
             Confirmed::Noted
@@ -134,10 +136,12 @@ impl Run {
         self.words_left.load(Ordering::Acquire) == 0
     }
 
+    #[inline]
     pub(super) fn mark(&self, index: u32) {
         self.mark_bits(index / 64, 1 << (index % 64));
     }
 
+    #[inline]
     fn mark_bits(&self, word: u32, bits: u64) {
         let Some(settled) = self.settled.get(word as usize) else {
             return;
@@ -150,6 +154,7 @@ impl Run {
     }
 
     /// The bits that the word has when all its messages are settled.
+    #[inline]
     fn full_word(&self, word: u32) -> u64 {
         match self.count - word * 64 {
             left if left >= 64 => u64::MAX,

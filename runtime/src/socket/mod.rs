@@ -3,6 +3,7 @@
 mod options;
 pub(crate) mod pull;
 pub(crate) mod push;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;

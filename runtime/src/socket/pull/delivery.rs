@@ -1,5 +1,7 @@
 //! Messages in the application's hands.
 
+use std::future::{Ready, ready};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ pub(super) struct Source {
 }
 
 impl Source {
+    #[inline]
     fn confirm(&self, index: u32) {
         if self.shared.confirm_on == ConfirmOn::Processed {
             self.shared.note(&self.run, self.run.confirm(index));
@@ -36,17 +39,41 @@ impl Source {
 ///
 /// Say it with [`ack`](Self::ack), [`nack`](Self::nack), [`release`](Self::release) or [`retry_in`](Self::retry_in). A
 /// delivery that is dropped without a word counts as a failed attempt. On a socket that confirms when messages are
-/// taken, all of these do nothing.
+/// taken, all of these do nothing. They take effect when they are called; awaiting them gives the answer.
 #[must_use = "a delivery that is dropped counts as a failed attempt"]
 pub struct Delivery {
+    // Words only: a delivery is moved a few times, and bytes among them make each move wait for the last.
     source: Arc<Source>,
-    item: Item,
-    settled: bool,
+    index: u32,
+    payload_at: u32,
+    payload_bytes: u32,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Standing {
+    Open,
+    Settled,
 }
 
 impl Delivery {
-    pub(super) const fn new(source: Arc<Source>, item: Item) -> Self {
-        Self { source, item, settled: false }
+    #[inline]
+    pub(super) fn new(source: Arc<Source>, item: &Item) -> Self {
+        let payload = item.payload();
+        Self {
+            source,
+            index: item.index,
+            // The place of a payload in its run fits: an item has it in as many bits.
+            payload_at: payload.start as u32,
+            payload_bytes: payload.len() as u32,
+            standing: Standing::Open,
+        }
+    }
+
+    #[inline]
+    fn place(&self) -> Range<usize> {
+        self.payload_at as usize..self.payload_at as usize + self.payload_bytes as usize
     }
 
     /// The payload.
@@ -54,19 +81,19 @@ impl Delivery {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         // The cursor found the record whole when it made the item.
-        self.source.run.records().get(self.item.payload()).unwrap_or_default()
+        self.source.run.records().get(self.place()).unwrap_or_default()
     }
 
     /// The payload as shared bytes: no copy, but it keeps the buffer alive that it was read into.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        self.source.run.records().slice(self.item.payload())
+        self.source.run.records().slice(self.place())
     }
 
     /// The message's number in its sender's session.
     #[must_use]
     pub fn seq(&self) -> Seq {
-        self.source.run.seq(self.item.index)
+        self.source.run.seq(self.index)
     }
 
     /// Its sender's session.
@@ -88,11 +115,11 @@ impl Delivery {
     ///
     /// # Errors
     /// None today; the socket may refuse when it is closed.
-    #[allow(clippy::unused_async)]
-    pub async fn ack(mut self) -> Result<(), Closed> {
-        self.settled = true;
-        self.source.confirm(self.item.index);
-        Ok(())
+    #[inline]
+    pub fn ack(mut self) -> Ready<Result<(), Closed>> {
+        self.standing = Standing::Settled;
+        self.source.confirm(self.index);
+        ready(Ok(()))
     }
 
     /// Failed: the message is tried again after its sender's retry delay, here or elsewhere, and in the end becomes a
@@ -100,48 +127,44 @@ impl Delivery {
     ///
     /// # Errors
     /// If the socket is closed: the message goes back to its sender all the same.
-    #[allow(clippy::unused_async)]
-    pub async fn nack(mut self, reason: impl AsRef<str>) -> Result<(), Closed> {
-        self.settled = true;
-        self.source.settle(self.item.index, &Outcome::Rejected(reason.as_ref().into()))
+    pub fn nack(mut self, reason: impl AsRef<str>) -> Ready<Result<(), Closed>> {
+        self.standing = Standing::Settled;
+        ready(self.source.settle(self.index, &Outcome::Rejected(reason.as_ref().into())))
     }
 
     /// Not done, and nobody's fault: the message goes back to its sender's queue; no attempt is counted.
     ///
     /// # Errors
     /// As for [`Delivery::nack`].
-    #[allow(clippy::unused_async)]
-    pub async fn release(mut self) -> Result<(), Closed> {
-        self.settled = true;
-        self.source.settle(self.item.index, &Outcome::Released)
+    pub fn release(mut self) -> Ready<Result<(), Closed>> {
+        self.standing = Standing::Settled;
+        ready(self.source.settle(self.index, &Outcome::Released))
     }
 
     /// Not now: the message is tried again after `delay`; no attempt is counted.
     ///
     /// # Errors
     /// As for [`Delivery::nack`].
-    #[allow(clippy::unused_async)]
-    pub async fn retry_in(mut self, delay: Duration) -> Result<(), Closed> {
-        self.settled = true;
-        self.source.settle(self.item.index, &Outcome::RetryIn(millis(delay)))
+    pub fn retry_in(mut self, delay: Duration) -> Ready<Result<(), Closed>> {
+        self.standing = Standing::Settled;
+        ready(self.source.settle(self.index, &Outcome::RetryIn(millis(delay))))
     }
 
     /// Asks for `more` time from now on, where the sender has set a time to process.
     ///
     /// # Errors
     /// If the socket is closed.
-    #[allow(clippy::unused_async)]
-    pub async fn extend(&self, more: Duration) -> Result<(), Closed> {
-        self.source.settle(self.item.index, &Outcome::Extended(millis(more)))
+    pub fn extend(&self, more: Duration) -> Ready<Result<(), Closed>> {
+        ready(self.source.settle(self.index, &Outcome::Extended(millis(more))))
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.settled {
+        if self.standing == Standing::Open {
             let outcome = Outcome::Rejected("the delivery was dropped without a word".into());
             // A socket that is closed has told its sender already.
-            let _ = self.source.settle(self.item.index, &outcome);
+            let _ = self.source.settle(self.index, &outcome);
         }
     }
 }
@@ -150,7 +173,7 @@ impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Delivery")
             .field("seq", &self.seq())
-            .field("bytes", &self.item.payload().len())
+            .field("bytes", &self.payload_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -189,11 +212,10 @@ impl DeliveryBatch {
     ///
     /// # Errors
     /// As for [`Delivery::ack`].
-    #[allow(clippy::unused_async)]
-    pub async fn ack(mut self) -> Result<(), Closed> {
+    pub fn ack(mut self) -> Ready<Result<(), Closed>> {
         let items = std::mem::take(&mut self.items);
         if self.source.shared.confirm_on == ConfirmOn::Taken {
-            return Ok(());
+            return ready(Ok(()));
         }
         let run = &self.source.run;
         for items in items.chunk_by(|a, b| a.index + 1 == b.index) {
@@ -201,7 +223,7 @@ impl DeliveryBatch {
                 self.source.shared.note(run, run.confirm_all(first.index..last.index + 1));
             }
         }
-        Ok(())
+        ready(Ok(()))
     }
 
     /// The messages one by one, each to be settled by itself.
@@ -209,7 +231,7 @@ impl DeliveryBatch {
         let source = Arc::clone(&self.source);
         std::mem::take(&mut self.items)
             .into_iter()
-            .map(move |item| Delivery::new(Arc::clone(&source), item))
+            .map(move |item| Delivery::new(Arc::clone(&source), &item))
     }
 }
 
@@ -218,7 +240,7 @@ impl Drop for DeliveryBatch {
         let source = Arc::clone(&self.source);
         std::mem::take(&mut self.items)
             .into_iter()
-            .for_each(|item| drop(Delivery::new(Arc::clone(&source), item)));
+            .for_each(|item| drop(Delivery::new(Arc::clone(&source), &item)));
     }
 }
 

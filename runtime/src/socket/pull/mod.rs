@@ -21,6 +21,7 @@ use crate::driver;
 use crate::error::{Closed, DrainError, Error};
 use crate::event::Events;
 use crate::socket::SocketOptions;
+use crate::socket::turns::Turns;
 use crate::transport::{Endpoint, IntoEndpoint};
 
 use reader::Reader;
@@ -35,6 +36,7 @@ use state::PullState;
 pub struct PullSocket {
     shared: Arc<PullShared>,
     reader: Mutex<Reader>,
+    turns: Turns,
     options: SocketOptions,
 }
 
@@ -60,7 +62,7 @@ impl PullSocket {
         let core = Core::new(state, Clock::start(), options.access.clone(), message_bytes_max);
         driver::spawn_timer(&core);
         let shared = Arc::new(PullShared::new(core, confirm_on, window));
-        Self { shared, reader: Mutex::default(), options }
+        Self { shared, reader: Mutex::default(), turns: Turns::default(), options }
     }
 
     /// Binds another endpoint; gives it as it was bound, with the port that the system chose if it was 0.
@@ -87,14 +89,17 @@ impl PullSocket {
     ///
     /// # Errors
     /// None today.
+    #[inline]
     pub async fn recv(&self) -> Result<Option<Delivery>, Closed> {
+        if self.turns.is_over() {
+            Turns::end().await;
+        }
         // The common case, without a place in any list.
         let next = self.reader().next(&self.shared);
-        if let Some(delivery) = next {
-            tokio::task::coop::consume_budget().await;
-            return Ok(Some(delivery));
+        match next {
+            Some(delivery) => Ok(Some(delivery)),
+            None => Ok(self.wait_for(Reader::next).await),
         }
-        Ok(self.wait_for(Reader::next).await)
     }
 
     /// The next message, if one is there now.
@@ -110,12 +115,12 @@ impl PullSocket {
     /// None today.
     pub async fn recv_batch(&self, count: usize) -> Result<Option<DeliveryBatch>, Closed> {
         let count = count.max(1);
+        Turns::end().await;
         let next = self.reader().next_batch(count, &self.shared);
-        if let Some(batch) = next {
-            tokio::task::coop::consume_budget().await;
-            return Ok(Some(batch));
+        match next {
+            Some(batch) => Ok(Some(batch)),
+            None => Ok(self.wait_for(|reader, shared| reader.next_batch(count, shared)).await),
         }
-        Ok(self.wait_for(|reader, shared| reader.next_batch(count, shared)).await)
     }
 
     async fn wait_for<T>(
@@ -219,6 +224,7 @@ impl PullSocket {
         self.shared.core.lock().socket.engine.stats(now)
     }
 
+    #[inline]
     fn reader(&self) -> MutexGuard<'_, Reader> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,25 +20,22 @@ pub(super) struct Reader {
 
 impl Reader {
     /// The next message, if one is there.
+    #[inline]
     pub(super) fn next(&mut self, shared: &Arc<PullShared>) -> Option<Delivery> {
         loop {
             let Some((source, cursor)) = &mut self.current else {
-                if self.fetch(shared) {
-                    continue;
-                } else {
-                    return None;
-                };
+                match self.fetch(shared) {
+                    true => continue,
+                    false => return None,
+                }
             };
             let item = cursor.next(|| shared.core.clock.time());
-            let due = cursor.is_empty() || cursor.unreported() >= shared.report_after();
-            let delivery = match item {
-                Some(item) if item.expired => {
-                    expire(source, &item);
-                    None
-                }
-                item => item.map(|item| Delivery::new(Arc::clone(source), item)),
-            };
-            if due {
+            let live = item.filter(|item| !item.expired);
+            let delivery = live.map(|item| Delivery::new(Arc::clone(source), &item));
+            if let Some(item) = item.filter(|item| item.expired) {
+                expire(source, &item);
+            }
+            if cursor.is_empty() || cursor.unreported() >= shared.report_after() {
                 self.report(shared);
             }
             if delivery.is_some() {
@@ -55,11 +52,10 @@ impl Reader {
     ) -> Option<DeliveryBatch> {
         loop {
             let Some((source, cursor)) = &mut self.current else {
-                if self.fetch(shared) {
-                    continue;
-                } else {
-                    return None;
-                };
+                match self.fetch(shared) {
+                    true => continue,
+                    false => return None,
+                }
             };
             let mut items = Vec::with_capacity(count.min(cursor.len()));
             while items.len() < count
@@ -127,6 +123,7 @@ fn fetch(socket: &mut PullState, shared: &Arc<PullShared>) -> Option<(Arc<Source
 }
 
 /// A message whose shelf life ended while it waited here.
+#[cold]
 fn expire(source: &Source, item: &Item) {
     // A closed socket has told its sender already.
     let _ = source.shared.settle(&source.run, item.index, &Outcome::Expired);

@@ -35,6 +35,7 @@ impl PullShared {
     }
 
     /// After how many messages taken their room is given back: often enough that a sender need not wait for it.
+    #[inline]
     pub(super) fn report_after(&self) -> u64 {
         self.report_after.load(Ordering::Relaxed)
     }
@@ -44,10 +45,14 @@ impl PullShared {
     }
 
     /// A run has fresh confirmations, or not.
+    #[inline]
     pub(super) fn note(&self, run: &Arc<Run>, confirmed: Confirmed) {
-        if confirmed == Confirmed::Noted {
-            return;
+        if confirmed == Confirmed::First {
+            self.note_first(run);
         }
+    }
+
+    fn note_first(&self, run: &Arc<Run>) {
         let runs = {
             let mut runs = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
             runs.push(Arc::clone(run));

@@ -8,7 +8,6 @@ mod state;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -27,6 +26,7 @@ use crate::driver;
 use crate::error::{DrainError, Error, SendError, TrySendError};
 use crate::event::Events;
 use crate::socket::SocketOptions;
+use crate::socket::turns::Turns;
 use crate::store::Store;
 use crate::transport::{Endpoint, IntoEndpoint};
 
@@ -34,9 +34,6 @@ use state::PushState;
 
 /// Messages that one lock of the socket takes in.
 const SEND_BATCH: usize = 256;
-
-/// Sends after which a task lets others run that share its thread.
-const SENDS_PER_TURN: u32 = 64;
 
 /// Hands out jobs to PULL sockets: each to one of them, on their credit, again if it is not confirmed.
 ///
@@ -48,7 +45,7 @@ pub struct PushSocket {
     core: Arc<Core<PushState>>,
     options: SocketOptions,
     thread: Mutex<Option<JoinHandle<()>>>,
-    sends: AtomicU32,
+    turns: Turns,
     durable: bool,
 }
 
@@ -80,7 +77,7 @@ impl PushSocket {
             None => None,
         };
         driver::spawn_timer(&core);
-        Ok(Self { core, options, thread: Mutex::new(thread), sends: AtomicU32::new(0), durable })
+        Ok(Self { core, options, thread: Mutex::new(thread), turns: Turns::default(), durable })
     }
 
     /// Binds another endpoint; gives it as it was bound, with the port that the system chose if it was 0.
@@ -108,7 +105,7 @@ impl PushSocket {
     /// # Errors
     /// If the message is over the limit, the socket is closed, or the store fails.
     pub async fn send<'a>(&self, message: impl Into<Message<'a>>) -> Result<Seq, SendError> {
-        let seq = self.take_in(message.into()).await?;
+        let seq = self.take_in(message).await?;
         if self.durable {
             receipt::accepted(&self.core, seq).await?;
         }
@@ -134,7 +131,7 @@ impl PushSocket {
     /// # Errors
     /// If the message is over the limit, the socket is closed, or the store has failed.
     pub async fn enqueue<'a>(&self, message: impl Into<Message<'a>>) -> Result<Receipt, SendError> {
-        Ok(self.receipt(self.take_in(message.into()).await?))
+        Ok(self.receipt(self.take_in(message).await?))
     }
 
     /// Sends many messages in order and waits until all are accepted. Gives the receipt of the last one, or `None` if
@@ -286,17 +283,26 @@ impl PushSocket {
         self.core.with(|socket| socket.engine.purge_dead(seq))
     }
 
+    #[inline]
     fn try_take_in<'a>(&self, message: Message<'a>) -> Result<Seq, Refused<'a>> {
         let clock = self.core.clock;
         self.core.with(|socket| socket.engine.try_send(message, || clock.now()))
     }
 
-    async fn take_in(&self, message: Message<'_>) -> Result<Seq, SendError> {
-        self.take_turns().await;
-        let mut refused = match self.try_take_in(message) {
-            Ok(seq) => return Ok(seq),
-            Err(refused) => refused,
-        };
+    /// Takes a message in, and waits for room if there is none.
+    #[inline]
+    async fn take_in<'a>(&self, message: impl Into<Message<'a>>) -> Result<Seq, SendError> {
+        if self.turns.is_over() {
+            Turns::end().await;
+        }
+        match self.try_take_in(message.into()) {
+            Ok(seq) => Ok(seq),
+            Err(refused) => self.take_in_later(refused).await,
+        }
+    }
+
+    #[cold]
+    async fn take_in_later(&self, mut refused: Refused<'_>) -> Result<Seq, SendError> {
         let mut place = RoomPlace { core: &self.core, place: None };
         loop {
             if let Some(error) = SendError::from_refusal(refused.why) {
@@ -363,16 +369,6 @@ impl PushSocket {
             Poll::Pending
         })
         .await;
-    }
-
-    /// A sender that never waits would keep a single-threaded runtime to itself.
-    async fn take_turns(&self) {
-        // Tasks that send at the same time may lose a count, which does no harm.
-        let sends = self.sends.load(Ordering::Relaxed).wrapping_add(1);
-        self.sends.store(sends, Ordering::Relaxed);
-        if sends.is_multiple_of(SENDS_PER_TURN) {
-            tokio::task::coop::consume_budget().await;
-        }
     }
 
     fn stop_store(&self) {
