@@ -45,9 +45,12 @@ pub const COMMIT_BYTES: usize = 512 << 10;
 /// Sequence numbers reserved at a time: what a crash may skip.
 pub const RESERVE_SEQS: u64 = 1 << 22;
 
-/// How long the commit thread leaves a message alone that a live, confirming receiver is likely to have
-/// confirmed before the disk would have it.
+/// How long the store leaves a message alone, at the least, that a live, confirming receiver is likely to have confirmed
+/// before the disk would have it.
 pub const AGE_GATE: Duration = Duration::from_millis(3);
+
+/// The same at the most: when confirmations take longer than this, messages are written at once.
+pub const AGE_GATE_MAX: Duration = Duration::from_millis(25);
 
 /// How often confirmations are written behind, when nothing else is being committed.
 pub const WRITE_BEHIND: Duration = Duration::from_millis(50);

@@ -2,7 +2,8 @@
 //!
 //! Dispatch does not wait for the disk. Each time the store is free it takes everything that is neither written nor
 //! done; with receivers that keep up, most messages are confirmed before it would have got to them, and are never
-//! written. While a live receiver confirms that fast, messages younger than [`AGE_GATE`] are left alone.
+//! written. While a live receiver confirms that fast, messages younger than [`AGE_GATE`] are left alone, or than twice
+//! the time that confirmations take.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 
 use crate::event::Event;
 use crate::ids::{Seq, span};
-use crate::limits::{AGE_GATE, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND};
+use crate::limits::{AGE_GATE, AGE_GATE_MAX, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND};
 use crate::queue::Kept;
 use crate::store::{Attempts, Commit, DeadLetter, StoreOp};
 use crate::time::Time;
@@ -176,7 +177,7 @@ impl Journal {
 
     pub(super) fn note_latency(&mut self, latency: Duration) {
         // An eighth of each new one: quick to notice a backlog, not thrown by one slow message.
-        self.latency = (self.latency * 7 + latency.min(AGE_GATE * 64)) / 8;
+        self.latency = (self.latency * 7 + latency.min(AGE_GATE_MAX * 64)) / 8;
     }
 
     /// Whether the numbers that may be used run out.
@@ -352,11 +353,13 @@ impl PushEngine {
         self.journal.as_ref()?.failure.as_deref()
     }
 
-    /// How old a message must be before it is written: a moment, while a live receiver is likely to confirm it sooner.
+    /// How old a message must be before it is written: twice as long as confirmations take of late, while a live receiver
+    /// is likely to confirm it sooner.
     fn gate(&self) -> Option<Duration> {
         let journal = self.journal.as_ref()?;
         let live = self.pending > 0 || self.spare > 0;
-        (live && journal.latency <= AGE_GATE).then_some(AGE_GATE)
+        let gate = (journal.latency * 2).clamp(AGE_GATE, AGE_GATE_MAX);
+        (live && journal.latency <= AGE_GATE_MAX).then_some(gate)
     }
 
     /// Takes the oldest unwritten chunks, as far as they are old enough and one commit holds them.
