@@ -13,7 +13,9 @@ use bytes::Bytes;
 
 use crate::event::Event;
 use crate::ids::{Seq, span};
-use crate::limits::{AGE_GATE, AGE_GATE_MAX, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND};
+use crate::limits::{
+    AGE_GATE, AGE_GATE_MAX, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND,
+};
 use crate::queue::Kept;
 use crate::store::{Attempts, Commit, DeadLetter, StoreOp};
 use crate::time::Time;
