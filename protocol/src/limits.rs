@@ -17,6 +17,9 @@ pub const ATTRIBUTES_BYTES_MAX: usize = 1 << 10;
 /// The body of a control frame.
 pub const CONTROL_BYTES_MAX: usize = 64 << 10;
 
+/// Records in one data frame together, the last one not counted: a run of small messages may end with one of any size.
+pub const DATA_BYTES_MAX: usize = 1 << 20;
+
 /// The body of any frame until the handshake is done.
 pub const HANDSHAKE_BYTES_MAX: usize = 4 << 10;
 

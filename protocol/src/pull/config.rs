@@ -20,7 +20,7 @@ impl Default for PullConfig {
         Self {
             link: LinkConfig::default(),
             window_messages: 1_000,
-            window_bytes: 16 << 20,
+            window_bytes: 32 << 20,
             confirm_on: ConfirmOn::Processed,
         }
     }

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 
-use crate::limits::{ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, HANDSHAKE_BYTES_MAX};
+use crate::limits::{ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, DATA_BYTES_MAX, HANDSHAKE_BYTES_MAX};
 use crate::message::RecordHead;
 
 use super::body;
@@ -12,9 +12,6 @@ use super::error::WireError;
 use super::header::{
     DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, PREFACE_BYTES, Preface,
 };
-
-/// Records in one data frame together, the last one not counted: a run of small messages may end with one of any size.
-const DATA_BYTES_MAX: usize = 1 << 20;
 
 /// What a peer said.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -29,7 +29,7 @@ impl PullBuilder {
         self
     }
 
-    /// Bytes of the same: 16 MiB unless set, and never less than one message of the largest size. What is under way
+    /// Bytes of the same: 32 MiB unless set, and never less than one message of the largest size. What is under way
     /// should fit a processor's cache: more is slower.
     pub fn window_bytes(mut self, bytes: u64) -> Self {
         self.config.window_bytes = bytes;

@@ -198,6 +198,12 @@ impl Sender<'_> {
             }
             End::Interrupted | End::StoreFailed | End::Failed(_) => {}
         }
+        if self.watch.store_failure().is_some() {
+            self.console.say(format_args!(
+                "the store has failed: no more is read; waiting up to {} until what was read is confirmed",
+                humantime::format_duration(self.haste()),
+            ));
+        }
         push.drain(self.haste()).await
     }
 
