@@ -63,6 +63,31 @@ impl Default for LinkConfig {
     }
 }
 
+/// Who says HELLO, and as what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speaker {
+    pub(crate) socket_type: SocketType,
+    pub(crate) peer: PeerId,
+    /// Of a socket that sends.
+    pub(crate) session: Option<Session>,
+    /// The peer is to say when its application takes a message.
+    pub(crate) reports_taken: bool,
+}
+
+impl LinkConfig {
+    fn hello(&self, speaker: Speaker) -> Hello {
+        Hello {
+            socket_type: speaker.socket_type,
+            peer: speaker.peer,
+            session: speaker.session,
+            features: 0,
+            message_bytes_max: self.message_bytes_max as u64,
+            heartbeat_ms: u32::try_from(self.heartbeat.as_millis()).unwrap_or(u32::MAX),
+            reports_taken: speaker.reports_taken,
+        }
+    }
+}
+
 /// What the peer said in its handshake.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Peer {
@@ -98,31 +123,37 @@ pub(crate) struct Link {
     heard: Time,
     sent: Time,
     heartbeat: Option<Duration>,
+    heartbeat_due: bool,
     misses: u32,
 }
 
-/// What is to be done about a link as time passes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Tick {
-    Nothing,
-    SendHeartbeat,
-    Dead(Close),
-}
-
 impl Link {
-    pub(crate) fn new(identity: Identity, hello: Hello, config: &LinkConfig, now: Time) -> Self {
-        Self {
+    /// A link of a socket that has `others` of them already.
+    pub(crate) fn new(
+        identity: Identity,
+        speaker: Speaker,
+        config: &LinkConfig,
+        others: usize,
+        now: Time,
+    ) -> Self {
+        let mut link = Self {
             identity,
             state: LinkState::Handshake,
             preface: None,
             peer: None,
-            hello: Some(hello),
+            hello: Some(config.hello(speaker)),
             last_word: None,
             heard: now,
             sent: now,
             heartbeat: (!config.heartbeat.is_zero()).then_some(config.heartbeat),
+            heartbeat_due: false,
             misses: config.heartbeat_misses.max(1),
+        };
+        if others >= config.links_max {
+            let reason = "the socket has as many links as it may have";
+            link.end(refusal(CloseCode::TooMany, reason), true);
         }
+        link
     }
 
     pub(crate) const fn state(&self) -> LinkState {
@@ -138,9 +169,24 @@ impl Link {
         self.peer.as_ref()
     }
 
-    /// Notes that the peer was heard.
-    pub(crate) const fn heard(&mut self, now: Time) {
+    /// Bytes came, perhaps not yet a whole frame: the peer is not silent. A handshake has to be done in time all the same.
+    pub(crate) fn heard_bytes(&mut self, now: Time) {
+        if self.is_open() {
+            self.heard = now;
+        }
+    }
+
+    /// Whether a frame is to be handled: the peer may say it now, and this side still listens.
+    pub(crate) fn listens_to(&mut self, frame: &Frame, now: Time) -> Result<bool, Close> {
+        if self.state == LinkState::Closing {
+            return Ok(false);
+        }
         self.heard = now;
+        let early = matches!(
+            frame,
+            Frame::Preface(_) | Frame::Control(Control::Hello(_) | Control::Close(_))
+        );
+        if self.is_open() || early { Ok(true) } else { Err(violation("a frame before HELLO")) }
     }
 
     /// Takes the peer's first bytes.
@@ -185,17 +231,14 @@ impl Link {
         }))
     }
 
-    /// Ends the link with a last word to the peer.
-    pub(crate) fn close(&mut self, close: Close) {
-        if self.state != LinkState::Closing {
-            self.state = LinkState::Closing;
-            self.last_word = Some(close);
+    /// Ends the link: with a last word to the peer if this side ends it. False if it was ended before.
+    pub(crate) fn end(&mut self, close: Close, by_us: bool) -> bool {
+        if self.state == LinkState::Closing {
+            return false;
         }
-    }
-
-    /// Ends the link without another word.
-    pub(crate) fn hang_up(&mut self) {
         self.state = LinkState::Closing;
+        self.last_word = by_us.then_some(close);
+        true
     }
 
     /// Writes the handshake, if it has not been written.
@@ -229,24 +272,31 @@ impl Link {
         }
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Time) -> Tick {
+    /// Lets time pass: a heartbeat may be due, and a peer that is silent is given up with this word.
+    pub(crate) fn handle_timeout(&mut self, now: Time) -> Result<(), Close> {
         match self.state {
             LinkState::Handshake if now >= self.heard + HANDSHAKE_TIMEOUT => {
-                Tick::Dead(refusal(CloseCode::HandshakeTimeout, "the handshake took too long"))
+                Err(refusal(CloseCode::HandshakeTimeout, "the handshake took too long"))
             }
             LinkState::Open => match (self.silence_max(), self.heartbeat) {
-                (Some(silence), _) if now >= self.heard + silence => Tick::Dead(refusal(
+                (Some(silence), _) if now >= self.heard + silence => Err(refusal(
                     CloseCode::HeartbeatTimeout,
                     format!("nothing was heard for {} ms", silence.as_millis()),
                 )),
                 (_, Some(interval)) if now >= self.sent + interval => {
                     self.sent = now;
-                    Tick::SendHeartbeat
+                    self.heartbeat_due = true;
+                    Ok(())
                 }
-                _ => Tick::Nothing,
+                _ => Ok(()),
             },
-            _ => Tick::Nothing,
+            _ => Ok(()),
         }
+    }
+
+    /// Whether a heartbeat is to be sent now.
+    pub(crate) const fn take_heartbeat(&mut self) -> bool {
+        std::mem::replace(&mut self.heartbeat_due, false)
     }
 
     /// After how long a silence the peer is dead, by its own word on how often it would be heard.
@@ -274,9 +324,4 @@ pub fn close_for(error: &WireError) -> Close {
         _ => CloseCode::ProtocolViolation,
     };
     refusal(code, error.to_string())
-}
-
-/// What a frame means to the handshake; anything else is the socket's.
-pub(crate) fn is_handshake(frame: &Frame) -> bool {
-    matches!(frame, Frame::Preface(_) | Frame::Control(Control::Hello(_)))
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::event::Event;
 use crate::ids::{LinkId, Session, SocketType};
 use crate::limits::RANGES_MAX;
-use crate::link::{Identity, Link, LinkState, Tick, is_handshake, refusal, violation};
+use crate::link::{Identity, Link, Speaker, refusal, violation};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Span};
@@ -17,27 +17,21 @@ impl PullEngine {
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        let hello = Hello {
+        let speaker = Speaker {
             socket_type: SocketType::Pull,
             peer: self.peer_id,
             session: None,
-            features: 0,
-            message_bytes_max: self.config.link.message_bytes_max as u64,
-            heartbeat_ms: u32::try_from(self.config.link.heartbeat.as_millis()).unwrap_or(u32::MAX),
             reports_taken: false,
         };
-        let mut link = Link::new(identity, hello, &self.config.link, now);
-        if self.links.len() >= self.config.link.links_max {
-            link.close(refusal(CloseCode::TooMany, "the socket has as many links as it may have"));
-        }
+        let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(id, PullLink::new(link, now));
         id
     }
 
     /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
     pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
-        if let Some(link) = self.links.get_mut(&id).filter(|link| link.link.is_open()) {
-            link.link.heard(now);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.link.heard_bytes(now);
         }
     }
 
@@ -52,15 +46,8 @@ impl PullEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        if link.link.state() == LinkState::Closing {
+        if !link.link.listens_to(&frame, now)? {
             return Ok(());
-        }
-        link.link.heard(now);
-        if !link.link.is_open()
-            && !is_handshake(&frame)
-            && !matches!(frame, Frame::Control(Control::Close(_)))
-        {
-            return Err(violation("a frame before HELLO"));
         }
         match frame {
             Frame::Data(data) => self.handle_data(id, data, now),
@@ -209,15 +196,10 @@ impl PullEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        if link.link.state() == LinkState::Closing {
+        if !link.link.end(close.clone(), by_us) {
             return;
         }
         let peer = link.link.peer().map(|peer| peer.id);
-        if by_us {
-            link.link.close(close.clone());
-        } else {
-            link.link.hang_up();
-        }
         if let Some(session) = link.session.take() {
             let unheard = std::mem::take(&mut link.unheard);
             self.orphan(id, session, unheard, now);
@@ -247,10 +229,8 @@ impl PullEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        match link.link.handle_timeout(now) {
-            Tick::Nothing => {}
-            Tick::SendHeartbeat => link.heartbeat_due = true,
-            Tick::Dead(close) => self.end_link(id, close, true, now),
+        if let Err(close) = link.link.handle_timeout(now) {
+            self.end_link(id, close, true, now);
         }
     }
 }
@@ -265,7 +245,6 @@ impl PullLink {
             confirms: RangeSet::new(),
             settlements: Default::default(),
             taken: RangeSet::new(),
-            heartbeat_due: false,
             settles: 0,
             unheard: Default::default(),
             unheard_until: 0,

@@ -65,7 +65,6 @@ struct PullLink {
     /// The same messages by their numbers in the session.
     settlements: VecDeque<Settlement>,
     taken: RangeSet,
-    heartbeat_due: bool,
     /// SETTLE frames sent.
     settles: u64,
     /// Confirmations that the sender has not been heard to know of: those of before its last word on it, and newer.

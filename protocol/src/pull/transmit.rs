@@ -20,7 +20,7 @@ impl PullEngine {
                 out.control(&Control::Attach(attach));
             }
             link.transmit_settlements(out);
-            let heartbeat = std::mem::take(&mut link.heartbeat_due);
+            let heartbeat = link.link.take_heartbeat();
             if heartbeat {
                 let deliveries = link.next_delivery;
                 out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));

@@ -6,7 +6,7 @@ use crate::credit::Spender;
 use crate::event::{Event, Redelivery};
 use crate::ids::{LinkId, PeerId, Seq, SocketType, span};
 use crate::limits::{ABSENT_PEERS_MAX, ATTACH_FRAMES_MAX, RANGES_MAX};
-use crate::link::{Identity, Link, LinkState, Tick, is_handshake, refusal, violation};
+use crate::link::{Identity, Link, Speaker, refusal, violation};
 use crate::queue::{Flight, Flights};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
@@ -27,19 +27,13 @@ impl PushEngine {
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        let hello = Hello {
+        let speaker = Speaker {
             socket_type: SocketType::Push,
             peer: self.peer_id,
             session: Some(self.session),
-            features: 0,
-            message_bytes_max: self.config.link.message_bytes_max as u64,
-            heartbeat_ms: u32::try_from(self.config.link.heartbeat.as_millis()).unwrap_or(u32::MAX),
             reports_taken: self.config.wants_taken(),
         };
-        let mut link = Link::new(identity, hello, &self.config.link, now);
-        if self.links.len() >= self.config.link.links_max {
-            link.close(refusal(CloseCode::TooMany, "the socket has as many links as it may have"));
-        }
+        let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(
             id,
             PushLink {
@@ -51,7 +45,6 @@ impl PushEngine {
                 flights: Flights::default(),
                 abandoned: Flights::default(),
                 retracts: Vec::new(),
-                heartbeat_due: false,
                 settles: 0,
                 counted: 0,
                 in_idle: false,
@@ -66,8 +59,8 @@ impl PushEngine {
 
     /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
     pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
-        if let Some(link) = self.links.get_mut(&id).filter(|link| link.link.is_open()) {
-            link.link.heard(now);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.link.heard_bytes(now);
         }
     }
 
@@ -82,15 +75,8 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        if link.link.state() == LinkState::Closing {
+        if !link.link.listens_to(&frame, now.time)? {
             return Ok(());
-        }
-        link.link.heard(now.time);
-        if !link.link.is_open()
-            && !is_handshake(&frame)
-            && !matches!(frame, Frame::Control(Control::Close(_)))
-        {
-            return Err(violation("a frame before HELLO"));
         }
         match frame {
             Frame::Preface(preface) => link.link.handle_preface(preface),
@@ -291,17 +277,12 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        if link.link.state() == LinkState::Closing {
+        if !link.link.end(close.clone(), by_us) {
             return;
         }
         let peer = link.link.peer().map(|peer| peer.id);
         let identity = link.link.identity.clone();
         let in_good_order = close.code == CloseCode::Done;
-        if by_us {
-            link.link.close(close.clone());
-        } else {
-            link.link.hang_up();
-        }
         let flights = link.flights.take_all();
         self.recount(id);
         self.idle.retain(|other| *other != id);
@@ -448,10 +429,8 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        match link.link.handle_timeout(now) {
-            Tick::Nothing => {}
-            Tick::SendHeartbeat => link.heartbeat_due = true,
-            Tick::Dead(close) => self.end_link(id, close, true, now),
+        if let Err(close) = link.link.handle_timeout(now) {
+            self.end_link(id, close, true, now);
         }
     }
 

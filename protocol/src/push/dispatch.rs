@@ -31,7 +31,7 @@ impl PushEngine {
                 let deliveries = now.into_iter().map(Into::into).collect();
                 out.control(&Control::Retract(Retract { deliveries }));
             }
-            if std::mem::take(&mut link.heartbeat_due) {
+            if link.link.take_heartbeat() {
                 let (deliveries, settles) = (link.next_delivery, link.settles);
                 out.control(&Control::Heartbeat(Heartbeat { head, deliveries, settles }));
                 // Room that came and was not used is not wanted any more.

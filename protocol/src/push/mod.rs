@@ -101,7 +101,6 @@ struct PushLink {
     /// What was given to somebody else although this receiver may still confirm it.
     abandoned: Flights,
     retracts: Vec<Range<Delivery>>,
-    heartbeat_due: bool,
     settles: u64,
     /// Room as it is counted in the engine's `ready` and `spare`.
     counted: u64,
