@@ -1,6 +1,7 @@
 //! What happened, for programs that want to know.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::ids::{LinkId, PeerId, Seq};
 use crate::link::Identity;
@@ -60,6 +61,11 @@ pub enum Event {
     StoreFailed {
         /// What happened.
         reason: String,
+    },
+    /// The store has not answered for so long. What is not accepted yet waits; nothing is lost.
+    StoreSlow {
+        /// Since it was last asked.
+        waited: Duration,
     },
     /// So many events were lost because nobody read them.
     Missed {

@@ -55,6 +55,9 @@ pub const AGE_GATE: Duration = Duration::from_millis(3);
 /// The same at the most: when confirmations take longer than this, messages are written at once.
 pub const AGE_GATE_MAX: Duration = Duration::from_millis(25);
 
+/// A store that has not answered for so long is reported.
+pub const STORE_SLOW: Duration = Duration::from_secs(10);
+
 /// How often confirmations are written behind, when nothing else is being committed.
 pub const WRITE_BEHIND: Duration = Duration::from_millis(50);
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::event::Event;
 use crate::ids::{Seq, span};
 use crate::limits::{
-    AGE_GATE, AGE_GATE_MAX, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND,
+    AGE_GATE, AGE_GATE_MAX, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, STORE_SLOW, WRITE_BEHIND,
 };
 use crate::queue::Kept;
 use crate::store::{Attempts, Commit, DeadLetter, StoreOp};
@@ -70,6 +70,8 @@ struct Writing {
     chunks: Vec<Range<Seq>>,
     letters: BTreeSet<Seq>,
     reserve: Option<Seq>,
+    since: Time,
+    told_slow: bool,
 }
 
 /// Neighbouring chunks on their way into one block.
@@ -237,7 +239,8 @@ impl PushEngine {
             return None;
         }
         let mut ops = Vec::new();
-        let mut writing = Writing { reserve: journal.reserve(next_seq), ..Writing::default() };
+        let reserve = journal.reserve(next_seq);
+        let mut writing = Writing { reserve, since: now, ..Writing::default() };
         if let Some(end) = writing.reserve {
             ops.push(StoreOp::Reserve { session: self.session, end });
         }
@@ -293,6 +296,22 @@ impl PushEngine {
         let has_behind = journal.has_behind() || self.has_safe_replays();
         let behind = has_behind.then(|| written_behind + WRITE_BEHIND);
         born.map(|born| born + gate).into_iter().chain(behind).min()
+    }
+
+    /// When a store that has not answered is to be reported.
+    pub(super) fn store_slow_at(&self) -> Option<Time> {
+        let writing = self.journal.as_ref()?.writing.as_ref()?;
+        (!writing.told_slow).then(|| writing.since + STORE_SLOW)
+    }
+
+    /// Reports a store that has not answered, once for each commit.
+    pub(super) fn tell_slow_store(&mut self, now: Time) {
+        let due = self.store_slow_at().is_some_and(|at| at <= now);
+        let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
+        if let Some(writing) = writing.filter(|_| due) {
+            writing.told_slow = true;
+            self.events.push(Event::StoreSlow { waited: now.since(writing.since) });
+        }
     }
 
     /// The answer to the last [`PushEngine::poll_store`].
@@ -424,5 +443,42 @@ impl Gathering {
             journal.dirty.insert(seqs.start);
         }
         ops.push(StoreOp::PutBlock { seqs, parts });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::{PeerId, Session};
+    use crate::push::PushConfig;
+    use crate::time::Now;
+
+    fn after(seconds: u64) -> Now {
+        Now { time: Time::ZERO + Duration::from_secs(seconds), ..Now::default() }
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_is_reported_once() {
+        let peer = PeerId::from_uuid(Uuid::from_u128(1));
+        let session = Session::from_uuid(Uuid::from_u128(2));
+        let mut push = PushEngine::with_store(PushConfig::default(), peer, session);
+        assert!(push.poll_store(after(1).time).is_some(), "numbers are reserved");
+        assert_eq!(push.poll_timeout(after(1)), Some(after(11).time));
+        push.handle_timeout(after(10));
+        assert_eq!(push.poll_event(), None);
+        push.handle_timeout(after(11));
+        assert_eq!(push.poll_event(), Some(Event::StoreSlow { waited: STORE_SLOW }));
+        push.handle_timeout(after(60));
+        assert_eq!((push.poll_event(), push.poll_timeout(after(60))), (None, None));
+        push.handle_stored(Ok(()));
+        assert!(push.try_send("late".into(), || after(61)).is_ok());
+        assert!(push.poll_store(after(61).time).is_some());
+        assert_eq!(
+            push.poll_timeout(after(61)),
+            Some(after(71).time),
+            "the next one has its own time"
+        );
     }
 }

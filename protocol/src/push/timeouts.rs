@@ -19,6 +19,7 @@ impl PushEngine {
             || !self.absent_order.is_empty()
             || !self.deadlines.is_empty()
             || self.next_reassign.is_some()
+            || self.store_slow_at().is_some()
     }
 
     /// When [`PushEngine::handle_timeout`] wants to be called. Links have their own times:
@@ -29,7 +30,8 @@ impl PushEngine {
         let delay = self.delayed.next();
         let grace = self.absent_order.front().map(|(until, ..)| *until);
         let deadline = self.deadlines.first().map(|(until, ..)| *until);
-        [expiry, delay, grace, deadline, self.next_reassign].into_iter().flatten().min()
+        let slow = self.store_slow_at();
+        [expiry, delay, grace, deadline, self.next_reassign, slow].into_iter().flatten().min()
     }
 
     /// Lets time pass.
@@ -41,6 +43,7 @@ impl PushEngine {
         self.give_up_absent(now.time);
         self.time_out_processing(now.time);
         self.reassign(now.time);
+        self.tell_slow_store(now.time);
         self.wake_idle_if_work();
     }
 

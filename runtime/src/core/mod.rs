@@ -181,6 +181,9 @@ fn log(event: &Event) {
             tracing::info!(%link, %reason, "ended a link");
         }
         Event::StoreFailed { reason } => tracing::error!(%reason, "the store has failed"),
+        Event::StoreSlow { waited } => {
+            tracing::warn!(?waited, "the store does not answer; what is not accepted yet waits");
+        }
         event => tracing::debug!(?event),
     }
 }

@@ -124,6 +124,10 @@ impl Teller {
             Event::DeadLettersFull { seq } => self.once(format!(
                 "message {seq} failed too often, and there is no room for another dead letter: it is tried again"
             )),
+            Event::StoreSlow { waited } => self.once(format!(
+                "the store has not answered for {} s: look at its disk; what is not accepted yet waits, nothing is lost",
+                waited.as_secs()
+            )),
             Event::StoreFailed { reason } => {
                 self.failed.send_replace(Some(reason));
             }
