@@ -1,13 +1,11 @@
 //! What a link reads into: buffers that are used again once no message in them is.
 
-use std::collections::VecDeque;
-
 use bytes::BytesMut;
 
 /// An idle link's buffer; it grows while reads fill it.
 const READ_BYTES_MIN: usize = 4 << 10;
 const READ_BYTES_MAX: usize = 256 << 10;
-/// Full buffers that are kept in sight: about as many as hold what an application has not confirmed yet.
+/// Full buffers that are kept in sight at the most: more than an application keeps messages in.
 const FULL_MAX: usize = 32;
 
 /// The buffer of one link, and those before it. Fresh memory costs more than what is read into it.
@@ -16,13 +14,13 @@ pub(super) struct ReadBuffers {
     pub(super) input: BytesMut,
     /// How much the next read should have room for.
     read_bytes: usize,
-    /// Empty handles to full buffers, oldest first; their messages hold on to them.
-    full: VecDeque<BytesMut>,
+    /// Empty handles to full buffers, oldest first, while messages in them are in use.
+    full: Vec<BytesMut>,
 }
 
 impl ReadBuffers {
     pub(super) fn new() -> Self {
-        Self { input: BytesMut::new(), read_bytes: READ_BYTES_MIN, full: VecDeque::new() }
+        Self { input: BytesMut::new(), read_bytes: READ_BYTES_MIN, full: Vec::new() }
     }
 
     /// Sees to it that the next read has room; `wanted` bytes in all are needed before anything can be cut. Gives the room.
@@ -32,7 +30,7 @@ impl ReadBuffers {
         }
         let wanted = wanted.saturating_sub(self.input.len());
         if self.spare() < wanted.max(self.read_bytes / 4) {
-            self.replace(wanted.max(self.read_bytes));
+            self.replace(wanted);
         }
         self.spare()
     }
@@ -55,26 +53,41 @@ impl ReadBuffers {
         if self.input.capacity() > READ_BYTES_MAX / 2 {
             self.input = BytesMut::new();
         }
-        self.full = VecDeque::new();
+        self.full = Vec::new();
     }
 
-    fn replace(&mut self, bytes: usize) {
-        if bytes > READ_BYTES_MAX || self.read_bytes < READ_BYTES_MAX {
-            return self.input.reserve(bytes);
+    fn replace(&mut self, wanted: usize) {
+        if wanted > READ_BYTES_MAX || self.read_bytes < READ_BYTES_MAX {
+            return self.input.reserve(wanted.max(self.read_bytes));
         }
+        // Not all of a buffer, so that the rest of a cut message leaves enough of it.
+        let bytes = wanted.max(READ_BYTES_MAX / 2);
         if self.input.try_reclaim(bytes) {
-            return;
+            // One buffer is enough for now.
+            return self.full.retain_mut(|buffer| !buffer.try_reclaim(1));
         }
-        let is_free = |buffer: &mut BytesMut| buffer.try_reclaim(self.input.len() + bytes);
-        let free = self.full.front_mut().is_some_and(is_free);
-        let oldest = (free || self.full.len() >= FULL_MAX).then(|| self.full.pop_front()).flatten();
-        let fresh = || BytesMut::with_capacity(2 * READ_BYTES_MAX);
-        let mut next = oldest.filter(|_| free).unwrap_or_else(fresh);
+        let mut next = self.take_free(self.input.len() + bytes);
         // The rest of a cut message goes along.
         next.extend_from_slice(&self.input);
         let mut full = std::mem::replace(&mut self.input, next);
         full.clear();
-        self.full.push_back(full);
+        if self.full.len() < FULL_MAX {
+            self.full.push(full);
+        }
+    }
+
+    /// A buffer that nobody reads any more, the last one that became full if it can be, because a processor still has it
+    /// in its cache; else a fresh one. A second that is free is one too many.
+    fn take_free(&mut self, bytes: usize) -> BytesMut {
+        let mut free = (0..self.full.len()).rev();
+        let mut next_free = || free.find(|at| self.full[*at].try_reclaim(bytes));
+        let (first, second) = (next_free(), next_free());
+        // The higher place first, so that the other stays what it is.
+        let buffer = first.map(|at| self.full.remove(at));
+        if let Some(at) = second {
+            self.full.remove(at);
+        }
+        buffer.unwrap_or_else(|| BytesMut::with_capacity(bytes.max(READ_BYTES_MAX)))
     }
 }
 
@@ -101,6 +114,16 @@ mod tests {
         drop(kept);
         let again = (0..4).map(|_| read_all(&mut buffers)).filter(|b| places.contains(&b.as_ptr()));
         assert!(again.count() > 0);
+    }
+
+    #[test]
+    fn buffers_that_are_free_do_not_pile_up() {
+        let mut buffers = ReadBuffers::new();
+        let kept: Vec<_> = (0..30).map(|_| read_all(&mut buffers)).collect();
+        assert!(buffers.full.len() > 10);
+        drop(kept);
+        (0..30).for_each(|_| drop(read_all(&mut buffers)));
+        assert!(buffers.full.len() <= 1, "{} are kept", buffers.full.len());
     }
 
     #[test]

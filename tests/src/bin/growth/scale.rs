@@ -11,8 +11,11 @@ pub(crate) enum Kind {
 /// Ticks that an axis has at most, about.
 const TICKS_MAX: f64 = 6.0;
 
-/// Steps of linear ticks within a decade.
-const LINEAR_STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
+/// Round values of a decade.
+const ROUND_STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
+
+/// Relative: what logarithms may lose.
+const HAIR: f64 = 1e-9;
 
 pub(crate) struct Axis {
     kind: Kind,
@@ -61,7 +64,9 @@ impl Axis {
             Kind::Log => log_ticks(self.min, self.max),
             Kind::Linear => {
                 let step = linear_step(self.max);
-                (0..=(self.max / step).round() as u32).map(|count| f64::from(count) * step).collect()
+                (0..=(self.max / step).round() as u32)
+                    .map(|count| f64::from(count) * step)
+                    .collect()
             }
         }
     }
@@ -69,25 +74,23 @@ impl Axis {
 
 fn linear_step(max: f64) -> f64 {
     let rough = if max > 0.0 { max / TICKS_MAX } else { 1.0 };
-    let decade = 10f64.powf(rough.log10().floor());
-    let steps = LINEAR_STEPS.iter().map(|step| step * decade);
-    steps.fold(10.0 * decade, |best, step| if step >= rough { best.min(step) } else { best })
+    round_up(rough)
 }
 
-/// The next of 1, 2 and 5 in a decade at or below `value`.
+/// 1, 2, 5 and 10 times the decade of a value, which may be a hair below it.
+fn round_values(value: f64) -> [f64; 4] {
+    let decade = 10f64.powf((value * (1.0 + HAIR)).log10().floor());
+    ROUND_STEPS.map(|step| step * decade)
+}
+
 fn round_down(value: f64) -> f64 {
-    let decade = 10f64.powi(value.log10().floor() as i32);
-    let below = [1.0, 2.0, 5.0].iter().map(|step| step * decade);
-    below.filter(|round| *round <= value * (1.0 + 1e-9)).fold(decade, f64::max)
+    let below = round_values(value).into_iter().filter(|round| *round <= value * (1.0 + HAIR));
+    below.fold(f64::MIN_POSITIVE, f64::max)
 }
 
 fn round_up(value: f64) -> f64 {
-    let down = round_down(value);
-    let decade = 10f64.powi((value * (1.0 + 1e-9)).log10().floor() as i32);
-    let above = LINEAR_STEPS.iter().map(|step| step * decade);
-    let next = above.filter(|round| *round >= value * (1.0 - 1e-9)).fold(10.0 * decade, f64::min);
-    // One value alone gets an axis with some length.
-    if next > down { next } else { next.max(down) }
+    let above = round_values(value).into_iter().filter(|round| *round >= value * (1.0 - HAIR));
+    above.fold(f64::INFINITY, f64::min)
 }
 
 fn log_ticks(min: f64, max: f64) -> Vec<f64> {
@@ -96,7 +99,7 @@ fn log_ticks(min: f64, max: f64) -> Vec<f64> {
     let steps: &[f64] = if decades * 3.0 <= TICKS_MAX { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let stride = (decades / TICKS_MAX).ceil().max(1.0) as usize;
     let (first, last) = (min.log10().floor() as i32, max.log10().ceil() as i32);
-    let within = |tick: &f64| *tick >= min * (1.0 - 1e-9) && *tick <= max * (1.0 + 1e-9);
+    let within = |tick: &f64| *tick >= min * (1.0 - HAIR) && *tick <= max * (1.0 + HAIR);
     (first..=last)
         .step_by(stride)
         .flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)))

@@ -6,14 +6,16 @@ pub(crate) enum Unit {
     Percent,
     PerSecond,
     BytesPerSecond,
-    /// In steps of 1,024, as memory is counted.
     Bytes,
+    /// Of a message, in steps of 1,024.
+    Size,
     Nanoseconds,
     /// Of something to what it is compared with.
     Ratio,
 }
 
 const DECIMAL: [&str; 5] = ["", "k", "M", "G", "T"];
+const BYTES: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
 const BINARY: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 const TIME: [&str; 4] = ["ns", "µs", "ms", "s"];
 
@@ -24,10 +26,9 @@ impl Unit {
             Self::Count => scaled(value, 1000.0, &DECIMAL),
             Self::Percent => format!("{value} %"),
             Self::PerSecond => format!("{}/s", scaled(value, 1000.0, &DECIMAL)),
-            Self::BytesPerSecond => {
-                format!("{}/s", scaled(value, 1000.0, &["B", "kB", "MB", "GB", "TB"]))
-            }
-            Self::Bytes => scaled(value, 1024.0, &BINARY),
+            Self::BytesPerSecond => format!("{}/s", Self::Bytes.show(value)),
+            Self::Bytes => scaled(value, 1000.0, &BYTES),
+            Self::Size => scaled(value, 1024.0, &BINARY),
             Self::Nanoseconds => scaled(value, 1000.0, &TIME),
             Self::Ratio => figures(value),
         }
@@ -40,7 +41,7 @@ impl Unit {
             Self::Percent => "percent",
             Self::PerSecond => "per_second",
             Self::BytesPerSecond => "bytes_per_second",
-            Self::Bytes => "bytes",
+            Self::Bytes | Self::Size => "bytes",
             Self::Nanoseconds => "nanoseconds",
             Self::Ratio => "ratio",
         }
@@ -78,9 +79,9 @@ mod tests {
 
     #[test]
     fn sizes_are_shown_in_the_unit_that_fits() {
-        assert_eq!(Unit::Bytes.show(16.0), "16 B");
-        assert_eq!(Unit::Bytes.show(262_144.0), "256 KiB");
-        assert_eq!(Unit::Bytes.show(1_048_576.0), "1 MiB");
+        assert_eq!(Unit::Size.show(16.0), "16 B");
+        assert_eq!(Unit::Size.show(262_144.0), "256 KiB");
+        assert_eq!(Unit::Size.show(1_048_576.0), "1 MiB");
         assert_eq!(Unit::Count.show(10_000_000.0), "10 M");
         assert_eq!(Unit::Count.show(100.0), "100");
         assert_eq!(Unit::Percent.show(75.0), "75 %");
