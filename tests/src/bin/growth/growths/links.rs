@@ -67,7 +67,7 @@ const WINDOW: u64 = 1_000;
 
 /// What a few receivers need to show their shares; many need longer.
 const COUNT_MS: u64 = 1_000;
-const COUNT_MS_PER_RECEIVER: u64 = 5;
+const COUNT_MS_PER_RECEIVER: u64 = 15;
 
 /// Runs of `--quick` count so many times shorter.
 const QUICK: u64 = 5;
