@@ -13,6 +13,9 @@
 /* A message is its index and then a pattern made from it, in words of 8 bytes, as in compare's payload.rs. */
 #define WORD_BYTES 8
 
+#define QUEUE_MESSAGES 1000
+#define QUEUE_BYTES ((size_t)4 << 20)
+
 static void fail(const char *what)
 {
     fprintf(stderr, "%s: %s\n", what, zmq_strerror(zmq_errno()));
@@ -52,9 +55,11 @@ static int is_message(const unsigned char *payload, uint64_t words, uint64_t ind
     return difference == 0;
 }
 
-static void *open_socket(void *context, int kind, int option)
+/* `option` is a high-water mark: the default, but of large messages only as many as fit a processor's cache. */
+static void *open_socket(void *context, int kind, int option, size_t size)
 {
-    int high_water_mark = 1000;
+    size_t fit = QUEUE_BYTES / size;
+    int high_water_mark = fit == 0 ? 1 : fit < QUEUE_MESSAGES ? (int)fit : QUEUE_MESSAGES;
     void *socket = zmq_socket(context, kind);
     if (socket == NULL)
         fail("zmq_socket");
@@ -74,7 +79,7 @@ static void close_socket(void *socket, void *context)
 
 static void push(void *context, const char *endpoint, uint64_t count, size_t size)
 {
-    void *socket = open_socket(context, ZMQ_PUSH, ZMQ_SNDHWM);
+    void *socket = open_socket(context, ZMQ_PUSH, ZMQ_SNDHWM, size);
     if (zmq_connect(socket, endpoint) != 0)
         fail("zmq_connect");
     double start = now();
@@ -95,7 +100,7 @@ static void pull(void *context, const char *endpoint, uint64_t count, size_t siz
 {
     char bound[256];
     size_t bound_bytes = sizeof bound;
-    void *socket = open_socket(context, ZMQ_PULL, ZMQ_RCVHWM);
+    void *socket = open_socket(context, ZMQ_PULL, ZMQ_RCVHWM, size);
     if (zmq_bind(socket, endpoint) != 0)
         fail("zmq_bind");
     if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &bound_bytes) != 0)

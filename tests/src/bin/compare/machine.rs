@@ -26,9 +26,7 @@ impl About {
             warnings.push("--quick: this shows that everything works; the numbers mean little");
         }
         if cfg!(debug_assertions) {
-            warnings.push(
-                "compare was built without --release: plain tcp, files and Redis's client are slow",
-            );
+            warnings.push("compare was built without --release: all peers but libzmq are slow");
         }
         if is_in_memory(folder) {
             warnings

@@ -33,7 +33,7 @@ use rows::Row;
 /// Runs of `--quick` have so many times fewer messages.
 const QUICK: u64 = 20;
 
-/// Measure Drawdown beside libzmq, Redis, plain tcp and plain files.
+/// Measure Drawdown beside libzmq, zmq.rs, Redis, NATS JetStream, plain tcp and plain files.
 #[derive(Parser)]
 #[command(
     name = "compare",

@@ -5,7 +5,7 @@
 pub(crate) enum Measure {
     /// Nothing is stored. `single`: one call for each message.
     Memory { single: bool },
-    /// What is accepted survives a loss of power, and a receiver keeps up.
+    /// What is accepted survives a loss of power, unless the peer's `safety` says less, and a receiver keeps up.
     Durable,
     /// As durable, without a receiver: until all is accepted.
     Backlog,

@@ -42,7 +42,7 @@ pub(crate) fn row(outcome: &Outcome, peers: &[Box<dyn Peer>]) -> String {
         let cpu = series.cpu_us().filter(|_| unit == Unit::MessagesPerSecond);
         let cpu = cpu.map(|cpu| format!("CPU {:.2} µs a message", cpu.median)).unwrap_or_default();
         let ratio = outcome.ratio(series).map(ratio_column).unwrap_or_default();
-        let line = format!("  {name:<22} {value:<32} {cpu:<24} {ratio}");
+        let line = format!("  {name:<26} {value:<32} {cpu:<24} {ratio}");
         let _ = writeln!(text, "{}", line.trim_end());
         if let Some(failure) = series.failures().next() {
             let (failed, all) = (series.failures().count(), series.turns.len());

@@ -1,10 +1,13 @@
 //! The processes that peers are driven by, as hidden subcommands. Each prints one line of JSON at its end.
 
 mod file;
+mod jetstream;
+pub(crate) mod nats;
 mod ping;
 mod redis;
 pub(crate) mod resp;
 mod tcp;
+mod zmq_rs;
 
 use std::path::PathBuf;
 
@@ -37,13 +40,15 @@ pub(crate) enum Part {
     #[command(hide = true)]
     RedisConsume(Connected),
     #[command(hide = true)]
-    RedisProduce {
-        #[command(flatten)]
-        to: Connected,
-        /// One message at a time.
-        #[arg(long)]
-        single: bool,
-    },
+    RedisProduce(Producer),
+    #[command(hide = true)]
+    JetstreamConsume(Connected),
+    #[command(hide = true)]
+    JetstreamProduce(Producer),
+    #[command(hide = true)]
+    ZmqRsPull(Load),
+    #[command(hide = true)]
+    ZmqRsPush(Connected),
 }
 
 #[derive(Args, Clone, Copy)]
@@ -61,6 +66,15 @@ pub(crate) struct Connected {
     load: Load,
     #[arg(long)]
     connect: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Producer {
+    #[command(flatten)]
+    to: Connected,
+    /// One message at a time.
+    #[arg(long)]
+    single: bool,
 }
 
 impl Load {
@@ -88,12 +102,21 @@ pub(crate) fn run(part: Part) -> Result<(), String> {
         Part::Ping(Connected { load, connect }) => ping::ping(load, &connect),
         Part::FileAppend { load, file, single } => file::append(load, &file, single),
         Part::RedisConsume(Connected { load, connect }) => redis::consume(load, &connect),
-        Part::RedisProduce { to: Connected { load, connect }, single: true } => {
+        Part::RedisProduce(Producer { to: Connected { load, connect }, single: true }) => {
             redis::produce_singly(load, &connect)
         }
-        Part::RedisProduce { to: Connected { load, connect }, single: false } => {
+        Part::RedisProduce(Producer { to: Connected { load, connect }, single: false }) => {
             redis::produce(load, &connect)
         }
+        Part::JetstreamConsume(Connected { load, connect }) => jetstream::consume(load, &connect),
+        Part::JetstreamProduce(Producer { to: Connected { load, connect }, single: true }) => {
+            jetstream::produce_singly(load, &connect)
+        }
+        Part::JetstreamProduce(Producer { to: Connected { load, connect }, single: false }) => {
+            jetstream::produce(load, &connect)
+        }
+        Part::ZmqRsPull(load) => zmq_rs::pull(load),
+        Part::ZmqRsPush(Connected { load, connect }) => zmq_rs::push(load, &connect),
     };
     let result: Value = result?;
     crate::print(&format!("{result}\n"))

@@ -60,8 +60,8 @@ impl Peer for Libzmq {
     }
 
     fn settings(&self) -> String {
-        "PUSH/PULL, high-water marks of 1000 on both sides, one I/O thread a side, messages made in place; its API knows \
-         single messages only, so that both kinds of row run the same"
+        "PUSH/PULL, high-water marks of 1000 on both sides, or of 4 MiB if those are fewer messages, one I/O thread a \
+         side, messages made in place; its API knows single messages only, so that both kinds of row run the same"
             .to_owned()
     }
 

@@ -1,17 +1,20 @@
 //! Who is measured. A new peer is a file here, and a line in [`find`].
 
 mod drawdown;
+mod jetstream;
 mod libzmq;
 mod plain;
 mod redis;
+mod zmq_rs;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 
 use crate::Args;
-use crate::children::{Ended, Run};
+use crate::children::{Ended, Process, Run};
 use crate::outcome::{Sample, Turn};
-use crate::rows::{Row, Unit};
+use crate::rows::{Measure, Row, Unit};
 
 pub(crate) trait Peer {
     /// With its version, if it has one.
@@ -53,7 +56,10 @@ pub(crate) fn find(args: &Args, folder: &Path) -> Result<Found, String> {
     let ours = drawdown::Drawdown::find(args, &me)?;
     let mut found = Found { peers: vec![Box::new(ours)], missing: Vec::new() };
     found.add(libzmq::Libzmq::find(folder));
+    found.add(Ok(zmq_rs::ZmqRs::new(&me)));
     found.add(redis::Redis::find(&me));
+    found.add(jetstream::JetStream::find(&me, folder, jetstream::Syncs::Always));
+    found.add(jetstream::JetStream::find(&me, folder, jetstream::Syncs::Default));
     found.add(Ok(plain::Tcp::new(&me)));
     found.add(Ok(plain::PingPong::new(&me)));
     found.add(Ok(plain::File::new(&me)));
@@ -97,6 +103,39 @@ fn sample_of_sender(row: &Row, count: u64, sender: &Ended) -> Turn {
         Unit::MessagesPerSecond => Ok(rate(count, sender.number("/accepted_seconds")?, &[sender])),
         Unit::Microseconds => Ok(Sample { value: sender.number("/latency/p50_us")?, cpu_us: None }),
     }
+}
+
+/// Runs both sides on a server, or the producer alone where the row has no receiver.
+fn run_with_server(
+    row: &Row,
+    count: u64,
+    run: &Run<'_>,
+    server: &Process,
+    consume: Command,
+    produce: Command,
+) -> Turn {
+    let cost_before = server.cpu();
+    let mut sample = match row.measure {
+        Measure::Backlog | Measure::Send { receiver: false } => {
+            sample_of_sender(row, count, &run.alone(produce)?)?
+        }
+        _ => {
+            let (receiver, sender) = run.pair(consume, |_| produce)?;
+            sample_of_pair(row, count, &receiver, &sender)?
+        }
+    };
+    let of_server = server.cpu().zip(cost_before).map(|(now, before)| now - before);
+    let of_server_us = of_server.map(|cpu| cpu.as_secs_f64() * 1e6 / count as f64);
+    sample.cpu_us = sample.cpu_us.zip(of_server_us).map(|(clients, server)| clients + server);
+    Ok(sample)
+}
+
+/// For a server. Somebody else may take it until the server does; it fails then and says so.
+fn free_port() -> Result<u16, String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| format!("no port is free: {error}"))
 }
 
 /// A part of this program, with its count and size.

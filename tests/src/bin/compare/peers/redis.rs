@@ -1,6 +1,5 @@
 //! Redis Streams, on a server of our own for each run, driven by parts of this program.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,7 +8,7 @@ use crate::outcome::Turn;
 use crate::parts::resp::Connection;
 use crate::rows::{Measure, Row, Unit};
 
-use super::{Missing, Peer, part, sample_of_pair, sample_of_sender};
+use super::{Missing, Peer, free_port, part, run_with_server};
 
 /// It is slower than the others by about so much, and a run should not take a minute.
 const SHARE: u64 = 20;
@@ -46,21 +45,6 @@ impl Redis {
         }
         Ok((server, address))
     }
-
-    fn consume(&self, row: &Row, count: u64, address: &str) -> Command {
-        let mut command = part(&self.me, "redis-consume", row, count);
-        command.args(["--connect", address]);
-        command
-    }
-
-    fn produce(&self, row: &Row, count: u64, address: &str) -> Command {
-        let mut command = part(&self.me, "redis-produce", row, count);
-        command.args(["--connect", address]);
-        if row.unit() == Unit::Microseconds {
-            command.arg("--single");
-        }
-        command
-    }
 }
 
 impl Peer for Redis {
@@ -92,31 +76,15 @@ impl Peer for Redis {
 
     fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
         let (server, address) = self.serve(run)?;
-        let cost_before = server.cpu();
-        let produce = || self.produce(row, count, &address);
-        let mut sample = match row.measure {
-            Measure::Backlog | Measure::Send { receiver: false } => {
-                sample_of_sender(row, count, &run.alone(produce())?)?
-            }
-            _ => {
-                let consume = self.consume(row, count, &address);
-                let (receiver, sender) = run.pair(consume, |_| produce())?;
-                sample_of_pair(row, count, &receiver, &sender)?
-            }
-        };
-        let of_server = server.cpu().zip(cost_before).map(|(now, before)| now - before);
-        let of_server_us = of_server.map(|cpu| cpu.as_secs_f64() * 1e6 / count as f64);
-        sample.cpu_us = sample.cpu_us.zip(of_server_us).map(|(clients, server)| clients + server);
-        Ok(sample)
+        let mut consume = part(&self.me, "redis-consume", row, count);
+        consume.args(["--connect", &address]);
+        let mut produce = part(&self.me, "redis-produce", row, count);
+        produce.args(["--connect", &address]);
+        if row.unit() == Unit::Microseconds {
+            produce.arg("--single");
+        }
+        run_with_server(row, count, run, &server, consume, produce)
     }
-}
-
-/// Somebody else may take it until the server does; it fails then and says so.
-fn free_port() -> Result<u16, String> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("no port is free: {error}"))
 }
 
 fn answers(address: &str) -> bool {
