@@ -51,6 +51,9 @@ impl PullEngine {
         if expires {
             self.note_expiries(&shared);
         }
+        if self.stopped {
+            self.release_queued();
+        }
         self.wake_granted();
         Ok(())
     }

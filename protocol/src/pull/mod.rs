@@ -40,6 +40,8 @@ pub struct PullEngine {
     config: PullConfig,
     peer_id: PeerId,
     pool: Pool,
+    /// Nothing is handed out any more.
+    stopped: bool,
     links: BTreeMap<LinkId, PullLink>,
     next_link: u64,
     /// What waits for the application, oldest first, by run and first index.
@@ -125,6 +127,7 @@ impl PullEngine {
             config,
             peer_id,
             pool,
+            stopped: false,
             links: BTreeMap::new(),
             next_link: 0,
             queue: BTreeMap::new(),

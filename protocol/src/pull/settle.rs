@@ -136,8 +136,15 @@ impl PullEngine {
         }
     }
 
-    /// Gives back everything that the application has not taken, for a socket that is being closed.
-    pub fn release_queued(&mut self) {
+    /// Takes nothing more: credit is taken back, and what the application has not taken goes back to its senders, also
+    /// what arrives because they have not heard of it yet.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.set_paused(true);
+        self.release_queued();
+    }
+
+    pub(super) fn release_queued(&mut self) {
         let queued: Vec<_> =
             self.queue.iter().map(|(&(key, first), waiting)| (key, first..waiting.end)).collect();
         for (key, indices) in queued {

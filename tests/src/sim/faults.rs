@@ -95,8 +95,7 @@ impl Network {
         };
         node.is_paused = true;
         node.is_closing = true;
-        engine.set_paused(true);
-        engine.release_queued();
+        engine.stop();
         engine.close_links(now);
         self.note_room(pull);
         self.after_pull(pull);

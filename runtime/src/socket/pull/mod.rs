@@ -190,8 +190,7 @@ impl PullSocket {
         let mut reader = self.reader();
         self.shared.core.with(|socket| {
             socket.closed = true;
-            socket.engine.set_paused(true);
-            socket.engine.release_queued();
+            socket.engine.stop();
         });
         reader.release(&self.shared);
     }

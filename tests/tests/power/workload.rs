@@ -1,0 +1,235 @@
+//! Runs the command under the shim, and what it promised while it ran.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use drawdown_tests::command::binary;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+use crate::disk::Disk;
+use crate::image;
+use crate::journal::{self, Event, What};
+
+/// Between two bursts of input, so that they are not one commit.
+const BREATH: Duration = Duration::from_millis(3);
+
+/// The store's folder, below the one that is watched.
+pub(crate) const STORE: &str = "store";
+
+/// Names a line: the run that was given it, and its place there.
+pub(crate) type Name = (usize, usize);
+
+/// What was asked of the disk, and what was promised meanwhile.
+pub(crate) struct Recording {
+    pub(crate) what: &'static str,
+    pub(crate) disk: Disk,
+    pub(crate) events: usize,
+    /// By rising moment.
+    pub(crate) promises: Vec<Promise>,
+    /// When a receiver had each line that it ever had.
+    pub(crate) taken: HashMap<Name, usize>,
+    /// The lines of each run.
+    pub(crate) lines: Vec<Vec<Vec<u8>>>,
+}
+
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, events, disk, promises, taken, .. } = self;
+        let unsure = disk.sync_ends.iter().map(|end| disk.unsure_bytes(*end)).max();
+        let (promised, taken, syncs) = (promises.len(), taken.len(), disk.sync_ends.len());
+        write!(f, "{what}: {events} events, {syncs} syncs, {promised} promises, {taken} taken, ")?;
+        write!(f, "up to {} unsure bytes", unsure.unwrap_or(0))
+    }
+}
+
+/// A receipt.
+pub(crate) struct Promise {
+    pub(crate) moment: usize,
+    pub(crate) seq: u64,
+    pub(crate) name: Name,
+}
+
+/// What a machine runs, in a folder of its own.
+pub(crate) struct Machine<'a> {
+    shim: &'a Path,
+    folder: TempDir,
+    root: PathBuf,
+    pushes: Vec<u32>,
+    pulls: Vec<u32>,
+    lines: Vec<Vec<Vec<u8>>>,
+}
+
+impl<'a> Machine<'a> {
+    pub(crate) fn new(shim: &'a Path) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().canonicalize().expect("it is there").join("disk");
+        std::fs::create_dir(&root).expect("it is new");
+        Self { shim, folder, root, pushes: Vec::new(), pulls: Vec::new(), lines: Vec::new() }
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.folder.path().join("journal")
+    }
+
+    fn start(&self, args: &[&str], stdout: Stdio) -> Child {
+        let mut command = Command::new(binary());
+        command
+            .args(args)
+            .env_remove("RUST_LOG")
+            .env("LD_PRELOAD", self.shim)
+            .env("POWER_FOLDER", &self.root)
+            .env("POWER_JOURNAL", self.journal())
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(Stdio::piped());
+        command.spawn().expect("the command starts")
+    }
+
+    /// Starts a push that will be given these lines. Gives its endpoint too.
+    fn push(&mut self, lines: Vec<Vec<u8>>) -> (Running, String) {
+        let store = self.root.join(STORE);
+        let store = store.to_str().expect("a temporary folder has a plain name");
+        let bind = ["push", "--bind", "tcp://127.0.0.1:0", "--receipts", "--drain-timeout", "0s"];
+        let child = self.start(&[&bind[..], &["--store", store]].concat(), Stdio::null());
+        self.pushes.push(child.id());
+        let mut push = Running::of(child);
+        let said = &mut push.stderr;
+        let mut bound = String::new();
+        said.read_line(&mut bound).expect("it speaks");
+        let endpoint = bound.trim().strip_prefix("bound ");
+        let endpoint = endpoint.unwrap_or_else(|| panic!("it said {bound:?}")).to_owned();
+        self.lines.push(lines);
+        (push, endpoint)
+    }
+
+    /// Pushes these lines, in bursts of so many, and ends.
+    pub(crate) fn push_all(&mut self, lines: Vec<Vec<u8>>, burst: usize) {
+        let (mut push, _) = self.push(lines);
+        push.feed(self.lines.last().expect("just put there"), burst);
+        push.stdin = None;
+        push.child.wait().expect("it is our child");
+    }
+
+    /// Pushes these lines to a receiver, which goes away after about `count`.
+    pub(crate) fn push_to_receiver(&mut self, lines: Vec<Vec<u8>>, burst: usize, count: usize) {
+        let (mut push, endpoint) = self.push(lines);
+        // A file takes all of each write at once, as the journal supposes.
+        let pulled = self.folder.path().join("pulled");
+        let stdout = File::create(&pulled).expect("there is room");
+        let mut pull = Running::of(self.start(&["pull", "--connect", &endpoint], stdout.into()));
+        self.pulls.push(pull.child.id());
+        push.feed(self.lines.last().expect("just put there"), burst);
+        while fs::read(&pulled).expect("it is ours").iter().filter(|b| **b == b'\n').count() < count
+        {
+            assert!(pull.child.try_wait().expect("it is our child").is_none(), "it ended early");
+            std::thread::sleep(BREATH);
+        }
+        // It is not killed, or it might leave half an entry in the journal.
+        push.stdin = None;
+        push.child.wait().expect("it is our child");
+    }
+
+    /// What all this left in the journal.
+    pub(crate) fn finish(self, what: &'static str) -> Recording {
+        let events = journal::read(&self.journal());
+        let mut recording = Recording {
+            what,
+            events: events.len(),
+            promises: Vec::new(),
+            taken: HashMap::new(),
+            lines: Vec::new(),
+            disk: Disk::default(),
+        };
+        let mut said: HashMap<u32, Vec<u8>> = HashMap::new();
+        let mut receipts = vec![0; self.pushes.len()];
+        for (moment, Event { pid, what, .. }) in events.iter().enumerate() {
+            let What::Said(bytes) = what else { continue };
+            let text = said.entry(*pid).or_default();
+            text.extend(bytes);
+            // Half a line promises nothing yet.
+            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = text.drain(..=end).take(end).collect();
+                if let Some(run) = self.pushes.iter().position(|push| push == pid) {
+                    let seq = String::from_utf8(line).expect("a number").parse().expect("a number");
+                    recording.promises.push(Promise { moment, seq, name: (run, receipts[run]) });
+                    receipts[run] += 1;
+                } else {
+                    assert!(self.pulls.contains(pid), "nobody else runs");
+                    recording.taken.insert(name_of(&line).expect("a line of ours"), moment);
+                }
+            }
+        }
+        recording.disk = Disk::new(&self.root, events);
+        let found = image::read(&self.root);
+        let known = recording.disk.whole(recording.events);
+        assert!(
+            found == known,
+            "the shim has missed something that changed {}",
+            self.root.display()
+        );
+        recording.lines = self.lines;
+        recording
+    }
+}
+
+/// A process that does not outlive its test.
+struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Running {
+    fn of(mut child: Child) -> Self {
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        Self { stdin: child.stdin.take(), stderr, child }
+    }
+
+    fn feed(&mut self, lines: &[Vec<u8>], burst: usize) {
+        let stdin = self.stdin.as_mut().expect("it is open");
+        for lines in lines.chunks(burst) {
+            let mut text = lines.join(&b'\n');
+            text.push(b'\n');
+            stdin.write_all(&text).expect("it reads");
+            std::thread::sleep(BREATH);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Lines of a run, most of them short, a few longer than a block.
+pub(crate) fn lines(run: usize, count: usize, length: usize) -> Vec<Vec<u8>> {
+    let mut dice = ChaCha8Rng::seed_from_u64(run as u64);
+    let line = |index| {
+        let most = match dice.random_range(0..200) {
+            0 => length * 100,
+            1..=9 => length * 10,
+            _ => length,
+        };
+        let mut line = format!("{run} {index} ").into_bytes();
+        let length = dice.random_range(0..most);
+        line.extend((0..length).map(|_| dice.random_range(b'a'..=b'z')));
+        line
+    };
+    (0..count).map(line).collect()
+}
+
+/// What a line says that it is.
+pub(crate) fn name_of(line: &[u8]) -> Option<Name> {
+    let head = String::from_utf8_lossy(&line[..line.len().min(40)]).into_owned();
+    let mut words = head.split(' ').map(str::parse);
+    Some((words.next()?.ok()?, words.next()?.ok()?))
+}
