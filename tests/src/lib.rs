@@ -1,5 +1,6 @@
-//! The simulator of Drawdown and its checkers, and the command to be tested.
+//! The simulator of Drawdown and its checkers, the command to be tested, and what programs that measure share.
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod measure;
 pub mod sim;

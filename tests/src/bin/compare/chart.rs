@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::machine::About;
+use drawdown_tests::measure::About;
+
 use crate::outcome::{Outcome, Series};
 use crate::peers::Peer;
 use crate::rows::Unit;

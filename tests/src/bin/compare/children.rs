@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use drawdown_tests::measure::is_interrupted;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::Value;
 
@@ -17,9 +17,6 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// What is repeated of the last words of a process.
 const SAID_CHARS_MAX: usize = 400;
-
-/// Ends every wait; set once the user has had enough.
-pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Where one run keeps its files, and how long it may take.
 pub(crate) struct Run<'a> {
@@ -131,7 +128,7 @@ impl<'a> Run<'a> {
 
     /// A moment of waiting for `what`, while there is time.
     pub(crate) fn pause(&self, what: &str) -> Result<(), String> {
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if is_interrupted() {
             return Err("interrupted".to_owned());
         }
         if self.start.elapsed() > self.limit {

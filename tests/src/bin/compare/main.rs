@@ -13,18 +13,16 @@ mod payload;
 mod peers;
 mod report;
 mod rows;
-mod statistics;
 mod table;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Parser;
+use drawdown_tests::measure::{is_interrupted, print, stop_on_signals, write};
 
-use children::{INTERRUPTED, Run};
+use children::Run;
 use outcome::{Outcome, Turn};
 use parts::Part;
 use peers::{Found, Peer};
@@ -109,7 +107,7 @@ fn compare(args: &Args) -> Result<(), String> {
     };
     let folder = folder.map_err(|error| format!("no temporary folder can be made: {error}"))?;
     let found = peers::find(args, folder.path())?;
-    let about = machine::About::new(args, folder.path());
+    let about = machine::about(args, folder.path());
     print(&table::heading(&about, &found))?;
 
     let mut outcomes = Outcome::for_rows(&rows, &found.peers, if args.quick { QUICK } else { 1 });
@@ -149,7 +147,7 @@ fn measure(
         let Some(peer) = found.peers.get(series.peer) else { continue };
         eprintln!("round {} of {}: {}, {}", round + 1, args.rounds, row.name, peer.name());
         let turn = take_turn(peer.as_ref(), row, series.count, args, folder);
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if is_interrupted() {
             return Err("interrupted; all is ended and removed".to_owned());
         }
         series.turns.push(turn);
@@ -167,38 +165,4 @@ fn take_turn(peer: &dyn Peer, row: &Row, count: u64, args: &Args, folder: &Path)
         eprintln!("  failed: {sentence}");
     }
     sample
-}
-
-/// SIGINT and SIGTERM end what runs and remove what was written, instead of leaving both behind.
-fn stop_on_signals() -> Result<(), String> {
-    let no_signals = |error| format!("signals cannot be waited for: {error}");
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_signals)?;
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            // Without them, signals end this program as they always do.
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
-            INTERRUPTED.store(true, Ordering::Relaxed);
-        });
-    });
-    Ok(())
-}
-
-fn print(text: &str) -> Result<(), String> {
-    let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| format!("cannot write to stdout: {error}"))
-}
-
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(file, text)
-        .map_err(|error| format!("{} cannot be written: {error}", file.display()))
 }

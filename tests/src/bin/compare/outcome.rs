@@ -1,8 +1,9 @@
 //! What the runs of a row gave.
 
+use drawdown_tests::measure::{Spread, spread};
+
 use crate::peers::Peer;
 use crate::rows::Row;
-use crate::statistics::{Spread, spread};
 
 /// What one run gave.
 #[derive(Clone, Copy)]

@@ -1,11 +1,10 @@
 //! Everything, for programs.
 
+use drawdown_tests::measure::{About, Spread};
 use serde_json::{Value, json};
 
-use crate::machine::About;
 use crate::outcome::{Outcome, Sample, Series};
 use crate::peers::Found;
-use crate::statistics::Spread;
 
 pub(crate) fn json(about: &About, found: &Found, outcomes: &[Outcome]) -> Value {
     let peers = found.peers.iter().map(

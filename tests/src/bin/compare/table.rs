@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::machine::About;
+use drawdown_tests::measure::{About, Spread};
+
 use crate::outcome::Outcome;
 use crate::peers::{Found, Peer};
 use crate::rows::Unit;
-use crate::statistics::Spread;
 
 const READING: &str = "
 Rates count from the receiver's first message to its last; where the sender gets confirmations, from its first send to

@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
+use drawdown_tests::measure::About;
+
 use crate::growths::{Line, Panel};
-use crate::machine::About;
 use crate::outcome::{Outcome, Step};
 use crate::scale::Axis;
 

@@ -6,30 +6,25 @@
 mod chart;
 mod growths;
 mod lab;
-mod machine;
 mod outcome;
 mod parts;
 mod process;
 mod procfs;
 mod report;
 mod scale;
-mod statistics;
 mod table;
 mod unit;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use drawdown_tests::measure::{About, is_interrupted, print, stop_on_signals, write};
 
 use lab::Lab;
-use machine::About;
 use outcome::Outcome;
 use parts::Part;
-use process::INTERRUPTED;
 
 /// Measure how the cost of Drawdown grows.
 #[derive(Parser)]
@@ -110,7 +105,7 @@ fn measure(args: &Args) -> Result<(), String> {
         for outcome in &mut outcomes {
             eprintln!("round {} of {}: {}", round + 1, args.rounds, outcome.growth.name);
             outcome.measure(&lab);
-            if INTERRUPTED.load(Ordering::Relaxed) {
+            if is_interrupted() {
                 return Err("interrupted; all processes are ended".to_owned());
             }
         }
@@ -129,38 +124,4 @@ fn measure(args: &Args) -> Result<(), String> {
         0 => Ok(()),
         failures => Err(format!("{failures} runs failed; the tables say why")),
     }
-}
-
-/// SIGINT and SIGTERM end what runs instead of leaving it behind.
-fn stop_on_signals() -> Result<(), String> {
-    let no_signals = |error| format!("signals cannot be waited for: {error}");
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_signals)?;
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            // Without them, signals end this program as they always do.
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
-            INTERRUPTED.store(true, Ordering::Relaxed);
-        });
-    });
-    Ok(())
-}
-
-fn print(text: &str) -> Result<(), String> {
-    let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| format!("cannot write to stdout: {error}"))
-}
-
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(file, text)
-        .map_err(|error| format!("{} cannot be written: {error}", file.display()))
 }

@@ -1,8 +1,9 @@
 //! What the rounds of a growth gave.
 
+use drawdown_tests::measure::{Spread, spread};
+
 use crate::growths::Growth;
 use crate::lab::Lab;
-use crate::statistics::{Spread, spread};
 
 /// One run of one step: a value for each line, in the order of the panels, or why it failed.
 pub(crate) type Turn = Result<Vec<f64>, String>;

@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use drawdown_tests::measure::is_interrupted;
 use serde_json::Value;
 
 /// How often a wait looks whether it should go on.
@@ -13,9 +13,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What is repeated of the last words of a process.
 const SAID_CHARS_MAX: usize = 400;
-
-/// Ends every wait; set once the user has had enough.
-pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 enum Line {
     Stdout(String),
@@ -106,7 +103,7 @@ impl Process {
     }
 
     fn check_time(&self) -> Result<(), String> {
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if is_interrupted() {
             return Err("interrupted".to_owned());
         }
         if Instant::now() > self.end {

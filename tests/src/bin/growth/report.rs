@@ -1,8 +1,8 @@
 //! Everything, for programs.
 
+use drawdown_tests::measure::About;
 use serde_json::{Map, Value, json};
 
-use crate::machine::About;
 use crate::outcome::{Outcome, Step};
 
 pub(crate) fn json(about: &About, outcomes: &[Outcome]) -> Value {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::machine::About;
+use drawdown_tests::measure::{About, Spread};
+
 use crate::outcome::{Outcome, Step};
-use crate::statistics::Spread;
 use crate::unit::Unit;
 
 /// Where was measured.

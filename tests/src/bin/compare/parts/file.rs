@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use drawdown_tests::measure::median_micros;
 use serde_json::{Value, json};
 
 use crate::payload;
-use crate::statistics::median_micros;
 
 use super::{BLOCK_BYTES, Load};
 

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use drawdown_tests::measure::median_micros;
 use serde_json::{Value, json};
 
 use crate::payload;
-use crate::statistics::median_micros;
 
 use super::nats::{Connection, Message, answer};
 use super::{Load, tell_bound};

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
+use drawdown_tests::measure::median_micros;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::payload;
-use crate::statistics::median_micros;
 
 use super::{Load, broken, tell_bound};
 

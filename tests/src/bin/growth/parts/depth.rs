@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use clap::Args;
 use drawdown::{Closed, PullSocket, PushSocket};
+use drawdown_tests::measure::spread;
 use serde_json::json;
 
 use crate::procfs::resident_bytes;
-use crate::statistics::spread;
 
 use super::{ANY_PORT, Failure, PATIENCE, linked, tell, wait_until};
 

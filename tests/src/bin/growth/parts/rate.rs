@@ -8,7 +8,7 @@ use drawdown::{Closed, PullSocket, PushSocket};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::statistics::per_mille;
+use drawdown_tests::measure::per_mille;
 
 use super::{ANY_PORT, Failure, PATIENCE, linked, tell};
 

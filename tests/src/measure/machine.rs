@@ -2,17 +2,21 @@
 
 use serde_json::{Value, json};
 
-pub(crate) struct About {
+/// The machine, and how often was measured.
+#[derive(Clone, Debug)]
+pub struct About {
     cpus: usize,
     processor: Option<String>,
     system: String,
     rounds: u32,
     /// What makes the numbers worth less.
-    pub(crate) warnings: Vec<&'static str>,
+    pub warnings: Vec<&'static str>,
 }
 
 impl About {
-    pub(crate) fn new(rounds: u32, quick: bool) -> Self {
+    /// This machine.
+    #[must_use]
+    pub fn new(rounds: u32, quick: bool) -> Self {
         let mut warnings = Vec::new();
         if quick {
             warnings.push("--quick: this shows that everything works; the numbers mean little");
@@ -31,13 +35,16 @@ impl About {
     }
 
     /// In one line.
-    pub(crate) fn line(&self) -> String {
+    #[must_use]
+    pub fn line(&self) -> String {
         let (cpus, rounds) = (self.cpus, self.rounds);
         let processor = self.processor.as_deref().unwrap_or(std::env::consts::ARCH);
         format!("{cpus} x {processor}, {}; medians of {rounds} rounds (least - most)", self.system)
     }
 
-    pub(crate) fn json(&self) -> Value {
+    /// The same for programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
         json!({
             "cpus": self.cpus,
             "processor": self.processor,

@@ -1,14 +1,18 @@
 //! Medians, how far the rounds were apart, and the slow end of many times.
 
+/// The middle and the ends of some values.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
+pub struct Spread {
+    /// The middle one, or between the two.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
 }
 
-/// None without values.
-pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
+/// The spread of some values; none without values.
+pub fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let (min, max) = (*values.first()?, *values.last()?);
@@ -17,8 +21,15 @@ pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     Some(Spread { median, min, max })
 }
 
+/// The median of measured times in microseconds; 0 without any.
+#[must_use]
+pub fn median_micros(times: &[std::time::Duration]) -> f64 {
+    spread(times.iter().map(|time| time.as_secs_f64() * 1e6)).map_or(0.0, |spread| spread.median)
+}
+
 /// The smallest value that so many of 1,000 do not exceed. None without values, which must be sorted.
-pub(crate) fn per_mille(sorted: &[u32], share: usize) -> Option<u32> {
+#[must_use]
+pub fn per_mille(sorted: &[u32], share: usize) -> Option<u32> {
     let rank = (sorted.len() * share).div_ceil(1000);
     sorted.get(rank.saturating_sub(1)).copied()
 }
