@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Calls after which a task lets others run that share its thread.
+/// Calls that together count as one step of a task, of which tokio allows 128 before others on its thread have their turn.
 const CALLS_PER_TURN: u32 = 64;
 
 /// Counts calls that have nothing to wait for: a task that never waits would keep a single-threaded runtime to itself.

@@ -9,7 +9,7 @@ use crate::procfs::{cpu_time, resident_bytes};
 use crate::scale::Kind;
 use crate::unit::Unit;
 
-use super::{Growth, Line, Panel, StepAxis, each};
+use super::{CPU_OF_SIDES, Growth, MEMORY_OF_SIDES, Panel, StepAxis, each};
 
 pub(super) const GROWTH: Growth = Growth {
     name: "idle",
@@ -24,19 +24,13 @@ pub(super) const GROWTH: Growth = Growth {
             title: "CPU time of 10 s",
             unit: Unit::Nanoseconds,
             scale: Kind::Log,
-            lines: &[
-                Line { name: "sender_cpu_ns", title: "CPU of the sender" },
-                Line { name: "receivers_cpu_ns", title: "CPU of all receivers" },
-            ],
+            lines: CPU_OF_SIDES,
         },
         Panel {
             title: "resident memory",
             unit: Unit::Bytes,
             scale: Kind::Log,
-            lines: &[
-                Line { name: "sender_bytes", title: "memory of the sender's process" },
-                Line { name: "receivers_bytes", title: "memory of the receivers' process" },
-            ],
+            lines: MEMORY_OF_SIDES,
         },
     ],
     round,

@@ -8,7 +8,7 @@ use crate::process::number;
 use crate::scale::Kind;
 use crate::unit::Unit;
 
-use super::{Growth, Line, Panel, StepAxis};
+use super::{CPU_OF_SIDES, Growth, Line, MEMORY_OF_SIDES, Panel, StepAxis};
 
 pub(super) const GROWTH: Growth = Growth {
     name: "links",
@@ -36,19 +36,13 @@ pub(super) const GROWTH: Growth = Growth {
             title: "CPU time of a message",
             unit: Unit::Nanoseconds,
             scale: Kind::Log,
-            lines: &[
-                Line { name: "sender_cpu_ns", title: "CPU of the sender" },
-                Line { name: "receivers_cpu_ns", title: "CPU of all receivers" },
-            ],
+            lines: CPU_OF_SIDES,
         },
         Panel {
             title: "resident memory at the end",
             unit: Unit::Bytes,
             scale: Kind::Log,
-            lines: &[
-                Line { name: "sender_bytes", title: "memory of the sender's process" },
-                Line { name: "receivers_bytes", title: "memory of the receivers' process" },
-            ],
+            lines: MEMORY_OF_SIDES,
         },
         Panel {
             title: "share of a receiver, relative to an even one",

@@ -48,6 +48,16 @@ pub(crate) struct Line {
     pub(crate) title: &'static str,
 }
 
+/// What both sides of a link cost.
+const CPU_OF_SIDES: &[Line] = &[
+    Line { name: "sender_cpu_ns", title: "CPU of the sender" },
+    Line { name: "receivers_cpu_ns", title: "CPU of all receivers" },
+];
+const MEMORY_OF_SIDES: &[Line] = &[
+    Line { name: "sender_bytes", title: "memory of the sender's process" },
+    Line { name: "receivers_bytes", title: "memory of the receivers' process" },
+];
+
 pub(crate) const GROWTHS: &[Growth] =
     &[size::GROWTH, depth::GROWTH, links::GROWTH, rate::GROWTH, idle::GROWTH];
 
