@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::ids::{LinkId, PeerId, Seq};
+use crate::ids::{LinkId, PeerId, Priority, Seq, Session};
 use crate::link::Identity;
-use crate::wire::Close;
+use crate::wire::{Close, Reason};
 
 /// Something that a program, or a person who operates it, may want to know of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,16 +62,102 @@ pub enum Event {
         /// What happened.
         reason: String,
     },
+    /// A subscriber's position could not be saved: it is tried again. Until then a restart goes on from an older one.
+    CursorFailed {
+        /// What happened.
+        reason: String,
+    },
     /// The store has not answered for so long. What is not accepted yet waits; nothing is lost.
     StoreSlow {
         /// Since it was last asked.
         waited: Duration,
+    },
+    /// Numbers of a session are gone before they came here.
+    Gap(Gap),
+    /// A publisher began a new session.
+    NewSession(NewSession),
+    /// A session is taken from another source from now on.
+    SourceChanged {
+        /// The session.
+        session: Session,
+        /// The link of the new source.
+        link: LinkId,
+    },
+    /// What was asked for lies ahead of what its source has: nothing comes before that is published.
+    Ahead {
+        /// The session.
+        session: Session,
+        /// The number that was asked for.
+        next: Seq,
+        /// The number that the source's next message gets.
+        head: Seq,
+    },
+    /// A peer says that there is a newer incarnation of this publisher.
+    Fenced {
+        /// The link.
+        link: LinkId,
+        /// What it said.
+        reason: Reason,
+    },
+    /// A source claims a session with other contents than those that came before. It is not listened to.
+    Conflict {
+        /// The session.
+        session: Session,
+        /// Its link.
+        link: LinkId,
+        /// What is wrong.
+        reason: Reason,
+    },
+    /// A server has let a call's time run out: it is left out until it answers, or for a while.
+    ServerSilent {
+        /// Its link.
+        link: LinkId,
+    },
+    /// A server that was left out answers again.
+    ServerAnswers {
+        /// Its link.
+        link: LinkId,
+    },
+    /// Another level of priority serves from now on: a failover, or a failback.
+    LevelChanged {
+        /// The level that served before.
+        from: Priority,
+        /// The level that serves now.
+        to: Priority,
     },
     /// So many events were lost because nobody read them.
     Missed {
         /// How many.
         count: u64,
     },
+}
+
+/// Numbers of a session that are gone for good: a subscriber will not get these messages, as far as it wanted them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Gap {
+    /// The session.
+    pub session: Session,
+    /// The first number that is missing.
+    pub from: Seq,
+    /// The last number that is missing.
+    pub to: Seq,
+}
+
+impl Gap {
+    /// How many numbers are missing.
+    #[must_use]
+    pub const fn missing(&self) -> u64 {
+        (self.to - self.from).saturating_add(1)
+    }
+}
+
+/// A session that a subscriber has not had before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct NewSession {
+    /// It.
+    pub new: Session,
+    /// The session that it follows; none if all others go on.
+    pub old: Option<Session>,
 }
 
 /// Why a message is back in the queue.

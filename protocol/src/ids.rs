@@ -52,13 +52,102 @@ uuid_newtype! {
     PeerId
 }
 
+/// One incarnation of a publisher: which session it continues, and from where.
+///
+/// A publisher that starts again in the same session has a higher epoch. What an older incarnation numbers from `since`
+/// on is not of this session any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The session.
+    pub session: Session,
+    /// Rises from one incarnation to the next.
+    pub epoch: u64,
+    /// The first number of this incarnation.
+    pub since: Seq,
+}
+
 /// A message's number in its session. Numbers rise; none is ever used twice.
 ///
 /// Plain `u64` arithmetic on them happens in ranges (`first..end`), so this is an alias and not a newtype.
 pub type Seq = u64;
 
+/// Names a subscriber's request on one link.
+pub type RequestId = u32;
+
 /// The position of a message on one link since that link was attached, from 0. It dies with the link.
 pub type Delivery = u64;
+
+/// Names one call, over all its attempts and all servers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct CallId([u8; 16]);
+
+impl CallId {
+    /// The call of a client, by the order of its calls. `client` is made of entropy, and of one life of a socket.
+    #[must_use]
+    pub const fn new(client: [u8; 8], number: u64) -> Self {
+        let (high, low) = (client, number.to_be_bytes());
+        let mut bytes = [0; 16];
+        let mut at = 0;
+        while at < 8 {
+            bytes[at] = high[at];
+            bytes[at + 8] = low[at];
+            at += 1;
+        }
+        Self(bytes)
+    }
+
+    /// As it stands in a record.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// As it stands in a record.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The number that it has at this client; none if it is another's.
+    pub(crate) fn number_of(&self, client: [u8; 8]) -> Option<u64> {
+        let (high, low) = self.0.split_at(8);
+        let low = <[u8; 8]>::try_from(low).ok()?;
+        (high == client).then(|| u64::from_be_bytes(low))
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_bytes(self.0).fmt(f)
+    }
+}
+
+/// How soon an endpoint's turn comes: a worse level is used only while every better one is dead, disconnected or busy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The best of the 16 levels, and what an endpoint has that says nothing.
+    pub const BEST: Priority = Priority(1);
+
+    /// A level from 1, the best, to 16; none for any other number.
+    #[must_use]
+    pub const fn new(level: u8) -> Option<Self> {
+        if matches!(level, 1..=16) { Some(Self(level)) } else { None }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn level(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self::BEST
+    }
+}
 
 /// Names one link inside one engine. Never used again by that engine after the link has closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -85,6 +174,14 @@ pub enum SocketType {
     Push,
     /// Takes jobs.
     Pull,
+    /// Publishes to whoever subscribes.
+    Pub,
+    /// Subscribes.
+    Sub,
+    /// Calls.
+    Req,
+    /// Answers calls.
+    Rep,
 }
 
 impl SocketType {
@@ -93,7 +190,12 @@ impl SocketType {
     pub const fn accepts(self, peer: SocketType) -> bool {
         matches!(
             (self, peer),
-            (SocketType::Push, SocketType::Pull) | (SocketType::Pull, SocketType::Push)
+            (SocketType::Push, SocketType::Pull)
+                | (SocketType::Pull, SocketType::Push)
+                | (SocketType::Pub, SocketType::Sub)
+                | (SocketType::Sub, SocketType::Pub)
+                | (SocketType::Req, SocketType::Rep)
+                | (SocketType::Rep, SocketType::Req)
         )
     }
 }
@@ -103,6 +205,10 @@ impl fmt::Display for SocketType {
         f.write_str(match self {
             SocketType::Push => "PUSH",
             SocketType::Pull => "PULL",
+            SocketType::Pub => "PUB",
+            SocketType::Sub => "SUB",
+            SocketType::Req => "REQ",
+            SocketType::Rep => "REP",
         })
     }
 }

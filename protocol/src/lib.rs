@@ -3,25 +3,37 @@
 
 mod backoff;
 pub mod credit;
+mod device;
 mod event;
 mod ids;
 pub mod limits;
 mod link;
 pub mod message;
+mod publish;
 mod pull;
 mod push;
 mod queue;
 mod range;
+mod reply;
+mod request;
 pub mod store;
+mod subscribe;
 mod time;
 pub mod wire;
 
 pub use backoff::Backoff;
-pub use event::{Event, Redelivery};
-pub use ids::{Delivery, LinkId, PeerId, Seq, Session, SocketType};
+pub use device::*;
+pub use event::{Event, Gap, NewSession, Redelivery};
+pub use ids::{
+    CallId, Delivery, Lineage, LinkId, PeerId, Priority, RequestId, Seq, Session, SocketType,
+};
 pub use link::{Identity, LinkConfig, LinkState, Transmit, close_for};
 pub use message::Message;
+pub use publish::*;
 pub use pull::*;
 pub use push::*;
 pub use range::RangeSet;
+pub use reply::*;
+pub use request::*;
+pub use subscribe::*;
 pub use time::{Now, Time, WallTime};

@@ -88,5 +88,38 @@ pub const UNHEARD_RANGES_MAX: usize = 4_096;
 /// How long a receiver may put a message off, or ask for more time, in one word.
 pub const PUT_OFF_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// A topic, and a prefix of one.
+pub const TOPIC_BYTES_MAX: usize = 255;
+
+/// Prefixes that one subscriber may have, unless a publisher is told otherwise.
+pub const FILTERS_DEFAULT: usize = 131_072;
+
+/// Prefixes in one FILTER frame, added and removed together: of the longest kind they fill it.
+pub const FILTERS_PER_FRAME: usize = 240;
+
+/// Requests that one subscriber may have open on a link.
+pub const REQUESTS_MAX: usize = 64;
+
+/// Sessions that a socket follows at a time.
+pub const SESSIONS_MAX: usize = 64;
+
+/// Gaps and new sessions that may wait for a subscriber's application.
+pub const MARKERS_MAX: usize = 4_096;
+
+/// What a proxy fetches at a time for a subscriber that is behind its ring.
+pub const FETCH_MESSAGES: u64 = 1_024;
+
+/// Subscribers for which a proxy fetches at a time.
+pub const LANES_MAX: usize = 32;
+
+/// Messages that a reader looks at with its filters in one turn, before others have theirs.
+pub const SCAN_MESSAGES: u64 = 8_192;
+
+/// Bytes that a publisher with a store takes in before the disk has them.
+pub const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
+
+/// Messages that it takes in before the disk has them, or as many as its ring holds if those are more.
+pub const UNWRITTEN_MESSAGES: u64 = 65_536;
+
 /// ATTACH frames with which a receiver may say what it holds.
 pub const ATTACH_FRAMES_MAX: u32 = 1_024;

@@ -8,21 +8,31 @@
 //! payload
 //! ```
 //!
-//! Records stand one after the other without padding. The known attribute is tag 1, the moment when the message
-//! expires, as u64 LE milliseconds since 1970-01-01 UTC by the sender's clock. Unknown tags are passed over.
+//! Records stand one after the other without padding. The known attributes, moments as u64 LE milliseconds since
+//! 1970-01-01 UTC by the sender's clock: tag 1, when the message expires; tag 2, the topic; tag 3, when it was published,
+//! which stands in some records only; tag 4, the call that a request or its reply belongs to; tag 5, that a reply is a
+//! rejection. Unknown tags are passed over.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::limits::{ATTRIBUTES_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES};
+use crate::ids::CallId;
+use crate::limits::{
+    ATTRIBUTES_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES, TOPIC_BYTES_MAX,
+};
 use crate::time::WallTime;
 
 const LENGTH_MASK: u32 = (1 << 30) - 1;
 const RESERVED: u32 = 1 << 30;
 const HAS_ATTRIBUTES: u32 = 1 << 31;
 const TAG_EXPIRES: u8 = 1;
+const TAG_TOPIC: u8 = 2;
+const TAG_PUBLISHED: u8 = 3;
+const TAG_CALL: u8 = 4;
+const TAG_REJECTED: u8 = 5;
 
 /// A message on its way into a socket.
 ///
@@ -158,9 +168,76 @@ pub struct RecordHead {
     pub payload_bytes: usize,
     /// When the message expires, by the clock of its sender.
     pub expires: Option<WallTime>,
+    /// Where the topic begins, counted from the record's first byte.
+    topic_at: u16,
+    /// How long the topic is.
+    topic_bytes: u8,
+    /// When the message was published, if the record says so.
+    pub published: Option<WallTime>,
+    /// The call that it belongs to.
+    pub call: Option<CallId>,
+    /// It is a reply, and says why the call was rejected.
+    pub rejected: bool,
+}
+
+/// What a record says of a message beside its payload.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Attributes<'a> {
+    pub(crate) expires: Option<WallTime>,
+    /// At most [`TOPIC_BYTES_MAX`] bytes.
+    pub(crate) topic: &'a [u8],
+    pub(crate) published: Option<WallTime>,
+    pub(crate) call: Option<CallId>,
+    pub(crate) rejected: bool,
+}
+
+impl Attributes<'_> {
+    const fn bytes(&self) -> usize {
+        let moments = self.expires.is_some() as usize + self.published.is_some() as usize;
+        let topic = if self.topic.is_empty() { 0 } else { 2 + self.topic.len() };
+        let call = if self.call.is_some() { 18 } else { 0 };
+        moments * 10 + topic + call + if self.rejected { 2 } else { 0 }
+    }
+
+    /// How long the head of a record with these is.
+    #[inline]
+    pub(crate) const fn head_bytes(&self) -> usize {
+        match self.bytes() {
+            0 => 4,
+            bytes => 6 + bytes,
+        }
+    }
 }
 
 impl RecordHead {
+    const fn plain(payload_bytes: usize) -> Self {
+        Self {
+            head_bytes: 4,
+            payload_bytes,
+            expires: None,
+            topic_at: 0,
+            topic_bytes: 0,
+            published: None,
+            call: None,
+            rejected: false,
+        }
+    }
+
+    /// Where the topic is, counted from the record's first byte; empty if the message has none.
+    #[inline]
+    #[must_use]
+    pub const fn topic(&self) -> Range<usize> {
+        let at = self.topic_at as usize;
+        at..at + self.topic_bytes as usize
+    }
+
+    /// Where the payload is, counted from the record's first byte.
+    #[inline]
+    #[must_use]
+    pub const fn payload(&self) -> Range<usize> {
+        self.head_bytes..self.head_bytes + self.payload_bytes
+    }
+
     /// The length of the whole record.
     #[must_use]
     pub const fn record_bytes(&self) -> usize {
@@ -189,7 +266,7 @@ impl RecordHead {
             });
         }
         if word & HAS_ATTRIBUTES == 0 {
-            return Ok(Some(Self { head_bytes: 4, payload_bytes, expires: None }));
+            return Ok(Some(Self::plain(payload_bytes)));
         }
         let Some((length, rest)) = rest.split_first_chunk::<2>() else {
             return Ok(None);
@@ -201,41 +278,89 @@ impl RecordHead {
         let Some(attributes) = rest.get(..length) else {
             return Ok(None);
         };
-        Ok(Some(Self { head_bytes: 6 + length, payload_bytes, expires: read_expires(attributes)? }))
+        let mut head = Self { head_bytes: 6 + length, ..Self::plain(payload_bytes) };
+        head.read_attributes(attributes)?;
+        Ok(Some(head))
+    }
+
+    fn read_attributes(&mut self, attributes: &[u8]) -> Result<(), RecordError> {
+        let mut at = 0;
+        while let Some(&[tag, length]) = attributes.get(at..).and_then(|rest| rest.first_chunk()) {
+            let value = at + 2..at + 2 + usize::from(length);
+            let bytes = attributes.get(value.clone()).ok_or(RecordError::Attributes)?;
+            match tag {
+                TAG_EXPIRES => self.expires = Some(read_moment(bytes)?),
+                TAG_PUBLISHED => self.published = Some(read_moment(bytes)?),
+                TAG_CALL => {
+                    let call = bytes.try_into().map_err(|_| RecordError::Attributes)?;
+                    self.call = Some(CallId::from_bytes(call));
+                }
+                TAG_REJECTED => self.rejected = true,
+                TAG_TOPIC => {
+                    // Attributes are no longer than a u16 can count, and stand behind six bytes.
+                    self.topic_at = (6 + value.start) as u16;
+                    self.topic_bytes = length;
+                }
+                _ => {}
+            }
+            at = value.end;
+        }
+        if at == attributes.len() { Ok(()) } else { Err(RecordError::Attributes) }
     }
 }
 
-fn read_expires(mut attributes: &[u8]) -> Result<Option<WallTime>, RecordError> {
-    let mut expires = None;
-    while let Some((&[tag, length], rest)) = attributes.split_first_chunk::<2>() {
-        let (value, rest) =
-            rest.split_at_checked(usize::from(length)).ok_or(RecordError::Attributes)?;
-        if tag == TAG_EXPIRES {
-            let millis = value.try_into().map_err(|_| RecordError::Attributes)?;
-            expires = Some(WallTime::from_millis(u64::from_le_bytes(millis)));
-        }
-        attributes = rest;
-    }
-    if attributes.is_empty() { Ok(expires) } else { Err(RecordError::Attributes) }
+fn read_moment(bytes: &[u8]) -> Result<WallTime, RecordError> {
+    let millis = bytes.try_into().map_err(|_| RecordError::Attributes)?;
+    Ok(WallTime::from_millis(u64::from_le_bytes(millis)))
 }
 
 /// Writes the head of a record: everything but the payload.
 ///
 /// The payload's length must be at most [`MESSAGE_BYTES_MAX`]; sockets refuse longer ones before they come here.
 #[inline]
-pub(crate) fn write_head(out: &mut BytesMut, payload_bytes: usize, expires: Option<WallTime>) {
+pub(crate) fn write_head(out: &mut BytesMut, payload_bytes: usize, attributes: &Attributes<'_>) {
     debug_assert!(payload_bytes <= MESSAGE_BYTES_MAX);
     let length = payload_bytes as u32 & LENGTH_MASK;
-    match expires {
-        None => out.put_u32_le(length),
-        Some(expires) => {
+    match attributes.bytes() {
+        0 => out.put_u32_le(length),
+        bytes => {
             out.put_u32_le(length | HAS_ATTRIBUTES);
-            out.put_u16_le(10);
-            out.put_u8(TAG_EXPIRES);
-            out.put_u8(8);
-            out.put_u64_le(expires.as_millis());
+            // Two moments and a topic are far less than a u16 can count.
+            out.put_u16_le(bytes as u16);
+            write_attributes(out, attributes);
         }
     }
+}
+
+fn write_attributes(out: &mut BytesMut, attributes: &Attributes<'_>) {
+    let moments = [(TAG_EXPIRES, attributes.expires), (TAG_PUBLISHED, attributes.published)];
+    for (tag, moment) in moments {
+        if let Some(moment) = moment {
+            out.put_slice(&[tag, 8]);
+            out.put_u64_le(moment.as_millis());
+        }
+    }
+    if let Some(call) = attributes.call {
+        out.put_slice(&[TAG_CALL, 16]);
+        out.put_slice(call.as_bytes());
+    }
+    if attributes.rejected {
+        out.put_slice(&[TAG_REJECTED, 0]);
+    }
+    if !attributes.topic.is_empty() {
+        debug_assert!(attributes.topic.len() <= TOPIC_BYTES_MAX);
+        out.put_slice(&[TAG_TOPIC, attributes.topic.len() as u8]);
+        out.put_slice(attributes.topic);
+    }
+}
+
+/// CRC-32 (IEEE) of a message's topic and payload, one after the other.
+#[must_use]
+pub fn crc(topic: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(topic);
+    hasher.update(payload);
+    hasher.finalize()
 }
 
 /// What messages cost in byte credit: their records, and a fixed overhead each.
@@ -288,19 +413,38 @@ impl Iterator for Records<'_> {
 mod tests {
     use super::*;
 
+    fn expiring(millis: u64) -> Attributes<'static> {
+        Attributes { expires: Some(WallTime::from_millis(millis)), ..Attributes::default() }
+    }
+
+    #[test]
+    fn a_topic_stands_among_the_attributes() {
+        let mut out = BytesMut::new();
+        let published = Some(WallTime::from_millis(1));
+        let attributes = Attributes { topic: b"a.b", published, ..Attributes::default() };
+        write_head(&mut out, 2, &attributes);
+        assert_eq!(out.len(), attributes.head_bytes());
+        out.put_slice(b"hi");
+        let golden: &[u8] = b"\x02\0\0\x80\x0f\0\x03\x08\x01\0\0\0\0\0\0\0\x02\x03a.bhi";
+        assert_eq!(&out[..], golden);
+        let head = RecordHead::read(golden, 10).unwrap().unwrap();
+        assert_eq!((&golden[head.topic()], &golden[head.payload()]), (&b"a.b"[..], &b"hi"[..]));
+        assert_eq!((head.published, head.expires), (published, None));
+    }
+
     #[test]
     fn a_record_has_these_bytes() {
         let mut out = BytesMut::new();
-        write_head(&mut out, 5, None);
+        write_head(&mut out, 5, &Attributes::default());
         out.put_slice(b"hello");
-        write_head(&mut out, 2, Some(WallTime::from_millis(0x0102_0304)));
+        write_head(&mut out, 2, &expiring(0x0102_0304));
         out.put_slice(b"hi");
         let golden: &[u8] = b"\x05\0\0\0hello\x02\0\0\x80\x0a\0\x01\x08\x04\x03\x02\x01\0\0\0\0hi";
         assert_eq!(&out[..], golden);
 
         let heads: Vec<_> = Records::new(golden).collect();
         assert_eq!(heads.len(), 2);
-        assert_eq!(heads[0], (0, RecordHead { head_bytes: 4, payload_bytes: 5, expires: None }));
+        assert_eq!(heads[0], (0, RecordHead::plain(5)));
         assert_eq!(heads[1].1.expires, Some(WallTime::from_millis(0x0102_0304)));
         assert_eq!(&golden[heads[1].0 + heads[1].1.head_bytes..], b"hi");
     }
@@ -327,7 +471,8 @@ mod tests {
     #[test]
     fn every_cut_of_a_head_is_incomplete_not_wrong() {
         let mut out = BytesMut::new();
-        write_head(&mut out, 3, Some(WallTime::from_millis(7)));
+        let published = Some(WallTime::from_millis(9));
+        write_head(&mut out, 3, &Attributes { topic: b"topic", published, ..expiring(7) });
         for cut in 0..out.len() {
             assert_eq!(RecordHead::read(&out[..cut], 10), Ok(None), "cut at {cut}");
         }

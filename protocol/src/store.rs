@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Seq, Session};
+use crate::ids::{Lineage, Seq, Session};
 
 /// One batch of work for the store: all of it, in this order, then (if `sync`) everything made durable before it is
 /// answered.
@@ -78,6 +78,11 @@ pub enum StoreOp {
         /// Its number.
         seq: Seq,
     },
+    /// Which incarnation of a publisher the blocks that follow belong to. Of several the last counts.
+    PutLineage {
+        /// The incarnation.
+        lineage: Lineage,
+    },
 }
 
 /// How often a message failed, and why the last time.
@@ -102,6 +107,8 @@ pub struct Recovered {
     pub attempts: Vec<(Seq, Attempts)>,
     /// The dead letters, by rising number.
     pub dead: Vec<DeadLetter>,
+    /// The last incarnation of a publisher that was noted.
+    pub lineage: Option<Lineage>,
 }
 
 /// Messages that a store kept.

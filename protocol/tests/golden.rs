@@ -10,12 +10,15 @@ use bytes::BytesMut;
 use common::{hello, peer, session, span, spans};
 use drawdown_protocol::limits;
 use drawdown_protocol::wire::{
-    Attach, Close, CloseCode, Control, Decoder, Demand, Echo, Frame, Grant, Heartbeat, Hello,
-    Outcome, Retract, Settle, Settlement, Taken, VERSION_MAX, VERSION_MIN, encode_control,
+    Attach, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint, Frame,
+    Grant, Heartbeat, Hello, More, Outcome, Prefix, Request, Retract, Ring, Settle, Settlement,
+    Skip, StartAt, Taken, VERSION_MAX, VERSION_MIN, encode_control,
 };
 use drawdown_protocol::{
-    Cursor, Identity, LinkId, LinkState, Message, Now, PullConfig, PullEngine, PushConfig,
-    PushEngine, Run, SocketType, Time, Transmit,
+    CallOptions, Cursor, Gap, Identity, Lineage, LinkId, LinkState, Message, Now, Position,
+    Priority, PublishConfig, PublishEngine, PullConfig, PullEngine, PushConfig, PushEngine,
+    ReplyConfig, ReplyEngine, RequestConfig, RequestEngine, Run, Settled, SocketType, Start,
+    SubCursor, SubscribeConfig, SubscribeEngine, Time, Transmit, message,
 };
 
 const PAGE: &str = include_str!("../WIRE.md");
@@ -102,7 +105,45 @@ fn controls() -> Vec<(&'static str, Control)> {
                 settled(7, 1, Outcome::Expired),
             ])),
         ),
+        ("hello-publisher", Control::Hello(hello(SocketType::Pub, peer(0x20)))),
+        ("hello-subscriber", Control::Hello(hello(SocketType::Sub, peer(0x30)))),
+        ("ring", Control::Ring(Ring { lineage: lineage(), oldest: 5, head: 8, live: true })),
+        (
+            "filter",
+            Control::Filter(Filter {
+                add: [Prefix::new(b"a.").unwrap()].into_iter().collect(),
+                ..Filter::default()
+            }),
+        ),
+        (
+            "request",
+            Control::Request(Request {
+                request: 1,
+                session: session(),
+                start: StartAt::Next(3),
+                last: Some(had()),
+                messages: 4,
+                bytes: 8 << 20,
+            }),
+        ),
+        ("skip-gap", Control::Skip(Skip { request: 1, from: 5, next: 5 })),
+        ("skip", Control::Skip(Skip { request: 1, from: 7, next: 8 })),
+        ("more", Control::More(More { request: 1, messages: 5, bytes: (8 << 20) + 46 })),
+        ("end", Control::End(End { request: 1 })),
+        ("hello-client", Control::Hello(hello(SocketType::Req, peer(0x20)))),
+        ("hello-server", Control::Hello(hello(SocketType::Rep, peer(0x30)))),
+        ("grant-calls", Control::Grant(grant(2, 6, (8 << 20) + 140))),
+        ("settle-answers", Control::Settle(settle(vec![settled(0, 2, Outcome::Confirmed)]))),
     ]
+}
+
+fn lineage() -> Lineage {
+    Lineage { session: session(), epoch: common::WALL.as_millis(), since: 5 }
+}
+
+/// What the page's subscriber has had.
+fn had() -> Fingerprint {
+    Fingerprint { seq: 2, crc: message::crc(b"a.x", b"old") }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -138,7 +179,8 @@ fn each_control_frame_is_written_and_read_as_the_page_shows_it() {
 
 #[test]
 fn no_block_of_the_page_goes_unchecked() {
-    let of_the_conversation = ["preface", "data-first", "data-again"];
+    let of_the_conversation =
+        ["preface", "data-first", "data-again", "publish", "calls", "answers"];
     let mut checked: Vec<_> = controls().into_iter().map(|(label, _)| label).collect();
     checked.extend(of_the_conversation);
     checked.sort_unstable();
@@ -147,7 +189,7 @@ fn no_block_of_the_page_goes_unchecked() {
 
 #[test]
 fn numbers_on_the_page_are_those_of_the_code() {
-    let known: [(&str, u128); 9] = [
+    let known: [(&str, u128); 13] = [
         ("HANDSHAKE_BYTES_MAX", limits::HANDSHAKE_BYTES_MAX as u128),
         ("CONTROL_BYTES_MAX", limits::CONTROL_BYTES_MAX as u128),
         ("RANGES_MAX", limits::RANGES_MAX as u128),
@@ -157,6 +199,10 @@ fn numbers_on_the_page_are_those_of_the_code() {
         ("ATTRIBUTES_BYTES_MAX", limits::ATTRIBUTES_BYTES_MAX as u128),
         ("MESSAGE_OVERHEAD_BYTES", u128::from(limits::MESSAGE_OVERHEAD_BYTES)),
         ("HANDSHAKE_TIMEOUT", limits::HANDSHAKE_TIMEOUT.as_millis()),
+        ("TOPIC_BYTES_MAX", limits::TOPIC_BYTES_MAX as u128),
+        ("FILTERS_DEFAULT", limits::FILTERS_DEFAULT as u128),
+        ("REQUESTS_MAX", limits::REQUESTS_MAX as u128),
+        ("SESSIONS_MAX", limits::SESSIONS_MAX as u128),
     ];
     for (name, value) in known {
         let row = PAGE.lines().find(|line| line.ends_with(&format!("| `{name}` |"))).unwrap();
@@ -182,6 +228,8 @@ fn codes_on_the_page_are_those_of_the_code() {
         CloseCode::NotAuthorized,
         CloseCode::TooMany,
         CloseCode::Internal,
+        CloseCode::Fenced,
+        CloseCode::Conflict,
     ];
     for code in codes {
         let mut frame = BytesMut::new();
@@ -307,4 +355,121 @@ fn two_engines_hold_the_conversation_of_the_page() {
     c.pull.close_links(c.now.time);
     c.receiver_says(&["close"]);
     assert_eq!(c.push.link_state(c.sender.0), LinkState::Closing);
+}
+
+/// Says what these blocks show, and nothing else; gives what that was.
+macro_rules! says {
+    ($engine:expr, $link:expr, $labels:expr, $decoder:expr, $now:expr) => {{
+        let mut out = Transmit::new();
+        $engine.poll_transmit($link, $now, &mut out);
+        hear(&out, $labels, $decoder)
+    }};
+}
+
+#[test]
+fn a_publisher_and_a_subscriber_hold_the_conversation_of_the_page() {
+    let mut now = Now { time: Time::ZERO, wall: common::WALL };
+    let mut publisher = PublishEngine::new(PublishConfig::default(), peer(0x20), lineage());
+    for (topic, payload) in [("b", "five"), ("a.y", "new"), ("b", "seven")] {
+        publisher.try_publish(topic.as_bytes(), Message::from(payload), || now).unwrap();
+    }
+    let had = Position { session: session(), next: 3, last: Some(had()) };
+    let config = SubscribeConfig {
+        window_messages: 4,
+        window_bytes: 8 << 20,
+        start: Start::After(had),
+        ..SubscribeConfig::default()
+    };
+    let mut subscriber = SubscribeEngine::new(config, peer(0x30));
+    subscriber.add_filter(b"a.", now.time).unwrap();
+    let p = publisher.open_link(Identity::new("subscriber"), now.time);
+    let s = subscriber.open_link(Identity::new("publisher"), now.time);
+    let (mut to_s, mut to_p) = (Decoder::new(1 << 20), Decoder::new(1 << 20));
+    for frame in says!(subscriber, s, &["preface", "hello-subscriber"], &mut to_p, now) {
+        publisher.handle_frame(p, frame, now);
+    }
+    for frame in says!(publisher, p, &["preface", "hello-publisher", "ring"], &mut to_s, now) {
+        subscriber.handle_frame(s, frame, now);
+    }
+    for frame in says!(subscriber, s, &["filter", "request"], &mut to_p, now) {
+        publisher.handle_frame(p, frame, now);
+    }
+    for frame in says!(publisher, p, &["skip-gap", "publish"], &mut to_s, now) {
+        subscriber.handle_frame(s, frame, now);
+    }
+    let gap = subscriber.take(9);
+    let expected = Gap { session: session(), from: 3, to: 4 };
+    assert!(matches!(gap, Some(drawdown_protocol::Taken::Gap(gap)) if gap == expected), "{gap:?}");
+    let Some(drawdown_protocol::Taken::Batch(batch)) = subscriber.take(9) else {
+        panic!("a message was sent")
+    };
+    let mut cursor = SubCursor::new(batch);
+    assert_eq!(cursor.next(|| now.time).map(|item| item.seq), Some(6));
+    subscriber.handle_consumed(&cursor.report().unwrap(), now.time);
+    for frame in says!(subscriber, s, &["more"], &mut to_p, now) {
+        publisher.handle_frame(p, frame, now);
+    }
+    let second = Duration::from_secs(1);
+    now = Now { time: now.time + second, wall: now.wall + second };
+    publisher.handle_link_timeout(p, now.time);
+    for frame in says!(publisher, p, &["ring", "skip"], &mut to_s, now) {
+        subscriber.handle_frame(s, frame, now);
+    }
+    subscriber.stop();
+    for frame in says!(subscriber, s, &["end"], &mut to_p, now) {
+        publisher.handle_frame(p, frame, now);
+    }
+    assert_eq!(publisher.stats(now.time).links[0].position, None, "no request is open");
+}
+
+#[test]
+fn a_client_and_a_server_hold_the_conversation_of_the_page() {
+    let mut now = Now { time: Time::ZERO, wall: common::WALL };
+    // The client's 8 bytes are made of its peer id and of entropy.
+    let (high, low) = peer(0x20).as_uuid().as_u64_pair();
+    let entropy = high ^ low ^ 0xa0a1_a2a3_a4a5_a6a7;
+    let config = RequestConfig { pending_calls: 2, ..RequestConfig::default() };
+    let mut client = RequestEngine::new(config, peer(0x20), entropy);
+    let config =
+        ReplyConfig { window_messages: 4, window_bytes: 8 << 20, ..ReplyConfig::default() };
+    let mut server = ReplyEngine::new(config, peer(0x30));
+    let c = client.open_link(Identity::new("server"), Priority::BEST, now.time);
+    let s = server.open_link(Identity::new("client"), now.time);
+    let (mut to_s, mut to_c) = (Decoder::new(1 << 20), Decoder::new(1 << 20));
+    for frame in says!(client, c, &["preface", "hello-client"], &mut to_s, now) {
+        server.handle_frame(s, frame, now);
+    }
+    for frame in says!(server, s, &["preface", "hello-server", "grant-first"], &mut to_c, now) {
+        client.handle_frame(c, frame, now);
+    }
+    for payload in ["ping", "pong"] {
+        client.call(Message::from(payload), CallOptions::default(), now.time).unwrap();
+    }
+    for frame in says!(client, c, &["calls"], &mut to_s, now) {
+        server.handle_frame(s, frame, now);
+    }
+    let (ping, pong) = (server.take(now.time).unwrap(), server.take(now.time).unwrap());
+    assert_eq!((&ping.payload[..], &pong.payload[..]), (&b"ping"[..], &b"pong"[..]));
+    assert_eq!(ping.deadline, Some(now.time + Duration::from_secs(30)));
+    server.answer(ping.key, "ok".into(), now.time).unwrap();
+    server.reject(pong.key, "no".into(), now.time).unwrap();
+    for frame in says!(server, s, &["grant-calls", "answers"], &mut to_c, now) {
+        client.handle_frame(c, frame, now);
+    }
+    assert_eq!(client.poll_settled(), Some((0, Settled::Answered("ok".into()))));
+    assert!(matches!(client.poll_settled(), Some((1, Settled::Failed(_)))));
+    assert!(!server.is_drained());
+    let second = Duration::from_secs(1);
+    now = Now { time: now.time + second, wall: now.wall + second };
+    client.handle_link_timeout(c, now.time);
+    let mut out = Transmit::new();
+    client.poll_transmit(c, now, &mut out);
+    let said: Vec<u8> = out.pieces().flatten().copied().collect();
+    let settle = said_in_order(&["settle-answers"]);
+    assert_eq!(hex(&said[..settle.len()]), hex(&settle), "before the heartbeat itself");
+    let mut input = BytesMut::from(&said[..]);
+    while let Some(frame) = to_s.decode(&mut input).unwrap() {
+        server.handle_frame(s, frame, now);
+    }
+    assert!(server.is_drained());
 }

@@ -4,15 +4,16 @@ mod common;
 
 use bytes::BytesMut;
 use common::{data, encoded, frame, handshake, hello, peer, record, run, session, span, spans};
-use drawdown_protocol::SocketType;
 use drawdown_protocol::limits::{
     ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, HANDSHAKE_BYTES_MAX, RANGES_MAX, REASON_BYTES_MAX,
 };
 use drawdown_protocol::message::RecordError;
 use drawdown_protocol::wire::{
-    Attach, Close, CloseCode, Control, Decoder, Demand, Echo, Frame, Grant, Heartbeat, Outcome,
-    Retract, Settle, Settlement, Taken, WireError,
+    Attach, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint, Frame,
+    Grant, Heartbeat, More, Outcome, Prefix, Request, Retract, Ring, Settle, Settlement, Skip,
+    StartAt, Taken, WireError,
 };
+use drawdown_protocol::{Lineage, SocketType};
 
 /// The largest payload that the reader in these tests takes.
 const PAYLOAD_MAX: usize = 1_000;
@@ -167,12 +168,18 @@ fn a_text_is_not_believed_in_what_it_says_of_its_length() {
         assert_eq!(refused(&frame(11, &close)), WireError::Malformed("CLOSE"), "{lie}");
         let rejected = [&list(1, 1)[..], &[1, 0, 0, 0], &text].concat();
         assert_eq!(refused(&frame(7, &rejected)), WireError::Malformed("SETTLE"), "{lie}");
+        let prefix = [&1u64.to_le_bytes()[..], &text, &[0; 8]].concat();
+        assert_eq!(refused(&frame(13, &prefix)), WireError::Malformed("FILTER"), "{lie}");
+        let prefixes = [&lie.to_le_bytes()[..], &[0; 16]].concat();
+        assert_eq!(refused(&frame(13, &prefixes)), WireError::Malformed("FILTER"), "{lie}");
     }
 }
 
 #[test]
 fn a_body_is_all_of_its_frame_and_no_more() {
     let settlements = [Settlement { deliveries: span(0, 1), outcome: Outcome::RetryIn(5) }];
+    let lineage = Lineage { session: session(), epoch: 1, since: 2 };
+    let prefix = Prefix::new(b"a.").unwrap();
     let controls = [
         (Control::Hello(hello(SocketType::Pull, peer(0x30))), "HELLO"),
         (
@@ -193,6 +200,25 @@ fn a_body_is_all_of_its_frame_and_no_more() {
         (Control::Retract(Retract { deliveries: spans(&[(0, 1)]) }), "RETRACT"),
         (Control::Heartbeat(Heartbeat::default()), "HEARTBEAT"),
         (Control::Close(Close { code: CloseCode::Done, reason: "bye".into() }), "CLOSE"),
+        (Control::Ring(Ring { lineage, oldest: 2, head: 3, live: true }), "RING"),
+        (
+            Control::Filter(Filter { add: [prefix].into_iter().collect(), ..Filter::default() }),
+            "FILTER",
+        ),
+        (
+            Control::Request(Request {
+                request: 1,
+                session: session(),
+                start: StartAt::Next(3),
+                last: Some(Fingerprint { seq: 2, crc: 1 }),
+                messages: 4,
+                bytes: 5,
+            }),
+            "REQUEST",
+        ),
+        (Control::More(More { request: 1, messages: 2, bytes: 3 }), "MORE"),
+        (Control::End(End { request: 1 }), "END"),
+        (Control::Skip(Skip { request: 1, from: 2, next: 3 }), "SKIP"),
     ];
     for (control, name) in controls {
         let whole = encoded(&control);
@@ -219,7 +245,7 @@ fn fields_that_mean_nothing_are_refused() {
         bytes[at] = byte;
         refused(&bytes)
     };
-    assert_eq!(changed(&grant, 0, 12), WireError::UnknownKind(12));
+    assert_eq!(changed(&grant, 0, 19), WireError::UnknownKind(19));
     assert_eq!(changed(&grant, 0, 0), WireError::UnknownKind(0));
     for at in 1..4 {
         assert_eq!(changed(&grant, at, 1), WireError::ReservedBits);
@@ -227,11 +253,11 @@ fn fields_that_mean_nothing_are_refused() {
     assert_eq!(changed(&grant, grant.len() - 1, 2), WireError::Malformed("GRANT"), "a bool of 2");
 
     let hello = encoded(&Control::Hello(hello(SocketType::Push, peer(0x20))));
-    assert_eq!(changed(&hello, 8, 2), WireError::Malformed("HELLO"), "an unknown socket type");
+    assert_eq!(changed(&hello, 8, 6), WireError::Malformed("HELLO"), "an unknown socket type");
     assert_eq!(changed(&hello, 28, 2), WireError::Malformed("HELLO"), "an option of 2");
 
     let close = encoded(&Control::Close(Close { code: CloseCode::Done, reason: "bye".into() }));
-    assert_eq!(changed(&close, 8, 11), WireError::Malformed("CLOSE"), "an unknown code");
+    assert_eq!(changed(&close, 8, 13), WireError::Malformed("CLOSE"), "an unknown code");
     assert_eq!(changed(&close, 20, 0xff), WireError::Malformed("CLOSE"), "no UTF-8");
 
     let unknown_outcome = [&list(1, 1)[..], &[6, 0, 0, 0]].concat();

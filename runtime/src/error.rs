@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use drawdown_protocol::limits::TOPIC_BYTES_MAX;
 use drawdown_protocol::{Message, Refusal, Seq};
 
 use crate::store::StoreError;
@@ -70,6 +71,13 @@ pub enum SendErrorKind {
         /// The limit.
         bytes_max: usize,
     },
+    /// The topic is over the limit.
+    TopicTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
     /// The socket is closed or being closed.
     Closed,
     /// The store has failed, now or before.
@@ -91,6 +99,9 @@ impl SendError {
         Some(Self::new(match why {
             Refusal::Full => return None,
             Refusal::TooLong { bytes, bytes_max } => SendErrorKind::TooLong { bytes, bytes_max },
+            Refusal::TopicTooLong { bytes } => {
+                SendErrorKind::TopicTooLong { bytes, bytes_max: TOPIC_BYTES_MAX }
+            }
             Refusal::Closed => SendErrorKind::Closed,
             Refusal::StoreFailed(reason) => SendErrorKind::StoreFailed { reason, taken_in: false },
         }))
@@ -116,6 +127,11 @@ impl fmt::Display for SendError {
                 f,
                 "the message has {bytes} bytes and the limit is {bytes_max}; it was not kept; \
                  raise max_message on both sides, or send less"
+            ),
+            SendErrorKind::TopicTooLong { bytes, bytes_max } => write!(
+                f,
+                "the topic has {bytes} bytes and the limit is {bytes_max}; the message was not kept; \
+                 use a shorter one"
             ),
             SendErrorKind::Closed => f.write_str(
                 "the socket is closed; the message was not kept; send it on another socket",

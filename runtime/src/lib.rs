@@ -23,6 +23,56 @@
 //! # }
 //! ```
 //!
+//! A publisher waits for nobody: it retains its newest messages in a ring, and each subscriber takes what it wants from it,
+//! on its own credit, and is told exactly what it has lost if it falls behind.
+//!
+//! ```no_run
+//! use drawdown::{Incoming, PubSocket, SubSocket};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let publisher = PubSocket::builder().ring(100_000).bind("tcp://127.0.0.1:7001").await?;
+//! publisher.publish("weather.oslo", "-3").await?;
+//! # Ok(())
+//! # }
+//!
+//! # async fn subscriber() -> Result<(), Box<dyn std::error::Error>> {
+//! let sub = SubSocket::builder().filter("weather.").cursor("./read").connect("tcp://127.0.0.1:7001").await?;
+//! while let Some(incoming) = sub.recv().await? {
+//!     match incoming {
+//!         Incoming::Message(message) => {
+//!             println!("{} bytes", message.payload().len());
+//!             message.ack().await?; // after a restart it goes on behind this one
+//!         }
+//!         Incoming::Gap(gap) => println!("{} messages are lost", gap.missing()),
+//!         Incoming::NewSession(session) => println!("the numbers begin anew: {session:?}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A request goes to a server with room, and elsewhere if that one fails; its caller gets one reply.
+//!
+//! ```no_run
+//! use drawdown::{RepSocket, ReqSocket};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let req = ReqSocket::builder().connect("tcp://127.0.0.1:7002").await?;
+//! req.connect("tcp://127.0.0.1:7003?priority=2")?; // while the first is gone or busy
+//! println!("{} bytes", req.request("ping").await?.payload().len());
+//! # Ok(())
+//! # }
+//!
+//! # async fn server() -> Result<(), Box<dyn std::error::Error>> {
+//! let rep = RepSocket::builder().bind("tcp://127.0.0.1:7002").await?;
+//! while let Some(call) = rep.recv().await? {
+//!     let reply = call.payload().to_ascii_uppercase();
+//!     call.reply(reply)?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The rules (credit, order, redelivery) live in `drawdown-protocol`; this crate moves bytes, time and disk blocks for
 //! them.
 
@@ -37,12 +87,22 @@ pub mod store;
 pub mod transport;
 
 pub use auth::{Authorizer, Identity};
+pub use drawdown_protocol::wire::{Fingerprint, PrefixTooLong};
 pub use drawdown_protocol::{
-    self as protocol, ConfirmOn, Fate, Message, PullStats, PushConfig, PushStats, Seq, Session,
+    self as protocol, CallId, ConfirmOn, Fate, Gap, Lineage, Message, NewSession, OldSession,
+    Position, ProxyStats, PublishConfig, PublishStats, PullStats, PushConfig, PushStats,
+    ReplyStats, RequestStats, Seq, Session, Start, SubscribeStats,
 };
 pub use error::{Closed, DrainError, Error, SendError, SendErrorKind, TrySendError};
 pub use event::{Event, Events, Redelivery};
+pub use socket::proxy::{ProxyBuilder, ProxySocket};
+pub use socket::publish::{PubBuilder, PubSocket};
 pub use socket::pull::{Delivery, DeliveryBatch, PullBuilder, PullSocket};
 pub use socket::push::{PushBuilder, PushSocket, Receipt};
+pub use socket::reply::{Call, RepBuilder, RepSocket, ReplyError, ReplyErrorKind};
+pub use socket::request::{
+    CallBuilder, Reply, ReqBuilder, ReqSocket, Request, RequestError, RequestErrorKind,
+};
+pub use socket::subscribe::{Incoming, Publication, SubBuilder, SubSocket};
 pub use store::Durability;
 pub use transport::Endpoint;

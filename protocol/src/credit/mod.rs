@@ -4,12 +4,14 @@
 //! no harm. A lowered grant counts only once the sender has echoed it: until then what it took away may still arrive,
 //! and its room is not given to anyone else.
 
+mod allowance;
 mod granter;
 mod pool;
 mod spender;
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
+pub(crate) use allowance::Allowance;
 pub use pool::Pool;
 pub(crate) use spender::Spender;
 

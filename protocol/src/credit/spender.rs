@@ -67,6 +67,16 @@ impl Spender {
         self.advertised = self.advertised.saturating_sub(amount.messages);
     }
 
+    /// What was to be dispatched is not, and was not counted in an echo beyond the limit.
+    pub(crate) fn refund(&mut self, amount: Amount) {
+        self.spent -= amount;
+    }
+
+    /// Whether nothing was dispatched beyond the limit.
+    pub(crate) const fn is_within_limit(&self) -> bool {
+        self.spent.fits(self.limit)
+    }
+
     /// The answer to a lowered grant, once.
     pub(crate) fn poll_echo(&mut self) -> Option<Echo> {
         let serial = self.echo_due.take()?;

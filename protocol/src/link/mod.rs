@@ -1,14 +1,18 @@
 //! One connection of two sockets: handshake, heartbeats, and an end with a reason.
 
 mod transmit;
+mod vocabulary;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use transmit::Transmit;
+pub(crate) use vocabulary::link_vocabulary;
 
-use crate::ids::{PeerId, Session, SocketType};
+use crate::event::Event;
+use crate::ids::{LinkId, PeerId, Session, SocketType};
 use crate::limits::{HANDSHAKE_TIMEOUT, MESSAGE_BYTES_DEFAULT};
 use crate::time::Time;
 use crate::wire::{
@@ -74,6 +78,13 @@ pub(crate) struct Speaker {
     pub(crate) reports_taken: bool,
 }
 
+impl Speaker {
+    /// A socket without a session of its own.
+    pub(crate) const fn new(socket_type: SocketType, peer: PeerId) -> Self {
+        Self { socket_type, peer, session: None, reports_taken: false }
+    }
+}
+
 impl LinkConfig {
     fn hello(&self, speaker: Speaker) -> Hello {
         Hello {
@@ -93,7 +104,6 @@ impl LinkConfig {
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
     pub(crate) session: Option<Session>,
-    pub(crate) message_bytes_max: usize,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) reports_taken: bool,
 }
@@ -206,8 +216,14 @@ impl Link {
         }
     }
 
-    /// Takes the peer's HELLO; the link is open afterwards.
-    pub(crate) fn handle_hello(&mut self, ours: SocketType, hello: &Hello) -> Result<&Peer, Close> {
+    /// Takes the peer's HELLO; the link is open afterwards. Gives what there is to tell of it.
+    pub(crate) fn handle_hello(
+        &mut self,
+        id: LinkId,
+        ours: SocketType,
+        config: &LinkConfig,
+        hello: &Hello,
+    ) -> Result<Event, Close> {
         if self.state != LinkState::Handshake || self.preface.is_none() {
             return Err(violation("a HELLO at the wrong time"));
         }
@@ -221,14 +237,15 @@ impl Link {
             return Err(violation("a sending socket without a session"));
         }
         self.state = LinkState::Open;
-        Ok(self.peer.insert(Peer {
+        self.peer = Some(Peer {
             id: hello.peer,
             session: hello.session,
-            message_bytes_max: usize::try_from(hello.message_bytes_max).unwrap_or(usize::MAX),
             heartbeat: (hello.heartbeat_ms > 0)
                 .then(|| Duration::from_millis(u64::from(hello.heartbeat_ms))),
             reports_taken: hello.reports_taken,
-        }))
+        });
+        check_sizes(ours, config.message_bytes_max as u64, hello.message_bytes_max)?;
+        Ok(Event::Connected { link: id, peer: hello.peer, identity: self.identity.clone() })
     }
 
     /// Ends the link: with a last word to the peer if this side ends it. False if it was ended before.
@@ -303,6 +320,22 @@ impl Link {
     fn silence_max(&self) -> Option<Duration> {
         self.peer.as_ref()?.heartbeat.map(|interval| interval.saturating_mul(self.misses))
     }
+}
+
+/// Whoever receives takes at least what the other side may send.
+fn check_sizes(socket_type: SocketType, ours: u64, theirs: u64) -> Result<(), Close> {
+    let sends = matches!(socket_type, SocketType::Push | SocketType::Pub);
+    let receives = matches!(socket_type, SocketType::Pull | SocketType::Sub);
+    let what = match theirs.cmp(&ours) {
+        Ordering::Less if !receives => {
+            format!("this side sends messages of up to {ours} bytes, the peer takes up to {theirs}")
+        }
+        Ordering::Greater if !sends => {
+            format!("the peer sends messages of up to {theirs} bytes, this side takes up to {ours}")
+        }
+        _ => return Ok(()),
+    };
+    Err(refusal(CloseCode::TooLarge, what))
 }
 
 /// A last word.

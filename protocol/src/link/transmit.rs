@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::{Control, DataHeader, encode_control, encode_data_header, encode_preface};
+use crate::wire::{
+    Control, DataHeader, PublishHeader, encode_control, encode_data_header, encode_preface,
+    encode_publish_header,
+};
 
 /// Bytes for one link, as pieces that share memory with the queue: headers are written here, payloads are only
 /// referred to.
@@ -79,6 +82,17 @@ impl Transmit {
     pub(crate) fn data(&mut self, header: DataHeader, body: Bytes, tail: Option<Bytes>) {
         let record_bytes = body.len() + tail.as_ref().map_or(0, Bytes::len);
         encode_data_header(header, record_bytes, &mut self.scratch);
+        self.records(body, tail);
+    }
+
+    /// A run of published messages: its records are `body`, then `tail`.
+    pub(crate) fn publish(&mut self, header: PublishHeader, body: Bytes, tail: Option<Bytes>) {
+        let record_bytes = body.len() + tail.as_ref().map_or(0, Bytes::len);
+        encode_publish_header(header, record_bytes, &mut self.scratch);
+        self.records(body, tail);
+    }
+
+    fn records(&mut self, body: Bytes, tail: Option<Bytes>) {
         self.finish();
         self.push(body);
         if let Some(tail) = tail {

@@ -5,54 +5,33 @@ use std::ops::Range;
 use crate::event::Event;
 use crate::ids::{LinkId, Session, SocketType};
 use crate::limits::RANGES_MAX;
-use crate::link::{Identity, Link, Speaker, refusal, violation};
+use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Span};
 
 use super::{Place, PullEngine, PullLink, SessionState};
 
+link_vocabulary!(PullEngine);
+
 impl PullEngine {
     /// A connection was made; whose it is, the transport or an authorizer says.
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        let speaker = Speaker {
-            socket_type: SocketType::Pull,
-            peer: self.peer_id,
-            session: None,
-            reports_taken: false,
-        };
+        let speaker = Speaker::new(SocketType::Pull, self.peer_id);
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(id, PullLink::new(link, now));
         id
     }
 
-    /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
-    pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.link.heard_bytes(now);
-        }
-    }
-
-    /// Takes what a peer said. A peer that breaks the rules loses its link.
-    pub fn handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) {
-        if let Err(close) = self.try_handle_frame(id, frame, now.time) {
-            self.end_link(id, close, true, now.time);
-        }
-    }
-
-    fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Time) -> Result<(), Close> {
+    fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        if !link.link.listens_to(&frame, now)? {
-            return Ok(());
-        }
         match frame {
-            Frame::Data(data) => self.handle_data(id, data, now),
-            Frame::Preface(preface) => link.link.handle_preface(preface),
-            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now),
+            Frame::Data(data) => self.handle_data(id, data, now.time),
+            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Demand(demand)) => {
                 self.pool.demand(id, demand.waiting);
                 self.wake_granted();
@@ -73,29 +52,17 @@ impl PullEngine {
                 link.heard_settles(heartbeat);
                 Ok(())
             }
-            Frame::Control(Control::Close(close)) => {
-                self.end_link(id, close, false, now);
-                Ok(())
+            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
+                Err(violation("a frame that a sender does not send"))
             }
-            Frame::Control(_) => Err(violation("a frame that a sender does not send")),
         }
     }
 
     fn handle_hello(&mut self, id: LinkId, hello: &Hello, now: Time) -> Result<(), Close> {
-        let ours = self.config.link.message_bytes_max;
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        let peer = link.link.handle_hello(SocketType::Pull, hello)?;
-        let (theirs, peer) = (peer.message_bytes_max, peer.id);
-        if theirs > ours {
-            return Err(refusal(
-                CloseCode::TooLarge,
-                format!(
-                    "the peer sends messages of up to {theirs} bytes, this side takes up to {ours}"
-                ),
-            ));
-        }
+        let connected = link.link.handle_hello(id, SocketType::Pull, &self.config.link, hello)?;
         let Some(session) = hello.session else {
             return Err(violation("a sending socket without a session"));
         };
@@ -107,7 +74,7 @@ impl PullEngine {
         self.attach(id, session);
         self.pool.attach(id);
         self.wake_granted();
-        self.events.push(Event::Connected { link: id, peer, identity });
+        self.events.push(connected);
         Ok(())
     }
 
@@ -176,22 +143,6 @@ impl PullEngine {
         }
     }
 
-    /// The connection is gone, without a last word.
-    pub fn link_lost(&mut self, id: LinkId, reason: &str, now: Time) {
-        self.end_link(id, refusal(CloseCode::Internal, reason), false, now);
-        self.remove_link(id);
-    }
-
-    /// Ends a link with a last word to the peer, for a reason that the engine does not know of.
-    pub fn fail_link(&mut self, id: LinkId, close: Close, now: Time) {
-        self.end_link(id, close, true, now);
-    }
-
-    /// The last word is written and the connection is closed.
-    pub fn remove_link(&mut self, id: LinkId) {
-        self.links.remove(&id);
-    }
-
     fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
@@ -208,30 +159,6 @@ impl PullEngine {
         self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
         self.wake_granted();
         self.wakes.push_back(id);
-    }
-
-    /// Says goodbye on all links.
-    pub fn close_links(&mut self, now: Time) {
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in ids {
-            self.end_link(id, refusal(CloseCode::Done, "the socket was closed"), true, now);
-        }
-    }
-
-    /// When [`PullEngine::handle_link_timeout`] wants to be called for a link.
-    #[must_use]
-    pub fn poll_link_timeout(&self, id: LinkId) -> Option<Time> {
-        self.links.get(&id)?.link.poll_timeout()
-    }
-
-    /// Lets time pass on a link: heartbeats, and the end of a peer that is silent.
-    pub fn handle_link_timeout(&mut self, id: LinkId, now: Time) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        if let Err(close) = link.link.handle_timeout(now) {
-            self.end_link(id, close, true, now);
-        }
     }
 }
 

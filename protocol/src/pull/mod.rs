@@ -23,9 +23,9 @@ pub use run::{Confirmed, Run};
 pub use stats::{PullLinkStats, PullStats};
 
 use crate::credit::{Amount, Pool};
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
-use crate::link::{Identity, Link, LinkState};
+use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
 use crate::range::RangeSet;
 use crate::time::Time;
@@ -170,12 +170,6 @@ impl PullEngine {
                 .all(|link| link.confirms.is_empty() && link.settlements.is_empty())
     }
 
-    /// Whether there is any link, one that is closing included.
-    #[must_use]
-    pub fn has_links(&self) -> bool {
-        !self.links.is_empty()
-    }
-
     /// Messages that the application has taken, or that wait for it, and that are not settled.
     #[must_use]
     pub fn unsettled(&self) -> u64 {
@@ -200,24 +194,6 @@ impl PullEngine {
     pub fn set_waiting(&mut self, calls: u64) {
         self.pool.set_waiting(calls);
         self.wake_granted();
-    }
-
-    /// The next link whose driver should transmit.
-    #[inline]
-    pub fn poll_wake(&mut self) -> Option<LinkId> {
-        self.wakes.pop_front()
-    }
-
-    /// The next thing that happened.
-    #[inline]
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.poll()
-    }
-
-    /// How far a link has come.
-    #[must_use]
-    pub fn link_state(&self, link: LinkId) -> LinkState {
-        self.links.get(&link).map_or(LinkState::Gone, |link| link.link.state())
     }
 
     fn wake_granted(&mut self) {

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::ids::Seq;
-use crate::limits::EXPIRIES_SPARE;
-use crate::message::{Message, Records};
+use crate::limits::{EXPIRIES_SPARE, TOPIC_BYTES_MAX};
+use crate::message::{Attributes, Message, Records};
 use crate::time::{Now, WallTime};
 
 use super::PushEngine;
@@ -36,6 +36,11 @@ pub enum Refusal {
     Closed,
     /// The store has failed; this is its last error.
     StoreFailed(String),
+    /// The topic is over the limit of [`crate::limits::TOPIC_BYTES_MAX`].
+    TopicTooLong {
+        /// Its length.
+        bytes: usize,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -47,6 +52,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::Closed => f.write_str("the socket is closed"),
             Refusal::StoreFailed(reason) => write!(f, "the store has failed: {reason}"),
+            Refusal::TopicTooLong { bytes } => {
+                write!(f, "the topic has {bytes} bytes, the limit is {TOPIC_BYTES_MAX}")
+            }
         }
     }
 }
@@ -91,10 +99,11 @@ impl PushEngine {
         if let Some(expires) = expires {
             self.note_expiry(expires, seq);
         }
-        if !self.chunks.fits(message.payload().len()) {
+        let attributes = Attributes { expires, ..Attributes::default() };
+        if !self.chunks.fits(&attributes, message.payload().len()) {
             self.seal();
         }
-        let sealed = self.chunks.append(message, expires, || clock().time);
+        let sealed = self.chunks.append(message, &attributes, || clock().time);
         self.counters.taken_in += 1;
         if let Some(seqs) = sealed {
             self.enqueue_sealed(seqs);

@@ -6,7 +6,7 @@ use crate::credit::Spender;
 use crate::event::{Event, Redelivery};
 use crate::ids::{LinkId, PeerId, Seq, SocketType, span};
 use crate::limits::{ABSENT_PEERS_MAX, ATTACH_FRAMES_MAX, RANGES_MAX};
-use crate::link::{Identity, Link, Speaker, refusal, violation};
+use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Flights};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
@@ -21,6 +21,8 @@ pub(super) struct Absent {
     identity: Identity,
     flights: Vec<Flight>,
 }
+
+link_vocabulary!(PushEngine);
 
 impl PushEngine {
     /// A connection was made; whose it is, the transport or an authorizer says.
@@ -57,29 +59,11 @@ impl PushEngine {
         id
     }
 
-    /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
-    pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.link.heard_bytes(now);
-        }
-    }
-
-    /// Takes what a peer said. A peer that breaks the rules loses its link.
-    pub fn handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) {
-        if let Err(close) = self.try_handle_frame(id, frame, now) {
-            self.end_link(id, close, true, now.time);
-        }
-    }
-
     fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        if !link.link.listens_to(&frame, now.time)? {
-            return Ok(());
-        }
         match frame {
-            Frame::Preface(preface) => link.link.handle_preface(preface),
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
             Frame::Control(Control::Attach(attach)) => self.handle_attach(id, attach, now.time),
             Frame::Control(Control::Grant(grant)) if link.attached => {
@@ -94,33 +78,18 @@ impl PushEngine {
                 self.handle_taken(id, taken, now.time)
             }
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Control(Control::Close(close)) => {
-                self.end_link(id, close, false, now.time);
-                Ok(())
-            }
-            Frame::Control(_) | Frame::Data(_) => {
+            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Publish(_) => {
                 Err(violation("a frame that a receiver does not send now"))
             }
         }
     }
 
     fn handle_hello(&mut self, id: LinkId, hello: &Hello) -> Result<(), Close> {
-        let ours = self.config.link.message_bytes_max;
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        let identity = link.link.identity.clone();
-        let peer = link.link.handle_hello(SocketType::Push, hello)?;
-        let (theirs, peer) = (peer.message_bytes_max, peer.id);
-        if theirs < ours {
-            return Err(refusal(
-                CloseCode::TooLarge,
-                format!(
-                    "this side sends messages of up to {ours} bytes, the peer takes up to {theirs}"
-                ),
-            ));
-        }
-        self.events.push(Event::Connected { link: id, peer, identity });
+        let connected = link.link.handle_hello(id, SocketType::Push, &self.config.link, hello)?;
+        self.events.push(connected);
         Ok(())
     }
 
@@ -254,23 +223,6 @@ impl PushEngine {
         if end > self.next_seq() - self.chunks.open_len() {
             self.seal();
         }
-    }
-
-    /// The connection is gone, without a last word.
-    pub fn link_lost(&mut self, id: LinkId, reason: &str, now: Time) {
-        let close = refusal(CloseCode::Internal, reason);
-        self.end_link(id, close, false, now);
-        self.remove_link(id);
-    }
-
-    /// Ends a link with a last word to the peer, for a reason that the engine does not know of.
-    pub fn fail_link(&mut self, id: LinkId, close: Close, now: Time) {
-        self.end_link(id, close, true, now);
-    }
-
-    /// The last word is written and the connection is closed.
-    pub fn remove_link(&mut self, id: LinkId) {
-        self.links.remove(&id);
     }
 
     pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
@@ -416,30 +368,6 @@ impl PushEngine {
             self.requeue(innocent, Redelivery::ReceiverGone);
         }
         self.wake_idle_if_work();
-    }
-
-    /// When [`PushEngine::handle_link_timeout`] wants to be called for a link.
-    #[must_use]
-    pub fn poll_link_timeout(&self, id: LinkId) -> Option<Time> {
-        self.links.get(&id)?.link.poll_timeout()
-    }
-
-    /// Lets time pass on a link: heartbeats, and the end of a peer that is silent.
-    pub fn handle_link_timeout(&mut self, id: LinkId, now: Time) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        if let Err(close) = link.link.handle_timeout(now) {
-            self.end_link(id, close, true, now);
-        }
-    }
-
-    /// Says goodbye on all links.
-    pub fn close_links(&mut self, now: Time) {
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in ids {
-            self.end_link(id, refusal(CloseCode::Done, "the socket was closed"), true, now);
-        }
     }
 }
 

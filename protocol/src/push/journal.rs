@@ -9,14 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::event::Event;
 use crate::ids::{Seq, span};
-use crate::limits::{
-    AGE_GATE, AGE_GATE_MAX, CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, STORE_SLOW, WRITE_BEHIND,
-};
-use crate::queue::Kept;
+use crate::limits::{AGE_GATE, AGE_GATE_MAX, COMMIT_BYTES, RESERVE_SEQS, STORE_SLOW, WRITE_BEHIND};
+use crate::queue::{Gathered, Gathering, Kept};
+use crate::range::RangeSet;
 use crate::store::{Attempts, Commit, DeadLetter, StoreOp};
 use crate::time::Time;
 
@@ -72,14 +69,6 @@ struct Writing {
     reserve: Option<Seq>,
     since: Time,
     told_slow: bool,
-}
-
-/// Neighbouring chunks on their way into one block.
-#[derive(Default)]
-struct Gathering {
-    seqs: Range<Seq>,
-    parts: Vec<Bytes>,
-    bytes: usize,
 }
 
 impl Journal {
@@ -194,13 +183,24 @@ impl Journal {
     }
 
     /// Changes that may be written behind.
-    fn behind(&mut self, done: &crate::range::RangeSet, ops: &mut Vec<StoreOp>) {
+    fn behind(&mut self, done: &RangeSet, ops: &mut Vec<StoreOp>) {
         for block in std::mem::take(&mut self.dirty) {
             if let Some(end) = self.blocks.get(&block).map(|b| b.end) {
                 ops.push(StoreOp::PutDone { block, done: done.within(block..end).collect() });
             }
         }
         ops.extend(self.removed.drain(..).map(|block| StoreOp::RemoveBlock { block }));
+    }
+
+    /// A block is about to be written.
+    fn note_block(&mut self, block: Gathered, done: &RangeSet) -> StoreOp {
+        let (seqs, parts) = block;
+        let dead: u64 = done.within(seqs.clone()).map(|part| span(&part)).sum();
+        self.blocks.insert(seqs.start, Block { end: seqs.end, live: span(&seqs) - dead });
+        if dead > 0 {
+            self.dirty.insert(seqs.start);
+        }
+        StoreOp::PutBlock { seqs, parts }
     }
 
     fn has_behind(&self) -> bool {
@@ -404,45 +404,11 @@ impl PushEngine {
             chunk.kept = Kept::Writing;
             total += chunk.record_bytes();
             writing.chunks.push(chunk.seqs.clone());
-            if !gathering.takes(chunk.seqs.start, chunk.record_bytes()) {
-                gathering.finish(ops, journal, &self.done);
+            if let Some(block) = gathering.add(chunk) {
+                ops.push(journal.note_block(block, &self.done));
             }
-            gathering.add(chunk.seqs.clone(), chunk.record_bytes(), chunk.parts());
         }
-        gathering.finish(ops, journal, &self.done);
-    }
-}
-
-impl Gathering {
-    fn takes(&self, first: Seq, bytes: usize) -> bool {
-        self.seqs.is_empty() || (self.seqs.end == first && self.bytes + bytes <= CHUNK_BYTES)
-    }
-
-    fn add(&mut self, seqs: Range<Seq>, bytes: usize, parts: impl Iterator<Item = Bytes>) {
-        if self.seqs.is_empty() {
-            self.seqs.start = seqs.start;
-        }
-        self.seqs.end = seqs.end;
-        self.bytes += bytes;
-        self.parts.extend(parts);
-    }
-
-    fn finish(
-        &mut self,
-        ops: &mut Vec<StoreOp>,
-        journal: &mut Journal,
-        done: &crate::range::RangeSet,
-    ) {
-        let Gathering { seqs, parts, .. } = std::mem::take(self);
-        if seqs.is_empty() {
-            return;
-        }
-        let dead: u64 = done.within(seqs.clone()).map(|part| span(&part)).sum();
-        journal.blocks.insert(seqs.start, Block { end: seqs.end, live: span(&seqs) - dead });
-        if dead > 0 {
-            journal.dirty.insert(seqs.start);
-        }
-        ops.push(StoreOp::PutBlock { seqs, parts });
+        ops.extend(gathering.finish().map(|block| journal.note_block(block, &self.done)));
     }
 }
 

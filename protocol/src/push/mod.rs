@@ -24,9 +24,9 @@ pub use settle::Fate;
 pub use stats::{PushLinkStats, PushStats};
 
 use crate::credit::Spender;
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
-use crate::link::{Link, LinkState};
+use crate::link::Link;
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
 use crate::range::RangeSet;
 use crate::store::{Attempts, DeadLetter, Recovered};
@@ -248,12 +248,6 @@ impl PushEngine {
         Some(first)
     }
 
-    /// Whether there is any link, one that is closing included.
-    #[must_use]
-    pub fn has_links(&self) -> bool {
-        !self.links.is_empty()
-    }
-
     /// Whether no message will be taken in any more.
     #[inline]
     #[must_use]
@@ -266,12 +260,6 @@ impl PushEngine {
         self.closed = true;
     }
 
-    /// The next link whose driver should transmit.
-    #[inline]
-    pub fn poll_wake(&mut self) -> Option<LinkId> {
-        self.wakes.pop_front()
-    }
-
     /// Whether there is nothing to poll for: no link to wake, no event, no progress, and no time to keep.
     #[inline]
     #[must_use]
@@ -280,18 +268,6 @@ impl PushEngine {
             && self.events.is_empty()
             && self.progress.is_empty()
             && !self.has_timeouts()
-    }
-
-    /// The next thing that happened.
-    #[inline]
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.poll()
-    }
-
-    /// How far a link has come.
-    #[must_use]
-    pub fn link_state(&self, link: LinkId) -> LinkState {
-        self.links.get(&link).map_or(LinkState::Gone, |link| link.link.state())
     }
 
     /// The dead letters, by rising number.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use crate::ids::Seq;
-use crate::limits::CHUNK_BYTES;
-use crate::message::{Records, cost_bytes};
+use crate::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
+use crate::message::{RecordHead, Records, cost_bytes};
 use crate::time::Time;
 
 /// How far a chunk has come on its way to the disk.
@@ -59,9 +59,9 @@ impl Slice {
 
 /// Where in a chunk the last slice ended, so that the next one need not be searched for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mark {
-    pub(super) seq: Seq,
-    pub(super) at: usize,
+pub(crate) struct Mark {
+    pub(crate) seq: Seq,
+    pub(crate) at: usize,
 }
 
 impl Chunk {
@@ -88,7 +88,7 @@ impl Chunk {
 
     /// The messages of `seqs` from its start on, as many as cost no more than `cost_max` bytes together. `None` if not
     /// even the first fits. `mark` may say where the first one stands, and says afterwards where the next one does.
-    pub(super) fn slice(&self, seqs: Range<Seq>, cost_max: u64, mark: &mut Mark) -> Option<Slice> {
+    pub(crate) fn slice(&self, seqs: Range<Seq>, cost_max: u64, mark: &mut Mark) -> Option<Slice> {
         let whole = seqs == self.seqs;
         if whole
             && cost_bytes(self.seqs.end - self.seqs.start, self.record_bytes() as u64) <= cost_max
@@ -121,6 +121,28 @@ impl Chunk {
             body: self.body.slice(start..at.min(self.body.len())),
             tail,
         })
+    }
+
+    /// The record of `seq`: where it begins in the body, and its head. `mark` may say where it stands, and says so
+    /// afterwards.
+    pub(crate) fn record(&self, seq: Seq, mark: &mut Mark) -> Option<(usize, RecordHead)> {
+        let at = self.find(seq, *mark);
+        *mark = Mark { seq, at };
+        let head = RecordHead::read(self.body.get(at..)?, MESSAGE_BYTES_MAX).ok().flatten()?;
+        Some((at, head))
+    }
+
+    /// The topic of a record that [`Chunk::record`] has found.
+    pub(crate) fn topic(&self, at: usize, head: &RecordHead) -> &[u8] {
+        let topic = head.topic();
+        self.body.get(at + topic.start..at + topic.end).unwrap_or_default()
+    }
+
+    /// The payload of such a record.
+    pub(crate) fn payload(&self, at: usize, head: &RecordHead) -> &[u8] {
+        let payload = head.payload();
+        let copied = self.body.get(at + payload.start..at + payload.end);
+        copied.or(self.tail.as_deref()).unwrap_or_default()
     }
 
     /// Where the record of `seq` begins in the body.

@@ -7,8 +7,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::ids::Seq;
 use crate::limits::{BY_REFERENCE_BYTES, CHUNK_BYTES};
-use crate::message::{self, Message};
-use crate::time::{Time, WallTime};
+use crate::message::{self, Attributes, Message};
+use crate::time::Time;
 
 use super::chunk::{Chunk, Mark, Slice};
 
@@ -26,13 +26,11 @@ pub(crate) struct Chunks {
 
 const SPARE_BUFFERS_MAX: usize = 32;
 
-/// More than the head of a record takes.
-const HEAD_BYTES: usize = 32;
-
 /// What a message takes of a buffer: its head, and its payload unless that is only referred to.
 #[inline]
-const fn copied_bytes(payload_bytes: usize) -> usize {
-    if payload_bytes < BY_REFERENCE_BYTES { HEAD_BYTES + payload_bytes } else { HEAD_BYTES }
+const fn copied_bytes(attributes: &Attributes<'_>, payload_bytes: usize) -> usize {
+    let head_bytes = attributes.head_bytes();
+    if payload_bytes < BY_REFERENCE_BYTES { head_bytes + payload_bytes } else { head_bytes }
 }
 
 /// The chunk that grows.
@@ -80,8 +78,8 @@ impl Chunks {
 
     /// Whether the open chunk has room for another message; if not, it has to be sealed first.
     #[inline]
-    pub(crate) fn fits(&self, payload_bytes: usize) -> bool {
-        self.open_len() == 0 || self.open.left() >= copied_bytes(payload_bytes)
+    pub(crate) fn fits(&self, attributes: &Attributes<'_>, payload_bytes: usize) -> bool {
+        self.open_len() == 0 || self.open.left() >= copied_bytes(attributes, payload_bytes)
     }
 
     /// Appends a message to the open chunk, which [fits](Self::fits) it. Gives the numbers of the chunk if a payload that
@@ -90,19 +88,15 @@ impl Chunks {
     pub(crate) fn append(
         &mut self,
         message: Message<'_>,
-        expires: Option<WallTime>,
+        attributes: &Attributes<'_>,
         clock: impl FnOnce() -> Time,
     ) -> Option<Range<Seq>> {
         let payload_bytes = message.payload().len();
         if self.open_len() == 0 {
-            self.open.born = clock();
-            if self.open.left() < copied_bytes(payload_bytes) {
-                self.open.records =
-                    self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(CHUNK_BYTES));
-            }
+            self.open(clock(), copied_bytes(attributes, payload_bytes));
         }
         let before = self.open.records.len();
-        message::write_head(&mut self.open.records, payload_bytes, expires);
+        message::write_head(&mut self.open.records, payload_bytes, attributes);
         self.open.next += 1;
         if payload_bytes >= BY_REFERENCE_BYTES {
             self.bytes += (self.open.records.len() - before + payload_bytes) as u64;
@@ -111,6 +105,38 @@ impl Chunks {
         self.open.records.put_slice(message.payload());
         self.bytes += (self.open.records.len() - before) as u64;
         None
+    }
+
+    /// Begins a chunk that will hold so many bytes at least.
+    fn open(&mut self, born: Time, bytes: usize) {
+        self.open.born = born;
+        if self.open.left() < bytes {
+            let spare = self.spare.pop().filter(|buffer| buffer.capacity() >= bytes);
+            self.open.records =
+                spare.unwrap_or_else(|| BytesMut::with_capacity(CHUNK_BYTES.max(bytes)));
+        }
+    }
+
+    /// Whether the open chunk has room for a record as it is; if not, it has to be sealed first.
+    pub(crate) fn fits_record(&self, record_bytes: usize) -> bool {
+        self.open_len() == 0 || self.open.left() >= record_bytes
+    }
+
+    /// Appends records as they are, `count` of them, numbered on; the open chunk [has room](Self::fits_record) for them.
+    pub(crate) fn append_records(&mut self, records: &[u8], count: u64, born: Time) {
+        if self.open_len() == 0 {
+            self.open(born, records.len());
+        }
+        self.open.records.put_slice(records);
+        self.open.next += count;
+        self.bytes += records.len() as u64;
+    }
+
+    /// Goes on with another number, which is above all others; nothing is in the open chunk.
+    pub(crate) fn jump(&mut self, next: Seq) {
+        debug_assert!(self.open_len() == 0 && next >= self.open.next, "a jump to {next}");
+        self.open.first = next;
+        self.open.next = next;
     }
 
     /// Closes the open chunk, if there is anything in it; gives its numbers.
@@ -172,6 +198,31 @@ impl Chunks {
         chunk.slice(seqs.start..seqs.end.min(chunk.seqs.end), cost_max, &mut self.mark)
     }
 
+    /// The first sealed chunk with a number of at least `seq` in it.
+    pub(crate) fn next_chunk(&self, seq: Seq) -> Option<&Chunk> {
+        self.holding(seq).or_else(|| self.sealed.range(seq..).next().map(|(_, chunk)| chunk))
+    }
+
+    /// The sealed chunk of the lowest numbers.
+    pub(crate) fn front(&self) -> Option<&Chunk> {
+        self.sealed.first_key_value().map(|(_, chunk)| chunk)
+    }
+
+    /// Forgets the sealed chunk of the lowest numbers; gives those numbers.
+    pub(crate) fn pop_front(&mut self) -> Option<Range<Seq>> {
+        let (_, chunk) = self.sealed.pop_first()?;
+        self.bytes -= chunk.record_bytes() as u64;
+        let seqs = chunk.seqs.clone();
+        self.recycle(chunk);
+        Some(seqs)
+    }
+
+    fn recycle(&mut self, chunk: Chunk) {
+        if self.spare.len() < SPARE_BUFFERS_MAX {
+            self.spare.extend(chunk.into_buffer());
+        }
+    }
+
     /// Counts messages as done, none of which was done before; a chunk goes with its last one.
     pub(crate) fn done(&mut self, seqs: Range<Seq>) {
         let mut next = seqs.start;
@@ -186,8 +237,9 @@ impl Chunks {
             chunk.live -= end - next;
             if chunk.live == 0 {
                 self.bytes -= chunk.record_bytes() as u64;
-                let buffer = self.sealed.remove(&first).and_then(Chunk::into_buffer);
-                self.spare.extend(buffer.filter(|_| self.spare.len() < SPARE_BUFFERS_MAX));
+                if let Some(chunk) = self.sealed.remove(&first) {
+                    self.recycle(chunk);
+                }
             }
             next = end;
         }
@@ -202,7 +254,7 @@ mod tests {
     fn filled(count: u64, payload: &'static [u8]) -> Chunks {
         let mut chunks = Chunks::new(100);
         for _ in 0..count {
-            chunks.append(Message::from(payload), None, || Time::ZERO);
+            chunks.append(Message::from(payload), &Attributes::default(), || Time::ZERO);
         }
         chunks
     }
@@ -228,7 +280,7 @@ mod tests {
         let mut chunks = filled(3, b"one");
         chunks.seal();
         for _ in 0..3 {
-            chunks.append(Message::from("three"), None, || Time::ZERO);
+            chunks.append(Message::from("three"), &Attributes::default(), || Time::ZERO);
         }
         chunks.seal();
         let part = |chunks: &mut Chunks, seqs| chunks.slice(seqs, u64::MAX).map(|slice| slice.body);
@@ -242,9 +294,9 @@ mod tests {
         chunks.seal();
         let first = chunks.next_seq();
         let mut count = 0;
-        while chunks.fits(2_400) {
+        while chunks.fits(&Attributes::default(), 2_400) {
             count += 1;
-            chunks.append(Message::from(&[count; 2_400]), None, || Time::ZERO);
+            chunks.append(Message::from(&[count; 2_400]), &Attributes::default(), || Time::ZERO);
         }
         assert_eq!(chunks.seal(), Some(first..first + u64::from(count)));
         let body = chunks.slice(first..first + u64::from(count), u64::MAX).unwrap().body;
@@ -257,7 +309,7 @@ mod tests {
     fn a_large_payload_is_not_copied_and_ends_its_chunk() {
         let mut chunks = filled(2, b"small");
         let large = Bytes::from(vec![7; BY_REFERENCE_BYTES]);
-        let sealed = chunks.append(Message::from(&large), None, || Time::ZERO);
+        let sealed = chunks.append(Message::from(&large), &Attributes::default(), || Time::ZERO);
         assert_eq!(sealed, Some(100..103));
         let slice = chunks.slice(102..103, u64::MAX).unwrap();
         assert_eq!(slice.tail.as_ref().map(|t| t.as_ptr()), Some(large.as_ptr()));
@@ -270,7 +322,7 @@ mod tests {
     fn a_chunk_goes_with_its_last_message() {
         let mut chunks = filled(4, b"x");
         chunks.seal();
-        chunks.append(Message::from("y"), None, || Time::ZERO);
+        chunks.append(Message::from("y"), &Attributes::default(), || Time::ZERO);
         chunks.seal();
         chunks.done(101..105);
         assert!(chunks.holding(100).is_some());

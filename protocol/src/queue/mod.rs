@@ -4,8 +4,10 @@ mod chunk;
 mod chunks;
 mod delays;
 mod flights;
+mod gathering;
 
-pub(crate) use chunk::{Chunk, Kept};
+pub(crate) use chunk::{Chunk, Kept, Mark, Slice};
 pub(crate) use chunks::Chunks;
 pub(crate) use delays::Delays;
 pub(crate) use flights::{Flight, Flights};
+pub(crate) use gathering::{Gathered, Gathering};

@@ -6,8 +6,8 @@ use std::ops::Range;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::ids::{Delivery, PeerId, Seq, Session, SocketType};
-use crate::limits::{RANGES_MAX, REASON_BYTES_MAX};
+use crate::ids::{Delivery, Lineage, PeerId, RequestId, Seq, Session, SocketType};
+use crate::limits::{RANGES_MAX, REASON_BYTES_MAX, TOPIC_BYTES_MAX};
 
 /// Any control frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +32,18 @@ pub enum Control {
     Heartbeat(Heartbeat),
     /// This link ends, and why.
     Close(Close),
+    /// Publisher to subscriber: what it has of a session.
+    Ring(Ring),
+    /// Subscriber to publisher: which topics it wants.
+    Filter(Filter),
+    /// Subscriber to publisher: from where, and how much.
+    Request(Request),
+    /// Subscriber to publisher: go on with a request.
+    More(More),
+    /// Subscriber to publisher: a request is over.
+    End(End),
+    /// Publisher to subscriber: nothing in between is for you.
+    Skip(Skip),
 }
 
 /// Who this is and what it can do.
@@ -332,6 +344,10 @@ pub enum CloseCode {
     TooMany,
     /// Something went wrong on this side.
     Internal,
+    /// A newer incarnation of this publisher exists.
+    Fenced,
+    /// The same session, with other contents.
+    Conflict,
 }
 
 /// The end of a link.
@@ -347,4 +363,149 @@ impl fmt::Display for Close {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason.as_str())
     }
+}
+
+/// What a publisher, or a proxy, can serve of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ring {
+    /// The session, and which incarnation of its publisher this side has heard of last.
+    pub lineage: Lineage,
+    /// The lowest number that it can serve.
+    pub oldest: Seq,
+    /// The number after the highest that it can serve.
+    pub head: Seq,
+    /// Whether it is the publisher, or has a way to it.
+    pub live: bool,
+}
+
+/// Prefixes of topics, by which a subscriber says what it wants.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Filter {
+    /// Wanted from now on.
+    pub add: Bounded<Prefix>,
+    /// Not wanted any more.
+    pub remove: Bounded<Prefix>,
+}
+
+/// The beginning of topics: at most [`TOPIC_BYTES_MAX`] bytes. The empty one is the beginning of all.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Bounded<u8>", into = "Bounded<u8>")]
+pub struct Prefix(Box<[u8]>);
+
+/// A prefix, or a topic, has too many bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PrefixTooLong {
+    /// How many it has.
+    pub bytes: usize,
+}
+
+impl Prefix {
+    /// This prefix.
+    ///
+    /// # Errors
+    /// If it is longer than a topic can be.
+    pub fn new(bytes: &[u8]) -> Result<Self, PrefixTooLong> {
+        if bytes.len() > TOPIC_BYTES_MAX {
+            return Err(PrefixTooLong { bytes: bytes.len() });
+        }
+        Ok(Self(bytes.into()))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<Bounded<u8>> for Prefix {
+    type Error = PrefixTooLong;
+
+    fn try_from(bytes: Bounded<u8>) -> Result<Self, PrefixTooLong> {
+        Self::new(&bytes.0)
+    }
+}
+
+impl From<Prefix> for Bounded<u8> {
+    fn from(prefix: Prefix) -> Self {
+        Bounded(prefix.0.into())
+    }
+}
+
+impl fmt::Display for PrefixTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a filter of {} bytes is longer than a topic can be, which is {TOPIC_BYTES_MAX}",
+            self.bytes
+        )
+    }
+}
+
+impl std::error::Error for PrefixTooLong {}
+
+/// A subscriber asks for a session from some number on. Its credit is counted from here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// A name that this link has not had before.
+    pub request: RequestId,
+    /// Of what.
+    pub session: Session,
+    /// From where.
+    pub start: StartAt,
+    /// The newest message before that which the subscriber has had, to find out whether both mean the same one.
+    pub last: Option<Fingerprint>,
+    /// Messages that may be sent.
+    pub messages: u64,
+    /// Bytes that they may cost, by [`crate::message::cost_bytes`].
+    pub bytes: u64,
+}
+
+/// Where a request begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StartAt {
+    /// The lowest number that can be served.
+    Oldest,
+    /// The number that the next new message gets.
+    Newest,
+    /// This number.
+    Next(Seq),
+}
+
+/// Tells two messages apart that have the same number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The number.
+    pub seq: Seq,
+    /// CRC-32 (IEEE) of topic and payload, one after the other.
+    pub crc: u32,
+}
+
+/// How far a request may go, in all since it was made. Never less than before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct More {
+    /// Which.
+    pub request: RequestId,
+    /// Messages.
+    pub messages: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A request is over: what still comes of it is of no use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct End {
+    /// Which.
+    pub request: RequestId,
+}
+
+/// Of the numbers from `from` to `next` the subscriber wants none; what it expected below `from` is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Skip {
+    /// The request that this answers.
+    pub request: RequestId,
+    /// The first of them.
+    pub from: Seq,
+    /// The number after them: where the request has come to.
+    pub next: Seq,
 }

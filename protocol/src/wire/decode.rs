@@ -11,6 +11,7 @@ use super::control::Control;
 use super::error::WireError;
 use super::header::{
     DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, PREFACE_BYTES, Preface,
+    PublishHeader,
 };
 
 /// What a peer said.
@@ -23,6 +24,8 @@ pub enum Frame {
     /// Whole messages. A data frame that arrives in pieces comes as several of these, each with its own share of the
     /// numbers, so nothing waits for the rest of a frame.
     Data(DataRun),
+    /// Whole published messages, in pieces in the same way.
+    Publish(PublishRun),
 }
 
 /// Whole messages with consecutive numbers.
@@ -34,6 +37,51 @@ pub struct DataRun {
     pub records: Bytes,
     /// Whether any of them has a shelf life.
     pub expires: bool,
+}
+
+/// Whole published messages with consecutive numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublishRun {
+    /// Their numbers.
+    pub header: PublishHeader,
+    /// Their records, one after the other.
+    pub records: Bytes,
+}
+
+/// What stands before the records that are being read; it moves on with them.
+#[derive(Clone, Copy, Debug)]
+enum RunHeader {
+    Data(DataHeader),
+    Publish(PublishHeader),
+}
+
+impl RunHeader {
+    const fn count(&self) -> u32 {
+        match self {
+            RunHeader::Data(header) => header.count,
+            RunHeader::Publish(header) => header.count,
+        }
+    }
+
+    /// Gives the first `count` messages to a frame, and goes on behind them.
+    fn cut(&mut self, count: u32, records: Bytes, expires: bool) -> Frame {
+        match self {
+            RunHeader::Data(next) => {
+                let header = DataHeader { count, ..*next };
+                next.first_delivery += u64::from(count);
+                next.first_seq += u64::from(count);
+                next.count -= count;
+                Frame::Data(DataRun { header, records, expires })
+            }
+            RunHeader::Publish(next) => {
+                let header = PublishHeader { count, ..*next };
+                next.first_seq += u64::from(count);
+                next.from = next.first_seq;
+                next.count -= count;
+                Frame::Publish(PublishRun { header, records })
+            }
+        }
+    }
 }
 
 /// Cuts the bytes of one direction of a link into frames.
@@ -52,7 +100,7 @@ enum State {
     Preface,
     Hello,
     Header,
-    Records { next: DataHeader, bytes_left: usize },
+    Records { next: RunHeader, bytes_left: usize },
     Failed(WireError),
 }
 
@@ -134,7 +182,7 @@ impl Decoder {
         if header.body_bytes > bytes_max {
             return Err(WireError::FrameTooLong { bytes: header.body_bytes, bytes_max });
         }
-        if header.kind == Kind::Data {
+        if matches!(header.kind, Kind::Data | Kind::Publish) {
             return self.data_header(header, input);
         }
         self.wanted = HEADER_BYTES + header.body_bytes;
@@ -145,7 +193,7 @@ impl Decoder {
         match (&self.state, kind) {
             (State::Hello, Kind::Hello | Kind::Close) => Ok(HANDSHAKE_BYTES_MAX),
             (State::Hello, _) => Err(WireError::BeforeHello),
-            (_, Kind::Data) => {
+            (_, Kind::Data | Kind::Publish) => {
                 let one_message = self.message_bytes_max + ATTRIBUTES_BYTES_MAX + 6;
                 Ok(DATA_HEADER_BYTES + DATA_BYTES_MAX + one_message)
             }
@@ -165,8 +213,11 @@ impl Decoder {
         let Some(bytes) = input.get(HEADER_BYTES..).and_then(|b| b.first_chunk()) else {
             return Ok(None);
         };
-        let next = DataHeader::read(*bytes)?;
-        if bytes_left / 4 < next.count as usize {
+        let next = match header.kind {
+            Kind::Publish => RunHeader::Publish(PublishHeader::read(*bytes)?),
+            _ => RunHeader::Data(DataHeader::read(*bytes)?),
+        };
+        if bytes_left / 4 < next.count() as usize {
             return Err(WireError::Malformed("a run of messages"));
         }
         let _ = input.split_to(HEADER_BYTES + DATA_HEADER_BYTES);
@@ -192,7 +243,13 @@ impl Decoder {
             Kind::Retract => Control::Retract(parse(bytes, "RETRACT")?),
             Kind::Heartbeat => Control::Heartbeat(parse(bytes, "HEARTBEAT")?),
             Kind::Close => Control::Close(parse(bytes, "CLOSE")?),
-            Kind::Data => return Err(WireError::Malformed("DATA")),
+            Kind::Ring => Control::Ring(parse(bytes, "RING")?),
+            Kind::Filter => Control::Filter(parse(bytes, "FILTER")?),
+            Kind::Request => Control::Request(parse(bytes, "REQUEST")?),
+            Kind::More => Control::More(parse(bytes, "MORE")?),
+            Kind::End => Control::End(parse(bytes, "END")?),
+            Kind::Skip => Control::Skip(parse(bytes, "SKIP")?),
+            Kind::Data | Kind::Publish => return Err(WireError::Malformed("a run of messages")),
         };
         self.state = State::Header;
         Ok(Some(Frame::Control(control)))
@@ -205,7 +262,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, Wir
 
 /// Takes all whole records of the frame at hand that are in the input; says how many bytes that was.
 fn records(
-    next: &mut DataHeader,
+    next: &mut RunHeader,
     bytes_left: usize,
     input: &mut BytesMut,
     message_bytes_max: usize,
@@ -213,7 +270,7 @@ fn records(
 ) -> Result<(usize, Option<Frame>), WireError> {
     let there = input.get(..bytes_left.min(input.len())).unwrap_or_default();
     let (mut at, mut count, mut expires) = (0, 0, false);
-    while count < next.count {
+    while count < next.count() {
         let rest = there.get(at..).unwrap_or_default();
         let Some(head) = RecordHead::read(rest, message_bytes_max)? else {
             *wanted = rest.len() + 1;
@@ -231,7 +288,7 @@ fn records(
         expires |= head.expires.is_some();
     }
     // The count and the length of a frame must end together; and what has all its bytes must be whole.
-    let all_counted = count == next.count;
+    let all_counted = count == next.count();
     let all_there = there.len() == bytes_left;
     if all_counted != (at == bytes_left) || (all_there && !all_counted) {
         return Err(WireError::Malformed("a run of messages"));
@@ -239,10 +296,6 @@ fn records(
     if count == 0 {
         return Ok((0, None));
     }
-    let header = DataHeader { count, ..*next };
-    next.first_delivery += u64::from(count);
-    next.first_seq += u64::from(count);
-    next.count -= count;
-    let run = DataRun { header, records: input.split_to(at).freeze(), expires };
-    Ok((at, Some(Frame::Data(run))))
+    let records = input.split_to(at).freeze();
+    Ok((at, Some(next.cut(count, records, expires))))
 }

@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::body;
 use super::control::Control;
-use super::header::{DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, Preface};
+use super::header::{
+    DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, Preface, PublishHeader,
+};
 
 /// Writes the first bytes of a direction.
 pub fn encode_preface(out: &mut BytesMut) {
@@ -25,6 +27,12 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
         Control::Retract(body) => frame(Kind::Retract, body, out),
         Control::Heartbeat(body) => frame(Kind::Heartbeat, body, out),
         Control::Close(body) => frame(Kind::Close, body, out),
+        Control::Ring(body) => frame(Kind::Ring, body, out),
+        Control::Filter(body) => frame(Kind::Filter, body, out),
+        Control::Request(body) => frame(Kind::Request, body, out),
+        Control::More(body) => frame(Kind::More, body, out),
+        Control::End(body) => frame(Kind::End, body, out),
+        Control::Skip(body) => frame(Kind::Skip, body, out),
     }
 }
 
@@ -42,5 +50,12 @@ fn frame(kind: Kind, body: &impl Serialize, out: &mut BytesMut) {
 pub fn encode_data_header(header: DataHeader, record_bytes: usize, out: &mut BytesMut) {
     out.reserve(HEADER_BYTES + DATA_HEADER_BYTES);
     FrameHeader { kind: Kind::Data, body_bytes: DATA_HEADER_BYTES + record_bytes }.write(out);
+    header.write(out);
+}
+
+/// Writes what stands before the records of a run of published messages; `record_bytes` of records must follow.
+pub fn encode_publish_header(header: PublishHeader, record_bytes: usize, out: &mut BytesMut) {
+    out.reserve(HEADER_BYTES + DATA_HEADER_BYTES);
+    FrameHeader { kind: Kind::Publish, body_bytes: DATA_HEADER_BYTES + record_bytes }.write(out);
     header.write(out);
 }

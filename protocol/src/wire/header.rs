@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, BytesMut};
 
-use crate::ids::{Delivery, Seq};
+use crate::ids::{Delivery, RequestId, Seq};
 use crate::time::WallTime;
 
 use super::error::WireError;
@@ -68,6 +68,13 @@ pub(super) enum Kind {
     Retract = 9,
     Heartbeat = 10,
     Close = 11,
+    Ring = 12,
+    Filter = 13,
+    Request = 14,
+    More = 15,
+    End = 16,
+    Publish = 17,
+    Skip = 18,
 }
 
 impl Kind {
@@ -84,6 +91,13 @@ impl Kind {
             9 => Kind::Retract,
             10 => Kind::Heartbeat,
             11 => Kind::Close,
+            12 => Kind::Ring,
+            13 => Kind::Filter,
+            14 => Kind::Request,
+            15 => Kind::More,
+            16 => Kind::End,
+            17 => Kind::Publish,
+            18 => Kind::Skip,
             _ => return None,
         })
     }
@@ -153,6 +167,47 @@ impl DataHeader {
             || header.first_delivery.checked_add(last).is_none()
         {
             return Err(WireError::Malformed("a run of messages"));
+        }
+        Ok(header)
+    }
+}
+
+/// What stands before the records of a run of published messages. It has the length of a [`DataHeader`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PublishHeader {
+    /// Of the numbers from here to `first_seq`, the subscriber wants none: nothing there matches its filters.
+    pub from: Seq,
+    /// The first message's number; each next one has the next number.
+    pub first_seq: Seq,
+    /// The sender's wall clock when it sent the frame.
+    pub sent_at: WallTime,
+    /// How many messages; at least one.
+    pub count: u32,
+    /// The request that this answers.
+    pub request: RequestId,
+}
+
+impl PublishHeader {
+    pub(super) fn write(self, out: &mut BytesMut) {
+        out.put_u64_le(self.from);
+        out.put_u64_le(self.first_seq);
+        out.put_u64_le(self.sent_at.as_millis());
+        out.put_u32_le(self.count);
+        out.put_u32_le(self.request);
+    }
+
+    pub(super) fn read(bytes: [u8; DATA_HEADER_BYTES]) -> Result<Self, WireError> {
+        let mut bytes = &bytes[..];
+        let header = Self {
+            from: bytes.get_u64_le(),
+            first_seq: bytes.get_u64_le(),
+            sent_at: WallTime::from_millis(bytes.get_u64_le()),
+            count: bytes.get_u32_le(),
+            request: bytes.get_u32_le(),
+        };
+        let runs_over = header.first_seq.checked_add(u64::from(header.count)).is_none();
+        if header.count == 0 || header.from > header.first_seq || runs_over {
+            return Err(WireError::Malformed("a run of published messages"));
         }
         Ok(header)
     }

@@ -8,10 +8,11 @@ mod error;
 mod header;
 
 pub use control::{
-    Attach, Close, CloseCode, Control, Demand, Echo, Grant, Heartbeat, Hello, Outcome, Reason,
-    Retract, Settle, Settlement, Span, Spans, Taken,
+    Attach, Close, CloseCode, Control, Demand, Echo, End, Filter, Fingerprint, Grant, Heartbeat,
+    Hello, More, Outcome, Prefix, PrefixTooLong, Reason, Request, Retract, Ring, Settle,
+    Settlement, Skip, Span, Spans, StartAt, Taken,
 };
-pub use decode::{DataRun, Decoder, Frame};
-pub use encode::{encode_control, encode_data_header, encode_preface};
+pub use decode::{DataRun, Decoder, Frame, PublishRun};
+pub use encode::{encode_control, encode_data_header, encode_preface, encode_publish_header};
 pub use error::WireError;
-pub use header::{DataHeader, Preface, VERSION_MAX, VERSION_MIN};
+pub use header::{DataHeader, Preface, PublishHeader, VERSION_MAX, VERSION_MIN};

@@ -3,10 +3,11 @@
 use bytes::BytesMut;
 use drawdown_protocol::wire::{Close, Control, Decoder, Frame};
 use drawdown_protocol::{
-    Identity, LinkId, LinkState, Now, PullEngine, PushEngine, Time, Transmit, close_for,
+    Identity, LinkId, LinkState, Now, Priority, PublishEngine, PullEngine, PushEngine, ReplyEngine,
+    RequestEngine, SubscribeEngine, Time, Transmit, close_for,
 };
 
-/// What both engines can do with a link.
+/// What all engines can do with a link.
 pub(crate) trait Socket {
     fn open(&mut self, identity: Identity, now: Time) -> LinkId;
     fn hear(&mut self, link: LinkId, frame: Frame, now: Now);
@@ -18,10 +19,10 @@ pub(crate) trait Socket {
 }
 
 macro_rules! socket {
-    ($engine:ty) => {
+    ($engine:ty $(, $side:expr)?) => {
         impl Socket for $engine {
             fn open(&mut self, identity: Identity, now: Time) -> LinkId {
-                self.open_link(identity, now)
+                self.open_link(identity, $($side,)? now)
             }
             fn hear(&mut self, link: LinkId, frame: Frame, now: Now) {
                 self.handle_frame(link, frame, now);
@@ -47,6 +48,10 @@ macro_rules! socket {
 
 socket!(PushEngine);
 socket!(PullEngine);
+socket!(PublishEngine);
+socket!(SubscribeEngine);
+socket!(ReplyEngine);
+socket!(RequestEngine, Priority::BEST);
 
 #[derive(Debug)]
 pub(crate) struct Raw {

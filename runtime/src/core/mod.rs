@@ -3,18 +3,19 @@
 //! Whoever changes the engine does it through [`Core::with`], which afterwards wakes those for whom something changed:
 //! link drivers, waiting calls, the timer. Waking happens after unlocking.
 
+mod engine;
 mod signal;
 mod waiters;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use drawdown_protocol::wire::{Close, Frame};
-use drawdown_protocol::{Event, Identity, LinkId, LinkState, Now, Time, Transmit};
+use drawdown_protocol::{Event, Identity, LinkId, Now, Time};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use engine::Engine;
 pub(crate) use signal::Signal;
 pub(crate) use waiters::{Keyed, WaitList, Waiting, Wakes};
 
@@ -24,23 +25,14 @@ use crate::clock::Clock;
 /// Events that a slow reader may fall behind by.
 const EVENTS_MAX: usize = 4_096;
 
-/// An engine and what belongs to it, as the drivers see it.
+/// An engine and what belongs to it: all that is under a socket's lock.
 pub(crate) trait Socket: Send + 'static {
-    fn open_link(&mut self, identity: Identity, now: Time) -> LinkId;
-    fn handle_bytes(&mut self, link: LinkId, now: Time);
-    fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
-    fn handle_link_timeout(&mut self, link: LinkId, now: Time);
-    fn fail_link(&mut self, link: LinkId, close: Close, now: Time);
-    fn link_lost(&mut self, link: LinkId, reason: &str, now: Time);
-    fn remove_link(&mut self, link: LinkId);
-    fn has_links(&self) -> bool;
-    fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
-    fn link_state(&self, link: LinkId) -> LinkState;
-    fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
+    type Engine: Engine;
+
+    fn engine(&self) -> &Self::Engine;
+    fn engine_mut(&mut self) -> &mut Self::Engine;
     fn poll_timeout(&self, clock: &Clock) -> Option<Time>;
     fn handle_timeout(&mut self, now: Now);
-    fn poll_wake(&mut self) -> Option<LinkId>;
-    fn poll_event(&mut self) -> Option<Event>;
     /// Whether surely nobody has to be woken or told: the common case of a message that is only taken in.
     fn is_quiet(&self) -> bool {
         false
@@ -48,6 +40,9 @@ pub(crate) trait Socket: Send + 'static {
     /// Gathers those who wait for something that has come.
     fn gather_wakes(&mut self, wakes: &mut Wakes);
 }
+
+/// Which side of its socket a link is on.
+pub(crate) type Side<S> = <<S as Socket>::Engine as Engine>::Side;
 
 /// One socket, shared by its handles and its tasks.
 pub(crate) struct Core<S> {
@@ -64,6 +59,9 @@ pub(crate) struct Core<S> {
     /// Made when somebody first listens: its buffer is larger than the rest of a socket.
     events: OnceLock<broadcast::Sender<Event>>,
 }
+
+/// The lock, held.
+pub(crate) type StateGuard<'a, S> = MutexGuard<'a, State<S>>;
 
 /// What is under the lock.
 pub(crate) struct State<S> {
@@ -103,20 +101,20 @@ impl<S: Socket> Core<S> {
     }
 
     /// The lock itself, for those who wait on it; give it back by [`Core::release`].
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State<S>> {
+    pub(crate) fn lock(&self) -> StateGuard<'_, S> {
         // An engine is consistent between calls, and a panic inside one is a bug that its caller has met already.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Unlocks, and wakes those for whom something changed.
     #[inline]
-    pub(crate) fn release(&self, state: MutexGuard<'_, State<S>>) {
+    pub(crate) fn release(&self, state: StateGuard<'_, S>) {
         if !state.socket.is_quiet() {
             self.release_and_wake(state);
         }
     }
 
-    fn release_and_wake(&self, mut state: MutexGuard<'_, State<S>>) {
+    fn release_and_wake(&self, mut state: StateGuard<'_, S>) {
         let mut wakes = Wakes::default();
         state.after_change(self, &mut wakes);
         drop(state);
@@ -124,11 +122,11 @@ impl<S: Socket> Core<S> {
     }
 
     /// Takes a connection in.
-    pub(crate) fn open_link(&self, identity: Identity) -> (LinkId, Arc<Signal>) {
+    pub(crate) fn open_link(&self, identity: Identity, side: Side<S>) -> (LinkId, Arc<Signal>) {
         let signal = Arc::new(Signal::default());
         let now = self.clock.time();
         let mut state = self.lock();
-        let link = state.socket.open_link(identity, now);
+        let link = state.socket.engine_mut().open_link(identity, side, now);
         state.signals.insert(link, Arc::clone(&signal));
         self.release(state);
         (link, signal)
@@ -139,11 +137,20 @@ impl<S: Socket> Core<S> {
         let now = self.clock.time();
         let mut state = self.lock();
         match lost {
-            Some(reason) => state.socket.link_lost(link, reason, now),
-            None => state.socket.remove_link(link),
+            Some(reason) => state.socket.engine_mut().link_lost(link, reason, now),
+            None => state.socket.engine_mut().remove_link(link),
         }
         state.signals.remove(&link);
         self.release(state);
+    }
+
+    /// Tells those who listen what happened.
+    pub(crate) fn tell(&self, event: Event) {
+        log(&event);
+        if let Some(events) = self.events.get() {
+            // Nobody listens any more: that is no error.
+            let _ = events.send(event);
+        }
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
@@ -153,17 +160,13 @@ impl<S: Socket> Core<S> {
 
 impl<S: Socket> State<S> {
     fn after_change(&mut self, core: &Core<S>, wakes: &mut Wakes) {
-        while let Some(link) = self.socket.poll_wake() {
+        while let Some(link) = self.socket.engine_mut().poll_wake() {
             if let Some(signal) = self.signals.get(&link) {
                 wakes.signal(signal);
             }
         }
-        while let Some(event) = self.socket.poll_event() {
-            log(&event);
-            if let Some(events) = core.events.get() {
-                // Nobody listens any more: that is no error.
-                let _ = events.send(event);
-            }
+        while let Some(event) = self.socket.engine_mut().poll_event() {
+            core.tell(event);
         }
         self.socket.gather_wakes(wakes);
         if let Some(next) = self.socket.poll_timeout(&core.clock)
@@ -183,6 +186,12 @@ fn log(event: &Event) {
         Event::StoreFailed { reason } => tracing::error!(%reason, "the store has failed"),
         Event::StoreSlow { waited } => {
             tracing::warn!(?waited, "the store does not answer; what is not accepted yet waits");
+        }
+        Event::Fenced { reason, .. } => {
+            tracing::warn!(%reason, "a newer incarnation of this publisher is at work");
+        }
+        Event::Conflict { session, link, reason } => {
+            tracing::warn!(%session, %link, %reason, "a source is not listened to any more");
         }
         event => tracing::debug!(?event),
     }

@@ -84,6 +84,24 @@ impl WaitList {
         }
     }
 
+    /// Whether fewer than `count` wait before this place, or before one that is yet to be taken.
+    pub(crate) fn comes_within(&self, place: Option<Waiting>, count: u64) -> bool {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let before = match place {
+            Some(place) => self.calls.range(..place).take(count).count(),
+            None => self.calls.len(),
+        };
+        before < count
+    }
+
+    /// Wakes the one that waits at this place.
+    pub(crate) fn wake_at(&mut self, place: Waiting, wakes: &mut Wakes) {
+        if let Some(waker) = self.calls.get_mut(&place).and_then(Option::take) {
+            self.asleep -= 1;
+            wakes.waker(waker);
+        }
+    }
+
     /// Wakes all.
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
         self.wake(u64::MAX, wakes);

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::core::{Core, Socket};
+use crate::core::{Core, Side, Socket};
 use crate::transport::{Listener, Stream};
 
 use super::link::LinkDriver;
 
 /// Starts a task that takes in whoever connects, until the socket closes.
-pub(crate) fn spawn_listener<S: Socket>(core: &Arc<Core<S>>, listener: Listener) {
-    let task = run(Arc::clone(core), listener);
+pub(crate) fn spawn_listener<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, listener: Listener) {
+    let task = run(Arc::clone(core), side, listener);
     let closing = core.closing.clone();
     core.tasks.spawn(async move {
         tokio::select! {
@@ -19,10 +19,10 @@ pub(crate) fn spawn_listener<S: Socket>(core: &Arc<Core<S>>, listener: Listener)
     });
 }
 
-async fn run<S: Socket>(core: Arc<Core<S>>, mut listener: Listener) {
+async fn run<S: Socket>(core: Arc<Core<S>>, side: Side<S>, mut listener: Listener) {
     loop {
         match listener.accept().await {
-            Ok(stream) => admit(&core, stream),
+            Ok(stream) => admit(&core, side, stream),
             Err(error) => {
                 tracing::error!(endpoint = %listener.local_endpoint(), %error, "no more peers are taken in here");
                 return;
@@ -31,10 +31,10 @@ async fn run<S: Socket>(core: Arc<Core<S>>, mut listener: Listener) {
     }
 }
 
-fn admit<S: Socket>(core: &Arc<Core<S>>, stream: Stream) {
+fn admit<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, stream: Stream) {
     match core.access.identify(stream.peer()) {
         Ok(identity) => {
-            let driver = LinkDriver::new(core, stream, identity);
+            let driver = LinkDriver::new(core, side, stream, identity);
             let stop = core.stop.clone();
             core.tasks.spawn(async move {
                 tokio::select! {

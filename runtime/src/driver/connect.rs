@@ -7,7 +7,7 @@ use drawdown_protocol::Backoff;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::core::{Core, Socket};
+use crate::core::{Core, Side, Socket};
 use crate::transport::{Endpoint, TransportError, connect};
 
 use super::link::LinkDriver;
@@ -36,11 +36,12 @@ impl Default for ConnectOptions {
 /// Starts a task that keeps a link to `endpoint` until the socket closes.
 pub(crate) fn spawn_connector<S: Socket>(
     core: &Arc<Core<S>>,
+    side: Side<S>,
     endpoint: Endpoint,
     options: ConnectOptions,
 ) {
     let span = tracing::debug_span!("connect", %endpoint);
-    let task = run(Arc::clone(core), endpoint, options).instrument(span);
+    let task = run(Arc::clone(core), side, endpoint, options).instrument(span);
     let stop = core.stop.clone();
     core.tasks.spawn(async move {
         tokio::select! {
@@ -50,10 +51,15 @@ pub(crate) fn spawn_connector<S: Socket>(
     });
 }
 
-async fn run<S: Socket>(core: Arc<Core<S>>, endpoint: Endpoint, options: ConnectOptions) {
+async fn run<S: Socket>(
+    core: Arc<Core<S>>,
+    side: Side<S>,
+    endpoint: Endpoint,
+    options: ConnectOptions,
+) {
     let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
     while !core.closing.is_cancelled() {
-        match hold_link(&core, &endpoint, options.timeout).await {
+        match hold_link(&core, side, &endpoint, options.timeout).await {
             Ok(was_open) if was_open => backoff.reset(),
             Ok(_) => tracing::debug!("the peer did not finish the handshake"),
             Err(error) => tracing::debug!(%error, "could not connect; trying again"),
@@ -69,6 +75,7 @@ async fn run<S: Socket>(core: Arc<Core<S>>, endpoint: Endpoint, options: Connect
 /// Connects once and serves the link to its end; says whether its handshake was done.
 async fn hold_link<S: Socket>(
     core: &Arc<Core<S>>,
+    side: Side<S>,
     endpoint: &Endpoint,
     timeout: Duration,
 ) -> Result<bool, TransportError> {
@@ -77,7 +84,7 @@ async fn hold_link<S: Socket>(
         () = core.closing.cancelled() => return Ok(false),
     };
     match core.access.identify(stream.peer()) {
-        Ok(identity) => Ok(LinkDriver::new(core, stream, identity).await),
+        Ok(identity) => Ok(LinkDriver::new(core, side, stream, identity).await),
         Err(reason) => {
             tracing::info!(peer = %stream.peer(), %reason, "turned a peer away");
             Ok(false)

@@ -12,7 +12,7 @@ use drawdown_protocol::{Identity, LinkId, LinkState, Time, Transmit, close_for};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::Sleep;
 
-use crate::core::{Core, Signal, Socket};
+use crate::core::{Core, Engine, Side, Signal, Socket};
 use crate::transport::Stream;
 
 use super::buffers::ReadBuffers;
@@ -47,8 +47,13 @@ enum Round {
 }
 
 impl<S: Socket> LinkDriver<S> {
-    pub(crate) fn new(core: &Arc<Core<S>>, stream: Stream, identity: Identity) -> Self {
-        let (link, signal) = core.open_link(identity);
+    pub(crate) fn new(
+        core: &Arc<Core<S>>,
+        side: Side<S>,
+        stream: Stream,
+        identity: Identity,
+    ) -> Self {
+        let (link, signal) = core.open_link(identity, side);
         tracing::debug!(%link, peer = %stream.peer(), "connected");
         signal.ring();
         Self {
@@ -124,22 +129,23 @@ impl<S: Socket> LinkDriver<S> {
         let Self { core, link, frames, failure, out, .. } = self;
         let now = core.clock.now();
         let (state, next) = core.with(|socket| {
+            let engine = socket.engine_mut();
             if read {
-                socket.handle_bytes(*link, now.time);
+                engine.handle_bytes(*link, now.time);
             }
             for frame in frames.drain(..) {
-                socket.handle_frame(*link, frame, now);
+                engine.handle_frame(*link, frame, now);
             }
             if let Some(close) = failure.take() {
-                socket.fail_link(*link, close, now.time);
+                engine.fail_link(*link, close, now.time);
             }
             if due {
-                socket.handle_link_timeout(*link, now.time);
+                engine.handle_link_timeout(*link, now.time);
             }
             if out.len() < TAKE_BYTES {
-                socket.poll_transmit(*link, now, out);
+                engine.poll_transmit(*link, now, out);
             }
-            (socket.link_state(*link), socket.poll_link_timeout(*link))
+            (engine.link_state(*link), engine.poll_link_timeout(*link))
         });
         let opened = state != self.state;
         self.state = state;

@@ -1,42 +1,63 @@
 //! The sockets that people use.
 
+mod commit;
+mod drain;
+mod ends;
 mod options;
+pub(crate) mod proxy;
+pub(crate) mod publish;
 pub(crate) mod pull;
 pub(crate) mod push;
+mod receiving;
+pub(crate) mod reply;
+pub(crate) mod request;
+mod sending;
+pub(crate) mod subscribe;
 mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Core, Socket};
+use crate::core::{Core, Engine, Side, Socket};
 use crate::driver;
 use crate::error::Error;
 use crate::transport::{self, Endpoint};
 
-pub(crate) use options::{SocketOptions, builder_options};
+pub(crate) use ends::{OfEndpoint, builder_ends, socket_ends};
+pub(crate) use options::{OpenedStore, SocketOptions, StoreOptions, builder_options, ring_options};
 
 /// How long a socket that closes waits for its last words to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-async fn bind<S: Socket>(core: &Arc<Core<S>>, endpoint: &Endpoint) -> Result<Endpoint, Error> {
+async fn bind<S: Socket>(
+    core: &Arc<Core<S>>,
+    side: Side<S>,
+    endpoint: &Endpoint,
+) -> Result<Endpoint, Error> {
     let listener = transport::bind(endpoint, core.access.bind_policy()).await?;
     let local = listener.local_endpoint().clone();
-    driver::spawn_listener(core, listener);
+    driver::spawn_listener(core, side, listener);
     Ok(local)
 }
 
-/// Ends all tasks of a socket: those that bring links first, then the links, with a last word each.
-async fn end_tasks<S: Socket>(
+fn connect<S: Socket>(
     core: &Arc<Core<S>>,
-    close_links: impl FnOnce(&mut S, drawdown_protocol::Time),
+    side: Side<S>,
+    endpoint: Endpoint,
+    options: &SocketOptions,
 ) {
+    driver::spawn_connector(core, side, endpoint, options.connect);
+}
+
+/// Ends all tasks of a socket: those that bring links first, then the links, with a last word each.
+async fn end_tasks<S: Socket>(core: &Core<S>) {
     core.closing.cancel();
     let now = core.clock.time();
-    core.with(|socket| close_links(socket, now));
+    core.with(|socket| socket.engine_mut().close_links(now));
     core.tasks.close();
     // The timer and what cannot get rid of its last word are ended after a while.
     let words = async {
-        while core.with(|socket| socket.has_links()) {
+        while core.with(|socket| socket.engine().has_links()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };

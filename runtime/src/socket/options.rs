@@ -1,15 +1,56 @@
 //! What all builders have in common.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use drawdown_protocol::SocketType;
+use drawdown_protocol::store::Recovered;
 
 use crate::auth::Access;
 use crate::driver::ConnectOptions;
+use crate::error::Error;
+use crate::store::{Durability, OpenOptions, SledStore, Store, StoreError};
 
 /// What a socket is told that its engine need not know.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SocketOptions {
     pub(crate) access: Access,
     pub(crate) connect: ConnectOptions,
+}
+
+/// Where a socket's messages are kept, if anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoreOptions {
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) durability: Durability,
+}
+
+/// A store that was opened, and what was found in it.
+pub(crate) struct OpenedStore {
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) recovered: Option<Recovered>,
+}
+
+impl StoreOptions {
+    /// Opens the store of a socket of this type; `None` if it is to have none.
+    pub(crate) async fn open(self, socket_type: SocketType) -> Result<Option<OpenedStore>, Error> {
+        let Some(folder) = self.folder.filter(|_| self.durability != Durability::Memory) else {
+            return Ok(None);
+        };
+        let options = OpenOptions::new(socket_type).durability(self.durability);
+        let (store, recovered) = open_blocking(move || SledStore::open(&folder, &options)).await?;
+        Ok(Some(OpenedStore { store: Box::new(store), recovered }))
+    }
+}
+
+/// Opens a store or a cursor, which blocks.
+pub(crate) async fn open_blocking<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(open).await {
+        Ok(opened) => Ok(opened?),
+        Err(error) => Err(Error::Settings(format!("opening the store was cut off: {error}"))),
+    }
 }
 
 /// The smallest heartbeat interval: below that, a heartbeat costs more than it tells.
@@ -78,3 +119,36 @@ macro_rules! builder_options {
     };
 }
 pub(crate) use builder_options;
+
+/// The methods of builders of sockets that retain what they publish; they need the fields `config`, of a publisher, and
+/// `store`.
+macro_rules! ring_options {
+    () => {
+        /// Bytes of what is retained: 256 MiB unless set. The newest message is retained whatever its size.
+        pub fn ring_bytes(mut self, bytes: u64) -> Self {
+            self.config.ring.bytes = bytes;
+            self
+        }
+
+        /// How long a message is retained, if neither of the other limits comes first; for ever unless set. It goes when
+        /// it is so old, or up to a sixteenth of that later.
+        pub fn ring_age(mut self, age: std::time::Duration) -> Self {
+            self.config.ring.age = Some(age);
+            self
+        }
+
+        /// What the messages in the store survive: with a store [`Durability::Synced`](crate::Durability::Synced) unless
+        /// set. Without a store it is always [`Durability::Memory`](crate::Durability::Memory).
+        pub fn durability(mut self, durability: $crate::store::Durability) -> Self {
+            self.store.durability = durability;
+            self
+        }
+
+        /// Prefixes that one subscriber may have: 131,072 unless set. One that wants more loses its link.
+        pub fn max_filters(mut self, prefixes: usize) -> Self {
+            self.config.filters_max = prefixes;
+            self
+        }
+    };
+}
+pub(crate) use ring_options;

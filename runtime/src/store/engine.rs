@@ -208,22 +208,21 @@ fn said_by(panic: &(dyn Any + Send)) -> String {
 }
 
 fn find_marker(path: &Path, options: &OpenOptions) -> Result<Marker, StoreError> {
-    let marker = Marker::read(path)?;
-    if let (Some(marker), Some(wanted)) = (&marker, options.wanted_socket_type()) {
-        marker.check_socket_type(path, wanted)?;
+    let wanted = options.wanted_socket_type();
+    if let (Some(socket_type), true) = (wanted, options.creates()) {
+        return Marker::find_or_make(path, socket_type);
     }
-    match (marker, options.wanted_socket_type()) {
-        (Some(marker), _) if marker.ready || options.creates() => Ok(marker),
-        (None, Some(socket_type)) if options.creates() => {
-            let marker = Marker::new(socket_type);
-            marker.write(path)?;
-            Ok(marker)
+    if let Some(marker) = Marker::read(path)? {
+        match wanted {
+            Some(socket_type) => marker.check_socket_type(path, socket_type)?,
+            None => marker.check_holds_messages(path)?,
         }
-        _ => {
-            let what = "it was never completely made, and holds nothing";
-            Err(StoreError::new(StoreErrorKind::NotAStore, path, what))
+        if marker.ready {
+            return Ok(marker);
         }
     }
+    let what = "it was never completely made, and holds nothing";
+    Err(StoreError::new(StoreErrorKind::NotAStore, path, what))
 }
 
 fn refuse_stray_files(path: &Path) -> Result<(), StoreError> {

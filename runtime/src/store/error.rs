@@ -5,14 +5,22 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A store could not be opened, or could not do what it was asked.
+/// A store, or a subscriber's cursor, could not be opened, or could not do what it was asked.
 ///
 /// Its sentence says what happened, whether anything was kept, and what to do.
 #[derive(Clone, Debug)]
 pub struct StoreError {
+    of: Of,
     kind: StoreErrorKind,
     path: PathBuf,
     what: String,
+}
+
+/// What has failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Of {
+    Store,
+    Cursor,
 }
 
 /// The ways in which a store fails.
@@ -47,7 +55,12 @@ pub enum StoreErrorKind {
 
 impl StoreError {
     pub(super) fn new(kind: StoreErrorKind, path: &Path, what: impl Into<String>) -> Self {
-        Self { kind, path: path.to_owned(), what: what.into() }
+        Self { of: Of::Store, kind, path: path.to_owned(), what: what.into() }
+    }
+
+    /// The same, of a subscriber's cursor.
+    pub(super) fn of_cursor(self) -> Self {
+        Self { of: Of::Cursor, ..self }
     }
 
     pub(super) fn damaged(path: &Path, what: impl Into<String>) -> Self {
@@ -64,6 +77,12 @@ impl StoreError {
             _ => StoreErrorKind::Io,
         };
         Self::new(kind, path, format!("could not {doing}: {error}"))
+    }
+
+    /// A subscriber's last position could not be saved.
+    pub(crate) fn unsaved(path: &Path, why: &str) -> Self {
+        let what = format!("the last position could not be saved: {why}");
+        Self::new(StoreErrorKind::Io, path, what).of_cursor()
     }
 
     pub(super) fn sled(path: &Path, doing: &str, error: &sled::Error) -> Self {
@@ -87,7 +106,7 @@ impl StoreError {
             StoreErrorKind::Poisoned => self.what.clone(),
             _ => format!("an earlier commit failed ({})", self.what),
         };
-        Self { kind: StoreErrorKind::Poisoned, path: self.path.clone(), what }
+        Self { of: self.of, kind: StoreErrorKind::Poisoned, path: self.path.clone(), what }
     }
 
     /// What kind of failure it is.
@@ -96,14 +115,34 @@ impl StoreError {
         self.kind
     }
 
-    /// The store's folder.
+    /// The folder of the store or the cursor.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     fn advice(&self) -> &'static str {
-        match self.kind {
+        match (self.of, self.kind) {
+            (Of::Cursor, StoreErrorKind::Damaged) => {
+                "nothing was moved or deleted; keep a copy of the folder, and start with another one from the number \
+                 that follows the last one that was processed"
+            }
+            (Of::Cursor, kind) if kind.is_of_the_disk() => {
+                "the position that was saved before is kept, and what follows it is received again after a restart; \
+                 see to the disk"
+            }
+            (_, kind) => kind.advice_on_store(),
+        }
+    }
+}
+
+impl StoreErrorKind {
+    const fn is_of_the_disk(self) -> bool {
+        matches!(self, StoreErrorKind::Full | StoreErrorKind::ReadOnly | StoreErrorKind::Io)
+    }
+
+    const fn advice_on_store(self) -> &'static str {
+        match self {
             StoreErrorKind::Locked => {
                 "nothing was changed; stop the other socket or command, or give this one a folder of its own"
             }
@@ -145,7 +184,11 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store at {}: {}; {}", self.path.display(), self.what, self.advice())
+        let of = match self.of {
+            Of::Store => "store",
+            Of::Cursor => "cursor",
+        };
+        write!(f, "the {of} at {}: {}; {}", self.path.display(), self.what, self.advice())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The care that a store's folder needs around sled: who may use it, what a crash left, and what sled does not sync.
+//! The care that a folder needs around its files: who may use it, what a crash left, and what sled does not sync.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -55,8 +55,8 @@ pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError
     let mut has_others = false;
     for entry in fs::read_dir(folder).map_err(|error| failed(&error))? {
         let name = entry.map_err(|error| failed(&error))?.file_name();
-        has_marker |= name == marker::NAME;
-        let ours = [marker::NAME, marker::NEW_NAME, witness::NAME, LOCK_NAME];
+        has_marker |= name == marker::FILE.name;
+        let ours = [marker::FILE.name, marker::FILE.new_name, witness::NAME, LOCK_NAME];
         has_others |= !ours.iter().any(|ours| name == *ours);
     }
     if !has_marker && has_others {
@@ -112,6 +112,11 @@ pub(super) fn stray_files(folder: &Path) -> io::Result<usize> {
 pub(super) fn sync_all(folder: &Path) -> io::Result<()> {
     File::open(folder.join("conf"))?.sync_all()?;
     sync_folder(&folder.join("blobs"))?;
+    sync_names(folder)
+}
+
+/// Makes durable the names in a folder, and its own.
+pub(super) fn sync_names(folder: &Path) -> io::Result<()> {
     sync_folder(folder)?;
     folder.parent().map_or(Ok(()), sync_folder)
 }

@@ -41,6 +41,8 @@ pub(super) enum Prefix {
     Done = b'd',
     /// Failed attempts of a pending message.
     Attempts = b'f',
+    /// Which incarnation of a publisher wrote last.
+    Lineage = b'l',
     /// Counts the openings; written to see that a sync is real.
     Probe = b'p',
     /// The records of dead letters.
@@ -54,6 +56,7 @@ pub(super) enum Prefix {
 }
 
 pub(super) const ANCHOR_KEY: [u8; 1] = [Prefix::Anchor as u8];
+pub(super) const LINEAGE_KEY: [u8; 1] = [Prefix::Lineage as u8];
 pub(super) const PROBE_KEY: [u8; 1] = [Prefix::Probe as u8];
 pub(super) const SYNCS_KEY: [u8; 1] = [Prefix::Syncs as u8];
 

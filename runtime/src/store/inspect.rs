@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use drawdown_protocol::store::{Attempts, DeadLetter, RecoveredBlock};
-use drawdown_protocol::{Seq, Session};
+use drawdown_protocol::{Lineage, Seq, Session};
 
 use super::assemble::FoundBlock;
 use super::engine::Engine;
@@ -33,6 +33,8 @@ pub struct StoreReport {
     pub session: Option<Session>,
     /// The first number that may be handed out next.
     pub next_seq: Seq,
+    /// The last incarnation of the publisher whose store it is; `None` for other sockets.
+    pub lineage: Option<Lineage>,
     /// The blocks that are whole, by rising number.
     pub blocks: Vec<BlockReport>,
     /// Pending messages that failed, by rising number.
@@ -113,6 +115,7 @@ impl Inspector {
             socket_type: marker.socket_type().to_owned(),
             session: marker.reserved.map(|reserved| reserved.session),
             next_seq: marker.reserved.map_or(0, |reserved| reserved.end),
+            lineage: self.contents.lineage,
             blocks: blocks.collect(),
             attempts: self.contents.attempts.clone(),
             dead: dead.collect(),

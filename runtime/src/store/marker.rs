@@ -1,28 +1,18 @@
-//! `STATE`: the small file, apart from sled's, that says what a store has held.
+//! `STATE`: the small file, apart from the data, that says whose a folder is and what it has held.
 //!
-//! ```text
-//! "drawdown", format version u16 LE, CRC-32 u32 LE over all that follows, body (bincode)
-//! ```
-//!
-//! It is replaced as a whole, never changed in place. Until it says `ready`, nothing was accepted. After that, `proven`
-//! says up to which reservation sled was seen to hold the anchor: a sled that knows less has lost something.
+//! Until it says `ready`, nothing was accepted. After that, `proven` says up to which reservation sled was seen to hold
+//! the anchor: a sled that knows less has lost something.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use drawdown_protocol::{Seq, Session, SocketType};
 use serde::{Deserialize, Serialize};
 
 use super::error::{StoreError, StoreErrorKind};
-use super::{codec, folder};
+use super::small_file::SmallFile;
 
-pub(super) const NAME: &str = "STATE";
-/// What a crash may leave of a replacement.
-pub(super) const NEW_NAME: &str = "STATE.new";
-
-const MAGIC: &[u8; 8] = b"drawdown";
-const FORMAT_VERSION: u16 = 1;
+pub(super) const FILE: SmallFile =
+    SmallFile { name: "STATE", new_name: "STATE.new", magic: b"drawdown", version: 1 };
 
 /// What the file says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -66,6 +56,26 @@ impl Marker {
         &self.socket_type
     }
 
+    /// The marker in `folder`, made if there is none.
+    pub(super) fn find_or_make(folder: &Path, wanted: SocketType) -> Result<Self, StoreError> {
+        if let Some(marker) = Self::read(folder)? {
+            marker.check_socket_type(folder, wanted)?;
+            return Ok(marker);
+        }
+        let marker = Self::new(wanted);
+        marker.write(folder)?;
+        Ok(marker)
+    }
+
+    /// Refuses a folder that never has messages in it.
+    pub(super) fn check_holds_messages(&self, folder: &Path) -> Result<(), StoreError> {
+        if self.socket_type != tag(SocketType::Sub) {
+            return Ok(());
+        }
+        let what = "it is the cursor of a SUB socket, and holds no messages";
+        Err(StoreError::new(StoreErrorKind::NotAStore, folder, what))
+    }
+
     /// Refuses a store of a socket of another type.
     pub(super) fn check_socket_type(
         &self,
@@ -84,47 +94,11 @@ impl Marker {
 
     /// Reads the marker in `folder`; `None` if there is none.
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
-        let bytes = match fs::read(folder.join(NAME)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::io(folder, "read its file STATE", &error)),
-        };
-        let rest = bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk::<2>());
-        let Some((version, rest)) = rest else {
-            return Err(StoreError::damaged(folder, "its file STATE is not one of Drawdown's"));
-        };
-        let version = u16::from_le_bytes(*version);
-        if version > FORMAT_VERSION {
-            let what = format!(
-                "it has format {version}, and this version of Drawdown reads up to {FORMAT_VERSION}"
-            );
-            return Err(StoreError::new(StoreErrorKind::NewerFormat, folder, what));
-        }
-        rest.split_first_chunk::<4>()
-            .filter(|(crc, body)| u32::from_le_bytes(**crc) == crc32fast::hash(body))
-            .and_then(|(_, body)| codec::read(body))
-            .map(Some)
-            .ok_or_else(|| StoreError::damaged(folder, "its file STATE has a wrong checksum"))
+        FILE.read(folder)
     }
 
     /// Makes this the marker in `folder`; it is durable when this returns.
     pub(super) fn write(&self, folder: &Path) -> Result<(), StoreError> {
-        self.replace(folder).map_err(|error| StoreError::io(folder, "write its file STATE", &error))
-    }
-
-    fn replace(&self, folder: &Path) -> io::Result<()> {
-        let mut body = Vec::new();
-        codec::write(self, &mut body).ok_or(ErrorKind::InvalidData)?;
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-        bytes.extend_from_slice(&body);
-
-        let new = folder.join(NEW_NAME);
-        let mut file = fs::File::create(&new)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, folder.join(NAME))?;
-        folder::sync_folder(folder)
+        FILE.write(folder, self)
     }
 }

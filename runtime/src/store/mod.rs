@@ -6,12 +6,15 @@
 //! - `format` is the bytes of every entry, `shelf` where blocks stand so that sled writes them about once, `entries`
 //!   the order in which they are written and removed;
 //! - `engine` opens sled, `folder` gives its files the care they need, `sync` makes a sync real;
-//! - `marker` and `witness` are small files that prove what the store has held;
+//! - `marker` and `witness` are small files that prove what the store has held; `small_file` is how such a file is
+//!   replaced as a whole;
 //! - `scan` reads all entries and checks them, `assemble` joins their parts, `recover` makes of them what a socket
-//!   starts from, `inspect` and `dead` what people see and do.
+//!   starts from, `inspect` and `dead` what people see and do;
+//! - `cursor` keeps no messages but how far a subscriber has come, in a folder of the same kind.
 
 mod assemble;
 mod codec;
+mod cursor;
 mod dead;
 mod durability;
 mod engine;
@@ -26,6 +29,7 @@ mod recover;
 mod scan;
 mod shelf;
 mod sled_store;
+mod small_file;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -33,6 +37,7 @@ mod witness;
 
 use drawdown_protocol::store::Commit;
 
+pub use cursor::CursorStore;
 pub use durability::Durability;
 pub use error::{StoreError, StoreErrorKind};
 pub use inspect::{BlockReport, DeadReport, Inspector, StoreReport};

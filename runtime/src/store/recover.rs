@@ -70,5 +70,6 @@ pub(super) fn recover(
         blocks: blocks.collect(),
         attempts: contents.attempts,
         dead: dead.collect(),
+        lineage: contents.lineage,
     }))
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use drawdown_protocol::Seq;
 use drawdown_protocol::store::Attempts;
+use drawdown_protocol::{Lineage, Seq};
 use serde::de::DeserializeOwned;
 use sled::IVec;
 
 use super::assemble::{Assembler, FoundBlock};
 use super::entries::{Kind, Shelves};
-use super::format::{self, ANCHOR_KEY, Anchor, DoneNote, Fault, Prefix};
+use super::format::{self, ANCHOR_KEY, Anchor, DoneNote, Fault, LINEAGE_KEY, Prefix};
 use super::shelf::Shelf;
 
 /// Something in a store that is not what was written, or is missing.
@@ -73,6 +73,7 @@ pub(super) enum Keep {
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) anchor: Option<Anchor>,
+    pub(super) lineage: Option<Lineage>,
     /// By rising number.
     pub(super) blocks: Vec<FoundBlock>,
     /// Of pending messages, by rising number.
@@ -89,7 +90,8 @@ impl Contents {
     /// Reads all of `db`.
     pub(super) fn read(db: &sled::Tree, keep: Keep) -> Self {
         let mut contents = Self::default();
-        contents.read_anchor(db);
+        contents.anchor = contents.read_single(db, &ANCHOR_KEY, "what was reserved");
+        contents.lineage = contents.read_single(db, &LINEAGE_KEY, "whose messages these are");
         (contents.blocks, contents.shelves.blocks) = contents.read_blocks(db, Kind::Block, keep);
         contents.refuse_overlaps();
         contents.read_done(db);
@@ -108,18 +110,23 @@ impl Contents {
         self.block_of(seq).is_some_and(|block| block.holds_pending(seq))
     }
 
-    fn read_anchor(&mut self, db: &sled::Tree) {
-        match db.get(ANCHOR_KEY) {
-            Ok(None) => {}
-            Ok(Some(value)) => match format::read_note(&ANCHOR_KEY, &value) {
-                Ok(anchor) => self.anchor = Some(anchor),
-                Err(fault) => self.damages.push(Damage::in_note("what was reserved", None, fault)),
+    /// Reads a note of which there is one at most.
+    fn read_single<T: DeserializeOwned>(
+        &mut self,
+        db: &sled::Tree,
+        key: &[u8],
+        of: &str,
+    ) -> Option<T> {
+        let damage = match db.get(key) {
+            Ok(None) => return None,
+            Ok(Some(value)) => match format::read_note(key, &value) {
+                Ok(note) => return Some(note),
+                Err(fault) => Damage::in_note(of, None, fault),
             },
-            Err(error) => {
-                let what = format!("the note of what was reserved cannot be read: {error}");
-                self.damages.push(Damage::new(None, what));
-            }
-        }
+            Err(error) => Damage::new(None, format!("the note of {of} cannot be read: {error}")),
+        };
+        self.damages.push(damage);
+        None
     }
 
     fn read_blocks(&mut self, db: &sled::Tree, kind: Kind, keep: Keep) -> (Vec<FoundBlock>, Shelf) {

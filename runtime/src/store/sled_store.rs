@@ -9,7 +9,7 @@ use drawdown_protocol::{Seq, Session};
 use super::engine::{self, Engine};
 use super::entries::{Entries, Kind};
 use super::error::StoreError;
-use super::format::{self, ANCHOR_KEY, Anchor, Prefix};
+use super::format::{self, ANCHOR_KEY, Anchor, LINEAGE_KEY, Prefix};
 use super::marker::Reserved;
 use super::recover::recover;
 use super::scan::{Contents, Keep};
@@ -67,6 +67,7 @@ impl SledStore {
             StoreOp::RemoveAttempts { seq } => entries.remove(&format::key(Prefix::Attempts, *seq)),
             StoreOp::PutDead { seq, attempts, record } => entries.put_dead(*seq, attempts, record),
             StoreOp::RemoveDead { seq } => entries.remove_dead(*seq),
+            StoreOp::PutLineage { lineage } => entries.put_note(&LINEAGE_KEY, lineage),
         }
     }
 

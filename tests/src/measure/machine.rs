@@ -42,6 +42,13 @@ impl About {
         format!("{cpus} x {processor}, {}; medians of {rounds} rounds (least - most)", self.system)
     }
 
+    /// The same, and below it what makes the numbers worth less.
+    #[must_use]
+    pub fn heading(&self) -> String {
+        let warnings = self.warnings.iter().map(|warning| format!("WARNING: {warning}\n"));
+        format!("{}\n", self.line()) + &warnings.collect::<String>()
+    }
+
     /// The same for programs.
     #[must_use]
     pub fn json(&self) -> Value {

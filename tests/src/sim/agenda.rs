@@ -4,13 +4,25 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use drawdown_protocol::Time;
+use drawdown_protocol::{CallNumber, Time};
 
-/// A process with one socket.
+/// A process with one socket, or with a device.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Node {
+pub enum Node {
+    /// A PUSH socket.
     Push(usize),
+    /// A PULL socket.
     Pull(usize),
+    /// A PUB socket.
+    Pub(usize),
+    /// A SUB socket.
+    Sub(usize),
+    /// A proxy.
+    Proxy(usize),
+    /// A REQ socket.
+    Req(usize),
+    /// A REP socket.
+    Rep(usize),
 }
 
 impl Node {
@@ -19,6 +31,11 @@ impl Node {
         match self {
             Node::Push(index) => index as u64,
             Node::Pull(index) => 1_000 + index as u64,
+            Node::Pub(index) => 2_000 + index as u64,
+            Node::Sub(index) => 3_000 + index as u64,
+            Node::Proxy(index) => 4_000 + index as u64,
+            Node::Req(index) => 5_000 + index as u64,
+            Node::Rep(index) => 6_000 + index as u64,
         }
     }
 }
@@ -28,22 +45,37 @@ impl fmt::Display for Node {
         match self {
             Node::Push(index) => write!(f, "push-{index}"),
             Node::Pull(index) => write!(f, "pull-{index}"),
+            Node::Pub(index) => write!(f, "pub-{index}"),
+            Node::Sub(index) => write!(f, "sub-{index}"),
+            Node::Proxy(index) => write!(f, "proxy-{index}"),
+            Node::Req(index) => write!(f, "req-{index}"),
+            Node::Rep(index) => write!(f, "rep-{index}"),
         }
     }
 }
 
-/// The two sides of a connection; also an index.
+/// The two sides of a connection, by the way that messages take; also an index.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Side {
-    Push = 0,
-    Pull = 1,
+    /// Where they come from.
+    Up = 0,
+    /// Where they go.
+    Down = 1,
 }
 
 impl Side {
+    /// Which way the links of a device on this side lead.
+    pub(crate) const fn leads(self) -> drawdown_protocol::Side {
+        match self {
+            Side::Up => drawdown_protocol::Side::Downstream,
+            Side::Down => drawdown_protocol::Side::Upstream,
+        }
+    }
+
     pub(crate) const fn other(self) -> Side {
         match self {
-            Side::Push => Side::Pull,
-            Side::Pull => Side::Push,
+            Side::Up => Side::Down,
+            Side::Down => Side::Up,
         }
     }
 }
@@ -101,12 +133,12 @@ pub(crate) enum Event {
     },
     /// The committer looks for work.
     Store {
-        push: usize,
+        node: Node,
         life: u32,
     },
     /// The store has an answer.
     Stored {
-        push: usize,
+        node: Node,
         life: u32,
     },
     /// A worker is done with what it was doing.
@@ -123,7 +155,45 @@ pub(crate) enum Event {
     Fault,
     /// A receiver that was paused or squeezed is itself again.
     Relax {
-        pull: usize,
+        node: Node,
+    },
+    /// A publisher has something to publish.
+    Publish {
+        publisher: usize,
+        life: u32,
+    },
+    /// A subscriber's application is done with what it did.
+    Application {
+        sub: usize,
+        life: u32,
+        turn: u32,
+    },
+    /// A subscriber's cursor is on its disk.
+    CursorSaved {
+        sub: usize,
+        life: u32,
+    },
+    /// A client has calls to make.
+    MakeCalls {
+        req: usize,
+        life: u32,
+    },
+    /// Nobody waits for a call any more.
+    CancelCall {
+        req: usize,
+        life: u32,
+        number: CallNumber,
+    },
+    /// A worker of a server is done with what it was doing.
+    Serve {
+        rep: usize,
+        life: u32,
+        worker: usize,
+        turn: u32,
+    },
+    /// A wire that led nowhere is whole again.
+    PlugIn {
+        wire: usize,
     },
     /// From now on nothing goes wrong any more.
     Calm,

@@ -93,8 +93,8 @@ impl Network {
     }
 
     fn reset_both(&mut self, conn: u64, seen: [Duration; 2]) {
-        use super::agenda::Side::{Pull, Push};
-        for (side, after) in [Push, Pull].into_iter().zip(seen) {
+        use super::agenda::Side::{Down, Up};
+        for (side, after) in [Up, Down].into_iter().zip(seen) {
             self.agenda.after(after, Event::Reset { end: EndId { conn, side } });
         }
     }
@@ -132,6 +132,11 @@ impl Network {
                 self.check(recalled);
             }
             Node::Pull(pull) => self.forget_application(pull),
+            Node::Pub(index) => self.pub_dies(index),
+            Node::Sub(sub) => self.sub_dies(sub),
+            Node::Proxy(proxy) => self.proxy_dies(proxy),
+            Node::Req(req) => self.req_dies(req),
+            Node::Rep(rep) => self.rep_dies(rep),
         }
     }
 
@@ -154,9 +159,17 @@ impl Network {
         {
             self.crash(node);
         }
+        if self.is_leaving(node) {
+            self.crash(node);
+        }
         match node {
             Node::Push(push) if !self.is_up(node) => self.start_push(push),
             Node::Pull(pull) if !self.is_up(node) => self.start_pull(pull),
+            Node::Pub(index) if !self.is_up(node) => self.start_pub(index),
+            Node::Sub(sub) if !self.is_up(node) => self.start_sub(sub),
+            Node::Proxy(proxy) if !self.is_up(node) => self.start_proxy(proxy),
+            Node::Req(req) if !self.is_up(node) => self.start_req(req),
+            Node::Rep(rep) if !self.is_up(node) => self.start_rep(rep),
             _ => {}
         }
     }

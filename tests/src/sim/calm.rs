@@ -62,7 +62,7 @@ impl Network {
         }
         for pull in 0..self.pulls.len() {
             self.restart(Node::Pull(pull));
-            self.relax(pull);
+            self.relax(Node::Pull(pull));
             for worker in 0..self.pulls[pull].workers.len() {
                 if let Doing::Busy(_, word) = &mut self.pulls[pull].workers[worker].doing {
                     *word = super::node::Word::Ack;
@@ -71,6 +71,8 @@ impl Network {
                 }
             }
         }
+        self.calm_pubsub();
+        self.calm_calls();
         self.agenda.after(Duration::from_secs(1), Event::Probe);
     }
 
@@ -81,7 +83,10 @@ impl Network {
         let pace = self.plan.pushes.iter().map(|p| p.pace).max().unwrap_or_default();
         let messages: u64 = self.plan.pushes.iter().map(|p| p.messages).sum();
         let each = round_trip * 4 + work + pace + Duration::from_millis(5);
-        Duration::from_secs(40) + each * u32::try_from(messages).unwrap_or(u32::MAX)
+        Duration::from_secs(40)
+            + each * u32::try_from(messages).unwrap_or(u32::MAX)
+            + self.pubsub_patience()
+            + self.calls_patience()
     }
 
     fn is_drained(&self) -> bool {
@@ -90,6 +95,8 @@ impl Network {
             .iter()
             .all(|node| node.left == 0 && node.engine.as_ref().is_some_and(PushEngine::is_drained));
         pushes
+            && self.is_converged()
+            && self.calls_are_done()
             && self.pulls.iter().all(|node| {
                 node.engine.as_ref().is_some_and(PullEngine::is_drained)
                     && node.workers.iter().all(|w| !matches!(w.doing, Doing::Busy(..)))
@@ -102,7 +109,10 @@ impl Network {
         // Retry delays are part of this: until they are over a message waits for nobody.
         let patience = Duration::from_secs(3) + self.plan.latency_max() * 40;
         for wire in 0..self.wires.len() {
-            let (push, pull) = (self.plan.wires[wire].push, self.plan.wires[wire].pull);
+            let plan = &self.plan.wires[wire];
+            let (Node::Push(push), Node::Pull(pull)) = (plan.up, plan.down) else {
+                continue;
+            };
             let working = self.conns.iter().any(|(id, c)| c.wire == wire && self.is_working(*id));
             if !working || !self.has_work(push) || self.pulls[pull].waiting() == 0 {
                 self.wires[wire].idle_since = now;
@@ -147,7 +157,8 @@ impl Network {
             let timeout = engine.poll_timeout();
             ensure(timeout.is_none(), || format!("pull-{pull} waits for {timeout:?}"))?;
         }
-        Ok(())
+        self.check_pubsub_end()?;
+        self.check_calls_end()
     }
 
     fn check_push_end(&mut self, push: usize, now: Time) -> Verdict {
@@ -204,6 +215,8 @@ impl Network {
                 )),
             }
         }
+        self.describe_pubsub(&mut lines);
+        self.describe_calls(&mut lines);
         for (id, conn) in &self.conns {
             lines.push(format!(
                 "connection {id} on wire {}: broken {}, attached {}, sender may send {:?}",

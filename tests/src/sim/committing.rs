@@ -1,4 +1,4 @@
-//! The committer of a PUSH node: one commit at a time, each in its own time.
+//! The committer of a node with a store: one commit at a time, each in its own time.
 
 use std::time::Duration;
 
@@ -23,14 +23,21 @@ impl Network {
             let at = next.max(self.agenda.now());
             node.store_at = Some(at);
             let life = node.process.life;
-            self.agenda.at(at, Event::Store { push, life });
+            self.agenda.at(at, Event::Store { node: Node::Push(push), life });
         }
         self.check(ensure(next.is_none() || need != StoreNeed::Nothing, || {
             format!("push-{push} needs its store at {next:?} and says that it does not")
         }));
     }
 
-    pub(super) fn look_at_store(&mut self, push: usize, life: u32) {
+    pub(super) fn look_at_store(&mut self, node: Node, life: u32) {
+        match node {
+            Node::Push(push) => self.look_at_push_store(push, life),
+            _ => self.look_at_disk(node, life),
+        }
+    }
+
+    fn look_at_push_store(&mut self, push: usize, life: u32) {
         let now = self.agenda.now();
         let quick = self.is_calm;
         let node = &mut self.pushes[push];
@@ -47,7 +54,7 @@ impl Network {
             let most = node.plan.commit;
             let most = if quick { most.min(Duration::from_millis(2)) } else { most };
             let delay = self.dice.up_to(most);
-            self.agenda.after(delay, Event::Stored { push, life });
+            self.agenda.after(delay, Event::Stored { node: Node::Push(push), life });
         } else if let Some(next) = engine.poll_store_timeout() {
             self.check(ensure(next > now, || {
                 format!("push-{push} has something for its store and does not give it")
@@ -56,7 +63,14 @@ impl Network {
         self.after_push(push);
     }
 
-    pub(super) fn stored(&mut self, push: usize, life: u32) {
+    pub(super) fn stored(&mut self, node: Node, life: u32) {
+        match node {
+            Node::Push(push) => self.push_stored(push, life),
+            _ => self.disk_answers(node, life),
+        }
+    }
+
+    fn push_stored(&mut self, push: usize, life: u32) {
         let node = &mut self.pushes[push];
         let (Some(engine), Some(store)) = (&mut node.engine, &mut node.store) else {
             return;

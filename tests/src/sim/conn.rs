@@ -1,14 +1,14 @@
-//! A connection of a PUSH and a PULL node: two streams, and a driver at each end.
+//! A connection of two nodes: two streams, and a driver at each end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use drawdown_protocol::wire::{Decoder, Frame, WireError};
-use drawdown_protocol::{Delivery, LinkId, LinkState, PeerId, Seq, Time, Transmit};
+use drawdown_protocol::{CallId, Delivery, LinkId, LinkState, PeerId, Seq, Time, Transmit};
 
 use super::agenda::Side;
-use super::check::CreditWatch;
+use super::check::{CreditWatch, RequestsWatch};
 use super::pipe::Pipe;
 use super::plan::WirePlan;
 
@@ -21,9 +21,13 @@ pub(crate) struct Conn {
     /// By the side that writes.
     pub(crate) pipes: [Pipe; 2],
     pub(crate) credit: CreditWatch,
+    /// Of a subscriber.
+    pub(crate) requests: RequestsWatch,
     /// What the PUSH engine has not been told the end of, by delivery number.
     pub(crate) flights: BTreeMap<Delivery, Seq>,
     pub(crate) next_delivery: Delivery,
+    /// Calls, by delivery number.
+    pub(crate) asked: Vec<CallId>,
     /// The receiver's name, as it says.
     pub(crate) peer: Option<PeerId>,
     /// The same, once its last ATTACH has arrived.
@@ -37,13 +41,15 @@ impl Conn {
         let pipe = || Pipe::new(plan.buffer_bytes, plan.latency);
         Self {
             wire,
-            dialler: if plan.push_dials { Side::Push } else { Side::Pull },
+            dialler: plan.dialler(),
             jitter: plan.jitter,
             ends: [None, None],
             pipes: [pipe(), pipe()],
             credit: CreditWatch::default(),
+            requests: RequestsWatch::default(),
             flights: BTreeMap::new(),
             next_delivery: 0,
+            asked: Vec::new(),
             peer: None,
             attached: None,
             broken: false,

@@ -31,20 +31,17 @@ impl Network {
     }
 
     fn do_fault(&mut self, fault: Fault) -> bool {
+        if !self.reqs.is_empty() {
+            return self.do_calls_fault(fault);
+        }
+        if self.pushes.is_empty() {
+            return self.do_pubsub_fault(fault);
+        }
         let push = self.dice.between(0..=self.pushes.len() as u64 - 1) as usize;
         let pull = self.dice.between(0..=self.pulls.len() as u64 - 1) as usize;
         match fault {
-            Fault::Cut => self.some_conn().is_some_and(|conn| {
-                let seen = [self.delay(1_500_000), self.delay(1_500_000)];
-                self.cut(conn, seen);
-                true
-            }),
-            Fault::HalfOpen => self.some_conn().is_some_and(|conn| {
-                let swallows = self.dice.pick(&[[true, true], [true, false], [false, true]]);
-                let seen = self.dice.micros(1_000..=4_000_000);
-                self.half_open(conn, swallows, [seen, seen]);
-                true
-            }),
+            Fault::Cut => self.cut_some(),
+            Fault::HalfOpen => self.half_open_some(),
             Fault::PushCrash => self.crash_for_a_while(Node::Push(push)),
             Fault::PullCrash => self.crash_for_a_while(Node::Pull(pull)),
             Fault::PullRestart => self.close_pull(pull),
@@ -60,10 +57,28 @@ impl Network {
                 }
                 true
             }
+            _ => false,
         }
     }
 
-    fn delay(&mut self, micros_max: u64) -> Duration {
+    pub(super) fn cut_some(&mut self) -> bool {
+        self.some_conn().is_some_and(|conn| {
+            let seen = [self.delay(1_500_000), self.delay(1_500_000)];
+            self.cut(conn, seen);
+            true
+        })
+    }
+
+    pub(super) fn half_open_some(&mut self) -> bool {
+        self.some_conn().is_some_and(|conn| {
+            let swallows = self.dice.pick(&[[true, true], [true, false], [false, true]]);
+            let seen = self.dice.micros(1_000..=4_000_000);
+            self.half_open(conn, swallows, [seen, seen]);
+            true
+        })
+    }
+
+    pub(super) fn delay(&mut self, micros_max: u64) -> Duration {
         Duration::from_micros(self.dice.spread(0..=micros_max))
     }
 
@@ -73,7 +88,7 @@ impl Network {
         (!whole.is_empty()).then(|| self.dice.pick(&whole))
     }
 
-    fn crash_for_a_while(&mut self, node: Node) -> bool {
+    pub(super) fn crash_for_a_while(&mut self, node: Node) -> bool {
         if !self.is_up(node) {
             return false;
         }
@@ -131,11 +146,21 @@ impl Network {
         self.note_room(pull);
         self.after_pull(pull);
         let delay = self.delay(1_000_000);
-        self.agenda.after(delay, Event::Relax { pull });
+        self.agenda.after(delay, Event::Relax { node: Node::Pull(pull) });
+    }
+
+    /// A receiver is itself again.
+    pub(super) fn relax(&mut self, node: Node) {
+        match node {
+            Node::Pull(pull) => self.relax_pull(pull),
+            Node::Sub(sub) => self.relax_sub(sub),
+            Node::Rep(rep) => self.relax_rep(rep),
+            _ => {}
+        }
     }
 
     /// A receiver has its own window again.
-    pub(super) fn relax(&mut self, pull: usize) {
+    fn relax_pull(&mut self, pull: usize) {
         let node = &mut self.pulls[pull];
         let Some(engine) = node.engine.as_mut().filter(|_| !node.is_closing) else {
             return;

@@ -7,10 +7,10 @@ use drawdown_protocol::limits::TAKE_BYTES;
 use drawdown_protocol::wire::WireError;
 use drawdown_protocol::{LinkState, close_for};
 
-use super::agenda::{EndId, Event, Node, Side};
+use super::agenda::{EndId, Event, Node};
 use super::conn::{Conn, End};
 use super::network::Network;
-use super::socket::Socket;
+use super::socket::{Socket, Way};
 
 /// How long a driver tries to write its last word.
 const LINGER: Duration = Duration::from_secs(1);
@@ -27,8 +27,8 @@ impl Network {
     /// A node has started: it connects where it is the one that does so.
     pub(super) fn dial_from(&mut self, node: Node) {
         for wire in 0..self.wires.len() {
-            let side = if self.plan.wires[wire].push_dials { Side::Push } else { Side::Pull };
-            if self.node_of(wire, side) == node {
+            let plan = &self.plan.wires[wire];
+            if plan.node(plan.dialler()) == node {
                 let delay = self.dice.up_to(Duration::from_millis(1));
                 self.dial_after(wire, delay);
             }
@@ -39,7 +39,7 @@ impl Network {
     pub(super) fn dial(&mut self, wire: usize) {
         self.wires[wire].is_dialling = false;
         let plan = self.plan.wires[wire].clone();
-        let dialler = if plan.push_dials { Side::Push } else { Side::Pull };
+        let dialler = plan.dialler();
         let connected =
             self.conns.values().any(|c| c.wire == wire && c.ends[dialler as usize].is_some());
         if connected || self.wires[wire].is_unplugged || !self.is_up(self.node_of(wire, dialler)) {
@@ -74,14 +74,12 @@ impl Network {
         let wire = self.conns[&end.conn].wire;
         let (node, other) = (self.node_of(wire, end.side), self.node_of(wire, end.side.other()));
         let identity = self.process(other).identity.clone();
-        let message_bytes_max = match node {
-            Node::Push(push) => self.pushes[push].plan.config.link.message_bytes_max,
-            Node::Pull(pull) => self.pulls[pull].plan.config.link.message_bytes_max,
-        };
+        let priority = self.plan.wires[wire].priority;
+        let message_bytes_max = self.message_bytes_max(node);
         let Some(socket) = self.socket(node) else {
             return;
         };
-        let link = socket.open_link(identity, now);
+        let link = socket.open_link(identity, Way { side: end.side, priority }, now);
         self.process(node).ends.insert(link, end);
         self.trace.note(now, node, "opens", &[link.as_u64(), end.conn]);
         if let Some(conn) = self.conns.get_mut(&end.conn) {
@@ -96,6 +94,11 @@ impl Network {
         match node {
             Node::Push(push) => self.pushes[push].engine.as_mut().map(|e| e as &mut dyn Socket),
             Node::Pull(pull) => self.pulls[pull].engine.as_mut().map(|e| e as &mut dyn Socket),
+            Node::Pub(index) => self.pubs[index].engine.as_mut().map(|e| e as &mut dyn Socket),
+            Node::Sub(sub) => self.subs[sub].engine.as_mut().map(|e| e as &mut dyn Socket),
+            Node::Proxy(proxy) => self.proxies[proxy].engine.as_mut().map(|e| e as &mut dyn Socket),
+            Node::Req(req) => self.reqs[req].engine.as_mut().map(|e| e as &mut dyn Socket),
+            Node::Rep(rep) => self.reps[rep].engine.as_mut().map(|e| e as &mut dyn Socket),
         }
     }
 
@@ -253,10 +256,12 @@ impl Network {
             Ok(frames) => {
                 for frame in frames {
                     self.observe_heard(end, &frame);
+                    self.hearing = Some(end);
                     if let Some(socket) = self.socket(node) {
                         socket.handle_frame(link, frame, now);
                     }
                     self.after(node);
+                    self.hearing = None;
                 }
             }
             Err(error) => self.refuse(node, end, &error),
@@ -324,6 +329,11 @@ impl Network {
         match node {
             Node::Push(push) => self.after_push(push),
             Node::Pull(pull) => self.after_pull(pull),
+            Node::Pub(index) => self.after_pub(index),
+            Node::Sub(sub) => self.after_sub(sub),
+            Node::Proxy(proxy) => self.after_proxy(proxy),
+            Node::Req(req) => self.after_req(req),
+            Node::Rep(rep) => self.after_rep(rep),
         }
     }
 }

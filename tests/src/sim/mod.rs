@@ -1,4 +1,4 @@
-//! Whole networks of PUSH and PULL engines on a virtual clock, from one seed, with faults and with checkers that look
+//! Whole networks of PUSH and PULL engines, of PUB and SUB engines and proxies, or of REQ and REP engines, on a virtual clock, from one seed, with faults and with checkers that look
 //! at every step.
 //!
 //! Nothing here knows the time of day, has threads, or depends on the order of a hash: the same seed gives the same
@@ -12,6 +12,7 @@
 
 mod agenda;
 mod breaks;
+mod calls;
 mod calm;
 mod check;
 mod committing;
@@ -24,6 +25,7 @@ mod node;
 mod observe;
 mod pipe;
 mod plan;
+mod pubsub;
 mod receiving;
 mod report;
 mod scenario;
@@ -35,17 +37,21 @@ mod working;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use agenda::Node;
+pub use calls::{Task, Verb};
 pub use network::Network;
 pub use node::{Job, Word};
-pub use plan::{Fault, Plan, PullPlan, PushPlan, WirePlan};
-pub use report::{Failure, Report};
+pub use plan::{Fault, Keeps, Plan, ProxyPlan, PubPlan, PullPlan, PushPlan, SubPlan, WirePlan};
+pub use plan::{RepPlan, ReqPlan};
+pub use pubsub::Got;
+pub use report::{Failure, Kind, Report};
 
 /// Runs the network of a seed until everything in it is done; prints what happens if `printed`.
 ///
 /// # Errors
 /// If a checker finds something wrong, or an engine panics.
-pub fn run_seed(seed: u64, printed: bool) -> Result<Report, Failure> {
-    let mut network = Network::random(seed, printed);
+pub fn run_seed(kind: Kind, seed: u64, printed: bool) -> Result<Report, Failure> {
+    let mut network = Network::random(kind, seed, printed);
     let outcome = catch_unwind(AssertUnwindSafe(|| network.run_to_the_end()));
     match outcome {
         Ok(result) => result,

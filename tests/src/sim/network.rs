@@ -5,30 +5,44 @@ use std::time::Duration;
 
 use drawdown_protocol::{LinkId, LinkState, PeerId, PullEngine, PushEngine, Session, Time};
 
-use super::agenda::{Agenda, Event, Node, Side};
-use super::check::{Ledger, Verdict};
+use super::agenda::{Agenda, EndId, Event, Node, Side};
+use super::calls::{RepNode, ReqNode};
+use super::check::{CallBook, Chronicle, Ledger, Verdict};
 use super::conn::Conn;
 use super::dice::Dice;
 use super::node::{Doing, Process, PullNode, PushNode, Worker};
 use super::plan::{Plan, PullPlan, PushPlan};
-use super::report::{Failure, Report};
+use super::pubsub::{ProxyNode, PubNode, SubNode};
+use super::report::{Failure, Kind, Report};
 use super::trace::Trace;
+
+/// Steps that may happen at one moment.
+const STEPS_AT_ONCE_MAX: u32 = 100_000;
 
 /// A simulated network.
 pub struct Network {
-    seed: Option<u64>,
+    seed: Option<(Kind, u64)>,
     pub(super) agenda: Agenda,
     pub(super) dice: Dice,
     pub(super) trace: Trace,
     pub(super) plan: Plan,
     pub(super) pushes: Vec<PushNode>,
     pub(super) pulls: Vec<PullNode>,
+    pub(super) pubs: Vec<PubNode>,
+    pub(super) subs: Vec<SubNode>,
+    pub(super) proxies: Vec<ProxyNode>,
+    pub(super) reqs: Vec<ReqNode>,
+    pub(super) reps: Vec<RepNode>,
     pub(super) wires: Vec<Wire>,
     pub(super) conns: BTreeMap<u64, Conn>,
     pub(super) next_conn: u64,
     pub(super) ledger: Ledger,
+    pub(super) chronicle: Chronicle,
+    pub(super) book: CallBook,
     pub(super) report: Report,
     pub(super) is_calm: bool,
+    /// The end that hands a frame to its engine at the moment.
+    pub(super) hearing: Option<EndId>,
     /// The first thing that a checker found wrong.
     wrong: Option<String>,
 }
@@ -45,10 +59,14 @@ pub(super) struct Wire {
 
 impl Network {
     /// A network by chance.
-    pub(super) fn random(seed: u64, printed: bool) -> Self {
+    pub(super) fn random(kind: Kind, seed: u64, printed: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let plan = Plan::random(&mut dice);
-        let mut network = Self::build(plan, Some(seed), dice, printed);
+        let plan = match kind {
+            Kind::PushPull => Plan::random(&mut dice),
+            Kind::PubSub => Plan::random_pubsub(&mut dice),
+            Kind::Calls => Plan::random_calls(&mut dice),
+        };
+        let mut network = Self::build(plan, Some((kind, seed)), dice, printed);
         let storm = network.plan.storm;
         network.agenda.after(storm, Event::Calm);
         if !network.plan.faults.is_empty() && !storm.is_zero() {
@@ -65,7 +83,7 @@ impl Network {
         network
     }
 
-    fn build(plan: Plan, seed: Option<u64>, dice: Dice, printed: bool) -> Self {
+    fn build(plan: Plan, seed: Option<(Kind, u64)>, dice: Dice, printed: bool) -> Self {
         let wires = plan.wires.iter().map(|_| Wire {
             is_dialling: false,
             is_unplugged: false,
@@ -78,12 +96,20 @@ impl Network {
             trace: Trace::new(printed),
             pushes: Vec::new(),
             pulls: Vec::new(),
+            pubs: Vec::new(),
+            subs: Vec::new(),
+            proxies: Vec::new(),
+            reqs: Vec::new(),
+            reps: Vec::new(),
             wires: wires.collect(),
             conns: BTreeMap::new(),
             next_conn: 0,
             ledger: Ledger::default(),
+            chronicle: Chronicle::default(),
+            book: CallBook::default(),
             report: Report::default(),
             is_calm: false,
+            hearing: None,
             wrong: None,
             plan,
         };
@@ -96,6 +122,8 @@ impl Network {
         for plan in network.plan.pulls.clone() {
             network.add_pull(plan);
         }
+        network.add_pubsub();
+        network.add_calls();
         for wire in 0..network.wires.len() {
             let delay = network.dice.up_to(network.plan.wires[wire].redial);
             network.dial_after(wire, delay);
@@ -199,8 +227,14 @@ impl Network {
 
     /// Lets time pass until `until`, or until something is wrong.
     pub(super) fn run_until(&mut self, until: Time) -> Verdict {
+        let (mut time, mut steps) = (self.agenda.now(), 0);
         while let Some(event) = self.agenda.pop(until) {
             self.report.steps += 1;
+            steps = if self.agenda.now() > time { 0 } else { steps + 1 };
+            time = self.agenda.now();
+            if steps > STEPS_AT_ONCE_MAX {
+                return Err(format!("time stands still; the next step is {event:?}"));
+            }
             self.handle(event);
             if let Some(wrong) = self.wrong.take() {
                 return Err(wrong);
@@ -221,12 +255,19 @@ impl Network {
             Event::Linger { end } => self.hang_up(end),
             Event::NodeTimer { node, life } => self.node_timer(node, life),
             Event::Produce { push, life } => self.produce(push, life),
-            Event::Store { push, life } => self.look_at_store(push, life),
-            Event::Stored { push, life } => self.stored(push, life),
+            Event::Store { node, life } => self.look_at_store(node, life),
+            Event::Stored { node, life } => self.stored(node, life),
             Event::Worker { pull, life, worker, turn } => self.worker(pull, life, worker, turn),
             Event::Restart { node } => self.restart(node),
             Event::Fault => self.fault(),
-            Event::Relax { pull } => self.relax(pull),
+            Event::Relax { node } => self.relax(node),
+            Event::Publish { publisher, life } => self.publish_some(publisher, life),
+            Event::Application { sub, life, turn } => self.application(sub, life, turn),
+            Event::CursorSaved { sub, life } => self.cursor_saved(sub, life),
+            Event::MakeCalls { req, life } => self.make_calls(req, life),
+            Event::CancelCall { req, life, number } => self.cancel_call(req, life, number),
+            Event::Serve { rep, life, worker, turn } => self.serve_turn(rep, life, worker, turn),
+            Event::PlugIn { wire } => self.plug_in(wire),
             Event::Calm => self.calm(),
             Event::Probe => self.probe(),
         }
@@ -245,6 +286,8 @@ impl Network {
                     self.after_push(push);
                 }
             }
+            Node::Pub(_) | Node::Sub(_) | Node::Proxy(_) => self.pubsub_timer(node, life),
+            Node::Req(_) | Node::Rep(_) => self.calls_timer(node, life),
             Node::Pull(pull) => {
                 let PullNode { process, engine, flush_at, confirmed, .. } = &mut self.pulls[pull];
                 if let Some(engine) = engine
@@ -278,6 +321,11 @@ impl Network {
         match node {
             Node::Push(push) => &mut self.pushes[push].process,
             Node::Pull(pull) => &mut self.pulls[pull].process,
+            Node::Pub(index) => &mut self.pubs[index].process,
+            Node::Sub(sub) => &mut self.subs[sub].process,
+            Node::Proxy(proxy) => &mut self.proxies[proxy].process,
+            Node::Req(req) => &mut self.reqs[req].process,
+            Node::Rep(rep) => &mut self.reps[rep].process,
         }
     }
 
@@ -285,15 +333,31 @@ impl Network {
         match node {
             Node::Push(push) => self.pushes[push].engine.is_some(),
             Node::Pull(pull) => self.pulls[pull].engine.is_some(),
+            Node::Pub(index) => self.pubs[index].engine.is_some(),
+            Node::Sub(sub) => self.subs[sub].engine.is_some(),
+            Node::Proxy(proxy) => self.proxies[proxy].engine.is_some(),
+            Node::Req(req) => self.reqs[req].engine.is_some(),
+            Node::Rep(rep) => self.reps[rep].engine.is_some(),
         }
+    }
+
+    /// The largest payload that a node sends or takes.
+    pub(super) fn message_bytes_max(&self, node: Node) -> usize {
+        let link = match node {
+            Node::Push(push) => &self.pushes[push].plan.config.link,
+            Node::Pull(pull) => &self.pulls[pull].plan.config.link,
+            Node::Pub(index) => &self.pubs[index].plan.config.link,
+            Node::Sub(sub) => &self.subs[sub].plan.config.link,
+            Node::Proxy(proxy) => &self.proxies[proxy].plan.config.up.link,
+            Node::Req(req) => &self.reqs[req].plan.config.link,
+            Node::Rep(rep) => &self.reps[rep].plan.config.link,
+        };
+        link.message_bytes_max
     }
 
     /// The node at an end of a wire.
     pub(super) fn node_of(&self, wire: usize, side: Side) -> Node {
-        match side {
-            Side::Push => Node::Push(self.plan.wires[wire].push),
-            Side::Pull => Node::Pull(self.plan.wires[wire].pull),
-        }
+        self.plan.wires[wire].node(side)
     }
 
     /// Whether both sides of a connection are open and the receiver has said what it holds.
@@ -323,6 +387,11 @@ impl Network {
     /// How long it has run.
     pub(super) fn elapsed(&self) -> Duration {
         self.agenda.now().since(Agenda::new().now())
+    }
+
+    /// Whether a test drives it.
+    pub(super) const fn is_by_hand(&self) -> bool {
+        self.seed.is_none()
     }
 
     pub(super) fn failure(&self, what: String) -> Failure {

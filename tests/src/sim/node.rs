@@ -35,6 +35,10 @@ impl Process {
         }
     }
 
+    pub(crate) const fn wall_offset_ms(&self) -> u64 {
+        self.wall_offset_ms
+    }
+
     /// Both clocks of the process.
     pub(crate) const fn clock(&self, time: Time) -> Now {
         let wall = WallTime::from_millis(time.as_micros() / 1_000 + self.wall_offset_ms);

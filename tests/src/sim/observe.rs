@@ -25,6 +25,10 @@ impl Network {
                 self.trace.note(self.agenda.now(), node, "grants", &numbers);
                 self.conns.get_mut(&end.conn).map_or(Ok(()), |conn| conn.credit.granted(*grant))
             }
+            (Node::Pub(_) | Node::Sub(_) | Node::Proxy(_), _) => {
+                self.observe_pubsub_said(end, node, frame)
+            }
+            (Node::Req(_) | Node::Rep(_), _) => self.observe_calls_said(end, node, frame),
             _ => Ok(()),
         };
         self.check(verdict.map_err(|why| format!("{node}: {why}")));
@@ -71,18 +75,26 @@ impl Network {
         let Some(node) = self.node_at(end) else {
             return;
         };
+        if let Node::Pub(_) | Node::Sub(_) | Node::Proxy(_) = node {
+            let verdict = self.observe_pubsub_heard(end, node, frame);
+            self.check(verdict.map_err(|why| format!("{node}: {why}")));
+        }
+        if let Node::Req(_) | Node::Rep(_) = node {
+            let verdict = self.observe_calls_heard(end, node, frame);
+            self.check(verdict.map_err(|why| format!("{node}: {why}")));
+        }
         let Some(conn) = self.conns.get_mut(&end.conn) else {
             return;
         };
         let mut verdict = Ok(());
         match (end.side, frame) {
-            (Side::Pull, Frame::Data(DataRun { header, records, .. })) => {
+            (Side::Down, Frame::Data(DataRun { header, records, .. })) => {
                 let count = u64::from(header.count);
                 let cost = Amount::new(count, cost_bytes(count, records.len() as u64));
                 conn.credit.arrived(cost);
                 self.trace.note(now, node, "gets", &[end.conn, header.first_seq, count]);
             }
-            (Side::Push, Frame::Control(control)) => match control {
+            (Side::Up, Frame::Control(control)) => match control {
                 Control::Hello(hello) => conn.peer = Some(hello.peer),
                 Control::Grant(_) => verdict = conn.credit.seen(),
                 Control::Settle(settle) => forget_settled(conn, settle),
@@ -166,6 +178,7 @@ fn forget_settled(conn: &mut super::conn::Conn, settle: &Settle) {
 fn brief(frame: &Frame) -> String {
     match frame {
         Frame::Data(data) => format!("{:?}", data.header),
+        Frame::Publish(data) => format!("{:?}", data.header),
         Frame::Preface(_) => "PREFACE".to_owned(),
         Frame::Control(control) => format!("{control:?}"),
     }

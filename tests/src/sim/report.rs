@@ -3,6 +3,27 @@
 use std::fmt;
 use std::time::Duration;
 
+/// What a network by chance consists of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// PUSH and PULL sockets.
+    PushPull,
+    /// PUB and SUB sockets, and proxies.
+    PubSub,
+    /// REQ and REP sockets.
+    Calls,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::PushPull => "push",
+            Kind::PubSub => "pubsub",
+            Kind::Calls => "calls",
+        })
+    }
+}
+
 /// A run that went well, in numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
@@ -35,8 +56,8 @@ impl Report {
 /// What was found wrong, when, and how to see it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// The seed; none for a network that was made by hand.
-    pub seed: Option<u64>,
+    /// The kind of network and its seed; none for a network that was made by hand.
+    pub seed: Option<(Kind, u64)>,
     /// The moment on the virtual clock, from its start.
     pub at: Duration,
     /// What is wrong.
@@ -46,12 +67,12 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { seed, at, what } = self;
-        let Some(seed) = seed else {
+        let Some((kind, seed)) = seed else {
             return write!(f, "at {:.6} s: {what}", at.as_secs_f64());
         };
         write!(
             f,
-            "seed {seed} at {:.6} s: {what}\nagain: cargo run --release -p drawdown-tests --bin simulate -- --seed {seed} --trace",
+            "{kind} seed {seed} at {:.6} s: {what}\nagain: cargo run --release -p drawdown-tests --bin simulate -- --kind {kind} --seed {seed} --trace",
             at.as_secs_f64()
         )
     }

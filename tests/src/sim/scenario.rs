@@ -161,7 +161,7 @@ impl Network {
         }
     }
 
-    fn conns_on(&self, wire: usize) -> Vec<u64> {
+    pub(super) fn conns_on(&self, wire: usize) -> Vec<u64> {
         self.conns.iter().filter(|(_, conn)| conn.wire == wire).map(|(id, _)| *id).collect()
     }
 

@@ -1,10 +1,22 @@
 //! What a driver needs of an engine, whichever it is.
 
 use drawdown_protocol::wire::{Close, Frame};
-use drawdown_protocol::{Identity, LinkId, LinkState, Now, PullEngine, PushEngine, Time, Transmit};
+use drawdown_protocol::{
+    Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine, PushEngine,
+    ReplyEngine, RequestEngine, SubscribeEngine, Time, Transmit,
+};
+
+use super::agenda::Side;
+
+/// Where a link of a socket leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Way {
+    pub(crate) side: Side,
+    pub(crate) priority: Priority,
+}
 
 pub(crate) trait Socket {
-    fn open_link(&mut self, identity: Identity, now: Time) -> LinkId;
+    fn open_link(&mut self, identity: Identity, way: Way, now: Time) -> LinkId;
     fn handle_bytes(&mut self, link: LinkId, now: Time);
     fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
     fn handle_link_timeout(&mut self, link: LinkId, now: Time);
@@ -17,10 +29,10 @@ pub(crate) trait Socket {
 }
 
 macro_rules! socket {
-    ($engine:ty) => {
+    ($engine:ty, |$self:ident, $identity:ident, $way:ident, $now:ident| $open:expr) => {
         impl Socket for $engine {
-            fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
-                self.open_link(identity, now)
+            fn open_link(&mut $self, $identity: Identity, $way: Way, $now: Time) -> LinkId {
+                $open
             }
             fn handle_bytes(&mut self, link: LinkId, now: Time) {
                 self.handle_bytes(link, now);
@@ -53,5 +65,10 @@ macro_rules! socket {
     };
 }
 
-socket!(PushEngine);
-socket!(PullEngine);
+socket!(PushEngine, |self, identity, _way, now| self.open_link(identity, now));
+socket!(PullEngine, |self, identity, _way, now| self.open_link(identity, now));
+socket!(PublishEngine, |self, identity, _way, now| self.open_link(identity, now));
+socket!(SubscribeEngine, |self, identity, _way, now| self.open_link(identity, now));
+socket!(ProxyEngine, |self, identity, way, now| self.open_link(identity, way.side.leads(), now));
+socket!(RequestEngine, |self, identity, way, now| self.open_link(identity, way.priority, now));
+socket!(ReplyEngine, |self, identity, _way, now| self.open_link(identity, now));

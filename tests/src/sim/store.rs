@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use drawdown_protocol::store::{Attempts, Commit, DeadLetter, Recovered, RecoveredBlock, StoreOp};
-use drawdown_protocol::{Seq, Session};
+use drawdown_protocol::{Lineage, Seq, Session};
 
 use super::dice::Dice;
 
@@ -26,6 +26,7 @@ struct Disk {
     blocks: BTreeMap<Seq, RecoveredBlock>,
     attempts: BTreeMap<Seq, Attempts>,
     dead: BTreeMap<Seq, DeadLetter>,
+    lineage: Option<Lineage>,
 }
 
 impl ModelStore {
@@ -76,6 +77,7 @@ impl ModelStore {
             blocks: self.durable.blocks.values().cloned().collect(),
             attempts: self.durable.attempts.iter().map(|(s, a)| (*s, a.clone())).collect(),
             dead: self.durable.dead.values().cloned().collect(),
+            lineage: self.durable.lineage,
         })
     }
 }
@@ -85,7 +87,8 @@ impl Disk {
         match op {
             StoreOp::Reserve { session, end } => {
                 let before = self.reserved.replace((session, end));
-                if before.is_some_and(|before| before.0 != session || before.1 > end) {
+                // A proxy's store goes on with the next session.
+                if before.is_some_and(|before| before.0 == session && before.1 > end) {
                     return Err(format!("{:?} was reserved after {before:?}", (session, end)));
                 }
             }
@@ -110,6 +113,7 @@ impl Disk {
             StoreOp::RemoveDead { seq } => {
                 self.dead.remove(&seq);
             }
+            StoreOp::PutLineage { lineage } => self.lineage = Some(lineage),
         }
         Ok(())
     }

@@ -1,11 +1,20 @@
 //! The `drawdown` command, as real processes.
 
+mod calls;
 mod ends;
 mod exec;
+mod fan_out;
 mod help;
 mod lines;
 mod measure;
+mod numbers;
 mod peers;
+mod positions;
 mod process;
+mod proxies;
+mod publishing;
+mod pubsub_refusals;
 mod refusals;
+mod rings;
 mod stores;
+mod wire;

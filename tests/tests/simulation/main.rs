@@ -2,7 +2,10 @@
 //!
 //! `DRAWDOWN_SEED=42 cargo test -p drawdown-tests --test simulation one_seed -- --nocapture` repeats a seed and prints all of it.
 
+mod calls;
 mod credit;
+mod proxies;
+mod publish;
 mod seeds;
 mod shadow;
 

@@ -1,13 +1,19 @@
 //! Networks with faults by chance.
 
-use drawdown_tests::sim::{Report, run_seed};
+use drawdown_tests::sim::{Kind, Report, run_seed};
 
-/// Seeds that each of the tests with faults runs: four thousand together.
+/// Seeds that each of the tests with faults runs: four thousand of PUSH and PULL together.
 const SEEDS_EACH: u64 = 1_000;
 
-fn run_seeds(first: u64) {
-    for seed in first..first + SEEDS_EACH {
-        if let Err(failure) = run_seed(seed, false) {
+/// The same for PUB and SUB: two thousand together.
+const PUBSUB_SEEDS_EACH: u64 = 500;
+
+/// The same for REQ and REP: fifteen hundred together.
+const CALLS_SEEDS_EACH: u64 = 500;
+
+fn run_seeds(kind: Kind, first: u64, count: u64) {
+    for seed in first..first + count {
+        if let Err(failure) = run_seed(kind, seed, false) {
             panic!("{failure}");
         }
     }
@@ -15,39 +21,78 @@ fn run_seeds(first: u64) {
 
 #[test]
 fn networks_with_faults_lose_nothing_a() {
-    run_seeds(0);
+    run_seeds(Kind::PushPull, 0, SEEDS_EACH);
 }
 
 #[test]
 fn networks_with_faults_lose_nothing_b() {
-    run_seeds(SEEDS_EACH);
+    run_seeds(Kind::PushPull, SEEDS_EACH, SEEDS_EACH);
 }
 
 #[test]
 fn networks_with_faults_lose_nothing_c() {
-    run_seeds(2 * SEEDS_EACH);
+    run_seeds(Kind::PushPull, 2 * SEEDS_EACH, SEEDS_EACH);
 }
 
 #[test]
 fn networks_with_faults_lose_nothing_d() {
-    run_seeds(3 * SEEDS_EACH);
+    run_seeds(Kind::PushPull, 3 * SEEDS_EACH, SEEDS_EACH);
+}
+
+#[test]
+fn subscribers_miss_nothing_in_silence_a() {
+    run_seeds(Kind::PubSub, 0, PUBSUB_SEEDS_EACH);
+}
+
+#[test]
+fn subscribers_miss_nothing_in_silence_b() {
+    run_seeds(Kind::PubSub, PUBSUB_SEEDS_EACH, PUBSUB_SEEDS_EACH);
+}
+
+#[test]
+fn subscribers_miss_nothing_in_silence_c() {
+    run_seeds(Kind::PubSub, 2 * PUBSUB_SEEDS_EACH, PUBSUB_SEEDS_EACH);
+}
+
+#[test]
+fn subscribers_miss_nothing_in_silence_d() {
+    run_seeds(Kind::PubSub, 3 * PUBSUB_SEEDS_EACH, PUBSUB_SEEDS_EACH);
+}
+
+#[test]
+fn every_call_ends_as_it_may_a() {
+    run_seeds(Kind::Calls, 0, CALLS_SEEDS_EACH);
+}
+
+#[test]
+fn every_call_ends_as_it_may_b() {
+    run_seeds(Kind::Calls, CALLS_SEEDS_EACH, CALLS_SEEDS_EACH);
+}
+
+#[test]
+fn every_call_ends_as_it_may_c() {
+    run_seeds(Kind::Calls, 2 * CALLS_SEEDS_EACH, CALLS_SEEDS_EACH);
 }
 
 #[test]
 fn one_seed() {
     let wanted = std::env::var("DRAWDOWN_SEED").ok();
     let seed = wanted.as_ref().map_or(42, |seed| seed.parse().expect("DRAWDOWN_SEED is a number"));
-    if let Err(failure) = run_seed(seed, wanted.is_some()) {
-        panic!("{failure}");
+    for kind in [Kind::PushPull, Kind::PubSub, Kind::Calls] {
+        if let Err(failure) = run_seed(kind, seed, wanted.is_some()) {
+            panic!("{failure}");
+        }
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let runs: Vec<Report> =
-        (0..20).map(|run| run_seed(run / 2, false).expect("it goes well")).collect();
-    for pair in runs.chunks(2) {
-        assert_eq!(pair[0], pair[1]);
+    for kind in [Kind::PushPull, Kind::PubSub, Kind::Calls] {
+        let runs: Vec<Report> =
+            (0..20).map(|run| run_seed(kind, run / 2, false).expect("it goes well")).collect();
+        for pair in runs.chunks(2) {
+            assert_eq!(pair[0], pair[1]);
+        }
+        assert_ne!(runs[0].trace_hash, runs[2].trace_hash);
     }
-    assert_ne!(runs[0].trace_hash, runs[2].trace_hash);
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use drawdown::transport::Host;
-use drawdown::{Endpoint, Error, PullSocket, PushSocket};
+use drawdown::{
+    Endpoint, Error, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket, SubSocket,
+};
 
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
@@ -56,6 +58,11 @@ macro_rules! apply_links {
 impl LinkArgs {
     apply_links!(apply_to_push, drawdown::PushBuilder);
     apply_links!(apply_to_pull, drawdown::PullBuilder);
+    apply_links!(apply_to_pub, drawdown::PubBuilder);
+    apply_links!(apply_to_sub, drawdown::SubBuilder);
+    apply_links!(apply_to_proxy, drawdown::ProxyBuilder);
+    apply_links!(apply_to_req, drawdown::ReqBuilder);
+    apply_links!(apply_to_rep, drawdown::RepBuilder);
 
     /// The largest payload that the socket takes.
     pub(crate) fn max_message(&self) -> usize {
@@ -64,8 +71,11 @@ impl LinkArgs {
     }
 }
 
-/// What both kinds of socket can do with an endpoint.
+/// What every kind of socket can do with an endpoint.
 pub(crate) trait Attach {
+    /// What stands before an endpoint whose port the system chose.
+    const BOUND: &'static str = "bound";
+
     async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error>;
     fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error>;
 }
@@ -86,8 +96,17 @@ macro_rules! attach {
 
 attach!(PushSocket);
 attach!(PullSocket);
+attach!(PubSocket);
+attach!(SubSocket);
+attach!(ReqSocket);
+attach!(RepSocket);
 
 impl Endpoints {
+    /// Those of one side of a device.
+    pub(crate) fn new(bind: &[Endpoint], connect: &[Endpoint]) -> Self {
+        Self { bind: bind.to_vec(), connect: connect.to_vec() }
+    }
+
     /// Refuses what can never work, before anything is opened.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         for endpoint in self.bind.iter().chain(&self.connect) {
@@ -109,15 +128,15 @@ impl Endpoints {
     }
 
     /// Binds and connects.
-    pub(crate) async fn attach(
+    pub(crate) async fn attach<S: Attach>(
         &self,
-        socket: &impl Attach,
+        socket: &S,
         console: &Console,
     ) -> Result<(), Failure> {
         for endpoint in &self.bind {
             let bound = socket.bind_to(endpoint).await?;
             if endpoint.port() == Some(0) {
-                console.tell(format_args!("bound {bound}"));
+                console.tell(format_args!("{} {bound}", S::BOUND));
             }
         }
         for endpoint in &self.connect {

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::console::Console;
+
 /// For `--help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -10,7 +12,7 @@ Exit codes:
   1    an error; the sentence on stderr says what happened and what was kept
   2    the command line makes no sense
   3    a drain timed out; stderr names what is left
-  4    some messages were not delivered: expired, dead letters, or over the size limit
+  4    some messages were not delivered: expired, dead letters, or over the size limit; or some requests failed
   5    stdout was closed by its reader
   130  stopped at once by a second SIGINT (143: SIGTERM)";
 
@@ -28,16 +30,23 @@ pub(crate) enum Exit {
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
-    sentence: String,
+    sentence: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, sentence: impl Into<String>) -> Self {
-        Self { exit, sentence: sentence.into() }
+        Self { exit, sentence: Some(sentence.into()) }
     }
 
-    pub(crate) fn sentence(&self) -> &str {
-        &self.sentence
+    /// For an end that whoever brought it about need not be told of.
+    pub(crate) const fn quiet(exit: Exit) -> Self {
+        Self { exit, sentence: None }
+    }
+
+    pub(crate) fn tell(&self, console: &Console) {
+        if let Some(sentence) = &self.sentence {
+            console.say(sentence);
+        }
     }
 
     pub(crate) fn code(&self) -> ExitCode {

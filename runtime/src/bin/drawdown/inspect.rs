@@ -1,5 +1,6 @@
 //! What `drawdown store` and `drawdown dead` have in common: opening a store, and showing a message.
 
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -8,6 +9,8 @@ use drawdown::protocol::message::{RecordHead, Records};
 use drawdown::protocol::store::{Attempts, RecoveredBlock};
 use drawdown::store::{Inspector, StoreError};
 use serde_json::{Value, json};
+
+use crate::json::text_or_hex;
 
 /// Characters of a payload in a table.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -29,6 +32,7 @@ pub(crate) fn with_store<T, E: From<StoreError>>(
 pub(crate) struct Stored {
     pub(crate) seq: Seq,
     pub(crate) payload: Bytes,
+    topic: Bytes,
     head: RecordHead,
     attempts: Attempts,
 }
@@ -42,8 +46,9 @@ impl Stored {
 
     fn new(seq: Seq, records: &Bytes, at: usize, head: RecordHead, attempts: Attempts) -> Self {
         // An iteration over records gives whole ones only.
-        let payload = records.slice(at + head.head_bytes..at + head.record_bytes());
-        Self { seq, payload, head, attempts }
+        let part = |part: Range<usize>| records.slice(at + part.start..at + part.end);
+        let (payload, topic) = (part(head.payload()), part(head.topic()));
+        Self { seq, payload, topic, head, attempts }
     }
 
     /// For programs. Bytes that are not UTF-8 are in hexadecimal.
@@ -55,12 +60,14 @@ impl Stored {
             "reason": self.attempts.reason,
             "expires_ms": self.head.expires.map(drawdown::protocol::WallTime::as_millis),
         });
-        match std::str::from_utf8(&self.payload) {
+        match text_or_hex(&self.payload) {
             Ok(text) => value["payload"] = text.into(),
-            Err(_) => {
-                let hex: String = self.payload.iter().map(|byte| format!("{byte:02x}")).collect();
-                value["payload_hex"] = hex.into();
-            }
+            Err(hex) => value["payload_hex"] = hex.into(),
+        }
+        match text_or_hex(&self.topic) {
+            Ok("") => {}
+            Ok(text) => value["topic"] = text.into(),
+            Err(hex) => value["topic_hex"] = hex.into(),
         }
         value
     }
@@ -69,6 +76,9 @@ impl Stored {
     pub(crate) fn line(&self) -> String {
         let text = self.payload.escape_ascii().to_string();
         let mut line = format!("{:>10}  {:>9} bytes  ", self.seq, self.payload.len());
+        if !self.topic.is_empty() {
+            line.push_str(&format!("{}: ", self.topic.escape_ascii()));
+        }
         line.extend(text.chars().take(SHOWN_CHARS_MAX));
         if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
             line.push_str("...");

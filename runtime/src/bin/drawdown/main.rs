@@ -4,13 +4,24 @@ mod bench;
 mod completions;
 mod console;
 mod dead;
+mod durability;
 mod endpoints;
 mod exit;
+mod input;
 mod inspect;
 mod interrupts;
+mod json;
+mod output;
+mod proxy;
+mod publish;
 mod pull;
 mod push;
+mod reply;
+mod request;
+mod ring;
+mod shell;
 mod store;
+mod subscribe;
 mod units;
 mod watch;
 
@@ -36,7 +47,7 @@ struct Cli {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
-    /// Answer in JSON on stdout (store, dead; bench always does).
+    /// Answer in JSON on stdout (sub, req, store, dead; bench always does).
     #[arg(long, global = true)]
     json: bool,
 }
@@ -45,6 +56,11 @@ struct Cli {
 enum Command {
     Push(push::PushArgs),
     Pull(pull::PullArgs),
+    Pub(publish::PubArgs),
+    Sub(subscribe::SubArgs),
+    Req(request::ReqArgs),
+    Rep(reply::RepArgs),
+    Proxy(proxy::ProxyArgs),
     Store(store::StoreArgs),
     Dead(dead::DeadArgs),
     Bench(bench::BenchArgs),
@@ -60,7 +76,7 @@ fn main() -> ExitCode {
     match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            console.say(failure.sentence());
+            failure.tell(&console);
             failure.code()
         }
     }
@@ -70,6 +86,11 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
     match cli.command {
         Command::Push(args) => block_on(push::run(args, console)),
         Command::Pull(args) => block_on(pull::run(args, console)),
+        Command::Pub(args) => block_on(publish::run(args, console)),
+        Command::Sub(args) => block_on(subscribe::run(args, cli.json, console)),
+        Command::Req(args) => block_on(request::run(args, cli.json, console)),
+        Command::Rep(args) => block_on(reply::run(args, console)),
+        Command::Proxy(args) => block_on(proxy::run(args, console)),
         Command::Bench(args) => block_on(bench::run(args, console)),
         Command::Store(args) => store::run(&args, cli.json),
         Command::Dead(args) => dead::run(&args, cli.json),

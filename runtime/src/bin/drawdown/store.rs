@@ -4,18 +4,19 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use drawdown::Seq;
 use drawdown::protocol::store::Attempts;
 use drawdown::store::{Inspector, StoreReport};
+use drawdown::{Lineage, Seq};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use crate::exit::{self, Exit, Failure};
 use crate::inspect::{Stored, pending, with_store};
 
-/// Look into the store of a PUSH socket that does not run.
+/// Look into the store of a PUSH or PUB socket, or of a proxy, that does not run.
 ///
-/// Looking changes no message. A store that a socket has open is refused.
+/// What a PUSH socket has pending is what nobody has confirmed yet; a PUB socket keeps what is in its ring. Looking changes
+/// no message. A store that a socket has open is refused.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -38,7 +39,7 @@ enum Action {
         /// The store.
         folder: PathBuf,
     },
-    /// Show the messages that are not confirmed yet, or one of them.
+    /// Show the messages that are pending or kept, or one of them.
     Show {
         /// The store.
         folder: PathBuf,
@@ -91,6 +92,11 @@ fn to_json(report: &StoreReport) -> Value {
     json!({
         "socket_type": report.socket_type,
         "session": report.session.map(|session| session.to_string()),
+        "lineage": report.lineage.map(|lineage| json!({
+            "session": lineage.session.to_string(),
+            "epoch": lineage.epoch,
+            "since": lineage.since,
+        })),
         "next_seq": report.next_seq,
         "pending": total_pending(report),
         "dead": report.dead.len(),
@@ -102,29 +108,27 @@ fn to_json(report: &StoreReport) -> Value {
 }
 
 fn to_text(report: &StoreReport) -> String {
-    let session = match report.session {
-        Some(session) => {
-            format!("session {session}, numbers below {} may be used", report.next_seq)
-        }
-        None => "no session yet".to_owned(),
+    let (pending, blocks, damages) =
+        (total_pending(report), report.blocks.len(), report.damages.len());
+    let held = match report.lineage {
+        Some(_) => format!("{pending} kept in {blocks} blocks"),
+        None => format!("{pending} pending in {blocks} blocks, {} dead letters", report.dead.len()),
     };
     let mut text = format!(
-        "{} store, {session}\n{} pending in {} blocks, {} dead letters, {} damages, {} on disk\n",
+        "{} store, {}\n{held}, {damages} damages, {} on disk\n",
         report.socket_type,
-        total_pending(report),
-        report.blocks.len(),
-        report.dead.len(),
-        report.damages.len(),
+        numbering(report),
         HumanBytes(report.disk_bytes),
     );
     for block in &report.blocks {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "  block {}..{}: {} pending, {}",
+            "  block {}..{}: {} {}, {}",
             block.seqs.start,
             block.seqs.end,
             block.pending(),
+            if report.lineage.is_some() { "kept" } else { "pending" },
             HumanBytes(block.bytes),
         );
     }
@@ -132,6 +136,20 @@ fn to_text(report: &StoreReport) -> String {
         let _ = writeln!(text, "  message {seq} {}", crate::inspect::failures(attempts));
     }
     text
+}
+
+/// Whose numbers they are, and which comes next.
+fn numbering(report: &StoreReport) -> String {
+    match (report.lineage, report.session) {
+        (Some(Lineage { session, since, .. }), _) => {
+            let next = report.blocks.last().map_or(since, |block| block.seqs.end);
+            format!("session {session}, the next message is number {next}")
+        }
+        (None, Some(session)) => {
+            format!("session {session}, numbers below {} may be used", report.next_seq)
+        }
+        (None, None) => "no session yet".to_owned(),
+    }
 }
 
 fn show_one(store: &Inspector, seq: Seq, raw: bool, json: bool) -> Result<(), Failure> {

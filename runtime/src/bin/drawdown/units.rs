@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use drawdown::Session;
+use uuid::Uuid;
+
 /// `1s`, `250ms`, `2h 30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -21,6 +24,12 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let count: usize =
         digits.parse().map_err(|_| "write it like \"4096\" or \"8MiB\"".to_owned())?;
     count.checked_mul(unit).ok_or_else(|| "that is more than this machine can count".to_owned())
+}
+
+/// `123e4567-e89b-12d3-a456-426614174000`.
+pub(crate) fn session(text: &str) -> Result<Session, String> {
+    let uuid = Uuid::parse_str(text);
+    uuid.map(Session::from_uuid).map_err(|error| format!("it is no UUID: {error}"))
 }
 
 #[cfg(test)]

@@ -124,6 +124,15 @@ impl Teller {
             Event::DeadLettersFull { seq } => self.once(format!(
                 "message {seq} failed too often, and there is no room for another dead letter: it is tried again"
             )),
+            Event::Ahead { session, next, head } => self.once(format!(
+                "number {next} of session {session} is not published yet, the next is {head}: waiting for it"
+            )),
+            Event::Fenced { reason, .. } => self.once(format!(
+                "another publisher has gone on with this session; stop one of them: {reason}"
+            )),
+            Event::Conflict { session, reason, .. } => self.once(format!(
+                "a source has other messages under the numbers of session {session}, and is not listened to: {reason}"
+            )),
             Event::StoreSlow { waited } => self.once(format!(
                 "the store has not answered for {} s: look at its disk; what is not accepted yet waits, nothing is lost",
                 waited.as_secs()

@@ -6,9 +6,7 @@ mod reader;
 mod shared;
 mod state;
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use builder::PullBuilder;
@@ -16,13 +14,13 @@ pub use delivery::{Delivery, DeliveryBatch};
 use drawdown_protocol::{PullEngine, PullStats};
 
 use crate::clock::Clock;
-use crate::core::{Core, WaitList, Waiting};
+use crate::core::{Core, WaitList};
 use crate::driver;
-use crate::error::{Closed, DrainError, Error};
-use crate::event::Events;
-use crate::socket::SocketOptions;
+use crate::error::{Closed, DrainError};
+use crate::socket::drain::drained;
+use crate::socket::receiving::{self, ReceivingState};
 use crate::socket::turns::Turns;
-use crate::transport::{Endpoint, IntoEndpoint};
+use crate::socket::{SocketOptions, socket_ends};
 
 use reader::Reader;
 use shared::PullShared;
@@ -52,11 +50,9 @@ impl PullSocket {
         let message_bytes_max = config.link.message_bytes_max;
         let state = PullState {
             engine,
-            receivers: WaitList::default(),
+            receiving: ReceivingState::default(),
             drained: WaitList::default(),
-            in_reader: 0,
             flush_at: None,
-            closed: false,
             confirmed: shared::ConfirmedRuns::default(),
         };
         let core = Core::new(state, Clock::start(), options.access.clone(), message_bytes_max);
@@ -65,22 +61,7 @@ impl PullSocket {
         Self { shared, reader: Mutex::default(), turns: Turns::default(), options }
     }
 
-    /// Binds another endpoint; gives it as it was bound, with the port that the system chose if it was 0.
-    ///
-    /// # Errors
-    /// If the endpoint is none, is in use, or may be reached by other machines without anyone checking who connects.
-    pub async fn bind(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        crate::socket::bind(&self.shared.core, &endpoint.into_endpoint()?).await
-    }
-
-    /// Connects to another endpoint, in the background, and again whenever the link is lost.
-    ///
-    /// # Errors
-    /// If the endpoint is none.
-    pub fn connect(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        driver::spawn_connector(&self.shared.core, endpoint.into_endpoint()?, self.options.connect);
-        Ok(())
-    }
+    socket_ends!(shared.core, options);
 
     /// The next message; `None` once the socket is closed.
     ///
@@ -98,7 +79,10 @@ impl PullSocket {
         let next = self.reader().next(&self.shared);
         match next {
             Some(delivery) => Ok(Some(delivery)),
-            None => Ok(self.wait_for(Reader::next).await),
+            None => {
+                let next = || self.reader().next(&self.shared);
+                Ok(receiving::wait_for(&self.shared.core, next).await)
+            }
         }
     }
 
@@ -119,37 +103,17 @@ impl PullSocket {
         let next = self.reader().next_batch(count, &self.shared);
         match next {
             Some(batch) => Ok(Some(batch)),
-            None => Ok(self.wait_for(|reader, shared| reader.next_batch(count, shared)).await),
-        }
-    }
-
-    async fn wait_for<T>(
-        &self,
-        take: impl Fn(&mut Reader, &Arc<PullShared>) -> Option<T>,
-    ) -> Option<T> {
-        let mut call = Call { shared: &self.shared, place: None };
-        poll_fn(|cx| {
-            loop {
-                // A call that is served waits no longer: its place must not earn another message.
-                call.leave();
-                let taken = take(&mut self.reader(), &self.shared);
-                if taken.is_some() {
-                    return Poll::Ready(taken);
-                }
-                match call.wait(cx) {
-                    Poll::Ready(Go::Again) => {}
-                    Poll::Ready(Go::Closed) => return Poll::Ready(None),
-                    Poll::Pending => return Poll::Pending,
-                }
+            None => {
+                let next = || self.reader().next_batch(count, &self.shared);
+                Ok(receiving::wait_for(&self.shared.core, next).await)
             }
-        })
-        .await
+        }
     }
 
     /// Sets the window while the socket runs. A lower one holds once the senders have seen it; what they had sent by then
     /// may still arrive.
     pub fn set_window(&self, messages: u64, bytes: u64) {
-        self.shared.note_window(messages);
+        self.shared.report_after.set_window(messages);
         self.shared.core.with(|socket| socket.engine.set_window(messages, bytes));
     }
 
@@ -165,19 +129,7 @@ impl PullSocket {
     /// # Errors
     /// If that takes longer than `timeout`: says what is left.
     pub async fn drain(&self, timeout: Duration) -> Result<(), DrainError> {
-        let mut place = None;
-        let drained = poll_fn(|cx| {
-            let mut state = self.shared.core.lock();
-            state.socket.flush();
-            let done = state.socket.engine.is_drained();
-            if !done {
-                state.socket.drained.wait(&mut place, cx.waker());
-            }
-            self.shared.core.release(state);
-            if done { Poll::Ready(()) } else { Poll::Pending }
-        });
-        let result = tokio::time::timeout(timeout, drained).await;
-        self.shared.core.with(|socket| socket.drained.leave(&mut place));
+        let result = tokio::time::timeout(timeout, drained(&self.shared.core)).await;
         result.map_err(|_| {
             let pending = self.shared.core.with(|socket| socket.engine.unsettled());
             DrainError { waiting: 0, pending, oldest: None, kept: true, waited: timeout }
@@ -189,7 +141,7 @@ impl PullSocket {
     pub fn stop(&self) {
         let mut reader = self.reader();
         self.shared.core.with(|socket| {
-            socket.closed = true;
+            socket.receiving.closed = true;
             socket.engine.stop();
         });
         reader.release(&self.shared);
@@ -203,17 +155,8 @@ impl PullSocket {
     pub async fn close(self, timeout: Duration) -> Result<(), DrainError> {
         self.stop();
         let drained = self.drain(timeout).await;
-        crate::socket::end_tasks(&self.shared.core, |socket: &mut PullState, now| {
-            socket.engine.close_links(now);
-        })
-        .await;
+        crate::socket::end_tasks(&self.shared.core).await;
         drained
-    }
-
-    /// What happens in the socket from now on.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        Events::new(self.shared.core.subscribe())
     }
 
     /// The socket in numbers.
@@ -239,50 +182,5 @@ impl Drop for PullSocket {
 impl std::fmt::Debug for PullSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PullSocket").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-/// A receive call and its place among those that wait.
-struct Call<'a> {
-    shared: &'a PullShared,
-    place: Option<Waiting>,
-}
-
-enum Go {
-    Again,
-    Closed,
-}
-
-impl Call<'_> {
-    fn wait(&mut self, cx: &Context<'_>) -> Poll<Go> {
-        let mut state = self.shared.core.lock();
-        let socket = &mut state.socket;
-        if socket.closed {
-            return Poll::Ready(Go::Closed);
-        }
-        if socket.engine.has_queued() {
-            return Poll::Ready(Go::Again);
-        }
-        socket.receivers.wait(&mut self.place, cx.waker());
-        socket.engine.set_waiting(socket.receivers.len() as u64);
-        // Nothing to do: what was confirmed need not wait for company.
-        socket.flush();
-        self.shared.core.release(state);
-        Poll::Pending
-    }
-
-    fn leave(&mut self) {
-        if self.place.is_some() {
-            self.shared.core.with(|socket| {
-                socket.receivers.leave(&mut self.place);
-                socket.engine.set_waiting(socket.receivers.len() as u64);
-            });
-        }
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.leave();
     }
 }

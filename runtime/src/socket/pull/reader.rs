@@ -35,7 +35,7 @@ impl Reader {
             if let Some(item) = item.filter(|item| item.expired) {
                 expire(source, &item);
             }
-            if cursor.is_empty() || cursor.unreported() >= shared.report_after() {
+            if cursor.is_empty() || cursor.unreported() >= shared.report_after.messages() {
                 self.report(shared);
             }
             if delivery.is_some() {
@@ -68,7 +68,7 @@ impl Reader {
                 }
             }
             let source = Arc::clone(source);
-            if cursor.is_empty() || cursor.unreported() >= shared.report_after() {
+            if cursor.is_empty() || cursor.unreported() >= shared.report_after.messages() {
                 self.report(shared);
             }
             if !items.is_empty() {
@@ -93,7 +93,7 @@ impl Reader {
         let left = cursor.len() as u64;
         if let Some(consumed) = cursor.report() {
             shared.core.with(|socket| {
-                socket.in_reader = left;
+                socket.receiving.in_reader = left;
                 socket.engine.handle_consumed(&consumed);
             });
         }
@@ -117,7 +117,7 @@ impl Reader {
 fn fetch(socket: &mut PullState, shared: &Arc<PullShared>) -> Option<(Arc<Source>, Cursor)> {
     socket.collect();
     let batch = socket.engine.take(FETCH_MAX)?;
-    socket.in_reader = batch.len() as u64;
+    socket.receiving.in_reader = batch.len() as u64;
     let source = Arc::new(Source { run: Arc::clone(batch.run()), shared: Arc::clone(shared) });
     Some((source, Cursor::new(batch)))
 }

@@ -1,6 +1,5 @@
 //! What a PULL socket shares with the deliveries that it hands out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use drawdown_protocol::limits::CONFIRM_DELAY;
@@ -9,6 +8,7 @@ use drawdown_protocol::{ConfirmOn, Confirmed, Run};
 
 use crate::core::Core;
 use crate::error::Closed;
+use crate::socket::receiving::ReportAfter;
 
 use super::state::PullState;
 
@@ -23,25 +23,13 @@ pub(crate) struct PullShared {
     pub(super) core: Arc<Core<PullState>>,
     pub(super) confirm_on: ConfirmOn,
     confirmed: ConfirmedRuns,
-    report_after: AtomicU64,
+    pub(super) report_after: ReportAfter,
 }
 
 impl PullShared {
     pub(super) fn new(core: Arc<Core<PullState>>, confirm_on: ConfirmOn, window: u64) -> Self {
         let confirmed = Arc::clone(&core.lock().socket.confirmed);
-        let shared = Self { core, confirm_on, confirmed, report_after: AtomicU64::default() };
-        shared.note_window(window);
-        shared
-    }
-
-    /// After how many messages taken their room is given back: often enough that a sender need not wait for it.
-    #[inline]
-    pub(super) fn report_after(&self) -> u64 {
-        self.report_after.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn note_window(&self, window: u64) {
-        self.report_after.store((window / 4).max(1), Ordering::Relaxed);
+        Self { core, confirm_on, confirmed, report_after: ReportAfter::new(window) }
     }
 
     /// A run has fresh confirmations, or not.
@@ -71,7 +59,7 @@ impl PullShared {
     pub(super) fn settle(&self, run: &Run, index: u32, outcome: &Outcome) -> Result<(), Closed> {
         self.core.with(|socket| {
             socket.engine.settle(run, index, outcome);
-            if socket.closed { Err(Closed) } else { Ok(()) }
+            if socket.receiving.closed { Err(Closed) } else { Ok(()) }
         })
     }
 }

@@ -2,26 +2,23 @@
 
 use std::sync::PoisonError;
 
-use drawdown_protocol::wire::{Close, Frame};
-use drawdown_protocol::{Event, Identity, LinkId, LinkState, Now, PullEngine, Time, Transmit};
+use drawdown_protocol::{Now, PullEngine, Time};
 
 use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Wakes};
+use crate::socket::drain::Draining;
+use crate::socket::receiving::{Receiving, ReceivingState};
 
 use super::shared::ConfirmedRuns;
 
 /// What is under a PULL socket's lock.
 pub(crate) struct PullState {
     pub(super) engine: PullEngine,
-    /// Receive calls that wait for a message.
-    pub(super) receivers: WaitList,
+    pub(super) receiving: ReceivingState,
     /// Drains.
     pub(super) drained: WaitList,
-    /// Messages in the hands of the reader: as many receive calls need not wait.
-    pub(super) in_reader: u64,
     /// When confirmations go out that wait for others.
     pub(super) flush_at: Option<Time>,
-    pub(super) closed: bool,
     pub(super) confirmed: ConfirmedRuns,
 }
 
@@ -42,48 +39,14 @@ impl PullState {
 }
 
 impl Socket for PullState {
-    fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
-        self.engine.open_link(identity, now)
+    type Engine = PullEngine;
+
+    fn engine(&self) -> &PullEngine {
+        &self.engine
     }
 
-    fn handle_bytes(&mut self, link: LinkId, now: Time) {
-        self.engine.handle_bytes(link, now);
-    }
-
-    fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now) {
-        self.engine.handle_frame(link, frame, now);
-    }
-
-    fn handle_link_timeout(&mut self, link: LinkId, now: Time) {
-        self.engine.handle_link_timeout(link, now);
-    }
-
-    fn fail_link(&mut self, link: LinkId, close: Close, now: Time) {
-        self.engine.fail_link(link, close, now);
-    }
-
-    fn link_lost(&mut self, link: LinkId, reason: &str, now: Time) {
-        self.engine.link_lost(link, reason, now);
-    }
-
-    fn remove_link(&mut self, link: LinkId) {
-        self.engine.remove_link(link);
-    }
-
-    fn has_links(&self) -> bool {
-        self.engine.has_links()
-    }
-
-    fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit) {
-        self.engine.poll_transmit(link, now, out);
-    }
-
-    fn link_state(&self, link: LinkId) -> LinkState {
-        self.engine.link_state(link)
-    }
-
-    fn poll_link_timeout(&self, link: LinkId) -> Option<Time> {
-        self.engine.poll_link_timeout(link)
+    fn engine_mut(&mut self) -> &mut PullEngine {
+        &mut self.engine
     }
 
     fn poll_timeout(&self, _clock: &Clock) -> Option<Time> {
@@ -97,24 +60,40 @@ impl Socket for PullState {
         }
     }
 
-    fn poll_wake(&mut self) -> Option<LinkId> {
-        self.engine.poll_wake()
-    }
-
-    fn poll_event(&mut self) -> Option<Event> {
-        self.engine.poll_event()
-    }
-
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
-        if !self.receivers.is_awake() {
-            let ready = self.in_reader + u64::from(self.engine.has_queued());
-            match self.closed {
-                true => self.receivers.wake_all(wakes),
-                false => self.receivers.wake(ready, wakes),
-            }
-        }
+        self.receiving.gather_wakes(self.engine.has_queued(), wakes);
         if !self.drained.is_awake() && self.engine.is_drained() {
             self.drained.wake_all(wakes);
         }
+    }
+}
+
+impl Receiving for PullState {
+    fn receiving(&mut self) -> &mut ReceivingState {
+        &mut self.receiving
+    }
+
+    fn has_queued(&self) -> bool {
+        self.engine.has_queued()
+    }
+
+    fn set_waiting(&mut self, calls: u64, _clock: &Clock) {
+        self.engine.set_waiting(calls);
+    }
+
+    /// What was confirmed need not wait for company.
+    fn rest(&mut self) {
+        self.flush();
+    }
+}
+
+impl Draining for PullState {
+    fn is_drained(&mut self) -> bool {
+        self.flush();
+        self.engine.is_drained()
+    }
+
+    fn drains(&mut self) -> &mut WaitList {
+        &mut self.drained
     }
 }

@@ -1,15 +1,14 @@
 //! Making a PUSH socket.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use drawdown_protocol::{PeerId, PushConfig, PushEngine, Session, SocketType};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::socket::{SocketOptions, builder_options};
-use crate::store::{Durability, OpenOptions, SledStore, Store};
-use crate::transport::IntoEndpoint;
+use crate::socket::{OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options};
+use crate::store::Durability;
 
 use super::PushSocket;
 
@@ -19,8 +18,7 @@ use super::PushSocket;
 pub struct PushBuilder {
     pub(super) config: PushConfig,
     pub(super) options: SocketOptions,
-    store: Option<PathBuf>,
-    durability: Durability,
+    store: StoreOptions,
 }
 
 impl PushBuilder {
@@ -29,14 +27,14 @@ impl PushBuilder {
     /// Keeps messages in a store in this folder until they are confirmed: they survive the process and, unless
     /// [`durability`](Self::durability) says less, the loss of power. One socket has a store at a time.
     pub fn store(mut self, folder: impl AsRef<Path>) -> Self {
-        self.store = Some(folder.as_ref().to_owned());
+        self.store.folder = Some(folder.as_ref().to_owned());
         self
     }
 
     /// What an accepted message survives: with a store [`Durability::Synced`] unless set. Without a store it is always
     /// [`Durability::Memory`].
     pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
+        self.store.durability = durability;
         self
     }
 
@@ -108,32 +106,7 @@ impl PushBuilder {
         self
     }
 
-    /// Makes the socket and binds it. For further endpoints see [`PushSocket::bind`] and [`PushSocket::connect`].
-    ///
-    /// # Errors
-    /// If the endpoint is none or cannot be bound, or the store cannot be opened. Nothing is left behind.
-    pub async fn bind(self, endpoint: impl IntoEndpoint) -> Result<PushSocket, Error> {
-        let endpoint = endpoint.into_endpoint()?;
-        let socket = self.build().await?;
-        match socket.bind(endpoint).await {
-            Ok(_) => Ok(socket),
-            Err(error) => {
-                socket.abort().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes the socket and connects it; the link is made in the background, and made again whenever it is lost.
-    ///
-    /// # Errors
-    /// If the endpoint is none, or the store cannot be opened.
-    pub async fn connect(self, endpoint: impl IntoEndpoint) -> Result<PushSocket, Error> {
-        let endpoint = endpoint.into_endpoint()?;
-        let socket = self.build().await?;
-        socket.connect(endpoint)?;
-        Ok(socket)
-    }
+    builder_ends!(PushSocket);
 
     /// Makes the socket without any link: it takes messages in up to the length of its queue.
     ///
@@ -149,29 +122,16 @@ impl PushBuilder {
             )));
         }
         let peer = PeerId::from_uuid(Uuid::new_v4());
-        let Some((folder, durability)) = self.store_wanted() else {
-            let engine =
-                PushEngine::new(self.config.clone(), peer, Session::from_uuid(Uuid::new_v4()));
-            return PushSocket::start(engine, None, self.options);
-        };
-        let options = OpenOptions::new(SocketType::Push).durability(durability);
-        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &options)).await;
-        let (store, recovered) = match opened {
-            Ok(opened) => opened?,
-            Err(error) => {
-                return Err(Error::Settings(format!("opening the store was cut off: {error}")));
+        let new_session = || Session::from_uuid(Uuid::new_v4());
+        let (engine, store) = match self.store.open(SocketType::Push).await? {
+            None => (PushEngine::new(self.config, peer, new_session()), None),
+            Some(OpenedStore { store, recovered: None }) => {
+                (PushEngine::with_store(self.config, peer, new_session()), Some(store))
+            }
+            Some(OpenedStore { store, recovered: Some(recovered) }) => {
+                (PushEngine::recover(self.config, peer, recovered), Some(store))
             }
         };
-        let engine = match recovered {
-            Some(recovered) => PushEngine::recover(self.config, peer, recovered),
-            None => PushEngine::with_store(self.config, peer, Session::from_uuid(Uuid::new_v4())),
-        };
-        let store: Box<dyn Store> = Box::new(store);
-        PushSocket::start(engine, Some(store), self.options)
-    }
-
-    fn store_wanted(&self) -> Option<(PathBuf, Durability)> {
-        let folder = self.store.clone()?;
-        (self.durability != Durability::Memory).then_some((folder, self.durability))
+        PushSocket::start(engine, store, self.options)
     }
 }

@@ -65,7 +65,7 @@ fn a_whole_snapshot_is_left_alone() {
 
 #[test]
 fn what_a_crash_leaves_of_a_new_marker_does_no_harm() {
-    let image = image_with(marker::NEW_NAME, b"drawd");
+    let image = image_with(marker::FILE.new_name, b"drawd");
     let (mut store, _) = open(image.path());
     commit(&mut store, vec![reserve(2_000_000)]);
     close(store);
@@ -89,7 +89,7 @@ fn a_creation_that_was_cut_off_begins_anew() {
 #[test]
 fn a_folder_where_only_the_first_marker_was_begun_counts_as_empty() {
     let folder = folder();
-    fs::write(folder.path().join(marker::NEW_NAME), b"dr").unwrap();
+    fs::write(folder.path().join(marker::FILE.new_name), b"dr").unwrap();
     close(new_store(folder.path()));
 }
 

@@ -14,8 +14,10 @@ use super::engine::Engine;
 use super::{Durability, OpenOptions, SledStore, Store, StoreError, StoreErrorKind};
 
 mod crash;
+mod cursor;
 mod damage;
 mod dead;
+mod publisher;
 mod refusal;
 mod round_trip;
 

@@ -39,7 +39,7 @@ fn a_store_of_another_socket_type_is_refused() {
 fn a_store_of_a_newer_version_is_refused_whatever_follows() {
     let folder = folder();
     close(new_store(folder.path()));
-    fs::write(folder.path().join(marker::NAME), b"drawdown\x02\0something new").unwrap();
+    fs::write(folder.path().join(marker::FILE.name), b"drawdown\x02\0something new").unwrap();
     let error = refused(folder.path());
     assert_eq!(error.kind(), StoreErrorKind::NewerFormat);
     assert!(error.to_string().contains("format 2"), "{error}");
@@ -49,7 +49,7 @@ fn a_store_of_a_newer_version_is_refused_whatever_follows() {
 fn a_marker_that_was_changed_is_damage() {
     let folder = folder();
     close(new_store(folder.path()));
-    let file = folder.path().join(marker::NAME);
+    let file = folder.path().join(marker::FILE.name);
     let good = fs::read(&file).unwrap();
     for at in [0, 10, 14, good.len() - 1] {
         let mut bytes = good.clone();

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use super::Endpoint;
 use super::parse::{ENDPOINT_BYTES_MAX, INPROC_BYTES_MAX, IPC_PATH_BYTES_MAX};
 
 /// How much of a URL an error repeats.
@@ -14,7 +15,8 @@ const IPC_EXAMPLE: &str = "write it like \"ipc:///run/user/1000/jobs.sock\"";
 const INPROC_EXAMPLE: &str = "write it like \"inproc://jobs\"";
 const QUERY_EXAMPLE: &str = "write it like \"tcp://127.0.0.1:7000?priority=2\"";
 
-/// A URL that is no [`Endpoint`](super::Endpoint): which one, what is wrong with it, and what a right one looks like.
+/// A URL that is no [`Endpoint`], or none for the socket that was given it: which one, what is wrong with it, and what a
+/// right one looks like.
 ///
 /// A user name and password in the URL are not repeated.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,17 +52,26 @@ pub(super) enum Problem {
     UnknownParameter(String),
     RepeatedParameter(String),
     BadPriority(String),
+    Ranked,
 }
 
 impl EndpointError {
     pub(super) fn new(url: &str, problem: Problem) -> Self {
         Self { url: shown(&redacted(url)), problem }
     }
+
+    /// An endpoint with a priority, given to a socket that does not rank its endpoints.
+    pub(crate) fn ranked(endpoint: &Endpoint) -> Self {
+        Self::new(&endpoint.to_string(), Problem::Ranked)
+    }
 }
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an endpoint: {}", self.url, self.problem)
+        match self.problem {
+            Problem::Ranked => write!(f, "{:?} cannot be used here: {}", self.url, self.problem),
+            _ => write!(f, "{:?} is not an endpoint: {}", self.url, self.problem),
+        }
     }
 }
 
@@ -146,6 +157,9 @@ impl fmt::Display for Problem {
             Self::BadPriority(level) => write!(
                 f,
                 "the priority {level:?} is not a number from 1, the best, to 16; {QUERY_EXAMPLE}"
+            ),
+            Self::Ranked => f.write_str(
+                "only the endpoints of a REQ socket have a priority; leave out \"?\" and what follows",
             ),
         }
     }

@@ -2,7 +2,6 @@
 
 mod error;
 mod parse;
-mod priority;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +10,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use drawdown_protocol::Priority;
 pub use error::EndpointError;
-pub use priority::Priority;
 
 /// Where a socket binds, or what it connects to.
 ///
@@ -22,7 +21,8 @@ pub use priority::Priority;
 /// | `ipc:///path` | A Unix socket at an absolute path, taken literally: `%` has no special meaning, and `?` and `#` cannot be part of it. |
 /// | `inproc://name` | A listener in this process. |
 ///
-/// Options follow as query parameters. The only one so far is `priority=1` to `priority=16`, see [`Priority`].
+/// Options follow as query parameters. The only one so far is `priority=1` to `priority=16`, see [`Priority`]; only a
+/// [`ReqSocket`](crate::ReqSocket) takes it.
 ///
 /// An endpoint is at most 1,024 bytes long. `Display` gives its canonical form: host names in lower case, IP
 /// addresses in their shortest form, and no parameters that have their default value.
@@ -84,7 +84,7 @@ impl Endpoint {
         }
     }
 
-    /// How much it is preferred to the other endpoints of its socket.
+    /// How soon its turn comes, compared with the other endpoints of its socket.
     #[must_use]
     pub fn priority(&self) -> Priority {
         self.priority
@@ -168,7 +168,7 @@ impl fmt::Display for Endpoint {
             Address::Inproc { name } => write!(f, "inproc://{name}")?,
         }
         if self.priority != Priority::default() {
-            write!(f, "?priority={}", self.priority)?;
+            write!(f, "?priority={}", self.priority.level())?;
         }
         Ok(())
     }

@@ -5,7 +5,6 @@
 //! minute is fast for all. Nothing is installed: a peer that is missing is named, with what to install.
 
 mod chart;
-mod children;
 mod machine;
 mod outcome;
 mod parts;
@@ -13,6 +12,7 @@ mod payload;
 mod peers;
 mod report;
 mod rows;
+mod run;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ use std::time::Duration;
 use clap::Parser;
 use drawdown_tests::measure::{is_interrupted, print, stop_on_signals, write};
 
-use children::Run;
 use outcome::{Outcome, Turn};
 use parts::Part;
 use peers::{Found, Peer};
 use rows::Row;
+use run::Run;
 
 /// Runs of `--quick` have so many times fewer messages.
 const QUICK: u64 = 20;

@@ -12,6 +12,8 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
     /// User and system time of all processes of the run, in microseconds a message; where the system tells it.
     pub(crate) cpu_us: Option<f64>,
+    /// Of what was published, the share that did not arrive; where that may be.
+    pub(crate) dropped: Option<f64>,
 }
 
 /// A run, or why it failed.
@@ -80,6 +82,10 @@ impl Series {
         spread(self.samples().map(|sample| sample.value))
     }
 
+    pub(crate) fn dropped(&self) -> Option<Spread> {
+        spread(self.samples().filter_map(|sample| sample.dropped))
+    }
+
     pub(crate) fn cpu_us(&self) -> Option<Spread> {
         spread(self.samples().filter_map(|sample| sample.cpu_us))
     }
@@ -92,7 +98,9 @@ mod tests {
 
     fn series(peer: usize, values: &[Option<f64>]) -> Series {
         let turn = |value: &Option<f64>| {
-            value.map(|value| Sample { value, cpu_us: None }).ok_or_else(|| "hung".to_owned())
+            value
+                .map(|value| Sample { value, cpu_us: None, dropped: None })
+                .ok_or_else(|| "hung".to_owned())
         };
         Series { peer, count: 1, turns: values.iter().map(turn).collect() }
     }

@@ -11,8 +11,27 @@ pub(crate) enum Measure {
     Backlog,
     /// How long one durable message takes until it is accepted, one after the other.
     Send { receiver: bool },
+    /// A publisher that waits for nobody; what arrived counts, over all of its subscribers. `unlimited`: its queues, or
+    /// its ring, hold everything, so that nothing is dropped.
+    FanOut { subscribers: u64, unlimited: bool },
+    /// One receiver takes what all is there before it comes.
+    Ring,
     /// How long one message takes until its sender knows that it was received, one after the other.
     RoundTrip,
+    /// Requests, each with its reply: how long one takes, or with more of them outstanding how many there are in a second.
+    Calls { outstanding: u64 },
+}
+
+impl Measure {
+    /// What is accepted is on disk.
+    pub(crate) fn is_durable(self) -> bool {
+        matches!(self, Self::Durable | Self::Backlog | Self::Send { .. })
+    }
+
+    /// Requests that wait for their replies at a time; 0 if there are none.
+    pub(crate) fn outstanding(self) -> u64 {
+        if let Self::Calls { outstanding } = self { outstanding } else { 0 }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +60,18 @@ macro_rules! rows {
 const BATCHES: Measure = Measure::Memory { single: false };
 const SINGLE: Measure = Measure::Memory { single: true };
 
+const fn calls(outstanding: u64) -> Measure {
+    Measure::Calls { outstanding }
+}
+
+const fn to(subscribers: u64) -> Measure {
+    Measure::FanOut { subscribers, unlimited: false }
+}
+
+const fn all_to(subscribers: u64) -> Measure {
+    Measure::FanOut { subscribers, unlimited: true }
+}
+
 pub(crate) const ROWS: &[Row] = rows! {
     "memory-64" "in memory, 64 B, in batches" BATCHES, 64, 10_000_000;
     "memory-256" "in memory, 256 B, in batches" BATCHES, 256, 8_000_000;
@@ -50,19 +81,33 @@ pub(crate) const ROWS: &[Row] = rows! {
     "single-256" "in memory, 256 B, one by one" SINGLE, 256, 6_000_000;
     "single-1k" "in memory, 1 KiB, one by one" SINGLE, 1 << 10, 3_000_000;
     "single-64k" "in memory, 64 KiB, one by one" SINGLE, 64 << 10, 60_000;
+    "fanout-1" "published to 1 subscriber, 256 B" to(1), 256, 4_000_000;
+    "fanout-10" "published to 10 subscribers, 256 B" to(10), 256, 1_000_000;
+    "fanout-100" "published to 100 subscribers, 256 B" to(100), 256, 200_000;
+    "fanout-all-1" "published to 1 subscriber, 256 B, nothing dropped" all_to(1), 256, 2_000_000;
+    "fanout-all-10" "published to 10 subscribers, 256 B, nothing dropped" all_to(10), 256, 500_000;
+    "fanout-all-100" "published to 100 subscribers, 256 B, nothing dropped" all_to(100), 256, 50_000;
+    "ring" "1,000,000 messages of 256 B, read from a publisher's ring" Measure::Ring, 256, 1_000_000;
     "durable-256" "durable, 256 B, the receiver keeps up" Measure::Durable, 256, 4_000_000;
     "durable-1k" "durable, 1 KiB, the receiver keeps up" Measure::Durable, 1 << 10, 1_000_000;
     "backlog-256" "durable, 256 B, no receiver: until all is accepted" Measure::Backlog, 256, 1_500_000;
     "send-receiver" "one durable send of 256 B, with a receiver" Measure::Send { receiver: true }, 256, 2_000;
     "send-alone" "one durable send of 256 B, no receiver" Measure::Send { receiver: false }, 256, 2_000;
     "round-trip" "64 B there, and the answer or confirmation back" Measure::RoundTrip, 64, 50_000;
+    "call-1" "64 B asked and replied, one by one" calls(1), 64, 50_000;
+    "call-1000" "64 B asked and replied, 1,000 outstanding" calls(1_000), 64, 500_000;
 };
 
 impl Row {
     pub(crate) fn unit(&self) -> Unit {
         match self.measure {
-            Measure::Memory { .. } | Measure::Durable | Measure::Backlog => Unit::MessagesPerSecond,
-            Measure::Send { .. } | Measure::RoundTrip => Unit::Microseconds,
+            Measure::Memory { .. }
+            | Measure::Durable
+            | Measure::Backlog
+            | Measure::FanOut { .. }
+            | Measure::Ring => Unit::MessagesPerSecond,
+            Measure::Calls { outstanding } if outstanding > 1 => Unit::MessagesPerSecond,
+            Measure::Send { .. } | Measure::RoundTrip | Measure::Calls { .. } => Unit::Microseconds,
         }
     }
 }

@@ -11,19 +11,16 @@ use crate::rows::Unit;
 const READING: &str = "
 Rates count from the receiver's first message to its last; where the sender gets confirmations, from its first send to
 the last of them, if that is longer. CPU is user and system time of all processes. \"Drawdown x 2\": twice as good as
-this peer, by the median of the rounds' ratios.
+this peer, by the median of the rounds' ratios. What is published is not waited for: messages that arrived count, over all
+subscribers, and \"dropped\" is the share of the others.
 
 ";
 
 /// Where was measured, who takes part and under which settings, and who is missing.
 pub(crate) fn heading(about: &About, found: &Found) -> String {
-    let mut text = format!("{}\n", about.line());
-    for warning in &about.warnings {
-        // Writing to a string does not fail; so below.
-        let _ = writeln!(text, "WARNING: {warning}");
-    }
-    text.push_str(READING);
+    let mut text = about.heading() + READING;
     for peer in &found.peers {
+        // Writing to a string does not fail; so below.
         let _ = writeln!(text, "{}: {}. {}.", peer.name(), peer.settings(), peer.safety());
     }
     for missing in &found.missing {
@@ -42,7 +39,8 @@ pub(crate) fn row(outcome: &Outcome, peers: &[Box<dyn Peer>]) -> String {
         let cpu = series.cpu_us().filter(|_| unit == Unit::MessagesPerSecond);
         let cpu = cpu.map(|cpu| format!("CPU {:.2} µs a message", cpu.median)).unwrap_or_default();
         let ratio = outcome.ratio(series).map(ratio_column).unwrap_or_default();
-        let line = format!("  {name:<26} {value:<32} {cpu:<24} {ratio}");
+        let dropped = series.dropped().map(dropped_column).unwrap_or_default();
+        let line = format!("  {name:<26} {value:<32} {cpu:<24} {dropped}{ratio}");
         let _ = writeln!(text, "{}", line.trim_end());
         if let Some(failure) = series.failures().next() {
             let (failed, all) = (series.failures().count(), series.turns.len());
@@ -55,6 +53,11 @@ pub(crate) fn row(outcome: &Outcome, peers: &[Box<dyn Peer>]) -> String {
 fn value_column(unit: Unit, value: Spread) -> String {
     let Spread { median, min, max } = value;
     format!("{:<9} ({} - {})", unit.show(median), unit.show(min), unit.show(max))
+}
+
+/// Only where something may be dropped.
+fn dropped_column(share: Spread) -> String {
+    format!("{:<16}", format!("dropped {:.1} %", share.median * 100.0))
 }
 
 fn ratio_column(ratio: Spread) -> String {

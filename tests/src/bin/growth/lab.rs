@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use drawdown_tests::measure::{Deadline, Process, drawdown_command, this_program};
 use rustix::process::{Resource, getrlimit, setrlimit};
-
-use crate::process::Process;
 
 /// Files of a process beside its links.
 const OTHER_FILES: u64 = 100;
 
 pub(crate) struct Lab {
-    drawdown: PathBuf,
+    drawdown: Option<PathBuf>,
     me: PathBuf,
     pub(crate) quick: bool,
     limit: Duration,
@@ -26,11 +25,7 @@ impl Lab {
         quick: bool,
         limit: Duration,
     ) -> Result<Self, String> {
-        let me = std::env::current_exe()
-            .map_err(|error| format!("where this program is cannot be known: {error}"))?;
-        let beside = || me.with_file_name(format!("drawdown{}", std::env::consts::EXE_SUFFIX));
-        let drawdown = drawdown.unwrap_or_else(beside);
-        Ok(Self { drawdown, me, quick, limit })
+        Ok(Self { drawdown, me: this_program()?, quick, limit })
     }
 
     /// Starts `drawdown bench`.
@@ -39,16 +34,9 @@ impl Lab {
         name: &'static str,
         args: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Result<Process, String> {
-        if !self.drawdown.is_file() {
-            return Err(format!(
-                "the drawdown command is not at {}; build it with `cargo build --release -p drawdown`, or say where \
-                 it is with --drawdown",
-                self.drawdown.display()
-            ));
-        }
-        let mut command = Command::new(&self.drawdown);
+        let mut command = Command::new(drawdown_command(self.drawdown.as_deref())?);
         command.arg("bench").args(args);
-        Process::start(name, command, self.limit)
+        Process::start(name, command, Deadline::after(self.limit))
     }
 
     /// Starts a part of this program.
@@ -59,7 +47,7 @@ impl Lab {
     ) -> Result<Process, String> {
         let mut command = Command::new(&self.me);
         command.arg("part").args(args);
-        Process::start(name, command, self.limit)
+        Process::start(name, command, Deadline::after(self.limit))
     }
 }
 

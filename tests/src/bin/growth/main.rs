@@ -1,4 +1,5 @@
-//! How the cost of Drawdown grows: with the size of messages, with how many wait, with links, with load, and at rest.
+//! How the cost of Drawdown grows: with the size of messages, with how many wait, with links, with load, and at rest; with
+//! subscribers, with their filters, and with those of them that are stuck.
 //!
 //! Within a round the growths follow each other, so that a machine that is slow for a minute is slow for one round of all
 //! of them. Everything is on loopback and in memory, and every process that is started is ended.
@@ -8,8 +9,6 @@ mod growths;
 mod lab;
 mod outcome;
 mod parts;
-mod process;
-mod procfs;
 mod report;
 mod scale;
 mod table;
@@ -97,7 +96,7 @@ fn measure(args: &Args) -> Result<(), String> {
             .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
     }
     let about = About::new(args.rounds, args.quick);
-    print(&table::heading(&about))?;
+    print(&about.heading())?;
 
     let mut outcomes: Vec<_> =
         growths.into_iter().map(|growth| Outcome::new(growth, args.quick)).collect();

@@ -2,20 +2,10 @@
 
 use std::fmt::Write;
 
-use drawdown_tests::measure::{About, Spread};
+use drawdown_tests::measure::Spread;
 
 use crate::outcome::{Outcome, Step};
 use crate::unit::Unit;
-
-/// Where was measured.
-pub(crate) fn heading(about: &About) -> String {
-    let mut text = format!("{}\n", about.line());
-    for warning in &about.warnings {
-        // Writing to a string does not fail; so below.
-        let _ = writeln!(text, "WARNING: {warning}");
-    }
-    text
-}
 
 /// One growth, a line for each step.
 pub(crate) fn of(outcome: &Outcome) -> String {
@@ -33,6 +23,7 @@ pub(crate) fn of(outcome: &Outcome) -> String {
         if let Some(failure) = step.failures().next() {
             let (failed, all) = (step.failures().count(), step.turns.len());
             let at = growth.axis.unit.show(step.at as f64);
+            // Writing to a string does not fail; so below.
             let _ = writeln!(text, "{at}: {failed} of {all} runs failed: {failure}");
         }
     }

@@ -1,12 +1,23 @@
 //! What must hold at every moment, whatever the faults.
 
+mod calls;
+mod calls_memory;
+mod chronicle;
 mod credit;
+mod follower;
 mod ledger;
 mod left;
+mod requests;
 
+pub(crate) use calls::{
+    CallBook, CallEntry, CameTo, End, Incarnation, LATE, SIGN_BYTES, Sign, call_id, filled,
+};
+pub(crate) use chronicle::{Chronicle, PREFIXES, Publication, TOPICS};
 pub(crate) use credit::{CreditWatch, WindowWatch};
+pub(crate) use follower::Follower;
 pub(crate) use ledger::{Entry, Ledger, Standing, payload};
 pub(crate) use left::LeftBehind;
+pub(crate) use requests::RequestsWatch;
 
 /// What a checker finds wrong, as a sentence.
 pub(crate) type Verdict = Result<(), String>;

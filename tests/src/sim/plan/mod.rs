@@ -1,10 +1,20 @@
 //! What a simulated network consists of, and what is done to it.
 
+mod calls;
+mod calls_random;
+mod pubsub;
+mod pubsub_random;
 mod random;
 
 use std::time::Duration;
 
-use drawdown_protocol::{PullConfig, PushConfig};
+use drawdown_protocol::{Priority, PullConfig, PushConfig};
+
+use super::agenda::{Node, Side};
+
+pub use calls::{RepPlan, ReqPlan};
+pub(crate) use calls_random::PATIENT;
+pub use pubsub::{Keeps, ProxyPlan, PubPlan, SubPlan};
 
 /// A network, and how it is treated.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +23,16 @@ pub struct Plan {
     pub pushes: Vec<PushPlan>,
     /// The PULL nodes.
     pub pulls: Vec<PullPlan>,
+    /// The PUB nodes.
+    pub pubs: Vec<PubPlan>,
+    /// The SUB nodes.
+    pub subs: Vec<SubPlan>,
+    /// The proxies.
+    pub proxies: Vec<ProxyPlan>,
+    /// The REQ nodes.
+    pub reqs: Vec<ReqPlan>,
+    /// The REP nodes.
+    pub reps: Vec<RepPlan>,
     /// Who is connected to whom; two nodes may be connected twice.
     pub wires: Vec<WirePlan>,
     /// What goes wrong, each as likely as another.
@@ -66,12 +86,12 @@ pub struct PullPlan {
 /// What connects two nodes.
 #[derive(Clone, Debug)]
 pub struct WirePlan {
-    /// Which PUSH node.
-    pub push: usize,
-    /// Which PULL node.
-    pub pull: usize,
-    /// Whether the PUSH node makes the connection.
-    pub push_dials: bool,
+    /// The node that messages come from.
+    pub up: Node,
+    /// The node that they go to.
+    pub down: Node,
+    /// Whether the former makes the connection.
+    pub up_dials: bool,
     /// How long bytes take.
     pub latency: Duration,
     /// How much longer they may take.
@@ -80,21 +100,43 @@ pub struct WirePlan {
     pub buffer_bytes: usize,
     /// The longest wait before a lost connection is made again.
     pub redial: Duration,
+    /// The level of a server, as its client sees it.
+    pub priority: Priority,
 }
 
 impl WirePlan {
-    /// A quick and wide connection.
+    /// A quick and wide connection of a PUSH and a PULL node.
     #[must_use]
     pub const fn new(push: usize, pull: usize) -> Self {
+        Self::between(Node::Push(push), Node::Pull(pull))
+    }
+
+    /// A quick and wide connection.
+    #[must_use]
+    pub const fn between(up: Node, down: Node) -> Self {
         Self {
-            push,
-            pull,
-            push_dials: false,
+            up,
+            down,
+            up_dials: false,
             latency: Duration::from_micros(100),
             jitter: Duration::ZERO,
             buffer_bytes: 1 << 20,
             redial: Duration::from_millis(5),
+            priority: Priority::BEST,
         }
+    }
+
+    /// The node on a side.
+    pub(crate) const fn node(&self, side: Side) -> Node {
+        match side {
+            Side::Up => self.up,
+            Side::Down => self.down,
+        }
+    }
+
+    /// The side that makes the connection.
+    pub(crate) const fn dialler(&self) -> Side {
+        if self.up_dials { Side::Up } else { Side::Down }
     }
 }
 
@@ -121,11 +163,47 @@ pub enum Fault {
     StoreFailure,
     /// Dead letters are sent again or forgotten.
     DeadLetters,
+    /// A PUB process dies.
+    PubCrash,
+    /// A SUB process dies, with all but its cursor.
+    SubCrash,
+    /// A proxy dies.
+    ProxyCrash,
+    /// A SUB node pauses for a while.
+    SubPause,
+    /// A SUB node changes its window for a while.
+    SubResize,
+    /// A SUB node changes what it wants.
+    Refilter,
+    /// A SUB node's application takes long over a message.
+    SubStuck,
+    /// The store of a PUB node or a proxy reports an error.
+    DiskFailure,
+    /// A PUB node gets another ring.
+    RingResize,
+    /// A PUB node is taken for dead, and started again elsewhere while it still runs.
+    Twin,
+    /// Some of the wires lead nowhere for a while.
+    Partition,
+    /// A REQ process dies.
+    ReqCrash,
+    /// A REQ node is closed in good order and started again.
+    ReqClose,
+    /// A REP process dies, with all but its store.
+    RepCrash,
+    /// A REP node stops in good order and is started again.
+    RepStop,
+    /// A REP node pauses for a while.
+    RepPause,
+    /// A REP node changes its window for a while.
+    RepResize,
+    /// A server takes long over a call.
+    RepStuck,
 }
 
 impl Fault {
-    /// All of them.
-    pub const ALL: [Fault; 10] = [
+    /// Those of networks of PUSH and PULL nodes.
+    pub const PUSH_PULL: [Fault; 10] = [
         Fault::Cut,
         Fault::HalfOpen,
         Fault::PushCrash,
@@ -136,6 +214,37 @@ impl Fault {
         Fault::Stuck,
         Fault::StoreFailure,
         Fault::DeadLetters,
+    ];
+
+    /// Those of networks of PUB and SUB nodes.
+    pub const PUB_SUB: [Fault; 12] = [
+        Fault::Cut,
+        Fault::HalfOpen,
+        Fault::PubCrash,
+        Fault::SubCrash,
+        Fault::ProxyCrash,
+        Fault::SubPause,
+        Fault::SubResize,
+        Fault::Refilter,
+        Fault::SubStuck,
+        Fault::DiskFailure,
+        Fault::RingResize,
+        Fault::Twin,
+    ];
+
+    /// Those of networks of REQ and REP nodes.
+    pub const CALLS: [Fault; 11] = [
+        Fault::Cut,
+        Fault::HalfOpen,
+        Fault::Partition,
+        Fault::ReqCrash,
+        Fault::ReqClose,
+        Fault::RepCrash,
+        Fault::RepStop,
+        Fault::RepPause,
+        Fault::RepResize,
+        Fault::RepStuck,
+        Fault::DiskFailure,
     ];
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use drawdown_protocol::message::cost_bytes_max;
-use drawdown_protocol::{ConfirmOn, LinkConfig, PullConfig, PushConfig};
+use drawdown_protocol::{ConfirmOn, LinkConfig, Priority, PullConfig, PushConfig};
 
+use crate::sim::agenda::Node;
 use crate::sim::dice::Dice;
 
 use super::{Fault, Plan, PullPlan, PushPlan, WirePlan};
@@ -22,10 +23,10 @@ impl Plan {
         let pushes: Vec<_> =
             (0..dice.between(1..=4)).map(|_| PushPlan::random(dice, message_bytes_max)).collect();
         let wires = wires(dice, pushes.len(), pulls.len());
-        let faults = Fault::ALL.into_iter().filter(|_| dice.chance(60)).collect();
+        let faults = Fault::PUSH_PULL.into_iter().filter(|_| dice.chance(60)).collect();
         let storm = if dice.chance(10) { Duration::ZERO } else { dice.micros(10_000..=6_000_000) };
         let fault_every = dice.micros(1_000..=800_000);
-        Self { pushes, pulls, wires, faults, storm, fault_every }
+        Self { pushes, pulls, wires, faults, storm, fault_every, ..Self::default() }
     }
 }
 
@@ -37,28 +38,30 @@ fn wires(dice: &mut Dice, pushes: usize, pulls: usize) -> Vec<WirePlan> {
         for pull in 0..pulls {
             let needed = push % pulls == pull || pull % pushes == push;
             let count = u64::from(needed || dice.chance(density)) + u64::from(dice.chance(5));
-            wires.extend((0..count).map(|_| WirePlan::random(dice, push, pull)));
+            let (up, down) = (Node::Push(push), Node::Pull(pull));
+            wires.extend((0..count).map(|_| WirePlan::random(dice, up, down)));
         }
     }
     wires
 }
 
 impl WirePlan {
-    fn random(dice: &mut Dice, push: usize, pull: usize) -> Self {
+    pub(super) fn random(dice: &mut Dice, up: Node, down: Node) -> Self {
         let latency = Duration::from_micros(dice.spread(20..=40_000));
         Self {
-            push,
-            pull,
-            push_dials: dice.chance(50),
+            up,
+            down,
+            up_dials: dice.chance(50),
             latency,
             jitter: if dice.chance(50) { latency } else { Duration::ZERO },
             buffer_bytes: dice.pick(&[300, 4_000, 65_536, 1 << 20]),
             redial: dice.micros(100..=400_000),
+            priority: Priority::BEST,
         }
     }
 }
 
-fn link(dice: &mut Dice, message_bytes_max: usize) -> LinkConfig {
+pub(super) fn link(dice: &mut Dice, message_bytes_max: usize) -> LinkConfig {
     LinkConfig {
         message_bytes_max,
         heartbeat: dice.pick(&[ms(0), ms(60), ms(200), ms(1_000)]),

@@ -1,5 +1,6 @@
 //! What the messages of a measurement look like.
 
+use crate::exit::{Exit, Failure};
 use crate::units;
 
 /// The number of a message takes so many bytes.
@@ -40,7 +41,7 @@ pub(super) fn fill(index: u64, payload: &mut [u8]) {
 }
 
 /// The number of a message of this size, if every byte of it is right.
-pub(super) fn check(payload: &[u8], size: usize) -> Option<u64> {
+fn check(payload: &[u8], size: usize) -> Option<u64> {
     if payload.len() != size {
         return None;
     }
@@ -54,6 +55,19 @@ pub(super) fn check(payload: &[u8], size: usize) -> Option<u64> {
     }
     let rest_is_right = rest.iter().zip(tail).all(|(byte, wanted)| *byte == wanted);
     (difference == 0 && rest_is_right).then_some(index)
+}
+
+/// The same for who cannot go on with another one.
+pub(super) fn checked(payload: &[u8], size: usize) -> Result<u64, Failure> {
+    check(payload, size).ok_or_else(|| {
+        Failure::new(
+            Exit::Error,
+            format!(
+                "a message of {} bytes is not what was sent; both sides need the same --size, and nobody else may send",
+                payload.len()
+            ),
+        )
+    })
 }
 
 #[cfg(test)]

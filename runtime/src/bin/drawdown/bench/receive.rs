@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::exit::{self, Exit, Failure};
 use crate::watch::Watch;
 
-use super::{ReceiveArgs, UNDER_WAY_BYTES, payload};
+use super::{ReceiveArgs, payload};
 
 /// How long the last confirmations may take.
 const LAST_CONFIRMATIONS: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ pub(super) async fn run(args: &ReceiveArgs, console: &Console) -> Result<(), Fai
     let pull = args.socket()?;
     let _watch = Watch::start(pull.events(), endpoints.peers(), String::new(), console);
     endpoints.attach(&pull, console).await?;
-    let time = match args.load.batch {
+    let time = match args.calls.batch {
         0 | 1 => singly(args, &pull).await?,
         batch => in_batches(args, &pull, batch).await?,
     };
@@ -40,10 +40,9 @@ pub(super) async fn run(args: &ReceiveArgs, console: &Console) -> Result<(), Fai
 
 impl ReceiveArgs {
     fn socket(&self) -> Result<PullSocket, Failure> {
-        let builder = self.load.links.apply_to_pull(PullSocket::builder()).window(self.window);
-        let largest = 2 * self.load.links.max_message() as u64;
-        let bytes = self.window_bytes.map_or(UNDER_WAY_BYTES.max(largest), |bytes| bytes as u64);
-        Ok(builder.window_bytes(bytes).build()?)
+        let (links, window) = (&self.links, &self.window);
+        let builder = links.apply_to_pull(PullSocket::builder());
+        Ok(builder.window(window.messages).window_bytes(window.bytes(links)).build()?)
     }
 }
 
@@ -52,7 +51,7 @@ async fn singly(args: &ReceiveArgs, pull: &PullSocket) -> Result<Duration, Failu
     for _ in 0..args.load.count {
         let delivery = pull.recv().await?.ok_or_else(closed)?;
         first.get_or_insert_with(Instant::now);
-        check(delivery.payload(), args.load.size)?;
+        payload::checked(delivery.payload(), args.load.size)?;
         delivery.ack().await?;
     }
     Ok(first.map_or(Duration::ZERO, |first| first.elapsed()))
@@ -70,25 +69,12 @@ async fn in_batches(
         let deliveries = pull.recv_batch(room).await?.ok_or_else(closed)?;
         first.get_or_insert_with(Instant::now);
         for payload in deliveries.payloads() {
-            check(payload, args.load.size)?;
+            payload::checked(payload, args.load.size)?;
         }
         left -= deliveries.len() as u64;
         deliveries.ack().await?;
     }
     Ok(first.map_or(Duration::ZERO, |first| first.elapsed()))
-}
-
-fn check(payload: &[u8], size: usize) -> Result<(), Failure> {
-    match payload::check(payload, size) {
-        Some(_) => Ok(()),
-        None => Err(Failure::new(
-            Exit::Error,
-            format!(
-                "a message of {} bytes is not what was sent; both sides need the same --size, and nobody else may send",
-                payload.len()
-            ),
-        )),
-    }
 }
 
 fn closed() -> Failure {

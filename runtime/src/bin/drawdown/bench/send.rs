@@ -38,7 +38,7 @@ pub(super) async fn run(args: &SendArgs, console: &Console) -> Result<(), Failur
 
 impl SendArgs {
     async fn socket(&self) -> Result<PushSocket, Failure> {
-        let mut builder = self.load.links.apply_to_push(PushSocket::builder());
+        let mut builder = self.links.apply_to_push(PushSocket::builder());
         if let Some(folder) = &self.store {
             builder = builder.store(folder).durability(self.durability.into());
         }
@@ -53,11 +53,11 @@ impl SendArgs {
 
 async fn measure(args: &SendArgs, push: &PushSocket) -> Result<Value, Failure> {
     let start = Instant::now();
-    let mut result = json!({ "size": args.load.size, "batch": args.load.batch });
+    let mut result = json!({ "size": args.load.size, "batch": args.calls.batch });
     if args.latency {
         result["latency"] = one_by_one(args, push).await?;
     } else {
-        let seqs = match args.load.batch {
+        let seqs = match args.calls.batch {
             0 | 1 => singly(args, push).await?,
             batch => in_batches(args, push, batch).await?,
         };

@@ -1,20 +1,15 @@
 //! Messages to stdout, a line each.
 
 use std::future::ready;
-use std::io::{self, Write};
+use std::io;
 
 use drawdown::{DeliveryBatch, PullSocket};
 
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
+use crate::output::{BATCH_MAX, WRITE_BYTES, flush, idle};
 
-use super::{PullArgs, idle};
-
-/// Messages of one batch.
-const BATCH_MAX: u64 = 4_096;
-
-/// Text that is written at once, or a little more.
-const WRITE_BYTES: usize = 256 << 10;
+use super::PullArgs;
 
 /// Writes messages until there were enough, none come, or somebody wants to end.
 pub(super) async fn write_all(
@@ -76,13 +71,6 @@ fn append(batch: &DeliveryBatch, text: &mut Vec<u8>) {
         text.extend_from_slice(payload);
         text.push(b'\n');
     }
-}
-
-fn flush(text: &mut Vec<u8>) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text).and_then(|()| stdout.flush());
-    text.clear();
-    written
 }
 
 async fn give_back(batches: Vec<DeliveryBatch>, error: &io::Error) -> Failure {

@@ -12,6 +12,8 @@ use crate::console::{Console, Rate};
 use crate::endpoints::{Endpoints, LinkArgs};
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
+use crate::output::left;
+use crate::shell;
 use crate::units;
 use crate::watch::Watch;
 
@@ -85,7 +87,7 @@ enum Ack {
 
 pub(crate) async fn run(args: PullArgs, console: &Console) -> Result<(), Failure> {
     args.endpoints.check()?;
-    let interrupts = Interrupts::listen(exec::kill_all)?;
+    let interrupts = Interrupts::listen(shell::kill_all)?;
     let pull = args.socket()?;
     let watch = Watch::start(pull.events(), args.endpoints.peers(), String::new(), console);
     let rate = Rate::new();
@@ -118,15 +120,7 @@ impl PullArgs {
 
     /// Messages that may still be taken when so many were, or are being, confirmed.
     fn left(&self, confirmed: u64) -> u64 {
-        self.count.map_or(u64::MAX, |count| count.saturating_sub(confirmed))
-    }
-}
-
-/// Waits for `time`, for ever if there is none.
-async fn idle(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time).await,
-        None => std::future::pending().await,
+        left(self.count, confirmed)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use drawdown::{PushBuilder, PushSocket};
 
+use crate::durability::Durability;
 use crate::endpoints::{Endpoints, LinkArgs};
 use crate::exit::Failure;
 use crate::units;
@@ -89,24 +90,6 @@ pub(crate) struct PushArgs {
 
     #[command(flatten)]
     pub(super) links: LinkArgs,
-}
-
-/// What an accepted message survives.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Durability {
-    /// Loss of power.
-    Synced,
-    /// The end of the process, but not loss of power.
-    Buffered,
-}
-
-impl From<Durability> for drawdown::Durability {
-    fn from(durability: Durability) -> Self {
-        match durability {
-            Durability::Synced => Self::Synced,
-            Durability::Buffered => Self::Buffered,
-        }
-    }
 }
 
 impl PushArgs {

@@ -1,8 +1,6 @@
 //! `drawdown push`: lines of stdin become messages.
 
 mod args;
-mod input;
-mod lines;
 mod receipts;
 
 use std::cell::Cell;
@@ -10,17 +8,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use args::{Durability, PushArgs};
-use drawdown::{DrainError, PushSocket, PushStats, SendError};
+pub(crate) use args::PushArgs;
+use drawdown::{DrainError, Message, PushSocket, PushStats, SendError};
 use tokio::time::timeout;
 
 use crate::console::{Console, Rate};
 use crate::exit::{Exit, Failure};
+use crate::input::{Block, Input, TooLong};
 use crate::interrupts::{Interrupt, Interrupts};
 use crate::watch::Watch;
 
-use input::Input;
-use lines::{Block, TooLong};
 use receipts::Receipts;
 
 /// How long a drain may take once somebody wants the command to end.
@@ -116,7 +113,7 @@ impl Sender<'_> {
         }
         let sent = self.all_sent();
         if let (Err(failure), true) = (&sent, drained.is_err()) {
-            console.say(failure.sentence());
+            failure.tell(&console);
         }
         drained?;
         printed?;
@@ -155,7 +152,7 @@ impl Sender<'_> {
             self.read.update(|read| read + block.len());
             let sent = match receipts {
                 Some(receipts) => self.enqueue_noting(&block, receipts).await,
-                None => self.push.enqueue_batch(block.messages()).await.map(drop),
+                None => self.push.enqueue_batch(messages(&block)).await.map(drop),
             };
             if let Err(error) = sent {
                 return End::Failed(error.into());
@@ -167,7 +164,7 @@ impl Sender<'_> {
     /// Notes what was taken in after each block, and whenever there is no room for more.
     async fn enqueue_noting(&self, block: &Block, receipts: &Receipts) -> Result<(), SendError> {
         let mut seqs = 0..0;
-        for message in block.messages() {
+        for message in messages(block) {
             let receipt = match self.push.try_send(message) {
                 Ok(receipt) => receipt,
                 Err(refused) => {
@@ -249,6 +246,10 @@ impl Sender<'_> {
             )),
         }
     }
+}
+
+fn messages(block: &Block) -> impl Iterator<Item = Message<'_>> {
+    block.lines().map(|line| block.message(line))
 }
 
 fn unreadable(error: &std::io::Error) -> End {

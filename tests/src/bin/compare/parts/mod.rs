@@ -8,6 +8,7 @@ mod redis;
 pub(crate) mod resp;
 mod tcp;
 mod zmq_rs;
+mod zmq_rs_calls;
 
 use std::path::PathBuf;
 
@@ -49,6 +50,16 @@ pub(crate) enum Part {
     ZmqRsPull(Load),
     #[command(hide = true)]
     ZmqRsPush(Connected),
+    #[command(hide = true)]
+    ZmqRsRouter(Load),
+    #[command(hide = true)]
+    ZmqRsDealer {
+        #[command(flatten)]
+        to: Connected,
+        /// Requests that wait for their replies at a time.
+        #[arg(long)]
+        outstanding: u64,
+    },
 }
 
 #[derive(Args, Clone, Copy)]
@@ -117,6 +128,10 @@ pub(crate) fn run(part: Part) -> Result<(), String> {
         }
         Part::ZmqRsPull(load) => zmq_rs::pull(load),
         Part::ZmqRsPush(Connected { load, connect }) => zmq_rs::push(load, &connect),
+        Part::ZmqRsRouter(load) => zmq_rs_calls::router(load),
+        Part::ZmqRsDealer { to: Connected { load, connect }, outstanding } => {
+            zmq_rs_calls::dealer(load, &connect, outstanding)
+        }
     };
     let result: Value = result?;
     crate::print(&format!("{result}\n"))

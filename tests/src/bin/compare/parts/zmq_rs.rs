@@ -16,8 +16,8 @@ use super::{Load, broken, tell_bound};
 /// Threads that serve the sockets of a side, beside the one that uses them; as in its own measurements.
 const THREADS: usize = 2;
 
-/// Between the endpoint and the address where a sender waits for the end.
-const AND: char = ',';
+/// Between the endpoint and the address where one side waits for the end of the other.
+pub(super) const AND: char = ',';
 
 pub(super) fn pull(load: Load) -> Result<Value, String> {
     run(async {
@@ -56,7 +56,7 @@ pub(super) fn push(load: Load, endpoints: &str) -> Result<Value, String> {
     })
 }
 
-fn run(task: impl Future<Output = Result<Value, String>>) -> Result<Value, String> {
+pub(super) fn run(task: impl Future<Output = Result<Value, String>>) -> Result<Value, String> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()

@@ -1,34 +1,35 @@
 //! Drawdown itself, by its own command.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use drawdown_tests::measure::drawdown_command;
+
 use crate::Args;
-use crate::children::Run;
 use crate::outcome::Turn;
 use crate::rows::{Measure, Row};
+use crate::run::Run;
 
-use super::{Peer, sample_of_pair, sample_of_sender};
+use super::{Peer, sample_of_calls, sample_of_fan_out, sample_of_pair, sample_of_sender};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
+/// More than a ring that holds all messages of a row.
+const RING_BYTES: &str = "1GiB";
+
+#[derive(Clone)]
 pub(super) struct Drawdown {
     program: PathBuf,
     window: Option<u64>,
     queue: Option<u64>,
 }
 
+/// PUSH and PULL where PUB and SUB are measured.
+pub(super) struct Pipeline(Drawdown);
+
 impl Drawdown {
-    pub(super) fn find(args: &Args, me: &Path) -> Result<Self, String> {
-        let beside = || me.with_file_name(format!("drawdown{}", std::env::consts::EXE_SUFFIX));
-        let program = args.drawdown.clone().unwrap_or_else(beside);
-        if !program.is_file() {
-            return Err(format!(
-                "the drawdown command is not at {}; build it with `cargo build --release -p drawdown`, or say where it \
-                 is with --drawdown",
-                program.display()
-            ));
-        }
+    pub(super) fn find(args: &Args) -> Result<Self, String> {
+        let program = drawdown_command(args.drawdown.as_deref())?;
         Ok(Self { program, window: args.window, queue: args.queue })
     }
 
@@ -36,19 +37,12 @@ impl Drawdown {
         let mut command = Command::new(&self.program);
         command.args(["bench", side, "--count", &count.to_string()]);
         command.args(["--size", &row.size.to_string()]);
-        let one_by_one = matches!(
-            row.measure,
-            Measure::Memory { single: true } | Measure::Send { .. } | Measure::RoundTrip
-        );
-        if one_by_one {
-            command.args(["--batch", "1"]);
-        }
         command
     }
 
     fn pull(&self, row: &Row, count: u64) -> Command {
         let mut command = self.bench("pull", row, count);
-        command.args(["--bind", ANY_PORT]);
+        command.args(["--bind", ANY_PORT]).args(batch(row));
         if let Some(window) = self.window {
             command.args(["--window", &window.to_string()]);
         }
@@ -57,7 +51,8 @@ impl Drawdown {
 
     fn push(&self, row: &Row, count: u64, run: &Run<'_>) -> Command {
         let mut command = self.bench("push", row, count);
-        if !matches!(row.measure, Measure::Memory { .. } | Measure::RoundTrip) {
+        command.args(batch(row));
+        if row.measure.is_durable() {
             command.args(["--durability", "synced", "--store"]).arg(run.folder().join("outbox"));
         }
         if matches!(row.measure, Measure::Send { .. } | Measure::RoundTrip) {
@@ -72,6 +67,60 @@ impl Drawdown {
         command.args(["--bind", ANY_PORT, "--accept-only", "--queue", &count.to_string()]);
         command
     }
+
+    fn run_pair(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
+        let (receiver, sender) = run.pair(self.pull(row, count), |endpoint| {
+            let mut push = self.push(row, count, run);
+            push.args(["--connect", endpoint]);
+            if let Some(queue) = self.queue {
+                push.args(["--queue", &queue.to_string()]);
+            }
+            push
+        })?;
+        sample_of_pair(row, count, &receiver, &sender)
+    }
+
+    fn run_calls(&self, row: &Row, count: u64, outstanding: u64, run: &Run<'_>) -> Turn {
+        let mut server = Command::new(&self.program);
+        server.args(["bench", "rep", "--size", &row.size.to_string(), "--bind", ANY_PORT]);
+        let (server, client) = run.pair(server, |endpoint| {
+            let mut client = self.bench("req", row, count);
+            client.args(["--parallel", &outstanding.to_string(), "--connect", endpoint]);
+            client
+        })?;
+        sample_of_calls(row, count, &server, &client)
+    }
+
+    fn run_fan_out(&self, row: &Row, count: u64, subscribers: u64, run: &Run<'_>) -> Turn {
+        let side = |side| {
+            let mut command = self.bench(side, row, count);
+            command.args(["--subscribers", &subscribers.to_string()]);
+            command
+        };
+        let mut publisher = side("pub");
+        publisher.args(["--bind", ANY_PORT]);
+        if row.measure != (Measure::FanOut { subscribers, unlimited: false }) {
+            publisher.args(["--ring", &count.to_string(), "--ring-bytes", RING_BYTES]);
+        }
+        if row.measure == Measure::Ring {
+            publisher.arg("--fill-first");
+        }
+        let (publisher, all) = run.fan_out(publisher, |endpoint| {
+            let mut all = side("sub");
+            all.args(["--connect", endpoint]);
+            all
+        })?;
+        sample_of_fan_out(count, subscribers, &publisher, &all)
+    }
+}
+
+fn batch(row: &Row) -> &'static [&'static str] {
+    match row.measure {
+        Measure::Memory { single: true } | Measure::Send { .. } | Measure::RoundTrip => {
+            &["--batch", "1"]
+        }
+        _ => &[],
+    }
 }
 
 impl Peer for Drawdown {
@@ -82,7 +131,8 @@ impl Peer for Drawdown {
     fn settings(&self) -> String {
         let told = |value: Option<u64>| value.map_or("the default".to_owned(), |n| n.to_string());
         format!(
-            "window {}, queue {}; every message is confirmed after the receiver has checked it, in memory too",
+            "window {}, queue {}; every message is confirmed after the receiver has checked it, in memory too; \
+             PUB with a ring of 65,536 messages, or of all",
             told(self.window),
             told(self.queue)
         )
@@ -97,18 +147,43 @@ impl Peer for Drawdown {
     }
 
     fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
-        if matches!(row.measure, Measure::Backlog | Measure::Send { receiver: false }) {
-            let sender = run.alone(self.push_alone(row, count, run))?;
-            return sample_of_sender(row, count, &sender);
-        }
-        let (receiver, sender) = run.pair(self.pull(row, count), |endpoint| {
-            let mut push = self.push(row, count, run);
-            push.args(["--connect", endpoint]);
-            if let Some(queue) = self.queue {
-                push.args(["--queue", &queue.to_string()]);
+        match row.measure {
+            Measure::FanOut { subscribers, .. } => self.run_fan_out(row, count, subscribers, run),
+            Measure::Ring => self.run_fan_out(row, count, 1, run),
+            Measure::Calls { outstanding } => self.run_calls(row, count, outstanding, run),
+            Measure::Backlog | Measure::Send { receiver: false } => {
+                let sender = run.alone(self.push_alone(row, count, run))?;
+                sample_of_sender(row, count, &sender)
             }
-            push
-        })?;
-        sample_of_pair(row, count, &receiver, &sender)
+            _ => self.run_pair(row, count, run),
+        }
+    }
+}
+
+impl Pipeline {
+    pub(super) fn new(drawdown: &Drawdown) -> Self {
+        Self(drawdown.clone())
+    }
+}
+
+impl Peer for Pipeline {
+    fn name(&self) -> &str {
+        "Drawdown PUSH/PULL"
+    }
+
+    fn settings(&self) -> String {
+        "as in the rows in memory".to_owned()
+    }
+
+    fn safety(&self) -> &'static str {
+        "Stores nothing"
+    }
+
+    fn takes_part(&self, row: &Row) -> bool {
+        row.measure == Measure::Ring
+    }
+
+    fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
+        self.0.run_pair(row, count, run)
     }
 }

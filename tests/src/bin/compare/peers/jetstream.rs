@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::children::{Process, Run};
+use drawdown_tests::measure::Process;
+
 use crate::outcome::Turn;
 use crate::parts::nats::Connection;
 use crate::rows::{Measure, Row, Unit};
+use crate::run::Run;
 
 use super::{Missing, Peer, free_port, part, run_with_server};
 
@@ -61,11 +63,7 @@ impl JetStream {
         let address = format!("127.0.0.1:{}", free_port()?);
         let mut command = Command::new(PROGRAM);
         command.arg("--config").arg(self.sync.configure(run.folder(), &address)?);
-        let mut server = run.start(PROGRAM, command)?;
-        while Connection::open(&address).is_err() {
-            server.check_running()?;
-            run.pause(PROGRAM)?;
-        }
+        let server = run.serve(PROGRAM, command, || Connection::open(&address).is_ok())?;
         Ok((server, address))
     }
 }
@@ -133,7 +131,7 @@ impl Peer for JetStream {
     }
 
     fn takes_part(&self, row: &Row) -> bool {
-        !matches!(row.measure, Measure::Memory { .. } | Measure::RoundTrip)
+        row.measure.is_durable()
     }
 
     fn count(&self, row: &Row) -> u64 {

@@ -1,5 +1,6 @@
 //! Who is measured. A new peer is a file here, and a line in [`find`].
 
+mod calls;
 mod drawdown;
 mod jetstream;
 mod libzmq;
@@ -11,10 +12,12 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 
+use drawdown_tests::measure::{Ended, Process, this_program};
+
 use crate::Args;
-use crate::children::{Ended, Process, Run};
 use crate::outcome::{Sample, Turn};
 use crate::rows::{Measure, Row, Unit};
+use crate::run::Run;
 
 pub(crate) trait Peer {
     /// With its version, if it has one.
@@ -51,12 +54,15 @@ pub(crate) struct Found {
 
 /// Looks who is there; what must be compiled goes to `folder`. Without Drawdown there is nothing to compare.
 pub(crate) fn find(args: &Args, folder: &Path) -> Result<Found, String> {
-    let me = std::env::current_exe()
-        .map_err(|error| format!("where this program is cannot be told: {error}"))?;
-    let ours = drawdown::Drawdown::find(args, &me)?;
+    let me = this_program()?;
+    let ours = drawdown::Drawdown::find(args)?;
+    let pipeline = drawdown::Pipeline::new(&ours);
     let mut found = Found { peers: vec![Box::new(ours)], missing: Vec::new() };
+    found.add(Ok(pipeline));
     found.add(libzmq::Libzmq::find(folder));
+    found.add(calls::LibzmqCalls::find(folder));
     found.add(Ok(zmq_rs::ZmqRs::new(&me)));
+    found.add(Ok(calls::ZmqRsCalls::new(&me)));
     found.add(redis::Redis::find(&me));
     found.add(jetstream::JetStream::find(&me, folder, jetstream::Syncs::Always));
     found.add(jetstream::JetStream::find(&me, folder, jetstream::Syncs::Default));
@@ -79,7 +85,22 @@ impl Found {
 fn rate(count: u64, seconds: f64, ended: &[&Ended]) -> Sample {
     let cpu: Option<f64> = ended.iter().map(|ended| ended.cpu.map(|cpu| cpu.as_secs_f64())).sum();
     let cpu_us = cpu.map(|seconds| seconds * 1e6 / count as f64);
-    Sample { value: count as f64 / seconds, cpu_us }
+    Sample { value: count as f64 / seconds, cpu_us, dropped: None }
+}
+
+/// What subscribers got of `count` messages each, from the first to the last that arrived.
+fn sample_of_fan_out(count: u64, subscribers: u64, publisher: &Ended, all: &Ended) -> Turn {
+    let arrived = all.number("/messages")?;
+    let sample = rate(arrived as u64, all.number("/seconds")?, &[publisher, all]);
+    Ok(Sample { dropped: Some(1.0 - arrived / (count * subscribers) as f64), ..sample })
+}
+
+/// What a client that asked and its server gave in the unit of the row.
+fn sample_of_calls(row: &Row, count: u64, server: &Ended, client: &Ended) -> Turn {
+    match row.unit() {
+        Unit::MessagesPerSecond => Ok(rate(count, client.number("/seconds")?, &[server, client])),
+        Unit::Microseconds => sample_of_sender(row, count, client),
+    }
 }
 
 /// What two processes gave in the unit of the row.
@@ -101,7 +122,9 @@ fn sample_of_pair(row: &Row, count: u64, receiver: &Ended, sender: &Ended) -> Tu
 fn sample_of_sender(row: &Row, count: u64, sender: &Ended) -> Turn {
     match row.unit() {
         Unit::MessagesPerSecond => Ok(rate(count, sender.number("/accepted_seconds")?, &[sender])),
-        Unit::Microseconds => Ok(Sample { value: sender.number("/latency/p50_us")?, cpu_us: None }),
+        Unit::Microseconds => {
+            Ok(Sample { value: sender.number("/latency/p50_us")?, cpu_us: None, dropped: None })
+        }
     }
 }
 

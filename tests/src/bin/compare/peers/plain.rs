@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::children::Run;
 use crate::outcome::Turn;
 use crate::rows::{Measure, Row};
+use crate::run::Run;
 
 use super::{Peer, part, sample_of_pair, sample_of_sender};
 
@@ -78,7 +78,7 @@ impl Peer for PingPong {
     }
 
     fn takes_part(&self, row: &Row) -> bool {
-        row.measure == Measure::RoundTrip
+        row.measure == Measure::RoundTrip || row.measure.outstanding() == 1
     }
 
     fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
@@ -106,7 +106,7 @@ impl Peer for File {
     }
 
     fn takes_part(&self, row: &Row) -> bool {
-        !matches!(row.measure, Measure::Memory { .. } | Measure::RoundTrip)
+        row.measure.is_durable()
     }
 
     fn count(&self, row: &Row) -> u64 {

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::children::{Process, Run};
+use drawdown_tests::measure::Process;
+
 use crate::outcome::Turn;
 use crate::parts::resp::Connection;
 use crate::rows::{Measure, Row, Unit};
+use crate::run::Run;
 
 use super::{Missing, Peer, free_port, part, run_with_server};
 
@@ -37,12 +39,8 @@ impl Redis {
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.args(["--appendonly", "yes", "--appendfsync", "always"]);
         command.args(["--auto-aof-rewrite-percentage", "0", "--dir"]).arg(run.folder());
-        let mut server = run.start("redis-server", command)?;
         let address = format!("127.0.0.1:{port}");
-        while !answers(&address) {
-            server.check_running()?;
-            run.pause("redis-server")?;
-        }
+        let server = run.serve("redis-server", command, || answers(&address))?;
         Ok((server, address))
     }
 }
@@ -64,7 +62,7 @@ impl Peer for Redis {
     }
 
     fn takes_part(&self, row: &Row) -> bool {
-        !matches!(row.measure, Measure::Memory { .. } | Measure::RoundTrip)
+        row.measure.is_durable()
     }
 
     fn count(&self, row: &Row) -> u64 {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::children::Run;
 use crate::outcome::Turn;
 use crate::rows::{Measure, Row};
+use crate::run::Run;
 
 use super::{Peer, part, sample_of_pair};
 

@@ -2,7 +2,6 @@
 
 use crate::lab::Lab;
 use crate::outcome::Turn;
-use crate::process::number;
 use crate::scale::Kind;
 use crate::unit::Unit;
 
@@ -47,6 +46,6 @@ fn round(lab: &Lab, depths: &[u64]) -> Vec<Turn> {
         let part = lab.part("the queue", ["depth", "--messages", &depth.to_string()])?;
         let result = part.result()?;
         let figures = GROWTH.lines();
-        figures.map(|(_, line)| number(&result, &format!("/{}", line.name))).collect()
+        figures.map(|(_, line)| result.number(&format!("/{}", line.name))).collect()
     })
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use drawdown_tests::measure::{Process, cpu_time, resident_bytes};
+
 use crate::lab::{Lab, allow_links};
 use crate::outcome::Turn;
-use crate::process::Process;
-use crate::procfs::{cpu_time, resident_bytes};
 use crate::scale::Kind;
 use crate::unit::Unit;
 

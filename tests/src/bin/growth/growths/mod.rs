@@ -1,10 +1,14 @@
 //! What is measured.
 
 mod depth;
+mod filters;
 mod idle;
 mod links;
 mod rate;
+mod shares;
 mod size;
+mod stuck;
+mod subscribers;
 
 use crate::lab::Lab;
 use crate::outcome::Turn;
@@ -58,8 +62,26 @@ const MEMORY_OF_SIDES: &[Line] = &[
     Line { name: "receivers_bytes", title: "memory of the receivers' process" },
 ];
 
-pub(crate) const GROWTHS: &[Growth] =
-    &[size::GROWTH, depth::GROWTH, links::GROWTH, rate::GROWTH, idle::GROWTH];
+/// The same of publishers and subscribers.
+const CPU_OF_PUBLISHING: &[Line] = &[
+    Line { name: "publisher_cpu_ns", title: "CPU of the publisher" },
+    Line { name: "subscribers_cpu_ns", title: "CPU of all subscribers" },
+];
+const MEMORY_OF_PUBLISHING: &[Line] = &[
+    Line { name: "publisher_bytes", title: "memory of the publisher's process" },
+    Line { name: "subscribers_bytes", title: "memory of the subscribers' process" },
+];
+
+pub(crate) const GROWTHS: &[Growth] = &[
+    size::GROWTH,
+    depth::GROWTH,
+    links::GROWTH,
+    rate::GROWTH,
+    idle::GROWTH,
+    subscribers::GROWTH,
+    filters::GROWTH,
+    stuck::GROWTH,
+];
 
 impl Growth {
     /// The lines of all panels.
@@ -85,7 +107,7 @@ pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Growth>, String> {
 pub(crate) fn help() -> String {
     let mut text = "Growths:\n".to_owned();
     for growth in GROWTHS {
-        text.push_str(&format!("  {:<7} {}\n", growth.name, growth.title));
+        text.push_str(&format!("  {:<12} {}\n", growth.name, growth.title));
     }
     text.push_str(
         "

@@ -1,10 +1,9 @@
 //! Load.
 
-use serde_json::Value;
+use drawdown_tests::measure::Ended;
 
 use crate::lab::Lab;
 use crate::outcome::Turn;
-use crate::process::number;
 use crate::scale::Kind;
 use crate::unit::Unit;
 
@@ -46,19 +45,19 @@ const QUICK_LOAD_MS: u64 = 300;
 /// One process measures the greatest rate and all loads.
 fn round(lab: &Lab, percents: &[u64]) -> Vec<Turn> {
     match measure(lab, percents) {
-        Ok(result) => (0..percents.len()).map(|place| turn(&result, place)).collect(),
+        Ok(loads) => (0..percents.len()).map(|place| turn(&loads, place)).collect(),
         Err(sentence) => percents.iter().map(|_| Err(sentence.clone())).collect(),
     }
 }
 
-fn measure(lab: &Lab, percents: &[u64]) -> Result<Value, String> {
+fn measure(lab: &Lab, percents: &[u64]) -> Result<Ended, String> {
     let percents: Vec<_> = percents.iter().map(u64::to_string).collect();
     let load_ms = if lab.quick { QUICK_LOAD_MS } else { LOAD_MS }.to_string();
     let args = ["rate", "--percents", &percents.join(","), "--load-ms", &load_ms];
     lab.part("the load", args)?.result()
 }
 
-fn turn(result: &Value, place: usize) -> Turn {
-    let figure = |line: &Line| number(result, &format!("/loads/{place}/{}", line.name));
+fn turn(loads: &Ended, place: usize) -> Turn {
+    let figure = |line: &Line| loads.number(&format!("/loads/{place}/{}", line.name));
     GROWTH.lines().map(|(_, line)| figure(line)).collect()
 }

@@ -1,8 +1,9 @@
 //! The size of messages.
 
+use drawdown_tests::measure::{Process, wait_for};
+
 use crate::lab::Lab;
 use crate::outcome::Turn;
-use crate::process::number;
 use crate::scale::Kind;
 use crate::unit::Unit;
 
@@ -52,9 +53,9 @@ fn measure(lab: &Lab, size: u64) -> Turn {
     let mut receiver = lab.bench("the receiver", pull.into_iter().chain(load))?;
     let endpoint = receiver.told("bound")?;
     let push = ["push", "--connect", &endpoint];
-    let sender = lab.bench("the sender", push.into_iter().chain(load))?;
-    let (received, sent) = (receiver.result()?, sender.result()?);
-    let rate = |result| number(result, "/messages_per_second");
-    let rate = rate(&received)?.min(rate(&sent)?);
+    let mut sender = lab.bench("the sender", push.into_iter().chain(load))?;
+    wait_for(&mut [&mut receiver, &mut sender])?;
+    let rate = |process: Process| process.result()?.number("/messages_per_second");
+    let rate = rate(receiver)?.min(rate(sender)?);
     Ok(vec![rate, rate * size as f64])
 }

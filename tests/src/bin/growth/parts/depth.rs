@@ -5,10 +5,8 @@ use std::time::Instant;
 
 use clap::Args;
 use drawdown::{Closed, PullSocket, PushSocket};
-use drawdown_tests::measure::spread;
+use drawdown_tests::measure::{resident_bytes, spread};
 use serde_json::json;
-
-use crate::procfs::resident_bytes;
 
 use super::{ANY_PORT, Failure, PATIENCE, linked, tell, wait_until};
 

@@ -1,15 +1,18 @@
 //! The processes of measurements, as hidden subcommands. Each tells what it did in one line of JSON.
 
 mod depth;
+mod filters;
 mod idle;
 mod links;
+mod publish;
 mod rate;
+mod shares;
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
-use drawdown::{PullSocket, PushSocket};
+use drawdown::{PubSocket, PullSocket, PushSocket};
 use tokio::runtime::Runtime;
 
 /// How long links may take to be made, and what waits to be done.
@@ -21,10 +24,15 @@ const ANY_PORT: &str = "tcp://127.0.0.1:0";
 pub(crate) enum Part {
     Depth(depth::DepthArgs),
     Flood(links::FloodArgs),
-    Share(links::ShareArgs),
+    Share(shares::ShareArgs),
     Rate(rate::RateArgs),
     IdleSend(idle::SendArgs),
     IdleReceive(idle::ReceiveArgs),
+    Publish(publish::PublishArgs),
+    Subscribe(shares::ShareArgs),
+    StandStill(shares::ReceiveArgs),
+    FilterPublish(filters::PublishArgs),
+    FilterSubscribe(filters::SubscribeArgs),
 }
 
 /// Any error, as a sentence.
@@ -41,6 +49,11 @@ pub(crate) fn run(part: Part) -> Result<(), String> {
         Part::Share(args) => runtime.block_on(links::share(&args)),
         Part::IdleSend(args) => runtime.block_on(idle::send(&args)),
         Part::IdleReceive(args) => runtime.block_on(idle::receive(&args)),
+        Part::Publish(args) => runtime.block_on(publish::publish(&args)),
+        Part::Subscribe(args) => runtime.block_on(publish::subscribe(&args)),
+        Part::StandStill(args) => runtime.block_on(publish::stand_still(&args)),
+        Part::FilterPublish(args) => runtime.block_on(filters::publish(&args)),
+        Part::FilterSubscribe(args) => runtime.block_on(filters::subscribe(&args)),
     };
     // Tasks that never end are not waited for.
     runtime.shutdown_background();
@@ -66,6 +79,14 @@ async fn linked(push: &PushSocket, links: usize) -> Result<(), Failure> {
     wait_until(|| push.stats().links.iter().filter(|link| link.peer.is_some()).count() >= links)
         .await
         .map_err(|_| format!("after {} s not all links are made", PATIENCE.as_secs()).into())
+}
+
+/// Waits until so many subscribers have asked for messages.
+async fn asked(publisher: &PubSocket, subscribers: usize) -> Result<(), Failure> {
+    let asked = || publisher.stats().links.iter().filter(|link| link.position.is_some()).count();
+    wait_until(|| asked() >= subscribers)
+        .await
+        .map_err(|_| format!("after {} s not all subscribers are there", PATIENCE.as_secs()).into())
 }
 
 async fn wait_until(what: impl Fn() -> bool) -> Result<(), Failure> {

@@ -1,0 +1,65 @@
+//! The receiving side of credit that is counted from a request on and never lowered: a new request takes its place.
+
+use super::Amount;
+
+/// What a source may send for one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowance {
+    limit: Amount,
+    received: Amount,
+    told: Amount,
+}
+
+impl Allowance {
+    /// What may still arrive.
+    pub(crate) fn outstanding(&self) -> Amount {
+        self.limit.saturating_sub(self.received)
+    }
+
+    /// Counts what arrived; false if it was more than allowed.
+    pub(crate) fn receive(&mut self, amount: Amount) -> bool {
+        let within = amount.fits(self.outstanding());
+        if within {
+            self.received += amount;
+        }
+        within
+    }
+
+    /// Lets the source have so much outstanding, or more if it has more.
+    pub(crate) fn raise_to(&mut self, outstanding: Amount) {
+        self.limit = self.limit.max(self.received + outstanding);
+    }
+
+    /// The limit, to be told to the source.
+    pub(crate) const fn tell(&mut self) -> Amount {
+        self.told = self.limit;
+        self.limit
+    }
+
+    /// Whether the limit is news to the source.
+    pub(crate) fn has_news(&self) -> bool {
+        self.told != self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_rises_and_never_falls() {
+        let mut allowance = Allowance::default();
+        assert!(!allowance.receive(Amount::new(1, 10)), "nothing was allowed");
+        allowance.raise_to(Amount::new(10, 1_000));
+        assert_eq!(allowance.tell(), Amount::new(10, 1_000));
+        assert!(allowance.receive(Amount::new(4, 900)));
+        assert!(!allowance.has_news());
+        allowance.raise_to(Amount::new(3, 50));
+        assert_eq!(allowance.outstanding(), Amount::new(6, 100));
+        allowance.raise_to(Amount::new(10, 1_000));
+        assert!(allowance.has_news());
+        assert_eq!(allowance.tell(), Amount::new(14, 1_900));
+        assert!(!allowance.receive(Amount::new(10, 1_001)));
+        assert!(allowance.receive(Amount::new(10, 1_000)));
+    }
+}

@@ -1,0 +1,350 @@
+//! The proxy: a SUB and a PUB back to back, with sessions and numbers as they came.
+//!
+//! What comes from upstream goes into a ring, from which all subscribers are served. What a subscriber wants that is
+//! below the ring, and that upstream still has, is fetched for it alone; so it sees no difference but the time that this
+//! takes. A proxy with a ring of 0 asks upstream only for what a subscriber waits for.
+
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+use crate::ids::{LinkId, PeerId, RequestId};
+use crate::limits::FETCH_MESSAGES;
+use crate::link::{Identity, LinkState, Transmit};
+use crate::publish::{Fetch, PublishConfig, PublishEngine, PublishStats};
+use crate::push::StoreNeed;
+use crate::store::{Commit, Recovered};
+use crate::subscribe::{LaneId, Laned, SubscribeConfig, SubscribeEngine, SubscribeStats, Taken};
+use crate::time::{Now, Time};
+use crate::wire::{Close, Frame};
+
+use super::{DOWNSTREAM, Side};
+
+/// The settings of a [`ProxyEngine`].
+#[derive(Clone, Debug, Default)]
+pub struct ProxyConfig {
+    /// Of the side that subscribes. It follows every session from its oldest message on, whatever `start` says.
+    pub up: SubscribeConfig,
+    /// Of the side that publishes. Its ring may be of 0 messages.
+    pub down: PublishConfig,
+}
+
+/// A proxy in numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ProxyStats {
+    /// The side that subscribes.
+    pub up: SubscribeStats,
+    /// The side that publishes; its `published` are the messages that came through.
+    pub down: PublishStats,
+}
+
+/// A proxy without its I/O.
+#[derive(Debug)]
+pub struct ProxyEngine {
+    up: SubscribeEngine,
+    down: PublishEngine,
+    store: bool,
+    /// A ring of 0: nothing is asked for before somebody waits for it.
+    by_demand: bool,
+    /// What is being fetched, by the subscriber's link and request.
+    fetching: BTreeMap<(LinkId, RequestId), (LaneId, Fetch)>,
+}
+
+impl ProxyEngine {
+    /// A proxy that keeps its ring in memory.
+    #[must_use]
+    pub fn new(config: ProxyConfig, peer_id: PeerId) -> Self {
+        let down = PublishEngine::without_session(config.down, peer_id);
+        Self::build(config.up, down, peer_id, false)
+    }
+
+    /// A proxy with a new store, in which it keeps the ring of the newest session.
+    #[must_use]
+    pub fn with_store(config: ProxyConfig, peer_id: PeerId) -> Self {
+        let mut proxy = Self::new(config, peer_id);
+        proxy.store = true;
+        proxy
+    }
+
+    /// A proxy that goes on with the ring that its store kept.
+    #[must_use]
+    pub fn recover(config: ProxyConfig, peer_id: PeerId, recovered: Recovered, now: Now) -> Self {
+        let down = PublishEngine::restored(config.down, peer_id, recovered, now);
+        let mut proxy = Self::build(config.up, down, peer_id, true);
+        for (lineage, next) in proxy.down.sessions() {
+            proxy.up.resume(lineage.session, next);
+        }
+        proxy
+    }
+
+    fn build(up: SubscribeConfig, mut down: PublishEngine, peer_id: PeerId, store: bool) -> Self {
+        down.number_links_from(DOWNSTREAM);
+        let by_demand = down.config().ring.messages == 0;
+        let mut up = SubscribeEngine::for_proxy(up, peer_id, by_demand);
+        // The empty prefix is no longer than a topic can be.
+        let _ = up.add_filter(b"", Time::ZERO);
+        Self { up, down, store, by_demand, fetching: BTreeMap::new() }
+    }
+
+    /// A connection was made on one side; whose it is, the transport or an authorizer says.
+    pub fn open_link(&mut self, identity: Identity, side: Side, now: Time) -> LinkId {
+        match side {
+            Side::Upstream => self.up.open_link(identity, now),
+            Side::Downstream => self.down.open_link(identity, now),
+        }
+    }
+
+    /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
+    pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
+        match Side::of(id) {
+            Side::Upstream => self.up.handle_bytes(id, now),
+            Side::Downstream => self.down.handle_bytes(id, now),
+        }
+    }
+
+    /// Takes what a peer said. A peer that breaks the rules loses its link.
+    pub fn handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) {
+        match Side::of(id) {
+            Side::Upstream => self.up.handle_frame(id, frame, now),
+            Side::Downstream => self.down.handle_frame(id, frame, now),
+        }
+        self.flow(now);
+    }
+
+    /// The connection is gone, without a last word.
+    pub fn link_lost(&mut self, id: LinkId, reason: &str, now: Time) {
+        match Side::of(id) {
+            Side::Upstream => self.up.link_lost(id, reason, now),
+            Side::Downstream => self.down.link_lost(id, reason, now),
+        }
+        self.note_upstream();
+    }
+
+    /// Ends a link with a last word to the peer, for a reason that the engine does not know of.
+    pub fn fail_link(&mut self, id: LinkId, close: Close, now: Time) {
+        match Side::of(id) {
+            Side::Upstream => self.up.fail_link(id, close, now),
+            Side::Downstream => self.down.fail_link(id, close, now),
+        }
+        self.note_upstream();
+    }
+
+    /// The last word is written and the connection is closed.
+    pub fn remove_link(&mut self, id: LinkId) {
+        match Side::of(id) {
+            Side::Upstream => self.up.remove_link(id),
+            Side::Downstream => self.down.remove_link(id),
+        }
+    }
+
+    /// Whether there is any link, one that is closing included.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        self.up.has_links() || self.down.has_links()
+    }
+
+    /// Says goodbye on all links.
+    pub fn close_links(&mut self, now: Time) {
+        self.up.close_links(now);
+        self.down.close_links(now);
+    }
+
+    /// Writes what a link has to say now.
+    pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        match Side::of(id) {
+            Side::Upstream => self.up.poll_transmit(id, now, out),
+            Side::Downstream => {
+                self.down.poll_transmit(id, now, out);
+                self.flow(now);
+            }
+        }
+    }
+
+    /// How far a link has come.
+    #[must_use]
+    pub fn link_state(&self, id: LinkId) -> LinkState {
+        match Side::of(id) {
+            Side::Upstream => self.up.link_state(id),
+            Side::Downstream => self.down.link_state(id),
+        }
+    }
+
+    /// When [`ProxyEngine::handle_link_timeout`] wants to be called for a link.
+    #[must_use]
+    pub fn poll_link_timeout(&self, id: LinkId) -> Option<Time> {
+        match Side::of(id) {
+            Side::Upstream => self.up.poll_link_timeout(id),
+            Side::Downstream => self.down.poll_link_timeout(id),
+        }
+    }
+
+    /// Lets time pass on a link: heartbeats, and the end of a peer that is silent.
+    pub fn handle_link_timeout(&mut self, id: LinkId, now: Time) {
+        match Side::of(id) {
+            Side::Upstream => self.up.handle_link_timeout(id, now),
+            Side::Downstream => self.down.handle_link_timeout(id, now),
+        }
+        self.note_upstream();
+    }
+
+    /// When [`ProxyEngine::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Now) -> Option<Time> {
+        self.up.poll_timeout().into_iter().chain(self.down.poll_timeout(now)).min()
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.up.handle_timeout(now.time);
+        self.down.handle_timeout(now);
+        self.flow(now);
+    }
+
+    /// The next link whose driver should transmit.
+    pub fn poll_wake(&mut self) -> Option<LinkId> {
+        self.up.poll_wake().or_else(|| self.down.poll_wake())
+    }
+
+    /// The next thing that happened, on either side.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.up.poll_event().or_else(|| self.down.poll_event())
+    }
+
+    /// How many upstream endpoints it is to have: it waits a while for all of them before it puts up with a gap.
+    pub fn set_sources_expected(&mut self, sources: usize) {
+        self.up.set_sources_expected(sources);
+    }
+
+    /// How soon [`ProxyEngine::poll_store`] has something to do.
+    #[must_use]
+    pub fn store_need(&self) -> StoreNeed {
+        self.down.store_need()
+    }
+
+    /// What has to be written now, if anything; answer it by [`ProxyEngine::handle_stored`]. One at a time.
+    pub fn poll_store(&mut self, now: Time) -> Option<Commit> {
+        self.down.poll_store(now)
+    }
+
+    /// The answer to the last [`ProxyEngine::poll_store`]. After a failure nothing new is passed on.
+    pub fn handle_stored(&mut self, result: Result<(), String>, now: Now) {
+        self.down.handle_stored(result, now);
+    }
+
+    /// Why the store takes nothing more, if it has failed.
+    #[must_use]
+    pub fn store_failure(&self) -> Option<&str> {
+        self.down.store_failure()
+    }
+
+    /// Whether every subscriber has been sent everything that is retained.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.down.is_caught_up()
+    }
+
+    /// The proxy in numbers.
+    #[must_use]
+    pub fn stats(&self, now: Time) -> ProxyStats {
+        ProxyStats { up: self.up.stats(now), down: self.down.stats(now) }
+    }
+
+    /// Passes on what has come, and asks for what is wanted.
+    fn flow(&mut self, now: Now) {
+        while let Some(taken) = self.up.take(u32::MAX) {
+            match taken {
+                Taken::Batch(batch) => {
+                    let seqs = batch.run().seqs();
+                    let session = batch.run().session();
+                    self.note_session(session, seqs.start);
+                    self.down.ingest(session, seqs.start, batch.run().records(), now);
+                    self.up.handle_passed_on(&batch, now.time);
+                }
+                Taken::Gap(gap) => {
+                    self.note_session(gap.session, gap.from);
+                    self.down.note_lost(gap.session, gap.to + 1, now);
+                }
+                // Subscribers find out by themselves, as at a publisher.
+                Taken::NewSession(_) => {}
+            }
+        }
+        self.note_upstream();
+        if self.by_demand {
+            self.demand(now);
+        }
+        self.pass_fetched(now);
+        self.fetch();
+    }
+
+    /// Sees to it that a session has a ring, which begins with `first` if it is new.
+    fn note_session(&mut self, session: crate::ids::Session, first: u64) {
+        let lineage = self.up.followed().map(|(lineage, _)| lineage);
+        if let Some(lineage) = lineage.into_iter().find(|lineage| lineage.session == session) {
+            let (live, reachable) = self.up.upstream(session);
+            self.down.note_upstream(lineage, first, live, reachable, self.store);
+        }
+    }
+
+    /// Tells subscribers what is known of what is upstream.
+    fn note_upstream(&mut self) {
+        for (lineage, next) in self.up.followed() {
+            let (live, reachable) = self.up.upstream(lineage.session);
+            self.down.note_upstream(lineage, next, live, reachable, self.store);
+            if self.by_demand {
+                let head = self.up.upstream_head(lineage.session);
+                self.down.note_upstream_head(lineage.session, head);
+            }
+        }
+    }
+
+    /// Asks upstream for as much as those may be sent who have had everything.
+    fn demand(&mut self, now: Now) {
+        let sessions: Vec<_> = self.down.sessions().map(|(lineage, _)| lineage.session).collect();
+        for session in sessions {
+            self.down.evict_sent(session, now);
+            if self.down.retained(session) == 0
+                && let Some(room) = self.down.hungry_room(session)
+            {
+                self.up.demand(session, room);
+            }
+        }
+    }
+
+    /// Gives subscribers what was fetched for them.
+    fn pass_fetched(&mut self, now: Now) {
+        let lanes: Vec<_> =
+            self.fetching.iter().map(|(key, (lane, fetch))| (*key, *lane, *fetch)).collect();
+        for (key, lane, fetch) in lanes {
+            let mut wanted = self.down.is_fetched_for(&fetch);
+            while let Some(laned) = self.up.poll_lane(lane) {
+                match laned {
+                    Laned::Run(first, count, records) => {
+                        wanted &= self.down.handle_fetched(&fetch, first, count, records, now);
+                    }
+                    Laned::Broken => wanted = false,
+                }
+            }
+            if !wanted {
+                self.up.close_lane(lane);
+                self.fetching.remove(&key);
+                self.down.wake_link(fetch.link);
+            }
+        }
+    }
+
+    /// Asks upstream for what subscribers want that the rings do not retain.
+    fn fetch(&mut self) {
+        for fetch in self.down.fetches() {
+            let key = (fetch.link, fetch.request);
+            let mut room = fetch.room;
+            room.messages = room.messages.min(FETCH_MESSAGES);
+            if let Some((lane, _)) = self.fetching.get(&key) {
+                self.up.raise_lane(*lane, room);
+                continue;
+            }
+            if let Some(lane) = self.up.open_lane(fetch.session, fetch.next, room) {
+                self.fetching.insert(key, (lane, fetch));
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! One session that is served: its ring, and how much of it may be seen.
+
+use crate::ids::{Lineage, Seq};
+use crate::wire;
+
+use super::ring::Ring;
+
+/// A session and what is retained of it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) lineage: Lineage,
+    /// This side is the publisher, or has a way to it.
+    pub(super) live: bool,
+    pub(super) ring: Ring,
+    /// With a store: everything below this is on disk.
+    pub(super) stored: Option<Seq>,
+    /// The lowest number that can be fetched from upstream.
+    pub(super) reachable: Option<Seq>,
+    /// The number after the highest that can be fetched from upstream.
+    pub(super) upstream_head: Seq,
+}
+
+impl Channel {
+    pub(super) fn new(lineage: Lineage, next_seq: Seq) -> Self {
+        Self {
+            lineage,
+            live: true,
+            ring: Ring::new(next_seq),
+            stored: None,
+            reachable: None,
+            upstream_head: 0,
+        }
+    }
+
+    /// Nobody is sent anything from here on.
+    pub(super) fn visible(&self) -> Seq {
+        self.stored.unwrap_or(Seq::MAX).min(self.ring.next_seq())
+    }
+
+    /// The number after the highest that can be served, with what can be fetched.
+    pub(super) fn head(&self) -> Seq {
+        self.visible().max(self.upstream_head)
+    }
+
+    /// The lowest number that can be served, with what can be fetched.
+    pub(super) fn oldest(&self) -> Seq {
+        let oldest = self.ring.oldest();
+        self.reachable.map_or(oldest, |reachable| reachable.min(oldest))
+    }
+
+    /// What its subscribers are told of it.
+    pub(super) fn describe(&self) -> wire::Ring {
+        wire::Ring {
+            lineage: self.lineage,
+            // What is not on disk yet may be all that is left.
+            oldest: self.oldest().min(self.head()),
+            head: self.head(),
+            live: self.live,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What a PUB socket is told by its user.
+
+use std::time::Duration;
+
+use crate::limits::FILTERS_DEFAULT;
+use crate::link::LinkConfig;
+
+/// The settings of a [`super::PublishEngine`].
+#[derive(Clone, Debug)]
+pub struct PublishConfig {
+    /// What it wants of its links.
+    pub link: LinkConfig,
+    /// What is retained.
+    pub ring: RingConfig,
+    /// Prefixes that one subscriber may have; more end its link.
+    pub filters_max: usize,
+}
+
+impl Default for PublishConfig {
+    fn default() -> Self {
+        Self {
+            link: LinkConfig::default(),
+            ring: RingConfig::default(),
+            filters_max: FILTERS_DEFAULT,
+        }
+    }
+}
+
+/// What is retained for those who come later: whatever limit is reached first, the oldest message goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RingConfig {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their records. The newest message is retained whatever its size.
+    pub bytes: u64,
+    /// How long a message is retained at least; it is gone a sixteenth of this later at the most. None: for ever.
+    pub age: Option<Duration>,
+}
+
+impl Default for RingConfig {
+    fn default() -> Self {
+        Self { messages: 65_536, bytes: 256 << 20, age: None }
+    }
+}

@@ -1,0 +1,222 @@
+//! What a proxy does with its downstream side: it fills the rings, and fetches what they do not retain.
+
+use bytes::Bytes;
+
+use crate::credit::Amount;
+use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
+use crate::store::Recovered;
+use crate::time::Now;
+
+use super::channel::Channel;
+use super::reader::{Reader, Standing};
+use super::{PeerId, PublishConfig, PublishEngine};
+
+/// What a subscriber wants that its proxy does not retain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fetch {
+    pub(crate) link: LinkId,
+    pub(crate) request: RequestId,
+    pub(crate) session: Session,
+    pub(crate) next: Seq,
+    pub(crate) room: Amount,
+}
+
+impl PublishEngine {
+    /// A proxy's side that goes on with the rings that its store kept.
+    pub(crate) fn restored(
+        config: PublishConfig,
+        peer_id: PeerId,
+        recovered: Recovered,
+        now: Now,
+    ) -> Self {
+        let mut engine = Self::without_session(config, peer_id);
+        if let Some(lineage) = recovered.lineage {
+            engine.restore(lineage, recovered, now);
+            if let Some(channel) = engine.channels.get_mut(&lineage.session) {
+                channel.live = false;
+            }
+        }
+        engine
+    }
+
+    /// The sessions that are served, and where each of them goes on.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (Lineage, Seq)> {
+        self.channels.values().map(|channel| (channel.lineage, channel.ring.next_seq()))
+    }
+
+    /// Notes what is known of a session upstream: the incarnation, whether it can be reached, from where on. Makes its ring
+    /// if it is new; `kept` says whether that one goes to the store.
+    pub(crate) fn note_upstream(
+        &mut self,
+        lineage: Lineage,
+        next_seq: Seq,
+        live: bool,
+        reachable: Option<Seq>,
+        store: bool,
+    ) {
+        let is_new = !self.channels.contains_key(&lineage.session);
+        let channel =
+            self.channels.entry(lineage.session).or_insert_with(|| Channel::new(lineage, next_seq));
+        let changed = is_new || channel.lineage != lineage || channel.live != live;
+        let renewed = channel.lineage != lineage;
+        channel.lineage = lineage;
+        channel.live = live;
+        channel.reachable = reachable;
+        if is_new && store {
+            self.store_only(lineage, next_seq);
+        }
+        if let Some(journal) = &mut self.journal
+            && renewed
+            && journal.session() == lineage.session
+        {
+            journal.renew_lineage();
+        }
+        if changed {
+            let ids: Vec<LinkId> = self.links.keys().copied().collect();
+            for id in ids {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.announce = true;
+                }
+                self.wakes.push_back(id);
+            }
+        }
+    }
+
+    /// What can be fetched goes up to here: subscribers may ask for it.
+    pub(crate) fn note_upstream_head(&mut self, session: Session, head: Seq) {
+        let Some(channel) = self.channels.get_mut(&session) else {
+            return;
+        };
+        if std::mem::replace(&mut channel.upstream_head, head) < head {
+            self.wakes.extend(self.links.keys());
+        }
+    }
+
+    /// The store keeps this session from now on, and no other.
+    fn store_only(&mut self, lineage: Lineage, next_seq: Seq) {
+        let before = self.journal.take();
+        for channel in self.channels.values_mut() {
+            channel.stored = None;
+        }
+        self.keep(lineage, next_seq);
+        if let (Some(before), Some(journal)) = (before, &mut self.journal) {
+            journal.succeed(before);
+        }
+    }
+
+    /// Appends what came from upstream to a session's ring.
+    pub(crate) fn ingest(&mut self, session: Session, first: Seq, records: &[u8], now: Now) {
+        let Some(channel) = self.channels.get_mut(&session) else {
+            return;
+        };
+        let start = first.max(channel.ring.next_seq());
+        channel.ring.extend(first, records, now);
+        let end = channel.ring.next_seq();
+        self.published += end - start;
+        let stored = channel.stored.is_some();
+        if self.config.ring.messages > 0 {
+            self.evict(session, || now);
+        }
+        if !stored {
+            self.note_visible(session, start..end, now);
+        }
+    }
+
+    /// Lets go of what everybody who waits has been sent: for a ring of 0.
+    pub(crate) fn evict_sent(&mut self, session: Session, now: Now) {
+        let may_be_sent =
+            |reader: &&Reader| matches!(reader.standing, Standing::More | Standing::Hungry);
+        let waiting = self.readers(session).filter(may_be_sent);
+        let Some(channel) = self.channels.get(&session) else {
+            return;
+        };
+        let needed = waiting.map(|reader| reader.reached(channel)).min().unwrap_or(Seq::MAX);
+        if let Some(channel) = self.channels.get_mut(&session) {
+            channel.ring.evict_below(needed, || now.wall);
+        }
+    }
+
+    /// How much those may be sent who have had everything: the least of them, and `None` if there is nobody.
+    pub(crate) fn hungry_room(&self, session: Session) -> Option<Amount> {
+        let hungry = self.readers(session).filter(|reader| reader.standing == Standing::Hungry);
+        hungry.map(Reader::room).reduce(Amount::min)
+    }
+
+    /// Messages that are retained of a session.
+    pub(crate) fn retained(&self, session: Session) -> u64 {
+        self.channels.get(&session).map_or(0, |channel| channel.ring.len())
+    }
+
+    fn readers(&self, session: Session) -> impl Iterator<Item = &Reader> {
+        let links = self.links.values().filter(|link| link.link.is_open());
+        links.flat_map(|link| &link.readers).filter(move |reader| reader.session == session)
+    }
+
+    /// What subscribers want that is not retained here.
+    pub(crate) fn fetches(&mut self) -> Vec<Fetch> {
+        let mut fetches = Vec::new();
+        self.cold.retain(|&link| {
+            let before = fetches.len();
+            let readers = self.links.get(&link).into_iter().flat_map(|link| &link.readers);
+            let cold = readers.filter(|reader| reader.standing == Standing::Cold);
+            fetches.extend(cold.map(|reader| Fetch {
+                link,
+                request: reader.request,
+                session: reader.session,
+                next: reader.position(),
+                room: reader.room(),
+            }));
+            fetches.len() > before
+        });
+        fetches
+    }
+
+    /// Nothing of a session below this number will come any more.
+    pub(crate) fn note_lost(&mut self, session: Session, next: Seq, now: Now) {
+        let Some(channel) = self.channels.get_mut(&session) else {
+            return;
+        };
+        if next <= channel.ring.next_seq() {
+            return;
+        }
+        let visible = channel.visible();
+        channel.ring.jump(next, now.wall);
+        if channel.stored.is_none() {
+            self.note_hole(session, visible);
+        }
+    }
+
+    /// Whether a subscriber still waits for what is fetched for it.
+    pub(crate) fn is_fetched_for(&self, fetch: &Fetch) -> bool {
+        let readers = self.links.get(&fetch.link).map(|link| &link.readers);
+        let mut readers = readers.into_iter().flatten();
+        readers.any(|reader| reader.request == fetch.request && reader.wants_side())
+    }
+
+    /// Gives a subscriber what was fetched for it; false if it does not want it any more.
+    pub(crate) fn handle_fetched(
+        &mut self,
+        fetch: &Fetch,
+        first: Seq,
+        count: u64,
+        records: Bytes,
+        now: Now,
+    ) -> bool {
+        let readers = self.links.get_mut(&fetch.link).map(|link| &mut link.readers);
+        let reader = readers
+            .and_then(|readers| readers.iter_mut().find(|reader| reader.request == fetch.request));
+        // Meanwhile it may have come to what the ring has.
+        let reader = reader.filter(|reader| reader.wants_side());
+        let wanted = reader.is_some();
+        if let Some(reader) = reader {
+            reader.take_in(first..first + count, records, now);
+            self.wakes.push_back(fetch.link);
+        }
+        wanted
+    }
+
+    /// Lets a subscriber look again whether what it wants can be had.
+    pub(crate) fn wake_link(&mut self, link: LinkId) {
+        self.wakes.push_back(link);
+    }
+}

@@ -1,0 +1,255 @@
+//! Answers: sent once they may be, confirmed, and remembered for those who ask again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::ids::{CallId, Delivery, LinkId};
+use crate::link::{Identity, violation};
+use crate::time::Time;
+use crate::wire::{Close, Outcome, Reason, Settle};
+
+use super::{AnswerMemory, CallKey, Known, ReplyEngine};
+
+/// Answers by the order in which they were given.
+pub(super) type AnswerKey = u64;
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) answers: BTreeMap<AnswerKey, Answer>,
+    pub(super) next: AnswerKey,
+    /// Those that their clients have not confirmed.
+    unconfirmed: BTreeSet<AnswerKey>,
+    unconfirmed_bytes: u64,
+    /// The others.
+    confirmed: BTreeSet<AnswerKey>,
+    confirmed_bytes: u64,
+}
+
+/// An answer that was given.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) identity: Identity,
+    pub(super) id: CallId,
+    pub(super) payload: Bytes,
+    pub(super) rejected: bool,
+    pub(super) given: Time,
+}
+
+/// Why an answer is not sent. One that is cancelled or late is still remembered, in case the call comes once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// It is over the limit. The call is still to be answered.
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The caller does not wait any more: it has cancelled the call.
+    Cancelled,
+    /// The caller does not wait any more: its time is over.
+    Late,
+    /// There is no such call: it was answered before, or its socket has forgotten it.
+    Unknown,
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnswerError::TooLong { bytes, bytes_max } => write!(
+                f,
+                "the answer has {bytes} bytes and the limit is {bytes_max}; it was not sent, and the call is still \
+                 to be answered: send less, or raise max_message on both sides"
+            ),
+            AnswerError::Cancelled => {
+                f.write_str("the caller has cancelled the call; the answer was not sent")
+            }
+            AnswerError::Late => {
+                f.write_str("the caller's deadline has passed; the answer was not sent")
+            }
+            AnswerError::Unknown => {
+                f.write_str("there is no such call any more; the answer was not sent")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AnswerError {}
+
+impl ReplyEngine {
+    /// Answers a call.
+    ///
+    /// # Errors
+    /// If nobody would get the answer, or it is over the limit.
+    pub fn answer(&mut self, key: CallKey, payload: Bytes, now: Time) -> Result<(), AnswerError> {
+        let (bytes, bytes_max) = (payload.len(), self.config.link.message_bytes_max);
+        if bytes > bytes_max {
+            return Err(AnswerError::TooLong { bytes, bytes_max });
+        }
+        self.finish(key, payload, false, now)
+    }
+
+    /// Refuses a call for a reason, which its caller is told.
+    ///
+    /// # Errors
+    /// If nobody would hear of it.
+    pub fn reject(&mut self, key: CallKey, reason: Reason, now: Time) -> Result<(), AnswerError> {
+        self.counters.rejected += 1;
+        let mut reason = String::from(reason);
+        // Its client takes no record that is longer, whatever it says.
+        reason.truncate(reason.floor_char_boundary(self.config.link.message_bytes_max));
+        self.finish(key, Bytes::from(reason), true, now)
+    }
+
+    fn finish(
+        &mut self,
+        key: CallKey,
+        payload: Bytes,
+        rejected: bool,
+        now: Time,
+    ) -> Result<(), AnswerError> {
+        let Some(call) = self.forget_call(key) else {
+            return Err(AnswerError::Unknown);
+        };
+        let is_cancelled = call.cancelled.load(std::sync::atomic::Ordering::Acquire);
+        let is_late = call.deadline.is_some_and(|deadline| deadline <= now);
+        if is_cancelled && rejected {
+            // It was given up because nobody waits for it. Who asks again wants it to be worked on.
+            return Err(AnswerError::Cancelled);
+        }
+        let answer =
+            Answer { identity: call.identity.clone(), id: call.id, payload, rejected, given: now };
+        let answer_key = self.memory.next;
+        self.memory.next += 1;
+        self.memory.unconfirmed.insert(answer_key);
+        self.memory.unconfirmed_bytes += answer.payload.len() as u64;
+        self.memory.answers.insert(answer_key, answer);
+        self.known.insert((call.identity, call.id), Known::Answered(answer_key));
+        self.forget_old_answers(now);
+        // Its caller does not wait now, but the call may come once more: it is answered already.
+        if is_cancelled {
+            return Err(AnswerError::Cancelled);
+        }
+        if is_late {
+            self.counters.late += 1;
+            return Err(AnswerError::Late);
+        }
+        self.counters.answered += 1;
+        if let Some((link, _)) = call.at {
+            self.send_answer(link, answer_key);
+        }
+        Ok(())
+    }
+
+    /// Lets an answer go out again on a link, unless it waits there already.
+    pub(super) fn repeat_answer(&mut self, id: LinkId, answer: AnswerKey) {
+        if self.links.get(&id).is_some_and(|link| !link.outbox.contains(&answer)) {
+            self.send_answer(id, answer);
+        }
+    }
+
+    fn send_answer(&mut self, id: LinkId, answer: AnswerKey) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.outbox.push_back(answer);
+            self.wakes.push_back(id);
+        }
+    }
+
+    /// A client says which answers came.
+    pub(super) fn handle_confirmed(&mut self, id: LinkId, settle: Settle) -> Result<(), Close> {
+        for settlement in settle.settlements {
+            let Some(link) = self.links.get_mut(&id) else {
+                return Ok(());
+            };
+            let range = settlement.deliveries.range().filter(|range| range.end <= link.next_answer);
+            let Some(answers) = range.filter(|_| settlement.outcome == Outcome::Confirmed) else {
+                return Err(violation("it confirms what was never sent"));
+            };
+            let numbers: Vec<Delivery> =
+                link.unconfirmed.range(answers).map(|(number, _)| *number).collect();
+            for number in numbers {
+                let key = self.links.get_mut(&id).and_then(|link| link.unconfirmed.remove(&number));
+                key.into_iter().for_each(|key| self.memory.confirm(key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what is more than is to be remembered.
+    pub(super) fn forget_old_answers(&mut self, now: Time) {
+        let limits = self.config.memory;
+        while let Some(key) = self.memory.surplus(limits, now) {
+            if let Some(answer) = self.memory.forget(key) {
+                self.known.remove(&(answer.identity, answer.id));
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.forgotten(key);
+            }
+        }
+    }
+
+    /// When [`ReplyEngine::handle_timeout`] wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let oldest = self.memory.answers.values().next()?;
+        Some(oldest.given + self.config.memory.age)
+    }
+
+    /// Lets time pass: what was remembered long enough is forgotten.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.forget_old_answers(now);
+    }
+}
+
+impl Memory {
+    /// Takes in an answer that a store kept.
+    pub(super) fn restore(&mut self, key: AnswerKey, answer: Answer) {
+        self.confirmed.insert(key);
+        self.confirmed_bytes += answer.payload.len() as u64;
+        self.answers.insert(key, answer);
+    }
+
+    fn confirm(&mut self, key: AnswerKey) {
+        if self.unconfirmed.remove(&key)
+            && let Some(answer) = self.answers.get(&key)
+        {
+            self.unconfirmed_bytes -= answer.payload.len() as u64;
+            self.confirmed_bytes += answer.payload.len() as u64;
+            self.confirmed.insert(key);
+        }
+    }
+
+    /// An answer that there is no room for, or that is too old.
+    fn surplus(&self, limits: AnswerMemory, now: Time) -> Option<AnswerKey> {
+        let AnswerMemory { messages, bytes, age } = limits;
+        let too_old = |key: &AnswerKey| {
+            let answer = self.answers.get(key);
+            answer.is_none_or(|answer| answer.given + age <= now)
+        };
+        let confirmed = self.confirmed.first().copied().filter(|key| {
+            self.confirmed.len() as u64 > messages || self.confirmed_bytes > bytes || too_old(key)
+        });
+        confirmed.or_else(|| {
+            self.unconfirmed.first().copied().filter(|key| {
+                self.unconfirmed.len() as u64 > messages
+                    || self.unconfirmed_bytes > bytes
+                    || too_old(key)
+            })
+        })
+    }
+
+    fn forget(&mut self, key: AnswerKey) -> Option<Answer> {
+        let answer = self.answers.remove(&key);
+        let bytes = answer.as_ref().map_or(0, |answer| answer.payload.len() as u64);
+        if self.unconfirmed.remove(&key) {
+            self.unconfirmed_bytes -= bytes;
+        } else if self.confirmed.remove(&key) {
+            self.confirmed_bytes -= bytes;
+        }
+        answer
+    }
+}

@@ -1,0 +1,93 @@
+//! Clients that come and go.
+
+use crate::event::Event;
+use crate::ids::{LinkId, SocketType};
+use crate::link::{Identity, Link, Speaker, link_vocabulary, violation};
+use crate::time::{Now, Time};
+use crate::wire::{Close, Control, Frame, Hello};
+
+use super::{RepLink, ReplyEngine};
+
+link_vocabulary!(ReplyEngine);
+
+impl ReplyEngine {
+    /// A connection was made; whose it is, the transport or an authorizer says.
+    pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        let speaker = Speaker::new(SocketType::Rep, self.peer_id);
+        let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.links.insert(
+            id,
+            RepLink {
+                link,
+                next_delivery: 0,
+                calls: Default::default(),
+                settlements: Default::default(),
+                outbox: Default::default(),
+                next_answer: 0,
+                unconfirmed: Default::default(),
+                received: 0,
+                opened: now,
+            },
+        );
+        id
+    }
+
+    fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
+        match frame {
+            Frame::Data(data) => self.handle_calls(id, data, now.time),
+            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
+            Frame::Control(Control::Demand(demand)) => {
+                self.pool.demand(id, demand.waiting);
+                self.wake_granted();
+                Ok(())
+            }
+            Frame::Control(Control::Echo(echo)) => {
+                if !self.pool.echo(id, echo) {
+                    return Err(violation("an echo that cannot be true"));
+                }
+                self.wake_granted();
+                Ok(())
+            }
+            Frame::Control(Control::Settle(settle)) => self.handle_confirmed(id, settle),
+            Frame::Control(Control::Retract(retract)) => {
+                self.handle_retract(id, retract);
+                Ok(())
+            }
+            Frame::Control(Control::Heartbeat(_)) => Ok(()),
+            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
+                Err(violation("a frame that a client does not send"))
+            }
+        }
+    }
+
+    fn handle_hello(&mut self, id: LinkId, hello: &Hello) -> Result<(), Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let connected = link.link.handle_hello(id, SocketType::Rep, &self.config.link, hello)?;
+        self.pool.attach(id);
+        self.wake_granted();
+        self.events.push(connected);
+        Ok(())
+    }
+
+    pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, _now: Time) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if !link.link.end(close.clone(), by_us) {
+            return;
+        }
+        let peer = link.link.peer().map(|peer| peer.id);
+        link.outbox.clear();
+        link.unconfirmed.clear();
+        link.settlements.clear();
+        self.orphan_calls(id);
+        self.pool.detach(id);
+        self.wake_granted();
+        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.wakes.push_back(id);
+    }
+}

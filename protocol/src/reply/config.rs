@@ -1,0 +1,47 @@
+//! What a REP socket is told by its user.
+
+use std::time::Duration;
+
+use crate::link::LinkConfig;
+
+/// The settings of a [`super::ReplyEngine`].
+#[derive(Clone, Debug)]
+pub struct ReplyConfig {
+    /// What it wants of its links.
+    pub link: LinkConfig,
+    /// Calls that may be here, waiting or being worked on, or on their way; 0: one for each receive call that waits.
+    pub window_messages: u64,
+    /// Bytes of the same, by [`crate::message::cost_bytes`]; at least one call of the largest size is allowed.
+    pub window_bytes: u64,
+    /// What is remembered of answers.
+    pub memory: AnswerMemory,
+}
+
+impl Default for ReplyConfig {
+    fn default() -> Self {
+        Self {
+            link: LinkConfig::default(),
+            window_messages: 100,
+            window_bytes: 32 << 20,
+            memory: AnswerMemory::default(),
+        }
+    }
+}
+
+/// How many answers are remembered, and for how long: a call that comes again within these bounds gets its first answer,
+/// and is not worked on twice. Answers that their callers have not confirmed are kept to the same bounds once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AnswerMemory {
+    /// Answers.
+    pub messages: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// How long.
+    pub age: Duration,
+}
+
+impl Default for AnswerMemory {
+    fn default() -> Self {
+        Self { messages: 65_536, bytes: 64 << 20, age: Duration::from_secs(60) }
+    }
+}

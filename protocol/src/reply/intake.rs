@@ -1,0 +1,235 @@
+//! Calls that come in, wait, and are handed out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use crate::credit::Amount;
+use crate::ids::{CallId, Delivery, LinkId};
+use crate::link::{Identity, refusal, violation};
+use crate::message::{Records, cost_bytes};
+use crate::time::Time;
+use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
+
+use super::{CallKey, Known, ReplyEngine, Running, TakenCall};
+
+/// A call as it comes.
+struct Coming {
+    id: CallId,
+    payload: Bytes,
+    deadline: Option<Time>,
+    cost: Amount,
+}
+
+impl Running {
+    fn new(identity: Identity, at: (LinkId, Delivery), coming: Coming) -> Self {
+        let Coming { id, payload, deadline, cost } = coming;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        Self { id, identity, at: Some(at), payload, deadline, begun: false, cost, cancelled }
+    }
+}
+
+impl ReplyEngine {
+    pub(super) fn handle_calls(
+        &mut self,
+        id: LinkId,
+        data: DataRun,
+        now: Time,
+    ) -> Result<(), Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        if data.header.first_delivery != link.next_delivery {
+            return Err(violation("a delivery number out of turn"));
+        }
+        let count = u64::from(data.header.count);
+        let cost = Amount::new(count, cost_bytes(count, data.records.len() as u64));
+        if !self.pool.receive(id, cost) {
+            return Err(refusal(
+                CloseCode::CreditExceeded,
+                "more was sent than the granted credit allows",
+            ));
+        }
+        link.next_delivery += count;
+        link.received += count;
+        self.counters.received += count;
+        let mut left = cost;
+        let mut result = Ok(());
+        let deliveries = data.header.first_delivery..;
+        for (delivery, (at, head)) in deliveries.zip(Records::new(&data.records)) {
+            let cost = Amount::new(1, cost_bytes(1, head.record_bytes() as u64));
+            left -= cost;
+            let Some(id_of_call) = head.call else {
+                self.pool.release(cost);
+                result = Err(violation("a call without a name"));
+                break;
+            };
+            let payload = at + head.payload().start..at + head.payload().end;
+            let deadline = head.expires.map(|expires| now + data.header.sent_at.until(expires));
+            let payload = data.records.slice(payload);
+            self.take_in(id, delivery, Coming { id: id_of_call, payload, deadline, cost });
+        }
+        // What comes after a call that is none is not taken in, and takes no room.
+        self.pool.release(left);
+        self.wake_granted();
+        result
+    }
+
+    fn take_in(&mut self, link: LinkId, delivery: Delivery, coming: Coming) {
+        let Some(identity) = self.links.get(&link).map(|link| link.link.identity.clone()) else {
+            return self.pool.release(coming.cost);
+        };
+        let name = (identity.clone(), coming.id);
+        match self.known.get(&name).copied() {
+            Some(known) => {
+                self.pool.release(coming.cost);
+                self.counters.repeated += 1;
+                match known {
+                    Known::Answered(answer) => self.repeat_answer(link, answer),
+                    Known::Running(key) => self.join(key, link, delivery),
+                }
+            }
+            None => {
+                let key = CallKey(self.next_call);
+                self.next_call += 1;
+                self.calls.insert(key, Running::new(identity, (link, delivery), coming));
+                self.known.insert(name, Known::Running(key));
+                self.queue.push_back(key);
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.calls.insert(delivery, key);
+                }
+                if self.stopped {
+                    self.give_back(key);
+                }
+            }
+        }
+    }
+
+    /// The same call comes again: its answer goes to where it came from last.
+    fn join(&mut self, key: CallKey, id: LinkId, delivery: Delivery) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        call.cancelled.store(false, Ordering::Release);
+        let before = call.at.replace((id, delivery));
+        if let Some((link, delivery)) = before
+            && let Some(link) = self.links.get_mut(&link)
+        {
+            link.calls.remove(&delivery);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.calls.insert(delivery, key);
+        }
+    }
+
+    /// Hands out the call that has waited longest, whose caller still waits.
+    pub fn take(&mut self, now: Time) -> Option<TakenCall> {
+        loop {
+            let key = self.queue.pop_front()?;
+            let call = self.calls.get_mut(&key)?;
+            if call.deadline.is_some_and(|deadline| deadline <= now) {
+                self.end_unbegun(key, Outcome::Expired);
+                self.counters.expired += 1;
+                continue;
+            }
+            call.begun = true;
+            let taken = TakenCall {
+                key,
+                id: call.id,
+                identity: call.identity.clone(),
+                payload: std::mem::replace(&mut call.payload, Bytes::new()),
+                deadline: call.deadline,
+                cancelled: Arc::clone(&call.cancelled),
+            };
+            if self.config.window_messages == 0 {
+                let cost = std::mem::replace(&mut call.cost, Amount::ZERO);
+                self.pool.release(cost);
+                self.wake_granted();
+            }
+            self.counters.taken += 1;
+            return Some(taken);
+        }
+    }
+
+    /// Ends a call that nobody has begun with.
+    fn end_unbegun(&mut self, key: CallKey, outcome: Outcome) {
+        let Some(call) = self.forget_call(key) else {
+            return;
+        };
+        if let Some((id, delivery)) = call.at
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            let deliveries = (delivery..delivery + 1).into();
+            link.settlements.push_back(Settlement { deliveries, outcome });
+            self.wakes.push_back(id);
+        }
+    }
+
+    /// Gives back a call that nobody has begun with.
+    fn give_back(&mut self, key: CallKey) {
+        self.queue.retain(|other| *other != key);
+        self.counters.released += 1;
+        self.end_unbegun(key, Outcome::Released);
+    }
+
+    /// Takes a call out of everything; its room is free.
+    pub(super) fn forget_call(&mut self, key: CallKey) -> Option<Running> {
+        let call = self.calls.remove(&key)?;
+        self.known.remove(&(call.identity.clone(), call.id));
+        if let Some((id, delivery)) = call.at
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            link.calls.remove(&delivery);
+        }
+        self.pool.release(call.cost);
+        self.wake_granted();
+        Some(call)
+    }
+
+    /// Callers do not wait any more: what nobody has begun with is dropped, the rest is marked.
+    pub(super) fn handle_retract(&mut self, id: LinkId, retract: Retract) {
+        for deliveries in retract.deliveries.iter().filter_map(|span| span.range()) {
+            let keys: Vec<CallKey> = self
+                .links
+                .get(&id)
+                .map(|link| link.calls.range(deliveries).map(|(_, key)| *key).collect())
+                .unwrap_or_default();
+            for key in keys {
+                match self.calls.get(&key) {
+                    Some(call) if call.begun => {
+                        call.cancelled.store(true, Ordering::Release);
+                        self.counters.cancelled += 1;
+                    }
+                    _ => self.give_back(key),
+                }
+            }
+        }
+    }
+
+    /// A link is gone. Its callers ask elsewhere, or come back: what nobody has begun with is dropped, and the rest goes on.
+    pub(super) fn orphan_calls(&mut self, id: LinkId) {
+        let keys: Vec<CallKey> = self
+            .links
+            .get_mut(&id)
+            .map(|link| std::mem::take(&mut link.calls).into_values().collect())
+            .unwrap_or_default();
+        for key in keys {
+            match self.calls.get_mut(&key) {
+                Some(call) if call.begun => call.at = None,
+                _ => {
+                    self.queue.retain(|other| *other != key);
+                    self.forget_call(key);
+                }
+            }
+        }
+    }
+
+    /// Takes no more calls: credit is taken back, and what nobody has begun with goes back to its callers.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+        self.set_paused(true);
+        let queued: Vec<CallKey> = self.queue.iter().copied().collect();
+        queued.into_iter().for_each(|key| self.give_back(key));
+    }
+}

@@ -1,0 +1,216 @@
+//! Answers on disk: so that a call is not worked on twice although its server was started anew in between.
+//!
+//! An answer is sent once it is on disk. A block goes when all answers in it are forgotten.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, BytesMut};
+
+use crate::event::Event;
+use crate::ids::Session;
+use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, TOPIC_BYTES_MAX, WRITE_BEHIND};
+use crate::link::Identity;
+use crate::message::{Attributes, Records, write_head};
+use crate::push::StoreNeed;
+use crate::store::{Commit, Recovered, StoreOp};
+use crate::time::Time;
+
+use super::answers::{Answer, AnswerKey};
+use super::{Known, ReplyEngine};
+
+/// What is written, what is not, and what has to be.
+#[derive(Debug)]
+pub(super) struct Journal {
+    session: Session,
+    /// Blocks in the store, by their first answer: the one after the last, and how many are remembered.
+    blocks: BTreeMap<AnswerKey, (AnswerKey, u64)>,
+    removed: Vec<AnswerKey>,
+    stored: AnswerKey,
+    reserved_end: AnswerKey,
+    writing: Option<(AnswerKey, Option<AnswerKey>)>,
+    written_behind: Time,
+    failure: Option<String>,
+}
+
+impl Journal {
+    pub(super) fn new(session: Session, next: AnswerKey) -> Self {
+        Self {
+            session,
+            blocks: BTreeMap::new(),
+            removed: Vec::new(),
+            stored: next,
+            reserved_end: next,
+            writing: None,
+            written_behind: Time::ZERO,
+            failure: None,
+        }
+    }
+
+    /// An answer is remembered no more.
+    pub(super) fn forgotten(&mut self, key: AnswerKey) {
+        let Some((&first, block)) = self.blocks.range_mut(..=key).next_back() else {
+            return;
+        };
+        if key < block.0 {
+            block.1 = block.1.saturating_sub(1);
+            if block.1 == 0 {
+                self.blocks.remove(&first);
+                self.removed.push(first);
+            }
+        }
+    }
+
+    fn is_low(&self, next: AnswerKey) -> bool {
+        next + RESERVE_SEQS / 2 > self.reserved_end
+    }
+}
+
+impl ReplyEngine {
+    /// Answers below this may be sent.
+    pub(super) fn stored(&self) -> AnswerKey {
+        self.journal.as_ref().map_or(AnswerKey::MAX, |journal| journal.stored)
+    }
+
+    /// How soon [`ReplyEngine::poll_store`] has something to do.
+    #[must_use]
+    pub fn store_need(&self) -> StoreNeed {
+        let Some(journal) = &self.journal else {
+            return StoreNeed::Nothing;
+        };
+        match () {
+            () if journal.writing.is_some() || journal.failure.is_some() => StoreNeed::Nothing,
+            () if journal.stored < self.memory.next => StoreNeed::Now,
+            () if journal.is_low(self.memory.next) => StoreNeed::Now,
+            () if !journal.removed.is_empty() => StoreNeed::Soon,
+            () => StoreNeed::Nothing,
+        }
+    }
+
+    /// What has to be written now, if anything; answer it by [`ReplyEngine::handle_stored`]. One at a time.
+    pub fn poll_store(&mut self, now: Time) -> Option<Commit> {
+        let next = self.memory.next;
+        let journal = self.journal.as_mut()?;
+        if journal.writing.is_some() || journal.failure.is_some() {
+            return None;
+        }
+        let session = journal.session;
+        let reserve = journal.is_low(next).then(|| next + RESERVE_SEQS);
+        let mut ops: Vec<StoreOp> =
+            reserve.map(|end| StoreOp::Reserve { session, end }).into_iter().collect();
+        let reserved_end = reserve.unwrap_or(journal.reserved_end);
+        let mut stored = journal.stored;
+        let mut total = 0;
+        while stored < next.min(reserved_end) && total < COMMIT_BYTES {
+            let first = stored;
+            let mut records = BytesMut::new();
+            let mut live = 0;
+            while stored < next.min(reserved_end)
+                && (records.is_empty() || records.len() < CHUNK_BYTES / 2)
+            {
+                // One that is forgotten already leaves an empty record, so that numbers have no holes.
+                let answer = self.memory.answers.get(&stored);
+                live += u64::from(answer.is_some());
+                write_answer(answer, &mut records);
+                stored += 1;
+            }
+            total += records.len();
+            if live == 0 {
+                continue;
+            }
+            journal.blocks.insert(first, (stored, live));
+            ops.push(StoreOp::PutBlock { seqs: first..stored, parts: vec![records.freeze()] });
+        }
+        if ops.is_empty() {
+            // What there was to write is forgotten already.
+            journal.stored = stored;
+        }
+        let sync = !ops.is_empty();
+        if !sync && (journal.removed.is_empty() || now < journal.written_behind + WRITE_BEHIND) {
+            return None;
+        }
+        ops.extend(journal.removed.drain(..).map(|block| StoreOp::RemoveBlock { block }));
+        journal.written_behind = now;
+        journal.writing = Some((stored, reserve));
+        Some(Commit { ops, sync })
+    }
+
+    /// The answer to the last [`ReplyEngine::poll_store`]. A failure is for good: no answer is sent any more, and so no
+    /// call is taken.
+    pub fn handle_stored(&mut self, result: Result<(), String>) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let Some((stored, reserve)) = journal.writing.take() else {
+            return;
+        };
+        if let Err(reason) = result {
+            journal.failure = Some(reason.clone());
+            self.events.push(Event::StoreFailed { reason });
+            self.stop();
+            return;
+        }
+        journal.stored = stored;
+        journal.reserved_end = reserve.unwrap_or(journal.reserved_end);
+        let waiting = self.links.iter().filter(|(_, link)| !link.outbox.is_empty());
+        self.wakes.extend(waiting.map(|(id, _)| *id));
+    }
+
+    /// Why the store takes nothing more, if it has failed.
+    #[must_use]
+    pub fn store_failure(&self) -> Option<&str> {
+        self.journal.as_ref()?.failure.as_deref()
+    }
+
+    /// Takes in what a store kept.
+    pub(super) fn restore(&mut self, recovered: Recovered, now: Time) {
+        let mut journal = Journal::new(recovered.session, recovered.next_seq);
+        for block in recovered.blocks {
+            let mut live = 0;
+            for (key, (at, head)) in (block.seqs.start..).zip(Records::new(&block.records)) {
+                let Some(id) = head.call else {
+                    continue;
+                };
+                live += 1;
+                let part = |range: std::ops::Range<usize>| at + range.start..at + range.end;
+                let name = block.records.get(part(head.topic())).unwrap_or_default();
+                let identity = Identity::new(String::from_utf8_lossy(name).into_owned());
+                let payload = block.records.slice(part(head.payload()));
+                let answer = Answer {
+                    identity: identity.clone(),
+                    id,
+                    payload,
+                    rejected: head.rejected,
+                    given: now,
+                };
+                self.memory.restore(key, answer);
+                self.known.insert((identity, id), Known::Answered(key));
+            }
+            match live {
+                0 => journal.removed.push(block.seqs.start),
+                live => {
+                    journal.blocks.insert(block.seqs.start, (block.seqs.end, live));
+                }
+            }
+        }
+        self.memory.next = recovered.next_seq;
+        self.journal = Some(journal);
+        self.forget_old_answers(now);
+    }
+}
+
+/// Writes an answer as a record, its client's identity as the topic.
+fn write_answer(answer: Option<&Answer>, out: &mut BytesMut) {
+    let Some(answer) = answer else {
+        return write_head(out, 0, &Attributes::default());
+    };
+    let name = answer.identity.as_str();
+    let name = name.get(..name.floor_char_boundary(TOPIC_BYTES_MAX)).unwrap_or_default();
+    let attributes = Attributes {
+        topic: name.as_bytes(),
+        call: Some(answer.id),
+        rejected: answer.rejected,
+        ..Attributes::default()
+    };
+    write_head(out, answer.payload.len(), &attributes);
+    out.put_slice(&answer.payload);
+}

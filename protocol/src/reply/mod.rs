@@ -1,0 +1,223 @@
+//! The REP engine: takes calls in, hands them out, and remembers its answers.
+//!
+//! A call waits, is then worked on, and is answered once. The answer goes to wherever its caller is by then, and is
+//! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
+//! on, or gets the first answer. The parts, a file each: calls that come in (`intake`), answers (`answers`), links
+//! (`attach`, `transmit`), and what is on disk (`journal`).
+
+mod answers;
+mod attach;
+mod config;
+mod intake;
+mod journal;
+mod stats;
+mod transmit;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+
+pub use answers::AnswerError;
+pub use config::{AnswerMemory, ReplyConfig};
+pub use stats::{ReplyLinkStats, ReplyStats};
+
+use crate::credit::{Amount, Pool};
+use crate::event::Events;
+use crate::ids::{CallId, Delivery, LinkId, PeerId, Session};
+use crate::link::{Identity, Link};
+use crate::message::cost_bytes_max;
+use crate::store::Recovered;
+use crate::time::{Now, Time};
+use crate::wire::Settlement;
+
+use answers::{AnswerKey, Memory};
+use journal::Journal;
+use stats::Counters;
+
+/// A REP socket without its I/O.
+#[derive(Debug)]
+pub struct ReplyEngine {
+    config: ReplyConfig,
+    peer_id: PeerId,
+    pool: Pool,
+    stopped: bool,
+    links: BTreeMap<LinkId, RepLink>,
+    next_link: u64,
+    calls: BTreeMap<CallKey, Running>,
+    next_call: u64,
+    /// Calls that nobody works on yet.
+    queue: VecDeque<CallKey>,
+    known: HashMap<(Identity, CallId), Known>,
+    memory: Memory,
+    journal: Option<Journal>,
+    wakes: VecDeque<LinkId>,
+    events: Events,
+    counters: Counters,
+}
+
+/// Names a call inside one engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CallKey(u64);
+
+/// What is known of a call by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Known {
+    Running(CallKey),
+    Answered(AnswerKey),
+}
+
+/// A call that is not answered.
+#[derive(Debug)]
+struct Running {
+    id: CallId,
+    identity: Identity,
+    /// Where it came from last.
+    at: Option<(LinkId, Delivery)>,
+    payload: Bytes,
+    deadline: Option<Time>,
+    begun: bool,
+    /// Room that it takes.
+    cost: Amount,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// A call in the hands of the application.
+#[derive(Clone, Debug)]
+pub struct TakenCall {
+    /// What it is answered by.
+    pub key: CallKey,
+    /// Its name, the same over all its attempts.
+    pub id: CallId,
+    /// Who called.
+    pub identity: Identity,
+    /// The request.
+    pub payload: Bytes,
+    /// When its caller stops waiting.
+    pub deadline: Option<Time>,
+    /// Set once its caller does not wait for it any more.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct RepLink {
+    link: Link,
+    next_delivery: Delivery,
+    /// Calls of this link that are not answered.
+    calls: BTreeMap<Delivery, CallKey>,
+    settlements: VecDeque<Settlement>,
+    /// Answers that wait to be sent.
+    outbox: VecDeque<AnswerKey>,
+    next_answer: Delivery,
+    /// Answers that were sent and that the client has not confirmed.
+    unconfirmed: BTreeMap<Delivery, AnswerKey>,
+    received: u64,
+    opened: Time,
+}
+
+impl ReplyEngine {
+    /// A socket that remembers its answers in memory.
+    #[must_use]
+    pub fn new(config: ReplyConfig, peer_id: PeerId) -> Self {
+        let window = Amount::new(config.window_messages, config.window_bytes);
+        let pool = Pool::new(window, cost_bytes_max(config.link.message_bytes_max));
+        Self {
+            config,
+            peer_id,
+            pool,
+            stopped: false,
+            links: BTreeMap::new(),
+            next_link: 0,
+            calls: BTreeMap::new(),
+            next_call: 0,
+            queue: VecDeque::new(),
+            known: HashMap::new(),
+            memory: Memory::default(),
+            journal: None,
+            wakes: VecDeque::new(),
+            events: Events::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A socket with a new store: an answer is sent once the store has it.
+    #[must_use]
+    pub fn with_store(config: ReplyConfig, peer_id: PeerId, session: Session) -> Self {
+        let mut engine = Self::new(config, peer_id);
+        engine.journal = Some(Journal::new(session, 0));
+        engine
+    }
+
+    /// A socket that remembers the answers that its store kept.
+    #[must_use]
+    pub fn recover(config: ReplyConfig, peer_id: PeerId, recovered: Recovered, now: Now) -> Self {
+        let mut engine = Self::new(config, peer_id);
+        engine.restore(recovered, now.time);
+        engine
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &ReplyConfig {
+        &self.config
+    }
+
+    /// The credit that this socket gives.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Sets the window in calls and bytes. A lower one holds once the clients have seen it.
+    pub fn set_window(&mut self, messages: u64, bytes: u64) {
+        self.config.window_messages = messages;
+        self.config.window_bytes = bytes;
+        self.pool.set_window(Amount::new(messages, bytes));
+        self.wake_granted();
+    }
+
+    /// Takes all credit back, or gives it again.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.pool.set_paused(paused);
+        self.wake_granted();
+    }
+
+    /// How many receive calls wait: all the credit that a window of 0 gives.
+    pub fn set_waiting(&mut self, calls: u64) {
+        self.pool.set_waiting(calls);
+        self.wake_granted();
+    }
+
+    /// Whether a call waits for the application.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Calls that are here and not answered.
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.calls.len() as u64
+    }
+
+    /// How often calls were cancelled while they were worked on: when it has risen, some of [`TakenCall::cancelled`] are
+    /// set.
+    #[must_use]
+    pub const fn cancellations(&self) -> u64 {
+        self.counters.cancelled
+    }
+
+    /// Whether every call is answered, and every answer is confirmed by its client as far as that is there.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let settled = |link: &RepLink| link.outbox.is_empty() && link.unconfirmed.is_empty();
+        self.calls.is_empty() && self.links.values().all(settled)
+    }
+
+    fn wake_granted(&mut self) {
+        while let Some(link) = self.pool.poll_due() {
+            self.wakes.push_back(link);
+        }
+    }
+}

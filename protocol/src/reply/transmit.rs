@@ -1,0 +1,97 @@
+//! What a REP socket says on a link.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::ids::LinkId;
+use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
+use crate::link::Transmit;
+use crate::message::{Attributes, write_head};
+use crate::time::Now;
+use crate::wire::{Control, DataHeader, Heartbeat, Settle};
+
+use super::ReplyEngine;
+
+impl ReplyEngine {
+    /// Writes what a link has to say now.
+    pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.link.transmit_first(out);
+        if link.link.is_open() {
+            while !link.settlements.is_empty() {
+                let some = link.settlements.len().min(RANGES_MAX);
+                let settlements = link.settlements.drain(..some).collect();
+                out.control(&Control::Settle(Settle { settlements }));
+            }
+            let heartbeat = link.link.take_heartbeat();
+            if heartbeat {
+                let deliveries = link.next_delivery;
+                out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
+            }
+            let grant =
+                if heartbeat { self.pool.repeat_grant(id) } else { self.pool.poll_grant(id) };
+            if let Some(grant) = grant {
+                out.control(&Control::Grant(grant));
+            }
+            while out.len() < TAKE_BYTES && self.transmit_answers(id, now, out) {}
+            if self.has_sendable(id) {
+                self.wakes.push_back(id);
+            }
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.link.transmit_last(out, now.time);
+        }
+        out.finish();
+    }
+
+    /// Whether the next answer of a link may be sent.
+    fn has_sendable(&self, id: LinkId) -> bool {
+        let stored = self.stored();
+        let next = self.links.get(&id).and_then(|link| link.outbox.front());
+        next.is_some_and(|answer| *answer < stored)
+    }
+
+    /// Writes one frame of answers; a large one ends it. False if there is none.
+    fn transmit_answers(&mut self, id: LinkId, now: Now, out: &mut Transmit) -> bool {
+        let mut body = BytesMut::new();
+        let mut tail = None;
+        let mut count = 0;
+        let Some(first_delivery) = self.links.get(&id).map(|link| link.next_answer) else {
+            return false;
+        };
+        while body.len() < TAKE_BYTES && tail.is_none() && self.has_sendable(id) {
+            let Some(link) = self.links.get_mut(&id) else {
+                break;
+            };
+            let Some(key) = link.outbox.pop_front() else {
+                break;
+            };
+            let Some(answer) = self.memory.answers.get(&key) else {
+                continue;
+            };
+            let (call, rejected) = (Some(answer.id), answer.rejected);
+            let attributes = Attributes { call, rejected, ..Attributes::default() };
+            write_head(&mut body, answer.payload.len(), &attributes);
+            if answer.payload.len() >= BY_REFERENCE_BYTES {
+                tail = Some(answer.payload.clone());
+            } else {
+                body.put_slice(&answer.payload);
+            }
+            link.unconfirmed.insert(link.next_answer, key);
+            link.next_answer += 1;
+            count += 1;
+        }
+        if count > 0 {
+            let header = DataHeader {
+                first_delivery,
+                first_seq: first_delivery,
+                sent_at: now.wall,
+                count,
+                attempt: 0,
+            };
+            out.data(header, body.freeze(), tail);
+        }
+        count > 0
+    }
+}

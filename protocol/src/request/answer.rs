@@ -1,0 +1,216 @@
+//! Answers that come in, and what callers are told.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::event::Event;
+use crate::ids::LinkId;
+use crate::link::violation;
+use crate::message::Records;
+use crate::time::Time;
+use crate::wire::{Close, DataRun, Outcome, Reason, Settle};
+
+use super::choose::Failure;
+use super::{CallNumber, RequestEngine, Timer};
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Settled {
+    /// It was answered.
+    Answered(Bytes),
+    /// It was not.
+    Failed(CallError),
+}
+
+/// Why a call has no answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No server was there, or none had room, until its time was over. Nobody has worked on it.
+    NoService,
+    /// A server had it, and its answer did not come in time: it may have been worked on.
+    TimedOut,
+    /// A server refused it, for this reason.
+    Rejected(Reason),
+    /// The socket was closed; whether it was worked on is not known.
+    Closed,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::NoService => f.write_str(
+                "no service available: no server was there, or none had room, in time; nobody has worked on the call",
+            ),
+            CallError::TimedOut => f.write_str(
+                "no answer came in time although a server had the call: it may have been worked on",
+            ),
+            CallError::Rejected(reason) => write!(f, "the server rejected the call: {reason}"),
+            CallError::Closed => {
+                f.write_str("the socket was closed before an answer came: the call may have been worked on")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl RequestEngine {
+    /// Answers come.
+    pub(super) fn handle_answers(
+        &mut self,
+        id: LinkId,
+        data: DataRun,
+        now: Time,
+    ) -> Result<(), Close> {
+        let client = self.client;
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        if data.header.first_delivery != link.next_answer {
+            return Err(violation("an answer out of turn"));
+        }
+        let count = u64::from(data.header.count);
+        link.unconfirmed.insert(link.next_answer..link.next_answer + count);
+        link.next_answer += count;
+        link.answered += count;
+        link.silent_until = None;
+        if std::mem::take(&mut link.silences) > 0 {
+            self.events.push(Event::ServerAnswers { link: id });
+        }
+        for (at, head) in Records::new(&data.records) {
+            let number = head.call.and_then(|call| call.number_of(client));
+            let Some(number) = number.filter(|number| *number < self.next_call) else {
+                return Err(violation("an answer to what was never asked"));
+            };
+            let payload = at + head.payload().start..at + head.payload().end;
+            let settled = match head.rejected {
+                false => Settled::Answered(data.records.slice(payload)),
+                true => {
+                    let reason = data.records.get(payload).unwrap_or_default();
+                    let reason = String::from_utf8_lossy(reason).into_owned();
+                    Settled::Failed(CallError::Rejected(reason.into()))
+                }
+            };
+            self.settle_at(id, number, settled);
+        }
+        self.recount(id, now);
+        self.dispatch(now);
+        Ok(())
+    }
+
+    /// A call is over, by the word of one of its servers; another one that has it is told.
+    fn settle_at(&mut self, id: LinkId, number: CallNumber, settled: Settled) {
+        let Some(call) = self.calls.get_mut(&number) else {
+            // It is late, or comes for the second time.
+            self.counters.late += 1;
+            return;
+        };
+        // It has the answer here, and need not be told that nobody waits.
+        for copy in call.copies.iter().filter(|copy| copy.link == id) {
+            if let (Some(link), Some(delivery)) = (self.links.get_mut(&id), copy.delivery) {
+                link.flights.remove(&delivery);
+            }
+        }
+        match &settled {
+            Settled::Answered(_) => self.counters.answered += 1,
+            Settled::Failed(_) => self.counters.failed += 1,
+        }
+        self.forget(number);
+        self.settled.push_back((number, settled));
+    }
+
+    /// The call's time is over, or it has been tried often enough.
+    pub(super) fn give_up(&mut self, number: CallNumber) {
+        if let Some(call) = self.forget(number) {
+            self.counters.failed += 1;
+            let error = match call.may_have_run {
+                true => CallError::TimedOut,
+                false => CallError::NoService,
+            };
+            self.settled.push_back((number, Settled::Failed(error)));
+        }
+    }
+
+    /// Ends all calls: the socket closes.
+    pub fn give_up_all(&mut self) {
+        let numbers: Vec<CallNumber> = self.calls.keys().copied().collect();
+        for number in numbers {
+            if self.forget(number).is_some() {
+                self.counters.failed += 1;
+                self.settled.push_back((number, Settled::Failed(CallError::Closed)));
+            }
+        }
+    }
+
+    /// A server gives calls back, or has let them expire.
+    pub(super) fn handle_given_back(
+        &mut self,
+        id: LinkId,
+        settle: Settle,
+        now: Time,
+    ) -> Result<(), Close> {
+        let Some(end) = self.links.get(&id).map(|link| link.next_delivery) else {
+            return Ok(());
+        };
+        for settlement in settle.settlements {
+            let range = settlement.deliveries.range().filter(|range| range.end <= end);
+            let Some(deliveries) = range else {
+                return Err(violation("it settles what was never sent"));
+            };
+            if !matches!(settlement.outcome, Outcome::Released | Outcome::Expired) {
+                return Err(violation("an outcome that a call does not have"));
+            }
+            let Some(link) = self.links.get_mut(&id) else {
+                return Ok(());
+            };
+            let flights: Vec<_> =
+                link.flights.range(deliveries).map(|(delivery, call)| (*delivery, *call)).collect();
+            for (delivery, number) in flights {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.flights.remove(&delivery);
+                }
+                self.fail_copy(number, id, Failure::GivenBack, now);
+            }
+        }
+        self.dispatch(now);
+        Ok(())
+    }
+
+    /// Its server has taken too long with a call.
+    pub(super) fn time_out_attempt(&mut self, number: CallNumber, now: Time) {
+        let Some(call) = self.calls.get(&number) else {
+            return;
+        };
+        let (copies, cost) = (call.copies.clone(), call.cost());
+        let at_most_once = call.options.at_most_once;
+        let attempt_timeout = call.options.attempt_timeout;
+        for copy in &copies {
+            self.silence(copy.link, attempt_timeout, now);
+        }
+        if at_most_once {
+            // It may have begun there: nobody else gets it, and its answer is still waited for.
+            return;
+        }
+        self.clear_timer(number, Timer::Attempt);
+        for copy in copies {
+            self.take_from(number, copy, cost);
+            self.fail_copy(number, copy.link, Failure::TimedOut, now);
+        }
+    }
+
+    /// A server has not answered: it is left out until it does, or for a while.
+    fn silence(&mut self, id: LinkId, attempt_timeout: std::time::Duration, now: Time) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let wait = attempt_timeout.saturating_mul(1 << link.silences.min(6));
+        link.silences += 1;
+        self.silent.insert((now + wait, id));
+        if link.silent_until.replace(now + wait).is_none_or(|until| until <= now) {
+            self.events.push(Event::ServerSilent { link: id });
+        }
+        self.recount(id, now);
+    }
+}

@@ -1,0 +1,98 @@
+//! Servers that come and go.
+
+use crate::credit::Spender;
+use crate::event::Event;
+use crate::ids::{LinkId, Priority, SocketType};
+use crate::link::{Identity, Link, Speaker, link_vocabulary, violation};
+use crate::range::RangeSet;
+use crate::time::{Now, Time};
+use crate::wire::{Close, Control, Frame, Hello};
+
+use super::choose::Failure;
+use super::{ReqLink, RequestEngine};
+
+link_vocabulary!(RequestEngine);
+
+impl RequestEngine {
+    /// A connection was made to, or from, an endpoint of this priority; whose it is, the transport or an authorizer says.
+    pub fn open_link(&mut self, identity: Identity, priority: Priority, now: Time) -> LinkId {
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        let speaker = Speaker::new(SocketType::Req, self.peer_id);
+        let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.links.insert(
+            id,
+            ReqLink {
+                link,
+                priority,
+                spender: Spender::default(),
+                next_delivery: 0,
+                flights: Default::default(),
+                outbox: Default::default(),
+                cancels: RangeSet::new(),
+                unconfirmed: RangeSet::new(),
+                next_answer: 0,
+                place: None,
+                asked: 0,
+                silent_until: None,
+                silences: 0,
+                answered: 0,
+                opened: now,
+            },
+        );
+        id
+    }
+
+    fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        match frame {
+            Frame::Data(data) => self.handle_answers(id, data, now.time),
+            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
+            Frame::Control(Control::Grant(grant)) => {
+                link.spender.handle_grant(grant);
+                self.take_back_surplus(id, now.time);
+                self.recount(id, now.time);
+                self.dispatch(now.time);
+                Ok(())
+            }
+            Frame::Control(Control::Settle(settle)) => self.handle_given_back(id, settle, now.time),
+            Frame::Control(Control::Heartbeat(_)) => Ok(()),
+            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
+                Err(violation("a frame that a server does not send"))
+            }
+        }
+    }
+
+    fn handle_hello(&mut self, id: LinkId, hello: &Hello) -> Result<(), Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let connected = link.link.handle_hello(id, SocketType::Req, &self.config.link, hello)?;
+        self.events.push(connected);
+        Ok(())
+    }
+
+    pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if !link.link.end(close.clone(), by_us) {
+            return;
+        }
+        let peer = link.link.peer().map(|peer| peer.id);
+        let unwritten: Vec<_> = link.outbox.drain(..).collect();
+        let written: Vec<_> = std::mem::take(&mut link.flights).into_values().collect();
+        self.recount(id, now);
+        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        for number in unwritten {
+            self.fail_copy(number, id, Failure::GivenBack, now);
+        }
+        for number in written {
+            self.fail_copy(number, id, Failure::Lost, now);
+        }
+        self.wakes.push_back(id);
+        self.dispatch(now);
+    }
+}

@@ -1,0 +1,213 @@
+//! The REQ engine: makes calls, sends each to the server that has most room, and again elsewhere if that one fails.
+//!
+//! A call waits here until a server has room for it. It is then at one server, or with hedging at two, until its answer
+//! comes, its time is over, or that server fails it. Every attempt has the same name, so a server that is asked twice
+//! answers twice and works once; and whichever answer comes first is the answer. The parts, a file each: calls (`call`),
+//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), and time (`timeouts`).
+
+mod answer;
+mod attach;
+mod call;
+mod choose;
+mod config;
+mod stats;
+mod timeouts;
+mod transmit;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use answer::{CallError, Settled};
+pub use config::{CallOptions, RequestConfig};
+pub use stats::{RequestLinkStats, RequestStats};
+
+use crate::credit::Spender;
+use crate::event::Events;
+use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority};
+use crate::link::Link;
+use crate::message::Message;
+use crate::push::{Refusal, Refused};
+use crate::range::RangeSet;
+use crate::time::Time;
+
+use call::{Call, Copy, State};
+use stats::Counters;
+
+/// A call's number at its socket.
+pub type CallNumber = u64;
+
+/// A REQ socket without its I/O.
+#[derive(Debug)]
+pub struct RequestEngine {
+    config: RequestConfig,
+    peer_id: PeerId,
+    /// The first half of its calls' names.
+    client: [u8; 8],
+    dice: u64,
+    closed: bool,
+    next_call: CallNumber,
+    calls: BTreeMap<CallNumber, Call>,
+    /// Calls that wait for a server with room, those that were made first before others.
+    waiting: BTreeSet<CallNumber>,
+    timers: BTreeSet<(Time, CallNumber, Timer)>,
+    links: BTreeMap<LinkId, ReqLink>,
+    next_link: u64,
+    /// Servers with room: the best level first, then the one with most room, then the one that was asked longest ago.
+    ready: BTreeSet<Place>,
+    /// When servers that did not answer are tried again; some have answered since.
+    silent: BTreeSet<(Time, LinkId)>,
+    /// Links that have room again for what was not written in the end.
+    regained: Vec<LinkId>,
+    turn: u64,
+    /// The level that served last.
+    level: Option<Priority>,
+    settled: VecDeque<(CallNumber, Settled)>,
+    wakes: VecDeque<LinkId>,
+    events: Events,
+    counters: Counters,
+}
+
+/// Where a server stands among those with room.
+type Place = (Priority, Reverse<u64>, u64, LinkId);
+
+/// What is due at some moment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Timer {
+    /// The call's time is over.
+    Deadline,
+    /// Its server has taken too long.
+    Attempt,
+    /// A second server is to be asked.
+    Hedge,
+    /// It has waited long enough to be tried again.
+    Retry,
+}
+
+#[derive(Debug)]
+struct ReqLink {
+    link: Link,
+    priority: Priority,
+    spender: Spender,
+    next_delivery: Delivery,
+    flights: BTreeMap<Delivery, CallNumber>,
+    /// Dispatched and not written.
+    outbox: VecDeque<CallNumber>,
+    cancels: RangeSet,
+    /// Answers that came and that the server was not told of.
+    unconfirmed: RangeSet,
+    next_answer: Delivery,
+    place: Option<Place>,
+    asked: u64,
+    /// It let an attempt's time run out: it is asked again when it has answered, or from this moment on.
+    silent_until: Option<Time>,
+    silences: u32,
+    answered: u64,
+    opened: Time,
+}
+
+impl RequestEngine {
+    /// A socket with no links yet. `entropy` is any random number.
+    #[must_use]
+    pub fn new(config: RequestConfig, peer_id: PeerId, entropy: u64) -> Self {
+        let (high, low) = peer_id.as_uuid().as_u64_pair();
+        Self {
+            config,
+            peer_id,
+            client: (high ^ low ^ entropy).to_be_bytes(),
+            dice: entropy | 1,
+            closed: false,
+            next_call: 0,
+            calls: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            links: BTreeMap::new(),
+            next_link: 0,
+            ready: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            regained: Vec::new(),
+            turn: 0,
+            level: None,
+            settled: VecDeque::new(),
+            wakes: VecDeque::new(),
+            events: Events::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &RequestConfig {
+        &self.config
+    }
+
+    /// Makes a call. What becomes of it is told by [`RequestEngine::poll_settled`].
+    ///
+    /// # Errors
+    /// Gives the message back, with the reason. [`Refusal::Full`]: as many calls are under way as may be.
+    pub fn call<'a>(
+        &mut self,
+        message: Message<'a>,
+        options: CallOptions,
+        now: Time,
+    ) -> Result<CallNumber, Refused<'a>> {
+        if let Err(why) = self.admit(message.payload().len()) {
+            return Err(Refused { message, why });
+        }
+        let number = self.next_call;
+        self.next_call += 1;
+        self.counters.made += 1;
+        let deadline = now + options.timeout;
+        self.timers.insert((deadline, number, Timer::Deadline));
+        self.calls.insert(number, Call::new(message.into_bytes(), options, deadline));
+        self.waiting.insert(number);
+        self.dispatch(now);
+        Ok(number)
+    }
+
+    fn admit(&self, bytes: usize) -> Result<(), Refusal> {
+        let bytes_max = self.config.link.message_bytes_max;
+        if bytes > bytes_max {
+            return Err(Refusal::TooLong { bytes, bytes_max });
+        }
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        if self.is_full() { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    /// Whether as many calls are under way as may be.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.calls.len() as u64 >= self.config.pending_calls
+    }
+
+    /// Nobody waits for a call any more: it is forgotten, and a server that has not begun with it is told.
+    pub fn cancel(&mut self, number: CallNumber, now: Time) {
+        if self.forget(number).is_some() {
+            self.counters.cancelled += 1;
+            self.dispatch(now);
+        }
+    }
+
+    /// The next call that has come to an end, and how.
+    pub fn poll_settled(&mut self) -> Option<(CallNumber, Settled)> {
+        self.settled.pop_front()
+    }
+
+    /// Calls that are under way.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.calls.len() as u64
+    }
+
+    /// The name of a call on the wire.
+    #[must_use]
+    pub const fn id_of(&self, number: CallNumber) -> CallId {
+        CallId::new(self.client, number)
+    }
+
+    /// Takes no more calls; those that are under way go on.
+    pub fn close_intake(&mut self) {
+        self.closed = true;
+    }
+}

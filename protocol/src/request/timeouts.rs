@@ -1,0 +1,54 @@
+//! What time brings to a REQ socket.
+
+use crate::time::Time;
+
+use super::{RequestEngine, State, Timer};
+
+impl RequestEngine {
+    /// When [`RequestEngine::handle_timeout`] wants to be called. Links have their own times:
+    /// [`RequestEngine::poll_link_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let timer = self.timers.first().map(|(at, ..)| *at);
+        if self.waiting.is_empty() {
+            return timer;
+        }
+        let back = self.silent.first().map(|(until, _)| *until);
+        timer.into_iter().chain(back).min()
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.try_silent_ones(now);
+        while let Some(&(at, number, timer)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(call) = self.calls.get_mut(&number) {
+                call.timers.retain(|other| *other != (at, timer));
+            }
+            match timer {
+                Timer::Deadline => self.give_up(number),
+                Timer::Attempt => self.time_out_attempt(number, now),
+                Timer::Hedge => self.hedge(number, now),
+                Timer::Retry => {
+                    if self.calls.get(&number).is_some_and(|call| call.state == State::BackingOff) {
+                        self.wait_for_server(number);
+                    }
+                }
+            }
+        }
+        self.dispatch(now);
+    }
+
+    /// Servers that did not answer are tried again after a while.
+    pub(super) fn try_silent_ones(&mut self, now: Time) {
+        while let Some(&(until, id)) = self.silent.first()
+            && until <= now
+        {
+            self.silent.pop_first();
+            self.recount(id, now);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a REQ socket says on a link.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::ids::LinkId;
+use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
+use crate::link::Transmit;
+use crate::message::write_head;
+use crate::range::RangeSet;
+use crate::time::Now;
+use crate::wire::{Control, DataHeader, Heartbeat, Outcome, Retract, Settle, Settlement, Spans};
+
+use super::RequestEngine;
+
+/// Answers after which the server is told that they came, although there is nothing else to say.
+const CONFIRM_ANSWERS: u64 = 64;
+
+impl RequestEngine {
+    /// Writes what a link has to say now.
+    pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.link.transmit_first(out);
+        if link.link.is_open() {
+            if let Some(echo) = link.spender.poll_echo() {
+                out.control(&Control::Echo(echo));
+            }
+            while !link.cancels.is_empty() {
+                out.control(&Control::Retract(Retract { deliveries: spans(&mut link.cancels) }));
+            }
+            let heartbeat = link.link.take_heartbeat();
+            // With whatever else is said, or after so many.
+            let due = heartbeat || !link.outbox.is_empty() || !out.is_empty();
+            if due || link.unconfirmed.len() >= CONFIRM_ANSWERS {
+                confirm(&mut link.unconfirmed, out);
+            }
+            if heartbeat {
+                let deliveries = link.next_delivery;
+                out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
+            }
+            self.transmit_calls(id, now, out);
+            self.transmit_demand(id, out);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.link.transmit_last(out, now.time);
+        }
+        out.finish();
+    }
+
+    fn transmit_calls(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        while out.len() < TAKE_BYTES && self.transmit_frame(id, now, out) {}
+        if self.links.get(&id).is_some_and(|link| !link.outbox.is_empty()) {
+            self.wakes.push_back(id);
+        }
+    }
+
+    /// Writes one frame of calls; a large one ends it. False if there is none.
+    fn transmit_frame(&mut self, id: LinkId, now: Now, out: &mut Transmit) -> bool {
+        let mut body = BytesMut::new();
+        let mut tail = None;
+        let mut count = 0;
+        let Some(first_delivery) = self.links.get(&id).map(|link| link.next_delivery) else {
+            return false;
+        };
+        while body.len() < TAKE_BYTES && tail.is_none() {
+            let Some(number) = self.links.get_mut(&id).and_then(|link| link.outbox.pop_front())
+            else {
+                break;
+            };
+            let Some(call) = self.calls.get(&number) else {
+                continue;
+            };
+            let attributes = self.attributes(number, call.deadline, now);
+            write_head(&mut body, call.payload.len(), &attributes);
+            if call.payload.len() >= BY_REFERENCE_BYTES {
+                tail = Some(call.payload.clone());
+            } else {
+                body.put_slice(&call.payload);
+            }
+            let delivery = first_delivery + u64::from(count);
+            count += 1;
+            if let Some(call) = self.calls.get_mut(&number) {
+                let copy = call.copies.iter_mut().find(|copy| copy.link == id);
+                copy.into_iter().for_each(|copy| copy.delivery = Some(delivery));
+            }
+            if let Some(link) = self.links.get_mut(&id) {
+                link.flights.insert(delivery, number);
+                link.next_delivery = delivery + 1;
+            }
+        }
+        if count > 0 {
+            let header = DataHeader {
+                first_delivery,
+                first_seq: first_delivery,
+                sent_at: now.wall,
+                count,
+                attempt: 0,
+            };
+            out.data(header, body.freeze(), tail);
+        }
+        count > 0
+    }
+
+    /// Says how many calls wait for room, to a server that shares its room out.
+    fn transmit_demand(&mut self, id: LinkId, out: &mut Transmit) {
+        let (waiting, next) = (self.waiting.len() as u64, self.next_cost());
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let room = link.spender.room();
+        let blocked = next.is_some_and(|cost| room.messages == 0 || room.bytes < cost);
+        if let Some(demand) = link.spender.poll_demand(waiting, blocked) {
+            out.control(&Control::Demand(demand));
+        }
+    }
+}
+
+fn spans(set: &mut RangeSet) -> Spans {
+    std::iter::from_fn(|| set.pop_first(u64::MAX)).map(Into::into).take(RANGES_MAX).collect()
+}
+
+/// Tells a server which of its answers came.
+fn confirm(answers: &mut RangeSet, out: &mut Transmit) {
+    if answers.is_empty() {
+        return;
+    }
+    let settlements = std::iter::from_fn(|| answers.pop_first(u64::MAX))
+        .map(|range| Settlement { deliveries: range.into(), outcome: Outcome::Confirmed })
+        .take(RANGES_MAX)
+        .collect();
+    out.control(&Control::Settle(Settle { settlements }));
+}

@@ -1,0 +1,98 @@
+//! Sources that come and go.
+
+use crate::event::Event;
+use crate::ids::{LinkId, Session, SocketType};
+use crate::limits::FILTERS_PER_FRAME;
+use crate::link::{Identity, Link, Speaker, link_vocabulary, violation};
+use crate::time::{Now, Time};
+use crate::wire::{Close, CloseCode, Control, Filter, Frame, Hello, Prefix};
+
+use super::{SubLink, SubscribeEngine};
+
+link_vocabulary!(SubscribeEngine);
+
+impl SubscribeEngine {
+    /// A connection was made; whose it is, the transport or an authorizer says.
+    pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        let speaker = Speaker::new(SocketType::Sub, self.peer_id);
+        let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.links.insert(
+            id,
+            SubLink {
+                link,
+                sources: Default::default(),
+                filters: Default::default(),
+                ends: Vec::new(),
+                next_request: 1,
+                received: 0,
+                opened: now,
+            },
+        );
+        id
+    }
+
+    fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
+        match frame {
+            Frame::Publish(data) => self.handle_publish(id, data, now.time),
+            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
+            Frame::Control(Control::Ring(ring)) => self.handle_ring(id, ring, now.time),
+            Frame::Control(Control::Skip(skip)) => self.handle_skip(id, skip, now.time),
+            Frame::Control(Control::Heartbeat(_)) => Ok(()),
+            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) => {
+                Err(violation("a frame that a publisher does not send"))
+            }
+        }
+    }
+
+    fn handle_hello(&mut self, id: LinkId, hello: &Hello) -> Result<(), Close> {
+        let filters = self.filter_frames();
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let connected = link.link.handle_hello(id, SocketType::Sub, &self.config.link, hello)?;
+        link.filters = filters.into();
+        self.events.push(connected);
+        Ok(())
+    }
+
+    /// All filters, as a new source is told of them.
+    fn filter_frames(&self) -> Vec<Filter> {
+        let filters: Vec<&Prefix> = self.filters.iter().collect();
+        let frames = filters.chunks(FILTERS_PER_FRAME);
+        frames
+            .map(|some| Filter {
+                add: some.iter().copied().cloned().collect(),
+                ..Filter::default()
+            })
+            .collect()
+    }
+
+    /// Ends a link. Instead of whoever was asked on it others are asked.
+    pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if !link.link.end(close.clone(), by_us) {
+            return;
+        }
+        let peer = link.link.peer().map(|peer| peer.id);
+        let sessions: Vec<Session> = std::mem::take(&mut link.sources).into_keys().collect();
+        for stream in self.streams.values_mut() {
+            if stream.active.as_ref().is_some_and(|active| active.link == id) {
+                stream.active = None;
+            }
+        }
+        self.break_lanes(id);
+        if matches!(close.code, CloseCode::Conflict | CloseCode::Fenced)
+            && let Some(session) = sessions.first()
+        {
+            let reason = close.reason.clone();
+            self.events.push(Event::Conflict { session: *session, link: id, reason });
+        }
+        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.wakes.push_back(id);
+        self.handle_timeout(now);
+    }
+}

@@ -1,0 +1,77 @@
+//! What a SUB socket is told by its user.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Seq, Session};
+use crate::link::LinkConfig;
+use crate::wire::Fingerprint;
+
+/// The settings of a [`super::SubscribeEngine`].
+#[derive(Clone, Debug)]
+pub struct SubscribeConfig {
+    /// What it wants of its links.
+    pub link: LinkConfig,
+    /// Messages that may be queued or on their way; 0: credit only while a receive call waits.
+    pub window_messages: u64,
+    /// Bytes of the same, by [`crate::message::cost_bytes`]; at least one message of the largest size is allowed.
+    pub window_bytes: u64,
+    /// Where it begins.
+    pub start: Start,
+    /// What becomes of the queue when a publisher begins a new session.
+    pub old_session: OldSession,
+    /// A source from which nothing has come for so long is left, if another one has more.
+    pub lag: Duration,
+    /// How long it waits for all of its sources before it puts up with a gap.
+    pub patience: Duration,
+}
+
+impl Default for SubscribeConfig {
+    fn default() -> Self {
+        Self {
+            link: LinkConfig::default(),
+            window_messages: 1_000,
+            window_bytes: 32 << 20,
+            start: Start::Oldest,
+            old_session: OldSession::Keep,
+            lag: Duration::from_millis(200),
+            patience: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Where a subscriber begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// With the oldest message that a source retains.
+    #[default]
+    Oldest,
+    /// With what is published from now on.
+    Newest,
+    /// With this number of the session that it meets first.
+    At(Seq),
+    /// Where it was before.
+    After(Position),
+}
+
+/// How far a subscriber has come in a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Position {
+    /// The session.
+    pub session: Session,
+    /// The first number that it has not had.
+    pub next: Seq,
+    /// The newest message that it has had, to tell whether a publisher means the same one by that number.
+    pub last: Option<Fingerprint>,
+}
+
+/// What becomes of messages of a session that has ended when the next one begins.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum OldSession {
+    /// They are handed out first.
+    #[default]
+    Keep,
+    /// Those that the application has not taken are dropped.
+    Discard,
+}

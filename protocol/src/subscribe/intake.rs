@@ -1,0 +1,147 @@
+//! Messages and skips that come in.
+
+use std::sync::Arc;
+
+use crate::credit::Amount;
+use crate::event::{Event, Gap};
+use crate::ids::{LinkId, RequestId, Session};
+use crate::link::{refusal, violation};
+use crate::message::{Records, cost_bytes};
+use crate::time::Time;
+use crate::wire::{Close, CloseCode, PublishRun, Skip};
+
+use super::run::SubRun;
+use super::sources::fenced;
+use super::{Queued, SubBatch, SubscribeEngine};
+
+impl SubscribeEngine {
+    pub(super) fn handle_publish(
+        &mut self,
+        id: LinkId,
+        data: PublishRun,
+        now: Time,
+    ) -> Result<(), Close> {
+        let header = data.header;
+        let amount = Amount::new(
+            header.count.into(),
+            cost_bytes(header.count.into(), data.records.len() as u64),
+        );
+        if let Some(link) = self.links.get_mut(&id) {
+            link.received += amount.messages;
+        }
+        let Some(session) = self.asked(id, header.request)? else {
+            return self.handle_laned(id, data, now);
+        };
+        if let Some(known) = self.is_fenced(id, session, header.first_seq + amount.messages) {
+            return Err(fenced(known));
+        }
+        let Some(stream) = self.streams.get_mut(&session) else {
+            return Ok(());
+        };
+        let Some(active) = &mut stream.active else {
+            return Ok(());
+        };
+        if !active.allowance.receive(amount) {
+            return Err(refusal(
+                CloseCode::CreditExceeded,
+                "more was sent than the credit of the request allows",
+            ));
+        }
+        if self.asks_elsewhere(id, session, header.from, now) {
+            return Ok(());
+        }
+        let Some(stream) = self.streams.get_mut(&session) else {
+            return Ok(());
+        };
+        let gap = stream.reach(header.from)?;
+        let run = Arc::new(SubRun::new(session, data, now));
+        stream.take_in(&run);
+        self.counters.received += amount.messages;
+        self.queued += amount;
+        self.note_gap(gap)?;
+        let end = header.count;
+        self.queue.push_back(Queued::Run(SubBatch { run, index: 0, end, at: 0 }));
+        self.grant(now);
+        Ok(())
+    }
+
+    pub(super) fn handle_skip(&mut self, id: LinkId, skip: Skip, now: Time) -> Result<(), Close> {
+        if skip.next < skip.from {
+            return Err(violation("a skip that goes back"));
+        }
+        let Some(session) = self.asked(id, skip.request)? else {
+            self.handle_laned_skip(id, skip);
+            return Ok(());
+        };
+        // What goes no further than it was asked from says nothing of numbers.
+        let moves = self.streams.get(&session).is_some_and(|stream| Some(skip.next) > stream.next);
+        if moves && let Some(known) = self.is_fenced(id, session, skip.next) {
+            return Err(fenced(known));
+        }
+        if self.asks_elsewhere(id, session, skip.from, now) {
+            return Ok(());
+        }
+        let Some(stream) = self.streams.get_mut(&session) else {
+            return Ok(());
+        };
+        let gap = stream.reach(skip.from)?;
+        stream.pass(skip.next);
+        self.note_gap(gap)
+    }
+
+    /// The session that a request asks for; none if it has ended.
+    fn asked(&self, id: LinkId, request: RequestId) -> Result<Option<Session>, Close> {
+        let is_it = |stream: &&super::Stream| {
+            let active = stream.active.as_ref().filter(|active| active.requested);
+            active.is_some_and(|active| active.link == id && active.request == request)
+        };
+        let session = self.streams.values().find(is_it).map(|stream| stream.session);
+        let made = self.links.get(&id).is_some_and(|link| request < link.next_request);
+        if session.is_none() && !made {
+            return Err(violation("an answer to a request that was never made"));
+        }
+        Ok(session)
+    }
+
+    /// Queues a gap; one that continues another is one with it.
+    fn note_gap(&mut self, gap: Option<Gap>) -> Result<(), Close> {
+        let Some(gap) = gap else {
+            return Ok(());
+        };
+        self.counters.missed += gap.missing();
+        self.events.push(Event::Gap(gap));
+        let of_session = self.queue.iter_mut().rev().find_map(|queued| match queued {
+            Queued::Gap(before) if before.session == gap.session => Some(Some(before)),
+            Queued::Run(batch) if batch.run.session() == gap.session => Some(None),
+            _ => None,
+        });
+        if let Some(Some(before)) = of_session
+            && before.to.checked_add(1) == Some(gap.from)
+        {
+            before.to = gap.to;
+            return Ok(());
+        }
+        if self.markers >= crate::limits::MARKERS_MAX {
+            return Err(refusal(CloseCode::TooMany, "more gaps than this side can keep apart"));
+        }
+        self.markers += 1;
+        if let Some(stream) = self.streams.get_mut(&gap.session) {
+            stream.gaps += 1;
+        }
+        self.queue.push_back(Queued::Gap(gap));
+        Ok(())
+    }
+}
+
+/// What the rest of a batch costs.
+pub(super) fn cost_of(batch: &SubBatch) -> Amount {
+    let records = batch.run.records();
+    let whole = batch.run.cost();
+    if batch.at == 0 && u64::from(batch.end) == whole.messages {
+        return whole;
+    }
+    let count = batch.len();
+    let rest = records.get(batch.at..).unwrap_or_default();
+    let bytes: usize = Records::new(rest).take(count).map(|(_, head)| head.record_bytes()).sum();
+    Amount::new(count as u64, cost_bytes(count as u64, bytes as u64))
+}

@@ -1,0 +1,209 @@
+//! What a proxy fetches besides: numbers below its ring, for one subscriber that is behind.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::credit::{Allowance, Amount};
+use crate::ids::{LinkId, RequestId, Seq, Session};
+use crate::limits::LANES_MAX;
+use crate::link::{Transmit, refusal, violation};
+use crate::message::cost_bytes;
+use crate::time::Time;
+use crate::wire::{Close, CloseCode, Control, More, PublishRun, Request, Skip, StartAt};
+
+use super::SubscribeEngine;
+
+/// Names a lane.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct LaneId(u64);
+
+/// A request of its own, beside that of the session's stream.
+#[derive(Debug)]
+pub(super) struct Lane {
+    link: LinkId,
+    request: RequestId,
+    session: Session,
+    next: Seq,
+    allowance: Allowance,
+    requested: bool,
+    came: VecDeque<Laned>,
+}
+
+/// What came on a lane.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Laned {
+    /// Messages: the first number, how many, their records.
+    Run(Seq, u64, Bytes),
+    /// The source is gone, or has not what comes next: another one has to be asked.
+    Broken,
+}
+
+impl SubscribeEngine {
+    /// Asks for what is from `next` on, as much as `room`; none if nobody has it, or too much is asked for already.
+    pub(crate) fn open_lane(
+        &mut self,
+        session: Session,
+        next: Seq,
+        room: Amount,
+    ) -> Option<LaneId> {
+        if self.lanes.len() >= LANES_MAX {
+            return None;
+        }
+        // What came on the stream, its source has had, whatever it said last.
+        let came = self.streams.get(&session).and_then(|stream| stream.next).unwrap_or(0);
+        let has_it = |link: &super::SubLink| {
+            let source = link.sources.get(&session).filter(|_| link.link.is_open());
+            source.is_some_and(|source| {
+                source.ring.oldest <= next && next < source.ring.head.max(came)
+            })
+        };
+        let (&id, link) = self.links.iter_mut().find(|(_, link)| has_it(link))?;
+        let request = link.next_request;
+        link.next_request += 1;
+        let mut allowance = Allowance::default();
+        allowance.raise_to(room);
+        let lane = Lane {
+            link: id,
+            request,
+            session,
+            next,
+            allowance,
+            requested: false,
+            came: VecDeque::new(),
+        };
+        let lane_id = LaneId(self.next_lane);
+        self.next_lane += 1;
+        self.lanes.insert(lane_id, lane);
+        self.wakes.push_back(id);
+        Some(lane_id)
+    }
+
+    /// There is room for so much more on a lane.
+    pub(crate) fn raise_lane(&mut self, id: LaneId, room: Amount) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.allowance.raise_to(room);
+            if lane.allowance.has_news() {
+                self.wakes.push_back(lane.link);
+            }
+        }
+    }
+
+    /// Fetches no more on a lane.
+    pub(crate) fn close_lane(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.remove(&id) else {
+            return;
+        };
+        if let Some(link) = self.links.get_mut(&lane.link).filter(|_| lane.requested) {
+            link.ends.push(lane.request);
+            self.wakes.push_back(lane.link);
+        }
+    }
+
+    /// The next thing that came on a lane.
+    pub(crate) fn poll_lane(&mut self, id: LaneId) -> Option<Laned> {
+        self.lanes.get_mut(&id)?.came.pop_front()
+    }
+
+    fn lane_of(&mut self, link: LinkId, request: RequestId) -> Option<&mut Lane> {
+        self.lanes.values_mut().find(|lane| lane.link == link && lane.request == request)
+    }
+
+    /// Messages of a request that is not that of a stream: a lane's, or of one that has ended.
+    pub(super) fn handle_laned(
+        &mut self,
+        id: LinkId,
+        data: PublishRun,
+        _now: Time,
+    ) -> Result<(), Close> {
+        let Some(lane) = self.lane_of(id, data.header.request) else {
+            return Ok(());
+        };
+        let header = data.header;
+        let count = u64::from(header.count);
+        if !lane.allowance.receive(Amount::new(count, cost_bytes(count, data.records.len() as u64)))
+        {
+            return Err(refusal(
+                CloseCode::CreditExceeded,
+                "more was sent than the credit of the request allows",
+            ));
+        }
+        if header.from < lane.next {
+            return Err(violation("numbers that were not asked for"));
+        }
+        if header.from > lane.next {
+            self.break_lane(id, header.request, header.from);
+            return Ok(());
+        }
+        lane.next = header.first_seq + count;
+        lane.came.push_back(Laned::Run(header.first_seq, count, data.records));
+        Ok(())
+    }
+
+    pub(super) fn handle_laned_skip(&mut self, id: LinkId, skip: Skip) {
+        // A proxy wants everything: what is passed over is lost.
+        if self.lane_of(id, skip.request).is_some_and(|lane| skip.next > lane.next) {
+            self.break_lane(id, skip.request, skip.next);
+        }
+    }
+
+    /// A source has lost what a lane wants next: there is nothing below `oldest`.
+    fn break_lane(&mut self, id: LinkId, request: RequestId, oldest: Seq) {
+        if let Some(lane) = self.lane_of(id, request) {
+            lane.came.push_back(Laned::Broken);
+            let session = lane.session;
+            self.note_oldest(id, session, oldest);
+        }
+    }
+
+    pub(super) fn break_lanes(&mut self, link: LinkId) {
+        for lane in self.lanes.values_mut().filter(|lane| lane.link == link) {
+            lane.came.push_back(Laned::Broken);
+        }
+    }
+
+    pub(super) fn transmit_lanes(
+        &mut self,
+        id: LinkId,
+        requests: &mut Vec<Request>,
+        out: &mut Transmit,
+    ) {
+        for lane in self.lanes.values_mut().filter(|lane| lane.link == id) {
+            let request = lane.request;
+            if !std::mem::replace(&mut lane.requested, true) {
+                let Amount { messages, bytes } = lane.allowance.tell();
+                let start = StartAt::Next(lane.next);
+                let session = lane.session;
+                requests.push(Request { request, session, start, last: None, messages, bytes });
+            } else if lane.allowance.has_news() {
+                let Amount { messages, bytes } = lane.allowance.tell();
+                out.control(&Control::More(More { request, messages, bytes }));
+            }
+        }
+    }
+
+    /// What can be had of a session upstream: whether its publisher is there, and the lowest number.
+    pub(crate) fn upstream(&self, session: Session) -> (bool, Option<Seq>) {
+        let open = self.links.values().filter(|link| link.link.is_open());
+        let sources: Vec<_> = open.filter_map(|link| link.sources.get(&session)).collect();
+        let live = sources.iter().any(|source| source.ring.live);
+        (live, sources.iter().map(|source| source.ring.oldest).min())
+    }
+
+    /// The number after the highest that any source has of a session.
+    pub(crate) fn upstream_head(&self, session: Session) -> Seq {
+        let sources = self.links.values().filter_map(|link| link.sources.get(&session));
+        sources.map(|source| source.ring.head).max().unwrap_or(0)
+    }
+
+    /// The sessions that are followed, as far as their sources have told where they begin.
+    pub(crate) fn followed(&self) -> impl Iterator<Item = (crate::ids::Lineage, Seq)> {
+        self.streams.values().filter_map(|stream| Some((stream.lineage?, stream.next?)))
+    }
+
+    /// Follows a session from where it was left.
+    pub(crate) fn resume(&mut self, session: Session, next: Seq) {
+        let start = super::Start::After(super::Position { session, next, last: None });
+        self.follow(session, start);
+    }
+}

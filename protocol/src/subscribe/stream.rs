@@ -1,0 +1,186 @@
+//! One session as its subscriber sees it: each number once, from whichever source.
+
+use std::sync::Arc;
+
+use crate::credit::Allowance;
+use crate::event::Gap;
+use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
+use crate::link::violation;
+use crate::time::Time;
+use crate::wire::{Close, Fingerprint, StartAt};
+
+use super::run::SubRun;
+use super::{Position, Start};
+
+/// A session that is followed.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) session: Session,
+    /// The newest incarnation of its publisher, once a source has told.
+    pub(super) lineage: Option<Lineage>,
+    /// Later streams have higher numbers.
+    pub(super) order: u64,
+    begins: StartAt,
+    /// The application wants no more of it unless its publisher comes back.
+    pub(super) discarded: bool,
+    /// The first number that it has not had; none before the first source has told.
+    pub(super) next: Option<Seq>,
+    had: Had,
+    /// Everything below this has been published, as far as its sources have told.
+    pub(super) published: Seq,
+    pub(super) active: Option<Active>,
+    /// When a source was first there; for [`super::SubscribeConfig::patience`].
+    pub(super) found: Option<Time>,
+    /// Since when another source has more than the one that is asked.
+    pub(super) behind: Option<Time>,
+    /// Sources that were asked since something came last, for what the one before them had lost.
+    pub(super) rescues: usize,
+    /// Messages in the queue or in the reader's hands.
+    pub(super) queued: u64,
+    /// Gaps in the queue.
+    pub(super) gaps: usize,
+    /// The number after the last that the application has taken.
+    taken_end: Seq,
+    /// Everything below this the application is done with.
+    acknowledged: Seq,
+    last_acknowledged: Option<Fingerprint>,
+}
+
+/// The newest message that came.
+#[derive(Debug)]
+enum Had {
+    Nothing,
+    Known(Fingerprint),
+    /// It is the last of this run.
+    LastOf(Arc<SubRun>),
+}
+
+/// The source that is asked, and what it may send.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) link: LinkId,
+    pub(super) request: RequestId,
+    pub(super) allowance: Allowance,
+    /// The request was sent.
+    pub(super) requested: bool,
+    /// When it was made.
+    pub(super) since: Time,
+}
+
+impl Stream {
+    pub(super) fn new(session: Session, start: Start, order: u64) -> Self {
+        let (begins, next, last) = match start {
+            Start::Oldest => (StartAt::Oldest, None, None),
+            Start::Newest => (StartAt::Newest, None, None),
+            Start::At(next) => (StartAt::Next(next), Some(next), None),
+            Start::After(position) => {
+                (StartAt::Next(position.next), Some(position.next), position.last)
+            }
+        };
+        Self {
+            session,
+            lineage: None,
+            order,
+            begins,
+            discarded: false,
+            next,
+            // Of which incarnation was what it had before, the publisher tells by `last_had`.
+            published: 0,
+            had: last.map_or(Had::Nothing, Had::Known),
+            active: None,
+            found: None,
+            behind: None,
+            rescues: 0,
+            gaps: 0,
+            queued: 0,
+            taken_end: next.unwrap_or(0),
+            acknowledged: next.unwrap_or(0),
+            last_acknowledged: last,
+        }
+    }
+
+    /// Where the next request begins.
+    pub(super) fn start(&self) -> StartAt {
+        self.next.map_or(self.begins, StartAt::Next)
+    }
+
+    /// Whether it wants all that there is.
+    pub(super) fn wants_oldest(&self) -> bool {
+        self.next.is_none() && self.begins == StartAt::Oldest
+    }
+
+    /// What tells the newest message that it has had from others of the same number.
+    pub(super) fn last_had(&self) -> Option<Fingerprint> {
+        match &self.had {
+            Had::Nothing => None,
+            Had::Known(fingerprint) => Some(*fingerprint),
+            Had::LastOf(run) => run.last_fingerprint(),
+        }
+    }
+
+    /// Moves on to `from`: what is missing before that is lost. A source that goes back breaks the rules.
+    pub(super) fn reach(&mut self, from: Seq) -> Result<Option<Gap>, Close> {
+        match self.next {
+            Some(next) if from < next => {
+                Err(violation("numbers that this subscriber has had, or did not ask for"))
+            }
+            Some(next) if from > next => {
+                self.next = Some(from);
+                self.published = self.published.max(from);
+                self.rescues = 0;
+                Ok(Some(Gap { session: self.session, from: next, to: from - 1 }))
+            }
+            Some(_) => Ok(None),
+            None => {
+                self.next = Some(from);
+                self.published = from;
+                self.taken_end = from;
+                self.acknowledged = from;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Everything below `next` was had, or is not wanted.
+    pub(super) fn pass(&mut self, next: Seq) {
+        if self.next < Some(next) {
+            self.next = Some(next);
+            self.published = self.published.max(next);
+            self.behind = None;
+            self.rescues = 0;
+        }
+    }
+
+    /// Messages came.
+    pub(super) fn take_in(&mut self, run: &Arc<SubRun>) {
+        let seqs = run.seqs();
+        self.queued += seqs.end - seqs.start;
+        self.had = Had::LastOf(Arc::clone(run));
+        self.pass(seqs.end);
+    }
+
+    /// The application has taken messages.
+    pub(super) fn consume(&mut self, messages: u64, end: Seq) {
+        self.queued = self.queued.saturating_sub(messages);
+        self.taken_end = self.taken_end.max(end);
+    }
+
+    /// The application is done with this message and all before it. False if it never had it.
+    pub(super) fn acknowledge(&mut self, last: Fingerprint) -> bool {
+        let end = last.seq.saturating_add(1);
+        if self.next.is_none_or(|next| end > next) || end <= self.acknowledged {
+            return false;
+        }
+        self.acknowledged = end;
+        self.last_acknowledged = Some(last);
+        true
+    }
+
+    /// How far the application has come. Beyond what it has acknowledged there may be only what is not for it.
+    pub(super) fn position(&self) -> Option<Position> {
+        let next = self.next?;
+        let idle = self.queued == 0 && self.gaps == 0 && self.acknowledged >= self.taken_end;
+        let next = if idle { next } else { self.acknowledged };
+        Some(Position { session: self.session, next, last: self.last_acknowledged })
+    }
+}

@@ -1,0 +1,367 @@
+//! Publishers and subscribers with a peer that breaks the rules: that link ends, and nobody else notices.
+
+mod common;
+
+use common::raw::Raw;
+use common::{encoded, handshake, hello, later, peer, record, session};
+use drawdown_protocol::limits::{
+    FILTERS_PER_FRAME, MARKERS_MAX, REQUESTS_MAX, SESSIONS_MAX, TOPIC_BYTES_MAX,
+};
+use drawdown_protocol::wire::{
+    CloseCode, Control, End, Filter, Fingerprint, Frame, Heartbeat, Hello, More, Prefix,
+    PublishHeader, Request, Ring, Skip, StartAt, encode_publish_header,
+};
+use drawdown_protocol::{
+    Gap, Lineage, LinkState, Message, Now, PublishConfig, PublishEngine, RingConfig, Session,
+    SocketType, SubscribeConfig, SubscribeEngine, Taken,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
+const WINDOW: u64 = 16;
+
+fn lineage(epoch: u64, since: u64) -> Lineage {
+    Lineage { session: session(), epoch, since }
+}
+
+fn publisher() -> PublishEngine {
+    let ring = RingConfig { messages: 100, ..RingConfig::default() };
+    let config = PublishConfig { ring, filters_max: 1_000, ..PublishConfig::default() };
+    let mut publisher = PublishEngine::new(config, peer(0x20), lineage(1, 0));
+    for _ in 0..10 {
+        publisher.try_publish(b"t", Message::from("payload"), || NOW).unwrap();
+    }
+    publisher
+}
+
+fn subscriber_hello() -> Hello {
+    hello(SocketType::Sub, peer(0x30))
+}
+
+fn publisher_hello() -> Hello {
+    hello(SocketType::Pub, peer(0x20))
+}
+
+fn filter(prefix: &[u8]) -> Vec<u8> {
+    let add = [Prefix::new(prefix).unwrap()].into_iter().collect();
+    encoded(&Control::Filter(Filter { add, ..Filter::default() }))
+}
+
+fn request(request: u32, start: StartAt, messages: u64) -> Request {
+    Request { request, session: session(), start, last: None, messages, bytes: u64::MAX }
+}
+
+fn ask(request: Request) -> Vec<u8> {
+    encoded(&Control::Request(request))
+}
+
+/// A publisher, and a subscriber that has done its handshake.
+fn subscribed() -> (PublishEngine, Raw) {
+    let mut publisher = publisher();
+    let mut raw = Raw::connect(&mut publisher, "subscriber", NOW);
+    raw.says(&mut publisher, &handshake(&subscriber_hello()), NOW);
+    raw.says(&mut publisher, &filter(b""), NOW);
+    assert_eq!(raw.hears(&mut publisher, NOW).len(), 3, "preface, HELLO, RING");
+    (publisher, raw)
+}
+
+fn close_of(publisher: &mut PublishEngine, raw: &mut Raw, bytes: &[u8]) -> CloseCode {
+    raw.says(publisher, bytes, NOW);
+    raw.hears_close(publisher, NOW).expect("a last word").code
+}
+
+#[test]
+fn a_subscriber_that_breaks_the_rules_loses_its_link() {
+    let lowered = More { request: 5, messages: 3, bytes: u64::MAX };
+    let unknown = More { request: 9, messages: 9, bytes: u64::MAX };
+    let other = Fingerprint { seq: 3, crc: 1 };
+    let cases: [(Vec<u8>, CloseCode); 7] = [
+        (ask(request(5, StartAt::Oldest, 1)), CloseCode::ProtocolViolation),
+        (encoded(&Control::More(lowered)), CloseCode::ProtocolViolation),
+        (encoded(&Control::More(unknown)), CloseCode::ProtocolViolation),
+        (encoded(&Control::End(End { request: 6 })), CloseCode::ProtocolViolation),
+        (
+            ask(Request { last: Some(other), ..request(6, StartAt::Next(4), 1) }),
+            CloseCode::Conflict,
+        ),
+        (
+            encoded(&Control::Skip(Skip { request: 5, from: 0, next: 1 })),
+            CloseCode::ProtocolViolation,
+        ),
+        (handshake(&subscriber_hello())[12..].to_vec(), CloseCode::ProtocolViolation),
+    ];
+    for (bytes, code) in cases {
+        let (mut publisher, mut raw) = subscribed();
+        raw.says(&mut publisher, &ask(request(5, StartAt::Oldest, 4)), NOW);
+        raw.hears(&mut publisher, NOW);
+        assert_eq!(close_of(&mut publisher, &mut raw, &bytes), code, "{bytes:?}");
+        assert!(publisher.try_publish(b"t", Message::from("on"), || NOW).is_ok());
+    }
+}
+
+#[test]
+fn what_is_late_or_unknown_is_passed_over() {
+    let (mut publisher, mut raw) = subscribed();
+    let stranger = Session::from_uuid(Uuid::from_u128(99));
+    let of_nobody = Request { session: stranger, ..request(1, StartAt::Oldest, 9) };
+    raw.says(&mut publisher, &ask(of_nobody), NOW);
+    raw.says(&mut publisher, &encoded(&Control::End(End { request: 1 })), NOW);
+    let more = More { request: 1, messages: 9, bytes: 9 };
+    raw.says(&mut publisher, &encoded(&Control::More(more)), NOW);
+    raw.says(&mut publisher, &encoded(&Control::Heartbeat(Heartbeat::default())), NOW);
+    let heard = raw.hears(&mut publisher, NOW);
+    assert!(matches!(heard[..], [Frame::Control(Control::Ring(_))]), "what there is: {heard:?}");
+    assert_eq!(publisher.link_state(raw.link), LinkState::Open);
+}
+
+#[test]
+fn a_number_from_the_future_is_waited_for() {
+    let (mut publisher, mut raw) = subscribed();
+    raw.says(&mut publisher, &ask(request(1, StartAt::Next(12), 9)), NOW);
+    let place = Skip { request: 1, from: 12, next: 12 };
+    assert_eq!(raw.hears(&mut publisher, NOW), [Frame::Control(Control::Skip(place))]);
+    for seq in 10..13 {
+        assert_eq!(publisher.try_publish(b"t", Message::from("p"), || NOW).unwrap(), seq);
+    }
+    let heard = raw.hears(&mut publisher, NOW);
+    let [Frame::Publish(run)] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!((run.header.from, run.header.first_seq, run.header.count), (12, 12, 1));
+}
+
+#[test]
+fn requests_and_filters_are_counted() {
+    let (mut publisher, mut raw) = subscribed();
+    for name in 1..=REQUESTS_MAX as u32 {
+        raw.says(&mut publisher, &ask(request(name, StartAt::Oldest, 0)), NOW);
+    }
+    assert_eq!(publisher.link_state(raw.link), LinkState::Open);
+    let one_more = ask(request(1_000, StartAt::Oldest, 0));
+    assert_eq!(close_of(&mut publisher, &mut raw, &one_more), CloseCode::TooMany);
+
+    let (mut publisher, mut raw) = subscribed();
+    let prefixes: Vec<Prefix> = (0..1_000u32)
+        .map(|n| Prefix::new(&[&[0; TOPIC_BYTES_MAX - 4][..], &n.to_le_bytes()].concat()).unwrap())
+        .collect();
+    for some in prefixes.chunks(FILTERS_PER_FRAME) {
+        assert_eq!(publisher.link_state(raw.link), LinkState::Open);
+        let add = some.iter().cloned().collect();
+        let bytes = encoded(&Control::Filter(Filter { add, ..Filter::default() }));
+        assert!(bytes.len() <= 8 + drawdown_protocol::limits::CONTROL_BYTES_MAX);
+        raw.says(&mut publisher, &bytes, NOW);
+    }
+    let close = raw.hears_close(&mut publisher, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::TooMany, "the empty prefix was there before");
+    assert_eq!(close.reason.as_str(), "a subscriber may have up to 1000 filters here");
+}
+
+fn subscriber() -> SubscribeEngine {
+    let config = SubscribeConfig {
+        window_messages: WINDOW,
+        window_bytes: 4 << 20,
+        ..SubscribeConfig::default()
+    };
+    let mut subscriber = SubscribeEngine::new(config, peer(0x30));
+    subscriber.add_filter(b"", NOW.time).unwrap();
+    subscriber
+}
+
+fn ring(lineage: Lineage, oldest: u64, head: u64) -> Vec<u8> {
+    encoded(&Control::Ring(Ring { lineage, oldest, head, live: true }))
+}
+
+/// Messages of one byte.
+fn publish(request: u32, from: u64, first_seq: u64, count: u32) -> Vec<u8> {
+    let header = PublishHeader { from, first_seq, sent_at: common::WALL, count, request };
+    let records = record(b"x", None).repeat(count as usize);
+    let mut out = bytes::BytesMut::new();
+    encode_publish_header(header, records.len(), &mut out);
+    out.extend_from_slice(&records);
+    out.to_vec()
+}
+
+/// A subscriber, and a publisher that was asked.
+fn publishing() -> (SubscribeEngine, Raw) {
+    let mut subscriber = subscriber();
+    let mut raw = Raw::connect(&mut subscriber, "publisher", NOW);
+    raw.says(&mut subscriber, &handshake(&publisher_hello()), NOW);
+    raw.says(&mut subscriber, &ring(lineage(1, 0), 0, 10), NOW);
+    let heard = raw.hears(&mut subscriber, NOW);
+    let asked = request(1, StartAt::Oldest, WINDOW);
+    let asked = Control::Request(Request { bytes: 4 << 20, ..asked });
+    assert_eq!(heard.last(), Some(&Frame::Control(asked)));
+    (subscriber, raw)
+}
+
+#[test]
+fn a_publisher_that_breaks_the_rules_loses_its_link() {
+    let cases: [(Vec<u8>, CloseCode); 8] = [
+        (publish(1, 2, 2, 1), CloseCode::ProtocolViolation),
+        (publish(2, 3, 3, 1), CloseCode::ProtocolViolation),
+        (publish(1, 3, 3, WINDOW as u32 - 2), CloseCode::CreditExceeded),
+        (
+            encoded(&Control::Skip(Skip { request: 1, from: 2, next: 9 })),
+            CloseCode::ProtocolViolation,
+        ),
+        (
+            encoded(&Control::Skip(Skip { request: 1, from: 9, next: 8 })),
+            CloseCode::ProtocolViolation,
+        ),
+        (ring(lineage(1, 0), 9, 8), CloseCode::ProtocolViolation),
+        (ring(lineage(1, 1), 0, 9), CloseCode::Conflict),
+        (ring(lineage(2, 2), 0, 9), CloseCode::Conflict),
+    ];
+    for (bytes, code) in cases {
+        let (mut subscriber, mut raw) = publishing();
+        raw.says(&mut subscriber, &publish(1, 0, 0, 3), NOW);
+        raw.says(&mut subscriber, &bytes, NOW);
+        let close = raw.hears_close(&mut subscriber, NOW).expect("a last word");
+        assert_eq!(close.code, code, "{bytes:?}: {close}");
+        let Some(Taken::Batch(batch)) = subscriber.take(99) else {
+            panic!("what came before stays")
+        };
+        assert_eq!(batch.len(), 3);
+        assert!(subscriber.take(99).is_none());
+    }
+}
+
+#[test]
+fn an_older_incarnation_is_refused_as_soon_as_it_says_too_much() {
+    let (mut subscriber, _raw) = publishing();
+    let mut newer = Raw::connect(&mut subscriber, "newer", NOW);
+    newer.says(&mut subscriber, &handshake(&publisher_hello()), NOW);
+    newer.says(&mut subscriber, &ring(lineage(2, 12), 12, 14), NOW);
+    let mut older = Raw::connect(&mut subscriber, "older", NOW);
+    older.says(&mut subscriber, &handshake(&publisher_hello()), NOW);
+    older.says(&mut subscriber, &ring(lineage(1, 0), 0, 12), NOW);
+    assert_eq!(subscriber.link_state(older.link), LinkState::Open, "it is only behind");
+    older.says(&mut subscriber, &ring(lineage(1, 0), 0, 13), NOW);
+    let close = older.hears_close(&mut subscriber, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::Fenced);
+}
+
+#[test]
+fn sessions_and_gaps_are_counted() {
+    let (mut subscriber, mut raw) = publishing();
+    for name in 1..SESSIONS_MAX as u128 {
+        let other = Lineage { session: Session::from_uuid(Uuid::from_u128(name)), ..lineage(1, 0) };
+        raw.says(&mut subscriber, &ring(other, 0, 1), NOW);
+    }
+    assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
+    let other = Lineage { session: Session::from_uuid(Uuid::from_u128(1_000)), ..lineage(1, 0) };
+    raw.says(&mut subscriber, &ring(other, 0, 1), NOW);
+    let close = raw.hears_close(&mut subscriber, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::TooMany);
+
+    // Gaps that follow each other are one; those with what was passed over between them are bounded.
+    let (mut subscriber, mut raw) = publishing();
+    for skip in 0..2 * MARKERS_MAX as u64 {
+        let skip = Skip { request: 1, from: 4 * skip + 2, next: 4 * skip + 4 };
+        raw.says(&mut subscriber, &encoded(&Control::Skip(skip)), NOW);
+    }
+    let close = raw.hears_close(&mut subscriber, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::TooMany);
+    let (mut subscriber, mut raw) = publishing();
+    for next in 1..2 * MARKERS_MAX as u64 {
+        let skip = Skip { request: 1, from: 2 * next, next: 2 * next };
+        raw.says(&mut subscriber, &encoded(&Control::Skip(skip)), NOW);
+    }
+    let gap = subscriber.take(1);
+    let expected = Gap { session: session(), from: 2, to: 4 * MARKERS_MAX as u64 - 3 };
+    assert!(matches!(gap, Some(Taken::Gap(gap)) if gap == expected), "{gap:?}");
+    assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
+}
+
+fn small() -> impl Strategy<Value = u64> {
+    prop_oneof![0u64..20, Just(u64::MAX), Just(u64::MAX - 1)]
+}
+
+fn any_control() -> impl Strategy<Value = Control> {
+    let start =
+        prop_oneof![Just(StartAt::Oldest), Just(StartAt::Newest), small().prop_map(StartAt::Next)];
+    let last = proptest::option::of((small(), any::<u32>()))
+        .prop_map(|last| last.map(|(seq, crc)| Fingerprint { seq, crc }));
+    let request_frame = (0u32..6, start, last, small(), small());
+    let request_frame = request_frame.prop_map(|(request, start, last, messages, bytes)| {
+        Control::Request(Request { request, session: session(), start, last, messages, bytes })
+    });
+    prop_oneof![
+        request_frame,
+        (0u32..6, small(), small()).prop_map(|(request, messages, bytes)| Control::More(More {
+            request,
+            messages,
+            bytes
+        })),
+        (0u32..6).prop_map(|request| Control::End(End { request })),
+        (0u32..6, small(), small()).prop_map(|(request, from, next)| Control::Skip(Skip {
+            request,
+            from,
+            next
+        })),
+        (0u64..4, small(), small(), small()).prop_map(|(epoch, since, oldest, head)| {
+            Control::Ring(Ring { lineage: lineage(epoch, since), oldest, head, live: true })
+        }),
+        prop::collection::vec(0u8..3, 0..3).prop_map(|prefix| {
+            let add = [Prefix::new(&prefix).unwrap()].into_iter().collect();
+            Control::Filter(Filter { add, ..Filter::default() })
+        }),
+        Just(Control::Heartbeat(Heartbeat::default())),
+    ]
+}
+
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let run = (0u32..4, 0u64..20, 0u64..20, 1u32..20);
+    let run =
+        run.prop_map(|(request, from, more, count)| publish(request, from, from + more, count));
+    prop_oneof![any_control().prop_map(|control| encoded(&control)), run]
+}
+
+proptest! {
+    #[test]
+    fn no_subscriber_upsets_a_publisher(said in prop::collection::vec(any_bytes(), 0..40)) {
+        let (mut publisher, mut raw) = subscribed();
+        let mut honest = Raw::connect(&mut publisher, "honest", NOW);
+        honest.says(&mut publisher, &handshake(&subscriber_hello()), NOW);
+        honest.says(&mut publisher, &filter(b""), NOW);
+        honest.says(&mut publisher, &ask(request(1, StartAt::Oldest, u64::MAX)), NOW);
+        let mut now = NOW;
+        for bytes in said {
+            raw.says(&mut publisher, &bytes, now);
+            raw.hears(&mut publisher, now);
+            now = later(now, 100);
+            publisher.try_publish(b"t", Message::from("p"), || now).unwrap();
+            publisher.handle_timeout(now);
+        }
+        let next = publisher.next_seq();
+        let heard = honest.hears(&mut publisher, now);
+        let runs = heard.iter().filter_map(|frame| match frame {
+            Frame::Publish(run) => Some(u64::from(run.header.count)),
+            _ => None,
+        });
+        prop_assert_eq!(runs.sum::<u64>(), next);
+    }
+
+    #[test]
+    fn no_publisher_upsets_a_subscriber(said in prop::collection::vec(any_bytes(), 0..40)) {
+        let (mut subscriber, mut raw) = publishing();
+        let mut now = NOW;
+        for bytes in said {
+            raw.says(&mut subscriber, &bytes, now);
+            raw.hears(&mut subscriber, now);
+            now = later(now, 100);
+            subscriber.handle_timeout(now.time);
+            prop_assert!(subscriber.queued().messages <= WINDOW);
+        }
+        let mut next = 0;
+        while let Some(taken) = subscriber.take(5) {
+            if let Taken::Batch(batch) = taken {
+                let mut cursor = drawdown_protocol::SubCursor::new(batch);
+                while let Some(item) = cursor.next(|| now.time) {
+                    prop_assert!(item.seq >= next, "{} after {}", item.seq, next);
+                    next = item.seq + 1;
+                }
+                subscriber.handle_consumed(&cursor.report().unwrap(), now.time);
+            }
+        }
+    }
+}

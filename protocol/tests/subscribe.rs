@@ -1,0 +1,482 @@
+//! Publishers, proxies and subscribers, joined by nothing but their bytes.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use drawdown_protocol::wire::{Decoder, Fingerprint};
+use drawdown_protocol::{
+    Gap, Identity, Lineage, LinkId, LinkState, NewSession, Now, PeerId, Position, ProxyConfig,
+    ProxyEngine, PublishConfig, PublishEngine, RingConfig, Session, Side, Start, SubCursor,
+    SubscribeConfig, SubscribeEngine, Taken, Time, Transmit,
+};
+use uuid::Uuid;
+
+fn peer(name: u128) -> PeerId {
+    PeerId::from_uuid(Uuid::from_u128(name))
+}
+
+fn session(name: u128) -> Session {
+    Session::from_uuid(Uuid::from_u128(name))
+}
+
+fn lineage(epoch: u64, since: u64) -> Lineage {
+    Lineage { session: session(7), epoch, since }
+}
+
+enum Node {
+    Pub(Box<PublishEngine>),
+    Sub(Box<SubscribeEngine>),
+    Proxy(Box<ProxyEngine>),
+}
+
+macro_rules! each {
+    ($node:expr, $engine:ident => $call:expr) => {
+        match $node {
+            Node::Pub($engine) => $call,
+            Node::Sub($engine) => $call,
+            Node::Proxy($engine) => $call,
+        }
+    };
+}
+
+/// One direction of a link.
+struct Way {
+    from: (usize, LinkId),
+    to: (usize, LinkId),
+    decoder: Decoder,
+    input: BytesMut,
+}
+
+/// What a subscriber was given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Got {
+    Message(u64, String, String),
+    Gap(u64, u64),
+    NewSession(NewSession),
+}
+
+#[derive(Default)]
+struct Net {
+    nodes: Vec<Node>,
+    ways: Vec<Way>,
+    now: Now,
+    /// Where each subscriber's application has come to.
+    last: BTreeMap<usize, Position>,
+}
+
+impl Net {
+    fn publisher(&mut self, ring: RingConfig, lineage: Lineage) -> usize {
+        let config = PublishConfig { ring, ..PublishConfig::default() };
+        let name = peer(100 + self.nodes.len() as u128);
+        self.nodes.push(Node::Pub(Box::new(PublishEngine::new(config, name, lineage))));
+        self.nodes.len() - 1
+    }
+
+    fn subscriber(&mut self, config: SubscribeConfig, filters: &[&str]) -> usize {
+        let name = peer(100 + self.nodes.len() as u128);
+        let mut engine = SubscribeEngine::new(config, name);
+        for filter in filters {
+            engine.add_filter(filter.as_bytes(), Time::ZERO).unwrap();
+        }
+        self.nodes.push(Node::Sub(Box::new(engine)));
+        self.nodes.len() - 1
+    }
+
+    fn proxy(&mut self, messages: u64) -> usize {
+        let ring = RingConfig { messages, ..RingConfig::default() };
+        let down = PublishConfig { ring, ..PublishConfig::default() };
+        let config = ProxyConfig { down, ..ProxyConfig::default() };
+        let name = peer(100 + self.nodes.len() as u128);
+        self.nodes.push(Node::Proxy(Box::new(ProxyEngine::new(config, name))));
+        self.nodes.len() - 1
+    }
+
+    /// Joins one that serves with one that asks.
+    fn join(&mut self, serves: usize, asks: usize) {
+        let now = self.now.time;
+        let open = |node: &mut Node, side| {
+            let identity = Identity::new("the other");
+            match node {
+                Node::Pub(engine) => engine.open_link(identity, now),
+                Node::Sub(engine) => engine.open_link(identity, now),
+                Node::Proxy(engine) => engine.open_link(identity, side, now),
+            }
+        };
+        let down = open(&mut self.nodes[serves], Side::Downstream);
+        let up = open(&mut self.nodes[asks], Side::Upstream);
+        for (from, to) in [((serves, down), (asks, up)), ((asks, up), (serves, down))] {
+            let (decoder, input) = (Decoder::new(1 << 20), BytesMut::new());
+            self.ways.push(Way { from, to, decoder, input });
+        }
+        self.run();
+    }
+
+    /// Cuts all links between two.
+    fn cut(&mut self, one: usize, other: usize) {
+        let now = self.now.time;
+        let between = |way: &Way| {
+            [way.from.0, way.to.0] == [one, other] || [way.from.0, way.to.0] == [other, one]
+        };
+        for way in self.ways.extract_if(.., |way| between(way)) {
+            let (node, link) = way.from;
+            each!(&mut self.nodes[node], engine => engine.link_lost(link, "cut", now));
+        }
+        self.run();
+    }
+
+    /// Carries bytes until there are none.
+    fn run(&mut self) {
+        for _ in 0..10_000 {
+            let mut busy = false;
+            for way in &mut self.ways {
+                let mut out = Transmit::new();
+                let (node, link) = way.from;
+                each!(&mut self.nodes[node], e => e.poll_transmit(link, self.now, &mut out));
+                busy |= !out.is_empty();
+                out.pieces().for_each(|piece| way.input.extend_from_slice(piece));
+                while let Some(frame) = way.decoder.decode(&mut way.input).unwrap() {
+                    let (node, link) = way.to;
+                    each!(&mut self.nodes[node], e => e.handle_frame(link, frame, self.now));
+                }
+            }
+            for node in &mut self.nodes {
+                while each!(node, engine => engine.poll_wake()).is_some() {
+                    busy = true;
+                }
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("they never come to rest");
+    }
+
+    /// Lets time pass, with whatever is due in it.
+    fn pass(&mut self, time: Duration) {
+        for _ in 0..20 {
+            self.now.time = self.now.time + time / 20;
+            self.now.wall = self.now.wall + time / 20;
+            let now = self.now;
+            for way in &self.ways {
+                let (node, link) = way.from;
+                each!(&mut self.nodes[node], e => e.handle_link_timeout(link, now.time));
+            }
+            for node in &mut self.nodes {
+                match node {
+                    Node::Pub(engine) => engine.handle_timeout(now),
+                    Node::Sub(engine) => engine.handle_timeout(now.time),
+                    Node::Proxy(engine) => engine.handle_timeout(now),
+                }
+            }
+            self.run();
+        }
+    }
+
+    fn publish(&mut self, node: usize, topic: &str, payload: &str) -> u64 {
+        let now = self.now;
+        let Node::Pub(engine) = &mut self.nodes[node] else { panic!("not a publisher") };
+        let seq = engine.try_publish(topic.as_bytes(), payload.into(), || now).unwrap();
+        self.run();
+        seq
+    }
+
+    fn publish_many(&mut self, node: usize, count: u64) {
+        for _ in 0..count {
+            self.publish(node, "t", "payload");
+        }
+    }
+
+    fn sub(&mut self, node: usize) -> &mut SubscribeEngine {
+        match &mut self.nodes[node] {
+            Node::Sub(engine) => engine,
+            _ => panic!("not a subscriber"),
+        }
+    }
+
+    /// Everything that a subscriber can be given now; its application is done with all of it.
+    fn take(&mut self, node: usize) -> Vec<Got> {
+        let mut all = Vec::new();
+        let now = self.now.time;
+        loop {
+            let Some(taken) = self.sub(node).take(3) else { break };
+            match taken {
+                Taken::Gap(Gap { from, to, .. }) => all.push(Got::Gap(from, to)),
+                Taken::NewSession(session) => all.push(Got::NewSession(session)),
+                Taken::Batch(batch) => {
+                    let mut cursor = SubCursor::new(batch);
+                    while let Some(item) = cursor.next(|| now) {
+                        let records = cursor.run().records();
+                        let (topic, payload) = (&records[item.topic], &records[item.payload]);
+                        let crc = drawdown_protocol::message::crc(topic, payload);
+                        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                        all.push(Got::Message(item.seq, text(topic), text(payload)));
+                        let session = cursor.run().session();
+                        self.sub(node).acknowledge(session, Fingerprint { seq: item.seq, crc });
+                    }
+                    let consumed = cursor.report().unwrap();
+                    self.sub(node).handle_consumed(&consumed, now);
+                }
+            }
+            self.run();
+        }
+        if let Some(position) = self.sub(node).poll_position() {
+            self.last.insert(node, position);
+        }
+        all
+    }
+
+    fn seqs(&mut self, node: usize) -> Vec<u64> {
+        let got = self.take(node).into_iter();
+        got.map(|got| match got {
+            Got::Message(seq, ..) => seq,
+            other => panic!("{other:?} among the messages"),
+        })
+        .collect()
+    }
+}
+
+fn ring(messages: u64) -> RingConfig {
+    RingConfig { messages, ..RingConfig::default() }
+}
+
+fn window(messages: u64) -> SubscribeConfig {
+    SubscribeConfig { window_messages: messages, ..SubscribeConfig::default() }
+}
+
+fn message(seq: u64, topic: &str, payload: &str) -> Got {
+    Got::Message(seq, topic.into(), payload.into())
+}
+
+#[test]
+fn a_late_subscriber_gets_what_is_retained_and_all_that_follows() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(100), lineage(1, 0));
+    net.publish(publisher, "a", "one");
+    net.publish(publisher, "b", "two");
+    let subscriber = net.subscriber(window(10), &[""]);
+    net.join(publisher, subscriber);
+    net.publish(publisher, "", "three");
+    let expected = [message(0, "a", "one"), message(1, "b", "two"), message(2, "", "three")];
+    assert_eq!(net.take(subscriber), expected);
+    net.publish_many(publisher, 50);
+    assert_eq!(net.seqs(subscriber), (3..53).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_what_matches_comes_and_the_position_moves_on_all_the_same() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(10), lineage(1, 0));
+    let subscriber = net.subscriber(window(10), &["a.", "b"]);
+    net.join(publisher, subscriber);
+    for topic in ["a.x", "a", "b", "c", "bb", "", "a.y"] {
+        net.publish(publisher, topic, "payload");
+    }
+    assert_eq!(net.seqs(subscriber), [0, 2, 4, 6]);
+    for _ in 0..50 {
+        net.publish(publisher, "c", "payload");
+        net.pass(Duration::from_secs(1));
+    }
+    assert_eq!(net.seqs(subscriber), [0; 0]);
+    assert_eq!(net.last[&subscriber].next, 57);
+    let last = net.last[&subscriber];
+    let config = SubscribeConfig { start: Start::After(last), ..window(10) };
+    let resumed = net.subscriber(config, &["a."]);
+    net.join(publisher, resumed);
+    net.publish(publisher, "a.z", "payload");
+    assert_eq!(net.take(resumed), [message(57, "a.z", "payload")], "and no gap");
+}
+
+#[test]
+fn what_was_evicted_is_one_exact_gap_and_the_last_loss_is_told_too() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(10), lineage(1, 0));
+    let subscriber = net.subscriber(window(4), &[""]);
+    net.join(publisher, subscriber);
+    net.publish_many(publisher, 4);
+    net.publish_many(publisher, 40);
+    let got = net.take(subscriber);
+    assert_eq!(got[4], Got::Gap(4, 33));
+    assert_eq!(got.len(), 4 + 1 + 10, "{got:?}");
+
+    let age = Some(Duration::from_secs(10));
+    let aged = net.publisher(
+        RingConfig { age, ..ring(100) },
+        Lineage { session: session(8), ..lineage(1, 0) },
+    );
+    net.publish_many(aged, 5);
+    let other = net.subscriber(window(2), &[""]);
+    net.join(aged, other);
+    net.pass(Duration::from_secs(20));
+    assert_eq!(net.take(other).last(), Some(&Got::Gap(2, 4)), "although nothing follows");
+}
+
+#[test]
+fn windows_of_one_and_none_never_stall() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(100), lineage(1, 0));
+    let one = net.subscriber(window(1), &[""]);
+    let none = net.subscriber(window(0), &[""]);
+    net.join(publisher, one);
+    net.join(publisher, none);
+    net.publish_many(publisher, 10);
+    assert_eq!(net.seqs(one), (0..10).collect::<Vec<_>>());
+    assert_eq!(net.seqs(none), [0; 0]);
+    for seq in 0..10 {
+        let now = net.now.time;
+        net.sub(none).set_waiting(1, now);
+        net.run();
+        assert_eq!(net.sub(none).queued().messages, 1);
+        net.sub(none).set_waiting(0, now);
+        net.run();
+        assert_eq!(net.seqs(none), [seq]);
+    }
+}
+
+#[test]
+fn filters_change_while_it_runs() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(100), lineage(1, 0));
+    let subscriber = net.subscriber(window(10), &["a"]);
+    net.join(publisher, subscriber);
+    net.publish(publisher, "a", "");
+    net.publish(publisher, "b", "");
+    assert_eq!(net.seqs(subscriber), [0]);
+    let now = net.now.time;
+    net.pass(Duration::from_secs(2));
+    net.sub(subscriber).add_filter(b"b", now).unwrap();
+    assert!(net.sub(subscriber).remove_filter(b"a", now));
+    net.run();
+    net.publish(publisher, "a", "");
+    net.publish(publisher, "b", "");
+    assert_eq!(net.seqs(subscriber), [3]);
+}
+
+#[test]
+fn a_publisher_that_continues_is_no_news_and_one_that_does_not_is() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(100), lineage(1, 0));
+    let subscriber = net.subscriber(window(10), &[""]);
+    net.join(publisher, subscriber);
+    net.publish_many(publisher, 3);
+    net.cut(publisher, subscriber);
+    let second = net.publisher(ring(100), lineage(2, 3));
+    net.join(second, subscriber);
+    net.publish_many(second, 2);
+    assert_eq!(net.seqs(subscriber), [0, 1, 2, 3, 4]);
+    net.cut(second, subscriber);
+    let new = session(9);
+    let third = net.publisher(ring(100), Lineage { session: new, epoch: 3, since: 0 });
+    net.join(third, subscriber);
+    net.publish_many(third, 1);
+    let got = net.take(subscriber);
+    assert_eq!(got[0], Got::NewSession(NewSession { new, old: Some(session(7)) }));
+    assert_eq!(got[1], message(0, "t", "payload"));
+}
+
+#[test]
+fn an_older_incarnation_is_fenced_and_numbers_are_not_used_again() {
+    let mut net = Net::default();
+    let old = net.publisher(ring(100), lineage(1, 0));
+    let subscriber = net.subscriber(window(10), &[""]);
+    net.join(old, subscriber);
+    net.publish_many(old, 3);
+    let new = net.publisher(ring(100), lineage(2, 3));
+    net.join(new, subscriber);
+    net.publish(old, "t", "of the old one");
+    net.publish(new, "t", "of the new one");
+    net.pass(Duration::from_secs(3));
+    let links = net.ways.iter().filter(|way| way.from.0 == old).map(|way| way.from.1);
+    let Node::Pub(engine) = &net.nodes[old] else { unreachable!() };
+    assert!(links.into_iter().all(|link| engine.link_state(link) == LinkState::Closing));
+    let got = net.take(subscriber);
+    assert!(
+        !got.contains(&message(3, "t", "of the new one"))
+            || !got.contains(&message(3, "t", "of the old one"))
+    );
+}
+
+#[test]
+fn another_message_of_the_same_number_is_a_conflict() {
+    let mut net = Net::default();
+    let one = net.publisher(ring(100), lineage(1, 0));
+    let other = net.publisher(ring(100), lineage(1, 0));
+    net.publish(one, "t", "one");
+    net.publish(other, "t", "other");
+    let subscriber = net.subscriber(window(10), &[""]);
+    net.join(one, subscriber);
+    assert_eq!(net.take(subscriber), [message(0, "t", "one")]);
+    net.cut(one, subscriber);
+    net.join(other, subscriber);
+    net.publish_many(other, 3);
+    assert_eq!(net.take(subscriber), []);
+}
+
+#[test]
+fn a_proxy_is_no_different_whatever_its_ring() {
+    for messages in [0, 1, 5, 100] {
+        let mut net = Net::default();
+        let publisher = net.publisher(ring(100), lineage(1, 0));
+        net.publish_many(publisher, 20);
+        let proxy = net.proxy(messages);
+        net.join(publisher, proxy);
+        let first = net.subscriber(window(3), &[""]);
+        net.join(proxy, first);
+        assert_eq!(net.seqs(first), (0..20).collect::<Vec<_>>(), "ring of {messages}");
+        net.publish_many(publisher, 20);
+        net.pass(Duration::from_secs(2));
+        assert_eq!(net.seqs(first), (20..40).collect::<Vec<_>>(), "ring of {messages}");
+        let late = net.subscriber(window(7), &[""]);
+        net.join(proxy, late);
+        net.pass(Duration::from_secs(2));
+        assert_eq!(net.seqs(late), (0..40).collect::<Vec<_>>(), "late, ring of {messages}");
+        net.publish_many(publisher, 5);
+        net.pass(Duration::from_secs(2));
+        assert_eq!(net.seqs(first), (40..45).collect::<Vec<_>>(), "ring of {messages}");
+        assert_eq!(net.seqs(late), (40..45).collect::<Vec<_>>(), "late, ring of {messages}");
+    }
+}
+
+#[test]
+fn two_proxies_survive_the_loss_of_one_and_of_the_publisher() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(5), lineage(1, 0));
+    let (one, two) = (net.proxy(1_000), net.proxy(1_000));
+    net.join(publisher, one);
+    net.join(publisher, two);
+    let subscriber = net.subscriber(window(3), &[""]);
+    net.join(one, subscriber);
+    net.join(two, subscriber);
+    net.publish_many(publisher, 50);
+    assert_eq!(net.seqs(subscriber), (0..50).collect::<Vec<_>>());
+    net.publish_many(publisher, 50);
+    net.cut(one, subscriber);
+    net.cut(publisher, one);
+    net.cut(publisher, two);
+    let late = net.subscriber(window(3), &[""]);
+    net.join(two, late);
+    assert_eq!(net.seqs(subscriber), (50..100).collect::<Vec<_>>());
+    assert_eq!(net.seqs(late), (0..100).collect::<Vec<_>>());
+    let again = net.publisher(ring(5), lineage(2, 100));
+    net.join(again, two);
+    net.publish_many(again, 10);
+    assert_eq!(net.seqs(subscriber), (100..110).collect::<Vec<_>>());
+    assert_eq!(net.seqs(late), (100..110).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_source_that_is_short_of_bytes_is_given_more() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(100), lineage(1, 0));
+    let config = SubscribeConfig { window_bytes: 1, ..window(1_000) };
+    let subscriber = net.subscriber(config, &[""]);
+    net.join(publisher, subscriber);
+    let long = "x".repeat(900_000);
+    for seq in 0..5 {
+        net.publish(publisher, "t", "small");
+        net.publish(publisher, "t", &long);
+        assert_eq!(net.seqs(subscriber), [2 * seq, 2 * seq + 1]);
+    }
+}

@@ -1,0 +1,31 @@
+//! What `drawdown pull` and `drawdown sub` have in common: lines to stdout, many at a time.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Messages that are asked for at a time.
+pub(crate) const BATCH_MAX: u64 = 4_096;
+
+/// Text that is written at once, or a little more.
+pub(crate) const WRITE_BYTES: usize = 256 << 10;
+
+/// Writes all of it and forgets it.
+pub(crate) fn flush(text: &mut Vec<u8>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
+    text.clear();
+    written
+}
+
+/// Waits for so long, for ever if there is no time.
+pub(crate) async fn idle(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is left of `count`, if there is such a limit.
+pub(crate) fn left(count: Option<u64>, done: u64) -> u64 {
+    count.map_or(u64::MAX, |count| count.saturating_sub(done))
+}

@@ -1,0 +1,165 @@
+//! `drawdown proxy`: takes what is published and passes it on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use drawdown::{Endpoint, Error, ProxySocket};
+
+use crate::console::{Console, Rate};
+use crate::endpoints::{Attach, Endpoints, LinkArgs};
+use crate::exit::{Exit, Failure};
+use crate::interrupts::Interrupts;
+use crate::ring::RingArgs;
+use crate::watch::Watch;
+
+/// How long the subscribers that are there may take at the end.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Pass on what is published, with its numbers and its gaps, to any number of subscribers.
+///
+/// It takes each message once, keeps it in a ring of its own, and fetches from upstream what a subscriber asks for and the
+/// ring does not have. With a ring of 0 it keeps nothing. A subscriber may have several proxies, and goes on with another
+/// one when one is lost.
+///
+/// It runs until SIGTERM or SIGINT.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  drawdown proxy --upstream-connect tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001
+
+  # Publishers find it, not the other way round; what it took survives it.
+  drawdown proxy --upstream-bind tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001 \\
+    --store ./ring
+
+With port 0 the system chooses a port, and the lines `bound upstream ENDPOINT` and
+`bound downstream ENDPOINT` on stderr tell it.")]
+pub(crate) struct ProxyArgs {
+    #[command(flatten)]
+    upstream: Upstream,
+
+    #[command(flatten)]
+    downstream: Downstream,
+
+    /// Messages that may be on their way from upstream [default: 1000].
+    #[arg(long, value_name = "COUNT")]
+    window: Option<u64>,
+
+    #[command(flatten)]
+    ring: RingArgs,
+
+    /// Keep the ring in this folder too; it is made if it is not there.
+    #[arg(long, value_name = "FOLDER")]
+    store: Option<PathBuf>,
+
+    #[command(flatten)]
+    links: LinkArgs,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+struct Upstream {
+    /// Wait for publishers or other proxies at this endpoint; may be repeated.
+    #[arg(long, value_name = "ENDPOINT")]
+    upstream_bind: Vec<Endpoint>,
+
+    /// Connect to a publisher or another proxy, and again whenever the link is lost; may be repeated.
+    #[arg(long, value_name = "ENDPOINT")]
+    upstream_connect: Vec<Endpoint>,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+struct Downstream {
+    /// Wait for subscribers or other proxies at this endpoint; may be repeated.
+    #[arg(long, value_name = "ENDPOINT")]
+    downstream_bind: Vec<Endpoint>,
+
+    /// Connect to a subscriber or another proxy, and again whenever the link is lost; may be repeated.
+    #[arg(long, value_name = "ENDPOINT")]
+    downstream_connect: Vec<Endpoint>,
+}
+
+/// One side of a proxy, as a socket of its own.
+struct UpstreamOf<'a>(&'a ProxySocket);
+struct DownstreamOf<'a>(&'a ProxySocket);
+
+impl Attach for UpstreamOf<'_> {
+    const BOUND: &'static str = "bound upstream";
+
+    async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
+        self.0.bind_upstream(endpoint).await
+    }
+
+    fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        self.0.connect_upstream(endpoint)
+    }
+}
+
+impl Attach for DownstreamOf<'_> {
+    const BOUND: &'static str = "bound downstream";
+
+    async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
+        self.0.bind_downstream(endpoint).await
+    }
+
+    fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        self.0.connect_downstream(endpoint)
+    }
+}
+
+pub(crate) async fn run(args: ProxyArgs, console: &Console) -> Result<(), Failure> {
+    let upstream = Endpoints::new(&args.upstream.upstream_bind, &args.upstream.upstream_connect);
+    let downstream =
+        Endpoints::new(&args.downstream.downstream_bind, &args.downstream.downstream_connect);
+    upstream.check()?;
+    downstream.check()?;
+    let mut interrupts = Interrupts::listen(|| ())?;
+    let proxy = args.socket().await?;
+    let peers = [upstream.peers(), downstream.peers()].concat();
+    let watch = Watch::start(proxy.events(), &peers, String::new(), console);
+    let rate = Rate::new();
+    let work = async {
+        // Whoever subscribes at once finds what is upstream.
+        upstream.attach(&UpstreamOf(&proxy), console).await?;
+        downstream.attach(&DownstreamOf(&proxy), console).await?;
+        tokio::select! {
+            _ = interrupts.first() => Ok(()),
+            reason = watch.store_failed() => Err(Failure::new(
+                Exit::Error,
+                format!("the store has failed and nothing more is passed on; {reason}"),
+            )),
+        }
+    };
+    let result = console.live(|| live_line(&proxy, &rate), work).await;
+    let _ = proxy.close(LINGER).await;
+    watch.finish().await;
+    result
+}
+
+impl ProxyArgs {
+    async fn socket(&self) -> Result<ProxySocket, Failure> {
+        let builder = self.links.apply_to_proxy(ProxySocket::builder());
+        let mut builder = self.ring.apply_to_proxy(builder);
+        if let Some(folder) = &self.store {
+            builder = builder.store(folder);
+        }
+        if let Some(window) = self.window {
+            builder = builder.window(window);
+        }
+        Ok(builder.build().await?)
+    }
+}
+
+fn live_line(proxy: &ProxySocket, rate: &Rate) -> String {
+    let stats = proxy.stats();
+    let kept: u64 = stats.down.rings.iter().map(|ring| ring.messages).sum();
+    format!(
+        "{:.0} messages/s, {} passed on, {kept} kept, {} lost, {} sources, {} subscribers",
+        rate.since_last(stats.down.published),
+        stats.down.published,
+        stats.up.missed,
+        stats.up.links.len(),
+        stats.down.links.len(),
+    )
+}

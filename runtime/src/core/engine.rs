@@ -1,0 +1,110 @@
+//! What drivers ask of every engine.
+
+use drawdown_protocol::wire::{Close, Frame};
+use drawdown_protocol::{
+    Event, Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine,
+    PushEngine, ReplyEngine, RequestEngine, Side, SubscribeEngine, Time, Transmit,
+};
+
+/// A protocol engine with many links.
+pub(crate) trait Engine: Send + 'static {
+    /// What the engine is told of a link's endpoint: which side of the engine it is on, or how it is ranked; `()` where
+    /// all links are alike.
+    type Side: Copy + Send + 'static;
+
+    fn open_link(&mut self, identity: Identity, side: Self::Side, now: Time) -> LinkId;
+    fn handle_bytes(&mut self, link: LinkId, now: Time);
+    fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
+    fn handle_link_timeout(&mut self, link: LinkId, now: Time);
+    fn fail_link(&mut self, link: LinkId, close: Close, now: Time);
+    fn link_lost(&mut self, link: LinkId, reason: &str, now: Time);
+    fn remove_link(&mut self, link: LinkId);
+    fn close_links(&mut self, now: Time);
+    fn has_links(&self) -> bool;
+    fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
+    fn link_state(&self, link: LinkId) -> LinkState;
+    fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
+    fn poll_wake(&mut self) -> Option<LinkId>;
+    fn poll_event(&mut self) -> Option<Event>;
+}
+
+/// Every engine has these as methods of its own; `open_link` takes a side where there are several.
+macro_rules! engine {
+    ($engine:ty, $side:ty, |$self:ident, $identity:ident, $its_side:pat_param, $now:ident| $open:expr) => {
+        impl Engine for $engine {
+            type Side = $side;
+
+            fn open_link(&mut $self, $identity: Identity, $its_side: $side, $now: Time) -> LinkId {
+                $open
+            }
+
+            fn handle_bytes(&mut self, link: LinkId, now: Time) {
+                self.handle_bytes(link, now);
+            }
+
+            fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now) {
+                self.handle_frame(link, frame, now);
+            }
+
+            fn handle_link_timeout(&mut self, link: LinkId, now: Time) {
+                self.handle_link_timeout(link, now);
+            }
+
+            fn fail_link(&mut self, link: LinkId, close: Close, now: Time) {
+                self.fail_link(link, close, now);
+            }
+
+            fn link_lost(&mut self, link: LinkId, reason: &str, now: Time) {
+                self.link_lost(link, reason, now);
+            }
+
+            fn remove_link(&mut self, link: LinkId) {
+                self.remove_link(link);
+            }
+
+            fn close_links(&mut self, now: Time) {
+                self.close_links(now);
+            }
+
+            fn has_links(&self) -> bool {
+                self.has_links()
+            }
+
+            fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit) {
+                self.poll_transmit(link, now, out);
+            }
+
+            fn link_state(&self, link: LinkId) -> LinkState {
+                self.link_state(link)
+            }
+
+            fn poll_link_timeout(&self, link: LinkId) -> Option<Time> {
+                self.poll_link_timeout(link)
+            }
+
+            #[inline]
+            fn poll_wake(&mut self) -> Option<LinkId> {
+                self.poll_wake()
+            }
+
+            #[inline]
+            fn poll_event(&mut self) -> Option<Event> {
+                self.poll_event()
+            }
+        }
+    };
+    ($engine:ty) => {
+        engine!($engine, (), |self, identity, (), now| self.open_link(identity, now));
+    };
+    ($engine:ty, $side:ty) => {
+        engine!($engine, $side, |self, identity, side, now| self.open_link(identity, side, now));
+    };
+}
+
+engine!(ProxyEngine, Side);
+engine!(PublishEngine);
+engine!(PushEngine);
+engine!(SubscribeEngine);
+engine!(PullEngine);
+engine!(RequestEngine, Priority);
+engine!(ReplyEngine);

@@ -1,0 +1,166 @@
+//! The proxy: subscribes upstream and publishes the same downstream.
+
+mod builder;
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use builder::ProxyBuilder;
+use drawdown_protocol::{ProxyEngine, ProxyStats, Side};
+
+use crate::clock::Clock;
+use crate::core::Core;
+use crate::driver;
+use crate::error::{DrainError, Error};
+use crate::event::Events;
+use crate::socket::commit::CommitThread;
+use crate::socket::drain::drained;
+use crate::socket::publish::furthest_behind;
+use crate::socket::{OfEndpoint, SocketOptions};
+use crate::store::Store;
+use crate::transport::{Endpoint, IntoEndpoint};
+
+use state::ProxyState;
+
+/// Passes on what publishers upstream publish, with its sessions and numbers as they are: to a subscriber it is a source
+/// like the publisher itself.
+///
+/// It retains a ring of its own, which outlives a publisher; what is below it and can still be had upstream is fetched for
+/// those who want it. A proxy reads everything upstream, whatever is wanted downstream. Dropping it ends its links at once;
+/// see [`ProxySocket::close`] for the orderly way.
+pub struct ProxySocket {
+    core: Arc<Core<ProxyState>>,
+    options: SocketOptions,
+    thread: CommitThread,
+    durable: bool,
+}
+
+impl ProxySocket {
+    /// Settings for a new proxy.
+    pub fn builder() -> ProxyBuilder {
+        ProxyBuilder::default()
+    }
+
+    fn start(
+        engine: ProxyEngine,
+        clock: Clock,
+        message_bytes_max: usize,
+        store: Option<Box<dyn Store>>,
+        options: SocketOptions,
+    ) -> Result<Self, Error> {
+        let access = options.access.clone();
+        let core = Core::new(ProxyState::new(engine), clock, access, message_bytes_max);
+        let durable = store.is_some();
+        let thread = CommitThread::start(&core, store)?;
+        driver::spawn_timer(&core);
+        Ok(Self { core, options, thread, durable })
+    }
+
+    /// Binds an endpoint to which publishers and other proxies connect; gives it as it was bound, with the port that the
+    /// system chose if it was 0.
+    ///
+    /// # Errors
+    /// If the endpoint is none, is in use, or may be reached by other machines without anyone checking who connects.
+    pub async fn bind_upstream(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
+        let bound = self.bind(Side::Upstream, endpoint).await?;
+        self.note_upstream();
+        Ok(bound)
+    }
+
+    /// Connects to a publisher or another proxy, in the background, and again whenever the link is lost.
+    ///
+    /// # Errors
+    /// If the endpoint is none.
+    pub fn connect_upstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        <()>::of(&endpoint)?;
+        self.note_upstream();
+        self.connect(Side::Upstream, endpoint);
+        Ok(())
+    }
+
+    /// Binds an endpoint to which subscribers and other proxies connect; gives it as it was bound.
+    ///
+    /// # Errors
+    /// As for [`ProxySocket::bind_upstream`].
+    pub async fn bind_downstream(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
+        self.bind(Side::Downstream, endpoint).await
+    }
+
+    /// Connects to a subscriber or another proxy, in the background, and again whenever the link is lost.
+    ///
+    /// # Errors
+    /// If the endpoint is none.
+    pub fn connect_downstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        <()>::of(&endpoint)?;
+        self.connect(Side::Downstream, endpoint);
+        Ok(())
+    }
+
+    async fn bind(&self, side: Side, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
+        let endpoint = endpoint.into_endpoint()?;
+        <()>::of(&endpoint)?;
+        crate::socket::bind(&self.core, side, &endpoint).await
+    }
+
+    fn connect(&self, side: Side, endpoint: Endpoint) {
+        crate::socket::connect(&self.core, side, endpoint, &self.options);
+    }
+
+    /// The engine waits a while for all upstream endpoints before it puts up with a gap.
+    fn note_upstream(&self) {
+        self.core.with(|socket| {
+            socket.upstream += 1;
+            socket.engine.set_sources_expected(socket.upstream);
+        });
+    }
+
+    /// What happens in the proxy, on either side, from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.core.subscribe())
+    }
+
+    /// The proxy in numbers. Costs as much as there are links and sessions.
+    #[must_use]
+    pub fn stats(&self) -> ProxyStats {
+        let now = self.core.clock.time();
+        self.core.lock().socket.engine.stats(now)
+    }
+
+    /// Closes the proxy in good order: waits up to `linger` for a moment in which every subscriber that is there has been
+    /// sent all that is retained, and says goodbye on both sides. With a store all of the ring is written in any case.
+    /// The proxy is closed also if there is an error.
+    ///
+    /// # Errors
+    /// If there was no such moment: says how many numbers the subscriber that is furthest behind still lacked, and from
+    /// where on. It gets them from the publisher, or from another proxy.
+    pub async fn close(self, linger: Duration) -> Result<(), DrainError> {
+        let in_time = tokio::time::timeout(linger, drained(&self.core)).await.is_ok();
+        let behind = if in_time { None } else { furthest_behind(&self.stats().down) };
+        crate::socket::end_tasks(&self.core).await;
+        self.thread.end(&self.core).await;
+        let Some(left) = behind else {
+            return Ok(());
+        };
+        let kept = self.durable && self.core.lock().socket.engine.store_failure().is_none();
+        let (waiting, oldest) = (left.end - left.start, Some(left.start));
+        Err(DrainError { waiting, pending: 0, oldest, kept, waited: linger })
+    }
+}
+
+impl Drop for ProxySocket {
+    fn drop(&mut self) {
+        self.core.closing.cancel();
+        self.core.stop.cancel();
+        CommitThread::stop(&self.core);
+    }
+}
+
+impl std::fmt::Debug for ProxySocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxySocket").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

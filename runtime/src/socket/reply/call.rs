@@ -1,0 +1,185 @@
+//! A call in the application's hands.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use drawdown_protocol::{AnswerError, CallId, CallKey, Identity, TakenCall, Time};
+
+use crate::core::Core;
+
+use super::error::{ReplyError, ReplyErrorKind};
+use super::state::ReplyState;
+
+/// What its caller is told of a call that was dropped.
+const DROPPED: &str = "the call was dropped by its server";
+
+/// A request, and the duty to answer it: with [`reply`](Self::reply) or [`reject`](Self::reject).
+///
+/// A call that is dropped is rejected with "the call was dropped by its server". It borrows nothing, and may be answered
+/// from any task, in any order.
+#[must_use = "a call that is dropped is rejected"]
+pub struct Call {
+    core: Arc<Core<ReplyState>>,
+    taken: TakenCall,
+    is_open: bool,
+}
+
+impl Call {
+    pub(super) fn new(core: &Arc<Core<ReplyState>>, taken: TakenCall) -> Self {
+        Self { core: Arc::clone(core), taken, is_open: true }
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.taken.payload
+    }
+
+    /// The payload as shared bytes: no copy, but it keeps the buffer alive that it was read into.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        self.taken.payload.clone()
+    }
+
+    /// The call's id: the same over all its attempts and all servers.
+    #[must_use]
+    pub fn id(&self) -> CallId {
+        self.taken.id
+    }
+
+    /// Who called, as the transport or an authorizer says.
+    #[must_use]
+    pub fn peer(&self) -> &Identity {
+        &self.taken.identity
+    }
+
+    /// When the caller stops waiting, by this machine's clock; `None` if it did not say.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.taken.deadline.map(|deadline| self.core.clock.instant(deadline).into_std())
+    }
+
+    /// How long the caller still waits: zero once it does not, `None` if it did not say.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        self.taken.deadline.map(|deadline| deadline.since(self.core.clock.time()))
+    }
+
+    /// Whether the caller has given up: it has cancelled the call, or its deadline has passed. What is worked on for it is
+    /// for nobody.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.taken.cancelled.load(Ordering::Acquire)
+            || self.time_left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Waits until the caller gives up: cancels the call, or lets its deadline pass; or until this socket is closed. A
+    /// caller whose link is lost has not given up: it may come back for the reply.
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn cancelled(&self) {
+        let mut watch = Watch { call: self, place: None };
+        let told = poll_fn(|cx| watch.poll(cx));
+        match self.deadline() {
+            None => told.await,
+            Some(deadline) => {
+                // Either way it is over.
+                let _ = tokio::time::timeout_at(deadline.into(), told).await;
+            }
+        }
+    }
+
+    /// Replies. The reply is remembered, and given again if the same call comes again. With a store it is sent once it is
+    /// on disk; this does not wait for that.
+    ///
+    /// If the caller's link is lost, the reply waits for it to come back.
+    ///
+    /// # Errors
+    /// If nobody would get the reply, or it is over the limit: then the call is in the error, to be answered otherwise.
+    pub fn reply(mut self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
+        let payload = payload.into();
+        self.is_open = false;
+        match self.settle(|socket, key, now| socket.engine.answer(key, payload, now)) {
+            Ok(()) => Ok(()),
+            Err(ReplyErrorKind::TooLong { bytes, bytes_max }) => {
+                self.is_open = true;
+                Err(ReplyError::too_long(bytes, bytes_max, self))
+            }
+            Err(kind) => Err(ReplyError::new(kind)),
+        }
+    }
+
+    /// Refuses the call. Its caller is told why, and does not ask elsewhere. Of the reason 512 bytes are sent. It is
+    /// remembered like a reply.
+    ///
+    /// # Errors
+    /// If nobody would hear of it.
+    pub fn reject(mut self, reason: impl AsRef<str>) -> Result<(), ReplyError> {
+        self.is_open = false;
+        self.reject_in_place(reason.as_ref()).map_err(ReplyError::new)
+    }
+
+    fn reject_in_place(&self, reason: &str) -> Result<(), ReplyErrorKind> {
+        self.settle(|socket, key, now| socket.engine.reject(key, reason.into(), now))
+    }
+
+    fn settle(
+        &self,
+        settle: impl FnOnce(&mut ReplyState, CallKey, Time) -> Result<(), AnswerError>,
+    ) -> Result<(), ReplyErrorKind> {
+        let now = self.core.clock.time();
+        self.core.with(|socket| {
+            if socket.closed {
+                return Err(ReplyErrorKind::Closed);
+            }
+            if let Some(reason) = socket.engine.store_failure() {
+                return Err(ReplyErrorKind::StoreFailed { reason: reason.to_owned() });
+            }
+            Ok(settle(socket, self.taken.key, now)?)
+        })
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.is_open {
+            // A caller that has given up, or whose server is gone, need not be told.
+            let _ = self.reject_in_place(DROPPED);
+        }
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call")
+            .field("id", &self.taken.id)
+            .field("bytes", &self.taken.payload.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place among those who wait for callers to give up.
+struct Watch<'a> {
+    call: &'a Call,
+    place: Option<u64>,
+}
+
+impl Watch<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let cancelled = &self.call.taken.cancelled;
+        let mut state = self.call.core.lock();
+        state.socket.poll_cancelled(cancelled, &mut self.place, cx.waker())
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.call.core.lock().socket.stop_watching(place);
+        }
+    }
+}

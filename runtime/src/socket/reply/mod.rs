@@ -1,0 +1,201 @@
+//! REP: takes calls and answers them.
+
+mod builder;
+mod call;
+mod error;
+mod state;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub use builder::RepBuilder;
+pub use call::Call;
+use drawdown_protocol::{ReplyEngine, ReplyStats};
+pub use error::{ReplyError, ReplyErrorKind};
+
+use crate::clock::Clock;
+use crate::core::{Core, Waiting};
+use crate::driver;
+use crate::error::{Closed, DrainError, Error};
+use crate::socket::commit::CommitThread;
+use crate::socket::drain::drained;
+use crate::socket::turns::Turns;
+use crate::socket::{SocketOptions, socket_ends};
+use crate::store::Store;
+
+use state::ReplyState;
+
+/// Takes calls from REQ sockets, as many at a time as its window has room for, and answers them in any order.
+///
+/// Every call has an id, the same over all its attempts. One that comes again while it is worked on joins the one that is
+/// there; one that comes again after it was answered gets the first reply, as long as that is remembered (see
+/// [`RepBuilder::remember`]), with a store also after a restart. A call that its caller has sent elsewhere meanwhile may
+/// run there too, unless the caller asked for at most once.
+///
+/// All methods take `&self`: several tasks may receive from one socket, and each call goes to one of them. Dropping the
+/// socket ends its links at once; callers ask elsewhere. See [`RepSocket::close`] for the orderly way.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use drawdown::RepSocket;
+///
+/// let rep = RepSocket::builder().bind("tcp://127.0.0.1:7000").await?;
+/// while let Some(call) = rep.recv().await? {
+///     let reply = call.payload().to_ascii_uppercase();
+///     call.reply(reply)?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct RepSocket {
+    core: Arc<Core<ReplyState>>,
+    options: SocketOptions,
+    thread: CommitThread,
+    turns: Turns,
+}
+
+impl RepSocket {
+    /// Settings for a new socket.
+    pub fn builder() -> RepBuilder {
+        RepBuilder::default()
+    }
+
+    fn start(
+        engine: ReplyEngine,
+        clock: Clock,
+        store: Option<Box<dyn Store>>,
+        options: SocketOptions,
+    ) -> Result<Self, Error> {
+        let message_bytes_max = engine.config().link.message_bytes_max;
+        let state = ReplyState::new(engine);
+        let core = Core::new(state, clock, options.access.clone(), message_bytes_max);
+        let thread = CommitThread::start(&core, store)?;
+        driver::spawn_timer(&core);
+        Ok(Self { core, options, thread, turns: Turns::default() })
+    }
+
+    socket_ends!(core, options);
+
+    /// The next call; `None` once the socket is [stopped](Self::stop), or its store has failed.
+    ///
+    /// If the future is dropped, no call is lost: one that had arrived waits for the next receive call. With a window of 0
+    /// its credit is taken back.
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn recv(&self) -> Result<Option<Call>, Closed> {
+        if self.turns.is_over() {
+            Turns::end().await;
+        }
+        let mut receive = Receive { core: &self.core, place: None };
+        Ok(poll_fn(|cx| receive.poll(cx)).await)
+    }
+
+    /// Sets the window while the socket runs. A lower one holds once the clients have seen it; what they had sent by then
+    /// may still arrive.
+    pub fn set_window(&self, calls: u64, bytes: u64) {
+        self.core.with(|socket| socket.engine.set_window(calls, bytes));
+    }
+
+    /// Takes all credit back. What has arrived can still be received.
+    pub fn pause(&self) {
+        self.core.with(|socket| socket.set_paused(true));
+    }
+
+    /// Gives credit again.
+    pub fn resume(&self) {
+        self.core.with(|socket| socket.set_paused(false));
+    }
+
+    /// Waits until every call that arrived is answered, and every reply is confirmed by its caller as far as that is there.
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// If that takes longer than `timeout`: says what is left.
+    pub async fn drain(&self, timeout: Duration) -> Result<(), DrainError> {
+        let result = tokio::time::timeout(timeout, drained(&self.core)).await;
+        result.map_err(|_| {
+            let stats = self.stats();
+            let unconfirmed: u64 = stats.links.iter().map(|link| link.unconfirmed).sum();
+            let pending = stats.working + unconfirmed;
+            DrainError { waiting: stats.queued, pending, oldest: None, kept: true, waited: timeout }
+        })
+    }
+
+    /// Takes no more calls: receive calls give `None`, credit is taken back, and what nobody has taken goes back to its
+    /// callers, who ask elsewhere at once. Calls in the application's hands can still be answered.
+    pub fn stop(&self) {
+        self.core.with(ReplyState::stop);
+    }
+
+    /// Closes the socket in good order: [stops](Self::stop), waits up to `timeout` until the application has answered what
+    /// it has, says goodbye on its links, and closes its store. The socket is closed also if there is an error.
+    ///
+    /// # Errors
+    /// If something was not answered, or a reply not confirmed, after `timeout`: its caller asks elsewhere.
+    pub async fn close(self, timeout: Duration) -> Result<(), DrainError> {
+        self.stop();
+        let drained = self.drain(timeout).await;
+        self.shut_down().await;
+        drained
+    }
+
+    /// Ends the socket without waiting for what it has.
+    pub(crate) async fn abort(self) {
+        self.shut_down().await;
+    }
+
+    async fn shut_down(&self) {
+        self.core.with(|socket| socket.closed = true);
+        crate::socket::end_tasks(&self.core).await;
+        self.thread.end(&self.core).await;
+    }
+
+    /// The socket in numbers. Costs as much as there are links.
+    #[must_use]
+    pub fn stats(&self) -> ReplyStats {
+        let now = self.core.clock.time();
+        self.core.lock().socket.engine.stats(now)
+    }
+}
+
+impl Drop for RepSocket {
+    fn drop(&mut self) {
+        self.core.closing.cancel();
+        self.core.stop.cancel();
+        self.core.with(|socket| socket.closed = true);
+        CommitThread::stop(&self.core);
+    }
+}
+
+impl std::fmt::Debug for RepSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RepSocket").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// A receive call and its place among those that wait.
+struct Receive<'a> {
+    core: &'a Arc<Core<ReplyState>>,
+    place: Option<Waiting>,
+}
+
+impl Receive<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Call>> {
+        let now = self.core.clock.time();
+        let place = &mut self.place;
+        let taken = self.core.with(|socket| socket.poll_take(place, now, cx.waker()));
+        taken.map(|taken| taken.map(|taken| Call::new(self.core, taken)))
+    }
+}
+
+impl Drop for Receive<'_> {
+    fn drop(&mut self) {
+        if self.place.is_some() {
+            self.core.with(|socket| socket.leave(&mut self.place));
+        }
+    }
+}

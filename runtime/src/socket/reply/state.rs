@@ -1,0 +1,180 @@
+//! A REP engine, and those who wait for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+
+use drawdown_protocol::{Now, ReplyEngine, TakenCall, Time};
+
+use crate::clock::Clock;
+use crate::core::{Socket, WaitList, Waiting, Wakes};
+use crate::socket::commit::{Committer, Stored};
+use crate::socket::drain::Draining;
+
+/// What is under a REP socket's lock.
+pub(crate) struct ReplyState {
+    pub(super) engine: ReplyEngine,
+    receivers: WaitList,
+    watchers: Watchers,
+    drains: WaitList,
+    committer: Option<Committer>,
+    /// No more calls are handed out.
+    stopped: bool,
+    /// No more answers are taken.
+    pub(super) closed: bool,
+}
+
+/// Those who wait for callers to give up.
+#[derive(Default)]
+struct Watchers {
+    next: u64,
+    waiting: BTreeMap<u64, (Arc<AtomicBool>, Waker)>,
+    /// Cancellations that they were told of.
+    seen: u64,
+}
+
+impl ReplyState {
+    pub(super) fn new(engine: ReplyEngine) -> Self {
+        Self {
+            engine,
+            receivers: WaitList::default(),
+            watchers: Watchers::default(),
+            drains: WaitList::default(),
+            committer: None,
+            stopped: false,
+            closed: false,
+        }
+    }
+
+    /// The next call; none once no more are handed out.
+    pub(super) fn poll_take(
+        &mut self,
+        place: &mut Option<Waiting>,
+        now: Time,
+        waker: &Waker,
+    ) -> Poll<Option<TakenCall>> {
+        // First: with a window of 0 a place that stayed would earn another call.
+        self.leave(place);
+        if self.is_stopped() {
+            return Poll::Ready(None);
+        }
+        if let Some(call) = self.engine.take(now) {
+            return Poll::Ready(Some(call));
+        }
+        self.receivers.wait(place, waker);
+        self.engine.set_waiting(self.receivers.len() as u64);
+        Poll::Pending
+    }
+
+    /// Gives a place among those that wait for calls up.
+    pub(super) fn leave(&mut self, place: &mut Option<Waiting>) {
+        if place.is_some() {
+            self.receivers.leave(place);
+            self.engine.set_waiting(self.receivers.len() as u64);
+        }
+    }
+
+    /// Answers that cannot be kept cannot be given, so a store that fails stops the socket.
+    fn is_stopped(&self) -> bool {
+        self.stopped || self.engine.store_failure().is_some()
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.engine.stop();
+    }
+
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        if !self.is_stopped() {
+            self.engine.set_paused(paused);
+        }
+    }
+
+    /// Waits until `cancelled` is set, or the socket is closed.
+    pub(super) fn poll_cancelled(
+        &mut self,
+        cancelled: &Arc<AtomicBool>,
+        place: &mut Option<u64>,
+        waker: &Waker,
+    ) -> Poll<()> {
+        if self.closed || cancelled.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        let watchers = &mut self.watchers;
+        let place = *place.get_or_insert_with(|| {
+            watchers.next += 1;
+            watchers.next
+        });
+        watchers.waiting.insert(place, (Arc::clone(cancelled), waker.clone()));
+        Poll::Pending
+    }
+
+    pub(super) fn stop_watching(&mut self, place: u64) {
+        self.watchers.waiting.remove(&place);
+    }
+}
+
+impl Watchers {
+    fn gather_wakes(&mut self, cancellations: u64, closed: bool, wakes: &mut Wakes) {
+        if closed || cancellations > self.seen {
+            self.seen = cancellations;
+            let told = |cancelled: &AtomicBool| closed || cancelled.load(Ordering::Acquire);
+            for (_, (_, waker)) in self.waiting.extract_if(.., |_, (flag, _)| told(flag)) {
+                wakes.waker(waker);
+            }
+        }
+    }
+}
+
+impl Socket for ReplyState {
+    type Engine = ReplyEngine;
+
+    fn engine(&self) -> &ReplyEngine {
+        &self.engine
+    }
+
+    fn engine_mut(&mut self) -> &mut ReplyEngine {
+        &mut self.engine
+    }
+
+    fn poll_timeout(&self, _clock: &Clock) -> Option<Time> {
+        self.engine.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.engine.handle_timeout(now.time);
+    }
+
+    fn gather_wakes(&mut self, wakes: &mut Wakes) {
+        if !self.receivers.is_awake() {
+            match self.is_stopped() {
+                true => self.receivers.wake_all(wakes),
+                false => self.receivers.wake(u64::from(self.engine.has_queued()), wakes),
+            }
+        }
+        self.watchers.gather_wakes(self.engine.cancellations(), self.closed, wakes);
+        if !self.drains.is_awake() && self.engine.is_drained() {
+            self.drains.wake_all(wakes);
+        }
+        if let Some(committer) = &mut self.committer {
+            committer.call_if_wanted(&self.engine);
+        }
+    }
+}
+
+impl Stored for ReplyState {
+    fn committer(&mut self) -> &mut Option<Committer> {
+        &mut self.committer
+    }
+}
+
+impl Draining for ReplyState {
+    fn is_drained(&mut self) -> bool {
+        self.engine.is_drained()
+    }
+
+    fn drains(&mut self) -> &mut WaitList {
+        &mut self.drains
+    }
+}

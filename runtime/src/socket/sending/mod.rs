@@ -1,0 +1,76 @@
+//! What sockets have in common that messages are given to.
+
+mod state;
+mod wait;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use drawdown_protocol::Seq;
+
+use crate::clock::Clock;
+use crate::core::Core;
+use crate::driver;
+use crate::error::{Error, SendError};
+use crate::store::Store;
+
+use super::SocketOptions;
+use super::commit::CommitThread;
+use super::turns::Turns;
+
+pub(crate) use state::{Sending, SendingEngine, SendingState};
+pub(crate) use wait::{Progress, accepted, all_accepted};
+
+/// A socket that sends, without the words in which it is used. Dropping it ends its links at once.
+pub(crate) struct Sender<S: Sending> {
+    pub(crate) core: Arc<Core<S>>,
+    pub(crate) options: SocketOptions,
+    thread: CommitThread,
+    pub(crate) turns: Turns,
+    pub(crate) durable: bool,
+}
+
+impl<S: Sending> Sender<S> {
+    pub(crate) fn start(
+        state: S,
+        clock: Clock,
+        message_bytes_max: usize,
+        store: Option<Box<dyn Store>>,
+        options: SocketOptions,
+    ) -> Result<Self, Error> {
+        let core = Core::new(state, clock, options.access.clone(), message_bytes_max);
+        let durable = store.is_some();
+        let thread = CommitThread::start(&core, store)?;
+        driver::spawn_timer(&core);
+        Ok(Self { core, options, thread, turns: Turns::default(), durable })
+    }
+
+    /// Waits until a message that was taken in is accepted: not at all without a store.
+    pub(crate) async fn accepted(&self, seq: Seq) -> Result<(), SendError> {
+        if self.durable { accepted(&self.core, seq).await } else { Ok(()) }
+    }
+
+    /// The same for messages with consecutive numbers.
+    pub(crate) async fn all_accepted(&self, seqs: Range<Seq>) -> Result<(), SendError> {
+        if self.durable { all_accepted(&self.core, seqs).await } else { Ok(()) }
+    }
+
+    pub(crate) fn stop_intake(&self) {
+        self.core.with(|socket| socket.engine_mut().close_intake());
+    }
+
+    /// Ends the socket without waiting for what it holds.
+    pub(crate) async fn shut_down(&self) {
+        self.stop_intake();
+        super::end_tasks(&self.core).await;
+        self.thread.end(&self.core).await;
+    }
+}
+
+impl<S: Sending> Drop for Sender<S> {
+    fn drop(&mut self) {
+        self.core.closing.cancel();
+        self.core.stop.cancel();
+        CommitThread::stop(&self.core);
+    }
+}

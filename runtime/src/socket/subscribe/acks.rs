@@ -1,0 +1,100 @@
+//! What the application is done with, on its way to the engine and to the disk.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use drawdown_protocol::Position;
+
+use super::publication::Publication;
+
+/// Acknowledgements that the engine does not know of, and the position that is to be saved. Neither costs the engine's lock.
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    desk: Mutex<Desk>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    /// Of each session the newest that is acknowledged.
+    acked: Vec<Publication>,
+    /// The newest position, if it is not saved.
+    position: Option<Position>,
+    stop: bool,
+}
+
+/// What the thread that saves positions has to do.
+pub(super) enum Work {
+    /// These go to the engine.
+    Acked(Vec<Publication>),
+    /// To be saved; `last` if nothing will come after it.
+    Save { position: Position, last: bool },
+    /// Nothing more will come.
+    Stop,
+}
+
+impl Acks {
+    /// Notes that the application is done with a message and all before it; gives how many sessions wait to be looked at.
+    #[inline]
+    pub(super) fn note(&self, publication: Publication) -> usize {
+        let mut desk = self.lock();
+        if desk.stop {
+            // Nobody looks any more, and what is kept here keeps the socket.
+            return 0;
+        }
+        let session = publication.session();
+        match desk.acked.iter_mut().find(|acked| acked.session() == session) {
+            Some(acked) if acked.seq() >= publication.seq() => {}
+            Some(acked) => *acked = publication,
+            None => {
+                desk.acked.push(publication);
+                self.bell.notify_one();
+            }
+        }
+        desk.acked.len()
+    }
+
+    /// Takes what the engine does not know of.
+    pub(super) fn take(&self) -> Vec<Publication> {
+        std::mem::take(&mut self.lock().acked)
+    }
+
+    /// The position has moved.
+    pub(super) fn note_position(&self, position: Position) {
+        self.lock().position = Some(position);
+        self.bell.notify_one();
+    }
+
+    /// Notes nothing more: what is there is the last.
+    pub(super) fn stop(&self) {
+        self.lock().stop = true;
+        self.bell.notify_one();
+    }
+
+    /// Waits until there is something to do. Acknowledgements come first, so that what is saved is the newest.
+    pub(super) fn wait(&self) -> Work {
+        let idle = |desk: &mut Desk| desk.acked.is_empty() && desk.position.is_none() && !desk.stop;
+        let mut desk =
+            self.bell.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        if !desk.acked.is_empty() {
+            return Work::Acked(std::mem::take(&mut desk.acked));
+        }
+        let last = desk.stop;
+        desk.position.take().map_or(Work::Stop, |position| Work::Save { position, last })
+    }
+
+    /// A position that could not be saved is tried again, unless a newer one has come.
+    pub(super) fn retry(&self, position: Position) {
+        self.lock().position.get_or_insert(position);
+    }
+
+    /// Lets some time pass, unless it is to stop.
+    pub(super) fn rest(&self, time: Duration) {
+        let rested = self.bell.wait_timeout_while(self.lock(), time, |desk| !desk.stop);
+        drop(rested.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

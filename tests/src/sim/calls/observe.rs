@@ -1,0 +1,117 @@
+//! What clients and servers say on a connection, when they say it and when it is heard.
+
+use drawdown_protocol::CallId;
+use drawdown_protocol::credit::Amount;
+use drawdown_protocol::message::{Records, cost_bytes};
+use drawdown_protocol::wire::{Control, DataRun, Frame, Settle};
+
+use crate::sim::agenda::{EndId, Node, Side};
+use crate::sim::check::{Incarnation, Verdict, call_id, ensure};
+use crate::sim::network::Network;
+
+impl Network {
+    /// An engine has said this.
+    pub(in crate::sim) fn observe_calls_said(
+        &mut self,
+        end: EndId,
+        node: Node,
+        frame: &Frame,
+    ) -> Verdict {
+        let now = self.agenda.now();
+        match (node, frame) {
+            (Node::Req(req), Frame::Data(data)) => self.observe_asked(end, req, data),
+            (Node::Rep(rep), Frame::Data(data)) => {
+                let numbers = [end.conn, data.header.first_delivery, data.header.count.into()];
+                self.trace.note(now, node, "sends", &numbers);
+                payloads(data).try_for_each(|payload| self.book.sent(payload, rep))
+            }
+            (Node::Rep(_), Frame::Control(Control::Grant(grant))) => {
+                let numbers = [end.conn, grant.serial, grant.messages, grant.bytes];
+                self.trace.note(now, node, "grants", &numbers);
+                self.conns.get_mut(&end.conn).map_or(Ok(()), |conn| conn.credit.granted(*grant))
+            }
+            (Node::Rep(rep), Frame::Control(Control::Settle(settle))) => {
+                self.observe_given_back(end, rep, settle)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A client sends calls: within its credit, and none that is over.
+    fn observe_asked(&mut self, end: EndId, req: usize, data: &DataRun) -> Verdict {
+        let now = self.agenda.now();
+        let DataRun { header, records, .. } = data;
+        let count = u64::from(header.count);
+        self.report.dispatched += count;
+        self.trace.note(now, Node::Req(req), "asks", &[end.conn, header.first_delivery, count]);
+        let conn = self.conns.get_mut(&end.conn).ok_or("it has no connection")?;
+        ensure(header.first_delivery == conn.asked.len() as u64, || {
+            format!("delivery {} after {}", header.first_delivery, conn.asked.len())
+        })?;
+        conn.credit.dispatched(Amount::new(count, cost_bytes(count, records.len() as u64)))?;
+        for payload in payloads(data) {
+            let id = call_id(&String::from_utf8_lossy(payload))?;
+            conn.asked.push(id);
+            let entry = self.book.get(id)?;
+            entry.check_request(id, payload)?;
+            ensure(entry.req == req && entry.end.is_none(), || {
+                format!("call {id} of req-{} is sent, which ended in {:?}", entry.req, entry.end)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn observe_given_back(&mut self, end: EndId, rep: usize, settle: &Settle) -> Verdict {
+        let by = self.reps[rep].incarnation(rep);
+        for settlement in settle.settlements.iter() {
+            for delivery in settlement.deliveries.range().into_iter().flatten() {
+                let id = self.asked(end, delivery).ok_or("it settles what was never sent")?;
+                self.book.get(id)?.give_back(by, (end.conn, delivery))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The call that was sent under this number.
+    fn asked(&self, end: EndId, delivery: u64) -> Option<CallId> {
+        self.conns.get(&end.conn)?.asked.get(delivery as usize).copied()
+    }
+
+    /// An engine is about to hear this.
+    pub(in crate::sim) fn observe_calls_heard(
+        &mut self,
+        end: EndId,
+        node: Node,
+        frame: &Frame,
+    ) -> Verdict {
+        let (Node::Rep(rep), Side::Down) = (node, end.side) else {
+            return Ok(());
+        };
+        let by: Incarnation = self.reps[rep].incarnation(rep);
+        match frame {
+            Frame::Data(data) => {
+                let first = data.header.first_delivery;
+                for delivery in first..first + u64::from(data.header.count) {
+                    let id = self.asked(end, delivery).ok_or("it hears what was never sent")?;
+                    self.book.get(id)?.arrive(by, (end.conn, delivery));
+                }
+            }
+            Frame::Control(Control::Retract(retract)) => {
+                for delivery in retract.deliveries.iter().filter_map(|span| span.range()).flatten()
+                {
+                    let id = self.asked(end, delivery).ok_or("what was never sent is retracted")?;
+                    self.book.get(id)?.retract(by, (end.conn, delivery));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The payloads of a run.
+fn payloads(data: &DataRun) -> impl Iterator<Item = &[u8]> {
+    let records = &data.records;
+    Records::new(records)
+        .map(move |(at, head)| &records[at + head.payload().start..at + head.payload().end])
+}

@@ -1,0 +1,87 @@
+//! Whether what is said to be gone is gone.
+
+use std::ops::Range;
+
+use drawdown_protocol::{Gap, LinkState, Seq, Session};
+
+use crate::sim::agenda::{EndId, Node, Side};
+use crate::sim::check::{Verdict, ensure};
+use crate::sim::network::Network;
+
+impl Network {
+    /// A subscriber or a proxy takes numbers to be lost: the source that said so has none of them, and neither has any
+    /// publisher that it is connected to, as far as that one has told what it has.
+    pub(super) fn check_gap(&self, node: Node, gap: Gap) -> Verdict {
+        let numbers = [gap.from, gap.to];
+        let missing = gap.from..gap.to + 1;
+        // The one that has said so.
+        if let Some(end) = self.hearing
+            && let Some(source) = self.source_at(end)
+        {
+            let held = self.first_held(source, gap.session, missing.clone());
+            ensure(held.is_none(), || {
+                format!("{node} hears from {source} that {numbers:?} are gone, and it has {held:?}")
+            })?;
+        }
+        for (id, conn) in &self.conns {
+            let end = EndId { conn: *id, side: Side::Down };
+            let known = conn.requests.rings.get(&gap.session);
+            let (Some(source), Some(known)) = (self.source_at(end), known) else {
+                continue;
+            };
+            // What a proxy has said may be old: it may have let go of it and fetched it again since.
+            if self.node_at(end) != Some(node) || !matches!(source, Node::Pub(_)) {
+                continue;
+            }
+            // One that has only some of it may be asked in vain once too often: a loss must end some time.
+            if known.oldest > missing.start {
+                continue;
+            }
+            let part = missing.start..missing.end.min(known.head);
+            let held = self.first_held(source, gap.session, part);
+            ensure(held.is_none(), || {
+                format!("{node} takes {numbers:?} for lost, and {source} has {held:?}, as it said")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The node at the other end of an open connection.
+    fn source_at(&self, end: EndId) -> Option<Node> {
+        let conn = self.conns.get(&end.conn).filter(|conn| !conn.broken)?;
+        let open = |end: &Option<crate::sim::conn::End>| {
+            end.as_ref().is_some_and(|end| end.state == LinkState::Open)
+        };
+        conn.ends.iter().all(open).then(|| self.node_of(conn.wire, end.side.other()))
+    }
+
+    /// The first of these numbers that a source retains and may show.
+    pub(super) fn first_held(&self, node: Node, session: Session, seqs: Range<Seq>) -> Option<Seq> {
+        let now = self.agenda.now();
+        match node {
+            Node::Pub(index) => {
+                let engine = self.pubs[index].engine.as_ref()?;
+                if engine.lineage().session != session {
+                    return None;
+                }
+                let visible = engine.first_unaccepted(0..u64::MAX)?;
+                let held = seqs.start.max(engine.oldest())..seqs.end.min(visible);
+                (!held.is_empty()).then_some(held.start)
+            }
+            Node::Proxy(proxy) => {
+                let node = &self.proxies[proxy];
+                let stats = node.engine.as_ref()?.stats(now).down;
+                let ring = stats.rings.iter().find(|ring| ring.lineage.session == session)?;
+                let held = seqs.start.max(ring.oldest)..seqs.end.min(ring.next_seq);
+                if ring.messages == 0 || held.is_empty() || node.disk.is_some() {
+                    return None;
+                }
+                match node.holes.get(&session) {
+                    None => Some(held.start),
+                    Some(holes) => holes.missing(held).first().map(|part| part.start),
+                }
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! REQ and REP as programs use them: over real transports, with real time.
+
+mod failures;
+mod levels;
+mod replies;
+mod restarts;
+mod support;
+mod turns;

@@ -1,0 +1,7 @@
+//! PUB, SUB and the proxy as programs use them: over real transports, with real time.
+
+mod ends;
+mod proxies;
+mod restarts;
+mod streams;
+mod support;

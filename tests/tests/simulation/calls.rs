@@ -1,0 +1,334 @@
+//! Clients and servers: one scenario for each behaviour of REQ and REP, and of priorities among servers.
+
+use std::time::Duration;
+
+use drawdown_protocol::wire::Reason;
+use drawdown_protocol::{
+    CallError, CallOptions, Priority, Refusal, ReplyConfig, RequestConfig, Settled,
+};
+use drawdown_tests::sim::{Network, Node, Plan, RepPlan, ReqPlan, Verb, WirePlan};
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn client(pending_calls: u64, call: CallOptions) -> ReqPlan {
+    let config = RequestConfig { pending_calls, call, ..RequestConfig::default() };
+    ReqPlan { config, ..ReqPlan::default() }
+}
+
+/// A server that the test works by hand.
+fn server(window_messages: u64) -> RepPlan {
+    let config = ReplyConfig { window_messages, ..ReplyConfig::default() };
+    RepPlan { config, ..RepPlan::default() }
+}
+
+/// One client, and servers at these levels.
+fn network(req: ReqPlan, reps: Vec<(RepPlan, u8)>) -> Network {
+    let (reps, levels): (Vec<_>, Vec<_>) = reps.into_iter().unzip();
+    let wire = |(rep, level)| {
+        let priority = Priority::new(level).expect("levels are from 1 to 16");
+        WirePlan { priority, ..WirePlan::between(Node::Req(0), Node::Rep(rep)) }
+    };
+    let wires = levels.into_iter().enumerate().map(wire).collect();
+    let mut network = Network::new(Plan { reqs: vec![req], reps, wires, ..Plan::default() });
+    network.run_ms(20);
+    network
+}
+
+fn quick() -> CallOptions {
+    CallOptions { timeout: ms(2_000), attempt_timeout: ms(300), ..CallOptions::default() }
+}
+
+fn failure(network: &mut Network, number: u64) -> CallError {
+    match network.outcome(0, number) {
+        Some(Settled::Failed(error)) => error,
+        other => panic!("call {number} ended in {other:?}"),
+    }
+}
+
+#[test]
+fn one_call_is_pending_and_the_next_is_refused_until_it_ends() {
+    let config = RequestConfig::default();
+    let req = ReqPlan { config, ..ReqPlan::default() };
+    let mut network = network(req, vec![(server(10), 1)]);
+    let first = network.request(0).expect("it is the first");
+    assert_eq!(network.request(0), Err(Refusal::Full));
+    network.run_ms(5);
+    assert_eq!(network.answer_all(0), 1);
+    network.run_ms(5);
+    assert!(network.is_answered(0, first));
+    assert!(network.request(0).is_ok());
+}
+
+#[test]
+fn a_call_waits_at_its_client_until_a_server_has_room() {
+    let mut network = network(client(10, quick()), vec![(server(1), 1)]);
+    let calls: Vec<_> = (0..3).map(|_| network.request(0).expect("there is room")).collect();
+    network.run_ms(5);
+    assert_eq!(network.client_stats(0).waiting, 2);
+    assert_eq!(network.server(0).unanswered(), 1, "the window is one");
+    for call in calls {
+        assert_eq!(network.answer_all(0), 1);
+        network.run_ms(5);
+        assert!(network.is_answered(0, call));
+    }
+}
+
+#[test]
+fn a_server_without_a_window_gets_a_call_for_each_receive_call_that_waits() {
+    let mut network = network(client(10, quick()), vec![(server(0), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    assert_eq!(network.server(0).unanswered(), 0);
+    network.await_calls(0);
+    network.run_ms(5);
+    assert_eq!(network.server(0).unanswered(), 1);
+    assert_eq!(network.answer_all(0), 1);
+    network.run_ms(5);
+    assert!(network.is_answered(0, call));
+}
+
+#[test]
+fn the_server_with_most_room_is_asked() {
+    let mut network = network(client(10, quick()), vec![(server(2), 1), (server(6), 1)]);
+    for _ in 0..4 {
+        network.request(0).expect("there is room");
+    }
+    network.run_ms(5);
+    assert_eq!((network.answer_all(0), network.answer_all(1)), (0, 4));
+}
+
+#[test]
+fn an_answer_whose_link_broke_goes_to_where_its_call_comes_from_next() {
+    let mut network = network(client(1, quick()), vec![(server(4), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    let task = network.take_call(0).expect("it has come");
+    network.break_wire(0, Duration::ZERO);
+    network.run_ms(1);
+    network.answer(0, &task, Verb::Answer);
+    network.run_ms(50);
+    assert!(network.is_answered(0, call));
+    assert_eq!(network.times_begun(0, call), 1);
+}
+
+#[test]
+fn several_calls_are_under_way_at_once_and_each_gets_its_own_answer() {
+    let mut network = network(client(50, quick()), vec![(server(50), 1)]);
+    let calls: Vec<_> = (0..50).map(|_| network.request(0).expect("there is room")).collect();
+    network.run_ms(5);
+    let mut tasks: Vec<_> = std::iter::from_fn(|| network.take_call(0)).collect();
+    tasks.reverse();
+    for task in &tasks {
+        network.answer(0, task, Verb::Answer);
+    }
+    network.run_ms(5);
+    assert!(calls.into_iter().all(|call| network.is_answered(0, call)));
+}
+
+#[test]
+fn without_a_server_a_call_ends_in_no_service_when_its_time_is_over() {
+    let mut network = network(client(1, quick()), vec![(server(4), 1)]);
+    network.kill_server(0);
+    network.run_ms(20);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(1_990);
+    assert_eq!(network.outcome(0, call), None);
+    network.run_ms(20);
+    assert_eq!(failure(&mut network, call), CallError::NoService);
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_waited_for_longer_than_was_said() {
+    let call = CallOptions { retries: 0, ..quick() };
+    let mut network = network(client(1, call), vec![(server(4), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    network.take_call(0).expect("it has come");
+    network.run_ms(310);
+    assert_eq!(failure(&mut network, call), CallError::TimedOut);
+}
+
+#[test]
+fn a_server_that_is_silent_leaves_the_rotation_and_comes_back() {
+    let mut network = network(client(10, quick()), vec![(server(9), 1), (server(3), 1)]);
+    let first = network.request(0).expect("there is room");
+    network.run_ms(5);
+    let hung = network.take_call(0).expect("it has most room");
+    network.run_ms(310);
+    assert_eq!(network.answer_all(1), 1, "the other one is tried");
+    network.run_ms(5);
+    assert!(network.is_answered(0, first));
+    network.request(0).expect("there is room");
+    network.run_ms(5);
+    assert_eq!((network.answer_all(0), network.answer_all(1)), (0, 1));
+    network.answer(0, &hung, Verb::Answer);
+    network.run_ms(700);
+    network.request(0).expect("there is room");
+    network.run_ms(5);
+    assert_eq!(network.answer_all(0), 1, "after a while it is asked again");
+}
+
+#[test]
+fn a_call_is_tried_as_often_as_was_said() {
+    let call = CallOptions { retries: 2, attempt_timeout: ms(50), ..quick() };
+    let servers = (0..4).map(|_| (server(1), 1)).collect();
+    let mut network = network(client(1, call), servers);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(1_000);
+    assert_eq!(failure(&mut network, call), CallError::TimedOut);
+    assert_eq!(network.client_stats(0).dispatched, 3);
+}
+
+#[test]
+fn a_server_that_is_started_anew_answers_from_its_store_and_works_once() {
+    let rep = RepPlan { store: true, commit: ms(1), ..server(4) };
+    let mut network = network(client(1, quick()), vec![(rep, 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    assert_eq!(network.answer_all(0), 1);
+    // The answer is on disk, and on its way when the connection breaks.
+    network.run_for(Duration::from_micros(1_050));
+    network.break_wire(0, Duration::ZERO);
+    network.kill_server(0);
+    network.start(Node::Rep(0));
+    network.run_ms(100);
+    if !network.is_answered(0, call) {
+        assert_eq!(network.answer_all(0), 1, "it was not on disk: nobody has seen it");
+        network.run_ms(20);
+    }
+    assert!(network.is_answered(0, call));
+}
+
+#[test]
+fn a_duplicate_answer_is_dropped() {
+    let call = CallOptions { hedge_after: Some(ms(20)), ..quick() };
+    let mut network = network(client(1, call), vec![(server(4), 1), (server(3), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(30);
+    let first = network.take_call(0).expect("it was asked first");
+    let second = network.take_call(1).expect("it was asked as well");
+    network.answer(1, &second, Verb::Answer);
+    network.answer(0, &first, Verb::Answer);
+    network.run_ms(5);
+    assert!(network.is_answered(0, call));
+    assert_eq!(network.client_stats(0).late, 1);
+}
+
+#[test]
+fn a_rejection_says_why_and_is_not_tried_elsewhere() {
+    let mut network = network(client(1, quick()), vec![(server(4), 1), (server(3), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    let task = network.take_call(0).expect("it has come");
+    network.answer(0, &task, Verb::Reject);
+    network.run_ms(5);
+    let CallError::Rejected(reason) = failure(&mut network, call) else {
+        panic!("it was rejected");
+    };
+    assert_ne!(reason, Reason::from(""));
+    assert_eq!(network.answer_all(1), 0);
+}
+
+#[test]
+fn what_is_cancelled_before_anybody_began_leaves_its_server() {
+    let mut network = network(client(10, quick()), vec![(server(1), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    network.cancel_request(0, call);
+    network.run_ms(5);
+    assert!(network.take_call(0).is_none());
+    let next = network.request(0).expect("there is room");
+    network.cancel_request(0, next);
+    let last = network.request(0).expect("there is room");
+    network.run_ms(5);
+    assert_eq!(network.answer_all(0), 1, "what was never written takes no room");
+    network.run_ms(5);
+    assert!(network.is_answered(0, last));
+}
+
+#[test]
+fn at_most_once_means_never_on_a_second_server() {
+    let call = CallOptions { at_most_once: true, ..quick() };
+    let mut network = network(client(1, call), vec![(server(4), 1), (server(3), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    network.take_call(0).expect("it has come");
+    network.kill_server(0);
+    network.run_ms(2_010);
+    assert_eq!(failure(&mut network, call), CallError::TimedOut);
+    assert_eq!(network.times_begun(0, call), 1);
+}
+
+#[test]
+fn what_a_server_gives_back_may_go_elsewhere_even_if_at_most_once() {
+    let call = CallOptions { at_most_once: true, ..quick() };
+    let mut network = network(client(1, call), vec![(server(4), 1), (server(3), 1)]);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    network.stop_server(0);
+    network.run_ms(5);
+    assert_eq!(network.answer_all(1), 1);
+    network.run_ms(5);
+    assert!(network.is_answered(0, call));
+}
+
+#[test]
+fn a_level_is_used_while_all_better_ones_are_busy_or_gone() {
+    let levels = vec![(server(1), 1), (server(1), 2), (server(1), 16)];
+    let mut network = network(client(10, quick()), levels);
+    for rep in 0..3 {
+        network.request(0).expect("there is room");
+        network.run_ms(5);
+        assert_eq!(network.server(rep).unanswered(), 1, "level {rep} is next");
+    }
+    for rep in 0..3 {
+        network.answer_all(rep);
+    }
+    network.kill_server(0);
+    network.run_ms(50);
+    network.request(0).expect("there is room");
+    network.run_ms(5);
+    assert_eq!(network.answer_all(1), 1);
+    network.start(Node::Rep(0));
+    network.run_ms(100);
+    network.request(0).expect("there is room");
+    network.run_ms(5);
+    assert_eq!(network.answer_all(0), 1, "it is back, and the best");
+}
+
+#[test]
+fn within_a_level_servers_take_turns() {
+    let levels = vec![(server(1), 1), (server(1), 1), (server(1), 1), (server(1), 2)];
+    let mut network = network(client(10, quick()), levels);
+    for _ in 0..9 {
+        network.request(0).expect("there is room");
+        network.run_ms(5);
+        for rep in 0..4 {
+            network.answer_all(rep);
+        }
+        network.run_ms(5);
+    }
+    let taken = |rep| network.server(rep).unanswered() + network.received(rep);
+    assert_eq!([taken(0), taken(1), taken(2), taken(3)], [3, 3, 3, 0]);
+}
+
+#[test]
+fn a_server_that_sends_no_heartbeats_any_more_counts_as_failed() {
+    let mut reps = vec![(server(4), 1), (server(3), 2)];
+    for (rep, _) in &mut reps {
+        rep.config.link.heartbeat = ms(50);
+    }
+    let mut req = client(10, quick());
+    req.config.link.heartbeat_misses = 3;
+    let mut network = network(req, reps);
+    let call = network.request(0).expect("there is room");
+    network.run_ms(5);
+    network.take_call(0).expect("it has come");
+    network.silence(0);
+    network.run_ms(250);
+    assert_eq!(network.answer_all(1), 1, "well before the attempt's time is over");
+    network.run_ms(5);
+    assert!(network.is_answered(0, call));
+}
