@@ -22,12 +22,13 @@ impl RequestEngine {
             return;
         };
         link.link.transmit_first(out);
+        // Also on a link that ends: a server should not work on for nobody.
+        while !link.cancels.is_empty() {
+            out.control(&Control::Retract(Retract { deliveries: spans(&mut link.cancels) }));
+        }
         if link.link.is_open() {
             if let Some(echo) = link.spender.poll_echo() {
                 out.control(&Control::Echo(echo));
-            }
-            while !link.cancels.is_empty() {
-                out.control(&Control::Retract(Retract { deliveries: spans(&mut link.cancels) }));
             }
             let heartbeat = link.link.take_heartbeat();
             // With whatever else is said, or after so many.

@@ -153,7 +153,7 @@ fn begun_at_the_first(folder: &Path, drain_timeout: &str) -> (Running, Running, 
     let command = format!("echo $$ > {0}; while [ -e {0} ]; do sleep 0.01; done", begun.display());
     let (first, endpoint) = server(&["--exec", &command, "--drain-timeout", drain_timeout]);
     let other = format!("ipc://{}", folder.join("other.sock").display());
-    let mut client = start(["req", "--connect", &endpoint, "--connect", &other]);
+    let mut client = start(["req", "--timeout", "1h", "--connect", &endpoint, "--connect", &other]);
     client.send("a\n");
     wait_for(&begun);
     (client, first, other)
