@@ -95,13 +95,26 @@ impl PublishEngine {
     /// The store keeps this session from now on, and no other.
     fn store_only(&mut self, lineage: Lineage, next_seq: Seq) {
         let before = self.journal.take();
-        for channel in self.channels.values_mut() {
-            channel.stored = None;
-        }
+        let kept: Vec<Session> = self.channels.keys().copied().collect();
+        kept.into_iter().for_each(|session| self.show_unstored(session));
         self.keep(lineage, next_seq);
         if let (Some(before), Some(journal)) = (before, &mut self.journal) {
             journal.succeed(before);
         }
+    }
+
+    /// A session that the store does not keep any more: what waited for the disk can be seen.
+    fn show_unstored(&mut self, session: Session) {
+        let Some(channel) = self.channels.get_mut(&session) else {
+            return;
+        };
+        let Some(stored) = channel.stored.take() else {
+            return;
+        };
+        channel.ring.close_open();
+        let seqs = stored..channel.ring.next_seq();
+        self.wake_hungry();
+        self.note_readable(session, seqs);
     }
 
     /// Appends what came from upstream to a session's ring.

@@ -94,9 +94,7 @@ impl SubscribeEngine {
         self.queued -= freed;
         self.markers -= markers;
         if let Some(stream) = self.streams.get_mut(&session) {
-            stream.discarded = true;
-            stream.gaps = 0;
-            stream.queued = stream.queued.saturating_sub(freed.messages);
+            stream.discard(freed.messages);
         }
     }
 

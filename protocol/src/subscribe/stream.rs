@@ -176,6 +176,16 @@ impl Stream {
         true
     }
 
+    /// What of it waited for the application is dropped. The position does not move over that.
+    pub(super) fn discard(&mut self, messages: u64) {
+        self.discarded = true;
+        self.gaps = 0;
+        self.queued = self.queued.saturating_sub(messages);
+        if messages > 0 {
+            self.taken_end = self.next.unwrap_or(self.taken_end);
+        }
+    }
+
     /// How far the application has come. Beyond what it has acknowledged there may be only what is not for it.
     pub(super) fn position(&self) -> Option<Position> {
         let next = self.next?;

@@ -222,7 +222,7 @@ async fn a_position_that_cannot_be_saved_is_told_and_the_one_before_is_kept() ->
     expect(&sub, 3..5).await?;
     let reason = soon(async {
         loop {
-            if let Some(Event::StoreFailed { reason }) = events.next().await {
+            if let Some(Event::CursorFailed { reason }) = events.next().await {
                 return reason;
             }
         }

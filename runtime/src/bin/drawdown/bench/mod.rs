@@ -141,7 +141,7 @@ struct Window {
     #[arg(long = "window", value_name = "COUNT", default_value_t = 100_000)]
     messages: u64,
 
-    /// Bytes of the same [default: 8MiB].
+    /// Bytes of the same [default: 8MiB, or of many sockets 2MiB each].
     #[arg(long = "window-bytes", value_name = "SIZE", value_parser = units::bytes)]
     bytes: Option<usize>,
 }
@@ -149,8 +149,14 @@ struct Window {
 impl Window {
     /// What is under way has room for two of the largest messages.
     fn bytes(&self, links: &LinkArgs) -> u64 {
+        self.bytes_of_each(links, 1)
+    }
+
+    /// The same for each of so many sockets.
+    fn bytes_of_each(&self, links: &LinkArgs, sockets: u64) -> u64 {
         let largest = 2 * links.max_message() as u64;
-        self.bytes.map_or(UNDER_WAY_BYTES.max(largest), |bytes| bytes as u64)
+        let share = UNDER_WAY_BYTES / sockets.max(1);
+        self.bytes.map_or(share.max(largest), |bytes| bytes as u64)
     }
 }
 

@@ -6,6 +6,7 @@ use drawdown::protocol::limits::BY_REFERENCE_BYTES;
 use drawdown::protocol::wire::CloseCode;
 use drawdown::{Event, Events, PubSocket};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::console::Console;
 use crate::exit::{self, Exit, Failure};
@@ -15,6 +16,9 @@ use super::{PublishArgs, payload};
 
 /// How often is looked whether all subscribers are there.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Longer than a subscriber that lost its link stays away.
+const COMES_BACK: Duration = Duration::from_secs(3);
 
 const TOPIC: &[u8] = b"";
 
@@ -34,7 +38,7 @@ pub(super) async fn run(args: &PublishArgs, console: &Console) -> Result<(), Fai
             all_there(args.subscribers, &socket).await;
             measure(args, &socket).await?
         };
-        all_gone(args.subscribers, events).await;
+        all_gone(args.subscribers, &socket, events).await;
         Ok::<_, Failure>(measured)
     };
     let measured = tokio::select! {
@@ -67,16 +71,19 @@ async fn all_there(subscribers: u64, socket: &PubSocket) {
     }
 }
 
-/// Waits until so many have said goodbye; one whose link is lost comes back.
-async fn all_gone(subscribers: u64, mut events: Events) {
-    let mut gone = 0;
+/// Waits until so many have come and gone. One whose link is lost comes back, unless it was done.
+async fn all_gone(subscribers: u64, socket: &PubSocket, mut events: Events) {
+    let (mut come, mut gone) = (0, 0);
     while gone < subscribers {
-        match events.next().await {
-            Some(Event::Disconnected { peer: Some(_), reason, .. }) => {
+        match timeout(COMES_BACK, events.next()).await {
+            Ok(Some(Event::Connected { .. })) => come += 1,
+            Ok(Some(Event::Disconnected { peer: Some(_), reason, .. })) => {
                 gone += u64::from(reason.code == CloseCode::Done);
             }
-            Some(_) => {}
-            None => return,
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(_) if come >= subscribers && socket.stats().links.is_empty() => return,
+            Err(_) => {}
         }
     }
 }

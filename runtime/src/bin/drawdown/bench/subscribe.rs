@@ -55,8 +55,9 @@ pub(super) async fn run(args: &SubscribeArgs, console: &Console) -> Result<(), F
 impl SubscribeArgs {
     async fn socket(&self) -> Result<SubSocket, Failure> {
         let (links, window) = (&self.links, &self.window);
+        let bytes = window.bytes_of_each(links, self.subscribers);
         let builder = links.apply_to_sub(SubSocket::builder()).start(Start::Oldest);
-        Ok(builder.window(window.messages).window_bytes(window.bytes(links)).build().await?)
+        Ok(builder.window(window.messages).window_bytes(bytes).build().await?)
     }
 }
 
