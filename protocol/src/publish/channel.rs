@@ -37,6 +37,11 @@ impl Channel {
         self.stored.unwrap_or(Seq::MAX).min(self.ring.next_seq())
     }
 
+    /// Nothing is let go of from here on: the disk does not have it yet.
+    pub(super) fn evictable_below(&self) -> Seq {
+        self.stored.unwrap_or(Seq::MAX)
+    }
+
     /// The number after the highest that can be served, with what can be fetched.
     pub(super) fn head(&self) -> Seq {
         self.visible().max(self.upstream_head)

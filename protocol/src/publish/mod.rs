@@ -354,7 +354,7 @@ impl PublishEngine {
         let Some(channel) = self.channels.get_mut(&session) else {
             return;
         };
-        let below = channel.stored.unwrap_or(Seq::MAX);
+        let below = channel.evictable_below();
         channel.ring.evict(&limits, below, || now().wall);
         if let Some(age) = limits.age {
             channel.ring.evict_aged(age, below, now().wall);
@@ -409,7 +409,8 @@ impl PublishEngine {
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
         let aged = self.config.ring.age.and_then(|age| {
-            self.channels.values().filter_map(|channel| channel.ring.aged_at(age)).min()
+            let aged = |channel: &Channel| channel.ring.aged_at(age, channel.evictable_below());
+            self.channels.values().filter_map(aged).min()
         });
         let aged = aged.map(|wall| now.time + now.wall.until(wall));
         aged.into_iter().chain(self.store_slow_at()).min()

@@ -203,10 +203,11 @@ impl Ring {
         }
     }
 
-    /// When [`Ring::evict_aged`] has something to do.
-    pub(super) fn aged_at(&self, age: Duration) -> Option<WallTime> {
+    /// When [`Ring::evict_aged`] has something to do. What may not go yet has no time.
+    pub(super) fn aged_at(&self, age: Duration, below: Seq) -> Option<WallTime> {
         let closes = self.chunk_closes_at(age);
-        let gone = self.closed.front().map(|(_, closed)| *closed + age);
+        let evictable = self.closed.front().filter(|(end, _)| *end <= below);
+        let gone = evictable.map(|(_, closed)| *closed + age);
         closes.into_iter().chain(gone).min()
     }
 

@@ -6,6 +6,7 @@
 //! comes in (`intake`), links (`attach`, `transmit`), and what a proxy fetches besides (`lane`).
 
 mod attach;
+mod choose;
 mod config;
 mod credit;
 mod intake;

@@ -1,15 +1,12 @@
-//! Who is asked: of all that can serve a session the one that has what comes next.
-
-use std::time::Duration;
+//! Who serves a session, and whether what they say of its publisher goes together.
 
 use crate::event::{Event, NewSession};
-use crate::ids::{Lineage, LinkId, Seq, Session};
+use crate::ids::{Lineage, LinkId, Session};
 use crate::limits::SESSIONS_MAX;
 use crate::link::{refusal, violation};
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, Ring};
 
-use super::stream::Active;
 use super::{OldSession, Queued, Source, Start, SubscribeEngine};
 
 impl SubscribeEngine {
@@ -28,14 +25,19 @@ impl SubscribeEngine {
                 "more sessions on one link than this side follows",
             ));
         }
-        link.sources.entry(session).or_insert(Source { ring, asked: 0, asked_from: None }).ring =
-            ring;
+        let source = link.sources.entry(session);
+        let source = source.or_insert(Source { ring, asked: 0, asked_from: None });
+        let catches_up = ring.head > source.ring.head;
+        source.ring = ring;
         if !self.streams.contains_key(&session) {
             self.meet(session)?;
         }
         self.adopt(id, ring, now)?;
         if let Some(stream) = self.streams.get_mut(&session) {
             stream.found.get_or_insert(now);
+            if catches_up && stream.active.as_ref().is_some_and(|active| active.link == id) {
+                stream.behind = None;
+            }
         }
         self.choose(session, now);
         self.grant(now);
@@ -70,7 +72,7 @@ impl SubscribeEngine {
     }
 
     /// Whether any link says that this session's publisher is there.
-    fn is_live(&self, session: Session) -> bool {
+    pub(super) fn is_live(&self, session: Session) -> bool {
         let mut open = self.links.values().filter(|link| link.link.is_open());
         open.any(|link| link.sources.get(&session).is_some_and(|source| source.ring.live))
     }
@@ -177,260 +179,6 @@ impl SubscribeEngine {
         if let Some(source) = link.and_then(|link| link.sources.get_mut(&session)) {
             source.ring.oldest = source.ring.oldest.max(oldest);
             source.ring.head = source.ring.head.max(oldest);
-        }
-    }
-
-    /// Whether any source has something of a session that has not come.
-    pub(super) fn has_news(&self, session: Session) -> bool {
-        let next = self.streams.get(&session).and_then(|stream| stream.next).unwrap_or(0);
-        let mut sources = self.links.values().filter_map(|link| link.sources.get(&session));
-        sources.any(|source| source.ring.head > next)
-    }
-
-    /// Sees to it that a session is asked of the source that should be asked.
-    pub(super) fn choose(&mut self, session: Session, now: Time) {
-        if self.stopped || self.is_discarded(session) {
-            return;
-        }
-        if self.is_asked(session) && !self.is_lagging(session, now) {
-            return;
-        }
-        if let Some(stream) = self.streams.get_mut(&session) {
-            stream.behind = None;
-        }
-        let Some(link) = self.best_source(session) else {
-            return;
-        };
-        let asked = self.streams.get(&session).and_then(|stream| stream.active.as_ref());
-        let is_it = asked.is_some_and(|active| active.link == link);
-        if !is_it && !self.waits(session, link, now) {
-            self.ask(session, link, now);
-        }
-    }
-
-    fn is_asked(&self, session: Session) -> bool {
-        self.streams.get(&session).is_some_and(|stream| stream.active.is_some())
-    }
-
-    /// Whether the application wants no more of a session. If its publisher is back, it goes on where it was.
-    fn is_discarded(&mut self, session: Session) -> bool {
-        let live = self.is_live(session);
-        let stream = self.streams.get_mut(&session);
-        stream.is_some_and(|stream| {
-            stream.discarded &= !live;
-            stream.discarded
-        })
-    }
-
-    /// A source has nothing of what comes next below `from`. True if another one may have some of it: then that one is
-    /// asked now. Each is asked, and the one that loses least once more, before a loss is believed.
-    pub(super) fn asks_elsewhere(
-        &mut self,
-        id: LinkId,
-        session: Session,
-        from: Seq,
-        now: Time,
-    ) -> bool {
-        let stream = self.streams.get(&session);
-        let Some((next, rescues)) = stream.and_then(|s| Some((s.next?, s.rescues))) else {
-            return false;
-        };
-        if from <= next {
-            return false;
-        }
-        self.note_oldest(id, session, from);
-        let others = self.links.iter().filter(|(other, link)| **other != id && link.link.is_open());
-        let sources =
-            others.filter_map(|(other, link)| Some((*other, link.sources.get(&session)?)));
-        let count = sources.clone().count();
-        let able = sources.filter(|(_, source)| {
-            let unasked = source.asked_from.is_none_or(|asked| asked < next);
-            source.ring.oldest < from && (source.ring.head > next || unasked)
-        });
-        let best = able.min_by_key(|(_, source)| {
-            (source.ring.oldest.max(next), std::cmp::Reverse(source.ring.head))
-        });
-        let Some((other, _)) = best.filter(|_| rescues <= count) else {
-            return false;
-        };
-        self.ask(session, other, now);
-        if let Some(stream) = self.streams.get_mut(&session) {
-            stream.rescues = rescues + 1;
-        }
-        self.grant(now);
-        true
-    }
-
-    /// Whether the source that is asked has sent nothing for a while although another one has more.
-    fn is_lagging(&mut self, session: Session, now: Time) -> bool {
-        let behind = self.is_behind(session);
-        let lag = self.lag_of(session);
-        let Some(stream) = self.streams.get_mut(&session) else {
-            return false;
-        };
-        if !behind {
-            stream.behind = None;
-            return false;
-        }
-        // One that was asked a moment ago has its time, too.
-        let asked = stream.active.as_ref().map_or(now, |active| active.since);
-        let since = stream.behind.get_or_insert(now);
-        *since = asked.max(*since);
-        now >= *since + lag
-    }
-
-    /// How long the source of a session may be behind another one. Where not everything is wanted, it says how far it has
-    /// come only with its heartbeats.
-    fn lag_of(&self, session: Session) -> Duration {
-        let wants_all = self.filters.first().is_some_and(|prefix| prefix.as_bytes().is_empty());
-        let stream = self.streams.get(&session).filter(|_| !wants_all);
-        let link = stream.and_then(|stream| self.links.get(&stream.active.as_ref()?.link));
-        let heartbeat = link.and_then(|link| link.link.peer()?.heartbeat).unwrap_or_default();
-        self.config.lag.max(heartbeat * 2)
-    }
-
-    /// Whether the source that is asked could send, and another one has what comes next.
-    fn is_behind(&self, session: Session) -> bool {
-        let Some((stream, active)) = self
-            .streams
-            .get(&session)
-            .and_then(|stream| stream.active.as_ref().map(|active| (stream, active)))
-        else {
-            return false;
-        };
-        let next = stream.next.unwrap_or(0);
-        let could_send = active.requested && active.allowance.outstanding().messages > 0;
-        let mut others = self.links.iter().filter(|(id, _)| **id != active.link);
-        let has_more = others.any(|(_, link)| {
-            let source = link.sources.get(&session).filter(|_| link.link.is_open());
-            source.is_some_and(|source| source.ring.head > next && source.ring.oldest <= next)
-        });
-        could_send && has_more
-    }
-
-    /// The source that has what comes next, or else loses least; the one that has most; the one that was asked longest ago.
-    fn best_source(&self, session: Session) -> Option<LinkId> {
-        let stream = self.streams.get(&session)?;
-        let lagging = stream.active.as_ref().map(|active| active.link);
-        let from = stream.next.unwrap_or(if stream.wants_oldest() { 0 } else { u64::MAX });
-        let open = self.links.iter().filter(|(_, link)| link.link.is_open());
-        open.filter_map(|(id, link)| Some((*id, link.sources.get(&session)?)))
-            .max_by_key(|(id, source)| {
-                let lost = source.ring.oldest.saturating_sub(from);
-                let epoch = source.ring.lineage.epoch;
-                let other = lagging != Some(*id);
-                let turn = std::cmp::Reverse(source.asked);
-                (std::cmp::Reverse(lost), other, epoch, source.ring.head, turn)
-            })
-            .map(|(id, _)| id)
-    }
-
-    /// Whether to wait for other sources, since this one does not have all that is wanted.
-    fn waits(&self, session: Session, link: LinkId, now: Time) -> bool {
-        let Some(stream) = self.streams.get(&session) else {
-            return false;
-        };
-        let known = self.links.values().filter(|link| link.sources.contains_key(&session)).count();
-        let source = self.links.get(&link).and_then(|link| link.sources.get(&session));
-        let oldest = source.map_or(0, |source| source.ring.oldest);
-        let loses = match stream.next {
-            Some(next) => oldest > next,
-            None => stream.wants_oldest() && oldest > 0,
-        };
-        loses
-            && known < self.sources_expected
-            && stream.found.is_some_and(|found| now < found + self.config.patience)
-    }
-
-    /// When [`SubscribeEngine::handle_timeout`] wants to be called.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Time> {
-        if self.stopped {
-            return None;
-        }
-        let behind = self.streams.values().filter_map(|stream| {
-            let behind = stream.behind.filter(|_| stream.active.is_some())?;
-            Some(behind + self.lag_of(stream.session))
-        });
-        let waiting =
-            self.streams.values().filter(|stream| stream.active.is_none() && !stream.discarded);
-        let found = waiting.filter(|stream| self.best_source(stream.session).is_some());
-        let patience = found.filter_map(|stream| Some(stream.found? + self.config.patience));
-        patience.chain(behind).min()
-    }
-
-    /// Lets time pass: what was waited for long enough is not waited for any more.
-    pub fn handle_timeout(&mut self, now: Time) {
-        let sessions: Vec<Session> = self.streams.keys().copied().collect();
-        for session in sessions {
-            self.choose(session, now);
-        }
-        self.grant(now);
-    }
-
-    /// Asks a source for a session from where it has come to; another one that is asked is told to stop.
-    fn ask(&mut self, session: Session, id: LinkId, now: Time) {
-        self.end_request(session);
-        self.turn += 1;
-        let (Some(stream), Some(link)) = (self.streams.get_mut(&session), self.links.get_mut(&id))
-        else {
-            return;
-        };
-        let request = link.next_request;
-        link.next_request += 1;
-        let mut head = 0;
-        if let Some(source) = link.sources.get_mut(&session) {
-            source.asked = self.turn;
-            source.asked_from = stream.next;
-            head = source.ring.head;
-        }
-        stream.active = Some(Active {
-            link: id,
-            request,
-            allowance: Default::default(),
-            requested: false,
-            since: now,
-        });
-        if let Some(next) = stream.next.filter(|next| *next > head) {
-            self.events.push(Event::Ahead { session, next, head });
-        }
-        self.events.push(Event::SourceChanged { session, link: id });
-        self.wakes.push_back(id);
-    }
-
-    /// Asks the same source again, so that credit is counted anew and nothing that is on its way counts.
-    pub(super) fn ask_again(&mut self, session: Session, now: Time) {
-        let Some(stream) = self.streams.get_mut(&session) else {
-            return;
-        };
-        let Some(active) = &mut stream.active else {
-            return;
-        };
-        if !active.requested {
-            active.allowance = Default::default();
-            return;
-        }
-        let id = active.link;
-        if let Some(link) = self.links.get_mut(&id) {
-            link.ends.push(active.request);
-            active.request = link.next_request;
-            link.next_request += 1;
-        }
-        active.allowance = Default::default();
-        active.requested = false;
-        active.since = now;
-        self.wakes.push_back(id);
-    }
-
-    /// Tells the source that is asked to stop.
-    pub(super) fn end_request(&mut self, session: Session) {
-        let Some(active) = self.streams.get_mut(&session).and_then(|stream| stream.active.take())
-        else {
-            return;
-        };
-        if let Some(link) = self.links.get_mut(&active.link).filter(|_| active.requested) {
-            link.ends.push(active.request);
-            self.wakes.push_back(active.link);
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     pub(super) behind: Option<Time>,
     /// Sources that were asked since something came last, for what the one before them had lost.
     pub(super) rescues: usize,
+    /// Sources that were left since something came last, each because it lagged behind another.
+    pub(super) changes: u32,
     /// Messages in the queue or in the reader's hands.
     pub(super) queued: u64,
     /// Gaps in the queue.
@@ -91,6 +93,7 @@ impl Stream {
             found: None,
             behind: None,
             rescues: 0,
+            changes: 0,
             gaps: 0,
             queued: 0,
             taken_end: next.unwrap_or(0),
@@ -127,7 +130,7 @@ impl Stream {
             Some(next) if from > next => {
                 self.next = Some(from);
                 self.published = self.published.max(from);
-                self.rescues = 0;
+                self.moved_on();
                 Ok(Some(Gap { session: self.session, from: next, to: from - 1 }))
             }
             Some(_) => Ok(None),
@@ -146,9 +149,15 @@ impl Stream {
         if self.next < Some(next) {
             self.next = Some(next);
             self.published = self.published.max(next);
-            self.behind = None;
-            self.rescues = 0;
+            self.moved_on();
         }
+    }
+
+    /// Its sources have served it: what was held against them counts no more.
+    fn moved_on(&mut self) {
+        self.behind = None;
+        self.rescues = 0;
+        self.changes = 0;
     }
 
     /// Messages came.

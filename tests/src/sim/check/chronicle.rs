@@ -94,16 +94,18 @@ impl Chronicle {
         Ok(())
     }
 
-    /// What somebody got is what was published; says in which incarnation.
+    /// What somebody got is what was published; says by which incarnation: the first that it may be from `since` on.
     pub(crate) fn check(
         &mut self,
         session: Session,
         seq: Seq,
         topic: &[u8],
         found: &[u8],
+        since: u64,
     ) -> Result<u64, String> {
-        let version = self.versions(session, seq).find(|(_, what)| what.is(topic, found));
-        version.map(|(epoch, _)| epoch).ok_or_else(|| {
+        // Two publishers may have given one number to the same words: then it may be of either.
+        let same = self.versions(session, seq).filter(|(_, what)| what.is(topic, found));
+        same.map(|(epoch, _)| epoch).min_by_key(|epoch| (*epoch < since, *epoch)).ok_or_else(|| {
             format!(
                 "message {seq} on {topic:?} with {} bytes is not what was published: {:?}",
                 found.len(),
@@ -120,13 +122,14 @@ impl Chronicle {
         topic: &[u8],
         found: &[u8],
     ) -> Verdict {
-        let epoch = self.check(session, seq, topic, found)?;
+        self.check(session, seq, topic, found, 0)?;
         let doubled = self.doubled.contains(&session);
-        for (_, other, what) in self.of(session, seq..seq + 1) {
-            ensure(doubled || other == epoch || !what.seen, || {
+        for (.., what) in self.of(session, seq..seq + 1) {
+            let same = what.is(topic, found);
+            ensure(doubled || same || !what.seen, || {
                 format!("number {seq} was sent with two meanings")
             })?;
-            what.seen |= other == epoch;
+            what.seen |= same;
         }
         Ok(())
     }

@@ -114,7 +114,8 @@ impl Follower {
         topic: &[u8],
         found: &[u8],
     ) -> Verdict {
-        let epoch = chronicle.check(session, seq, topic, found)?;
+        let since = self.stream(session)?.epoch;
+        let epoch = chronicle.check(session, seq, topic, found, since)?;
         let stream = self.stream(session)?;
         let position = stream.position;
         ensure(seq >= position, || format!("message {seq} comes after {position} was reached"))?;
