@@ -109,6 +109,12 @@ impl Reader {
         }
     }
 
+    /// Whether the next message concerns it: it may be sent that, or told that there is one.
+    pub(super) fn waits_for_news(&self, channel: &Channel) -> bool {
+        let at_end = self.told_head <= self.position() && self.position() >= channel.visible();
+        self.standing == Standing::Hungry || (self.is_blocked() && at_end)
+    }
+
     /// Whether its subscriber has given no credit and cannot know that there is more for it.
     pub(super) fn is_taken_for_idle(&self, channel: &Channel) -> bool {
         let position = self.position();
@@ -129,7 +135,8 @@ impl Reader {
         self.standing = Standing::More;
     }
 
-    /// A message that it wants was published. True if it had nothing else to do.
+    /// A message that it wants was published. True if it had nothing else to do, or has to tell that there is more than it
+    /// may send.
     pub(super) fn note_match(&mut self, seq: Seq) -> bool {
         // What was asked for may lie ahead of what is published.
         if !self.live || seq < self.told {
@@ -139,7 +146,7 @@ impl Reader {
             // It looks for itself when it has credit again.
             self.live = false;
             self.next = seq;
-            return false;
+            return self.is_blocked() && self.told_head <= seq;
         }
         push_seq(&mut self.matches, seq);
         self.matched += 1;
@@ -185,8 +192,9 @@ impl Reader {
             self.next = self.reached(channel);
         }
         self.send_side(filters, now, out);
-        if self.position() < channel.oldest() {
-            self.lose_below(channel.oldest(), out);
+        let servable = channel.servable_from(self.position());
+        if self.position() < servable {
+            self.lose_below(servable, out);
         }
         if self.position() < channel.ring.oldest() {
             self.give_up_matches();
@@ -358,7 +366,7 @@ impl Reader {
                 return standing;
             }
             if self.live || self.next >= channel.visible() {
-                self.live |= !self.is_blocked();
+                self.live = true;
                 return self.at_end();
             }
             if self.is_blocked() {

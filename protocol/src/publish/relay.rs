@@ -1,5 +1,7 @@
 //! What a proxy does with its downstream side: it fills the rings, and fetches what they do not retain.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::credit::Amount;
@@ -51,7 +53,7 @@ impl PublishEngine {
         lineage: Lineage,
         next_seq: Seq,
         live: bool,
-        reachable: Option<Seq>,
+        reachable: Option<Range<Seq>>,
         store: bool,
     ) {
         let is_new = !self.channels.contains_key(&lineage.session);

@@ -65,7 +65,7 @@ impl PublishEngine {
             let before = reader.sent();
             let standing = reader.serve(channel, filters, now, out);
             link.sent += reader.sent() - before;
-            hungry |= standing == Standing::Hungry;
+            hungry |= reader.waits_for_news(channel);
             more |= standing == Standing::More;
             link.announce |= reader.is_taken_for_idle(channel);
             if heartbeat {

@@ -1,6 +1,7 @@
 //! What a proxy fetches besides: numbers below its ring, for one subscriber that is behind.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -182,12 +183,14 @@ impl SubscribeEngine {
         }
     }
 
-    /// What can be had of a session upstream: whether its publisher is there, and the lowest number.
-    pub(crate) fn upstream(&self, session: Session) -> (bool, Option<Seq>) {
+    /// What can be had of a session upstream: whether its publisher is there, and the numbers.
+    pub(crate) fn upstream(&self, session: Session) -> (bool, Option<Range<Seq>>) {
         let open = self.links.values().filter(|link| link.link.is_open());
         let sources: Vec<_> = open.filter_map(|link| link.sources.get(&session)).collect();
         let live = sources.iter().any(|source| source.ring.live);
-        (live, sources.iter().map(|source| source.ring.oldest).min())
+        let oldest = sources.iter().map(|source| source.ring.oldest).min();
+        let head = sources.iter().map(|source| source.ring.head).max();
+        (live, oldest.zip(head).map(|(oldest, head)| oldest..head))
     }
 
     /// The number after the highest that any source has of a session.
