@@ -125,6 +125,28 @@ pub enum Event {
         /// The level that serves now.
         to: Priority,
     },
+    /// What an endpoint names cannot be found out: a name that stands for nothing, a file that is empty, broken or gone.
+    /// Links that there are go on; it is tried again. Told once for each reason.
+    NameFailed {
+        /// The endpoint.
+        endpoint: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// An endpoint that names others leads to other peers from now on.
+    TargetsChanged {
+        /// The endpoint.
+        endpoint: String,
+        /// Endpoints to which links are kept from now on.
+        connected: Vec<String>,
+        /// Endpoints whose links are ended.
+        left: Vec<String>,
+    },
+    /// A host name stands for other addresses than that of its peer: the link is ended, and made anew.
+    NameMoved {
+        /// The endpoint.
+        endpoint: String,
+    },
     /// So many events were lost because nobody read them.
     Missed {
         /// How many.

@@ -130,6 +130,9 @@ impl Priority {
     /// The best of the 16 levels, and what an endpoint has that says nothing.
     pub const BEST: Priority = Priority(1);
 
+    /// The worst of them.
+    pub const WORST: Priority = Priority(16);
+
     /// A level from 1, the best, to 16; none for any other number.
     #[must_use]
     pub const fn new(level: u8) -> Option<Self> {

@@ -18,6 +18,7 @@ mod reply;
 mod request;
 pub mod store;
 mod subscribe;
+pub mod targets;
 mod time;
 pub mod wire;
 

@@ -82,6 +82,7 @@ mod core;
 mod driver;
 mod error;
 mod event;
+pub mod names;
 mod socket;
 pub mod store;
 pub mod transport;
@@ -95,6 +96,7 @@ pub use drawdown_protocol::{
 };
 pub use error::{Closed, DrainError, Error, SendError, SendErrorKind, TrySendError};
 pub use event::{Event, Events, Redelivery};
+pub use names::Resolver;
 pub use socket::proxy::{ProxyBuilder, ProxySocket};
 pub use socket::publish::{PubBuilder, PubSocket};
 pub use socket::pull::{Delivery, DeliveryBatch, PullBuilder, PullSocket};

@@ -3,4 +3,5 @@
 
 pub mod command;
 pub mod measure;
+pub mod name_server;
 pub mod sim;

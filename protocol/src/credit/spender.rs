@@ -17,6 +17,8 @@ pub(crate) struct Spender {
     told_after: Option<u64>,
     /// The receiver has not been told that nothing waits any more.
     asked: bool,
+    /// Nothing more is dispatched, whatever is granted.
+    stopped: bool,
 }
 
 impl Spender {
@@ -43,7 +45,12 @@ impl Spender {
 
     /// What may still be dispatched.
     pub(crate) fn room(&self) -> Amount {
-        self.limit.saturating_sub(self.spent)
+        if self.stopped { Amount::ZERO } else { self.limit.saturating_sub(self.spent) }
+    }
+
+    /// Dispatches nothing more: the link is to end when what it has is done.
+    pub(crate) const fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// The receiver's limit, absolute.
@@ -88,6 +95,7 @@ impl Spender {
         if !self.contended {
             return None;
         }
+        let waiting = if self.stopped { 0 } else { waiting };
         // With messages left it is bytes that are short: the receiver, who counts messages, may think that all is well.
         let short_of_bytes = self.room().messages > 0 && self.told_after != self.serial;
         let news = match (waiting, self.advertised) {
@@ -145,5 +153,19 @@ mod tests {
         assert_eq!(spender.poll_demand(3, true), None, "told already");
         assert_eq!(spender.poll_demand(0, false), Some(Demand { waiting: 0 }));
         assert_eq!(spender.poll_demand(0, false), None);
+    }
+
+    #[test]
+    fn who_has_stopped_has_no_room_whatever_is_granted_and_wants_none() {
+        let mut spender = Spender::default();
+        spender.handle_grant(grant(1, 2));
+        spender.spend(Amount::new(2, 200));
+        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 3 }));
+        spender.stop();
+        spender.handle_grant(grant(2, 10));
+        assert_eq!(spender.room(), Amount::ZERO);
+        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 0 }));
+        spender.handle_grant(grant(3, 1));
+        assert_eq!(spender.poll_echo(), Some(Echo { serial: 3, messages: 2, bytes: 200 }));
     }
 }

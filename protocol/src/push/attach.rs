@@ -257,6 +257,22 @@ impl PushEngine {
         self.wake(id);
     }
 
+    /// Hands out nothing more on a link: it is to be ended once [`PushEngine::is_settled`].
+    pub fn leave_link(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.spender.stop();
+        }
+        self.recount(id);
+        // The share that it would have taken is for others.
+        self.wake_idle_if_work();
+    }
+
+    /// Whether nothing that was handed out on a link waits for its receiver.
+    #[must_use]
+    pub fn is_settled(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_none_or(|link| link.flights.iter().next().is_none())
+    }
+
     /// Keeps what a receiver may come back for.
     fn put_absent(
         &mut self,

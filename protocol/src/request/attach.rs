@@ -74,6 +74,20 @@ impl RequestEngine {
         Ok(())
     }
 
+    /// Makes no more calls on a link: it is to be ended once [`RequestEngine::is_settled`].
+    pub fn leave_link(&mut self, id: LinkId, now: Time) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.spender.stop();
+        }
+        self.recount(id, now);
+    }
+
+    /// Whether no call that was made on a link waits for its answer.
+    #[must_use]
+    pub fn is_settled(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_none_or(|link| link.outbox.is_empty() && link.flights.is_empty())
+    }
+
     pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
         let Some(link) = self.links.get_mut(&id) else {
             return;

@@ -10,7 +10,7 @@ use drawdown_protocol::{
 pub(crate) trait Engine: Send + 'static {
     /// What the engine is told of a link's endpoint: which side of the engine it is on, or how it is ranked; `()` where
     /// all links are alike.
-    type Side: Copy + Send + 'static;
+    type Side: Copy + Send + Sync + 'static;
 
     fn open_link(&mut self, identity: Identity, side: Self::Side, now: Time) -> LinkId;
     fn handle_bytes(&mut self, link: LinkId, now: Time);
@@ -20,6 +20,12 @@ pub(crate) trait Engine: Send + 'static {
     fn link_lost(&mut self, link: LinkId, reason: &str, now: Time);
     fn remove_link(&mut self, link: LinkId);
     fn close_links(&mut self, now: Time);
+    /// Hands out nothing more on a link that is to be ended, where this side hands out.
+    fn leave_link(&mut self, _link: LinkId, _now: Time) {}
+    /// Whether nothing that was handed out on a link is under way.
+    fn is_settled(&self, _link: LinkId) -> bool {
+        true
+    }
     fn has_links(&self) -> bool;
     fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
     fn link_state(&self, link: LinkId) -> LinkState;
@@ -30,9 +36,17 @@ pub(crate) trait Engine: Send + 'static {
 
 /// Every engine has these as methods of its own; `open_link` takes a side where there are several.
 macro_rules! engine {
-    ($engine:ty, $side:ty, |$self:ident, $identity:ident, $its_side:pat_param, $now:ident| $open:expr) => {
+    ($engine:ty $(, { $($more:tt)+ })?) => {
+        engine!($engine, (), |self, identity, (), now| self.open_link(identity, now) $(, { $($more)+ })?);
+    };
+    ($engine:ty, $side:ty $(, { $($more:tt)+ })?) => {
+        engine!($engine, $side, |self, identity, side, now| self.open_link(identity, side, now) $(, { $($more)+ })?);
+    };
+    ($engine:ty, $side:ty, |$self:ident, $identity:ident, $its_side:pat_param, $now:ident| $open:expr $(, { $($more:tt)+ })?) => {
         impl Engine for $engine {
             type Side = $side;
+
+            $($($more)+)?
 
             fn open_link(&mut $self, $identity: Identity, $its_side: $side, $now: Time) -> LinkId {
                 $open
@@ -93,18 +107,28 @@ macro_rules! engine {
             }
         }
     };
-    ($engine:ty) => {
-        engine!($engine, (), |self, identity, (), now| self.open_link(identity, now));
-    };
-    ($engine:ty, $side:ty) => {
-        engine!($engine, $side, |self, identity, side, now| self.open_link(identity, side, now));
-    };
 }
 
 engine!(ProxyEngine, Side);
 engine!(PublishEngine);
-engine!(PushEngine);
+engine!(PushEngine, {
+    fn leave_link(&mut self, link: LinkId, _now: Time) {
+        self.leave_link(link);
+    }
+
+    fn is_settled(&self, link: LinkId) -> bool {
+        self.is_settled(link)
+    }
+});
 engine!(SubscribeEngine);
 engine!(PullEngine);
-engine!(RequestEngine, Priority);
+engine!(RequestEngine, Priority, {
+    fn leave_link(&mut self, link: LinkId, now: Time) {
+        self.leave_link(link, now);
+    }
+
+    fn is_settled(&self, link: LinkId) -> bool {
+        self.is_settled(link)
+    }
+});
 engine!(ReplyEngine);

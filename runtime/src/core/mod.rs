@@ -37,6 +37,12 @@ pub(crate) trait Socket: Send + 'static {
     fn is_quiet(&self) -> bool {
         false
     }
+    /// It has so many more endpoints than before on this side, or fewer.
+    fn note_endpoints(&mut self, _side: Side<Self>, _more: isize)
+    where
+        Self: Sized,
+    {
+    }
     /// Gathers those who wait for something that has come.
     fn gather_wakes(&mut self, wakes: &mut Wakes);
 }
@@ -190,6 +196,13 @@ fn log(event: &Event) {
         Event::Fenced { reason, .. } => {
             tracing::warn!(%reason, "a newer incarnation of this publisher is at work");
         }
+        Event::NameFailed { reason, .. } => {
+            tracing::warn!(%reason, "cannot find out what to connect to");
+        }
+        Event::TargetsChanged { endpoint, connected, left } => {
+            tracing::info!(%endpoint, ?connected, ?left, "stands for other peers");
+        }
+        Event::NameMoved { endpoint } => tracing::info!(%endpoint, "has moved"),
         Event::Conflict { session, link, reason } => {
             tracing::warn!(%session, %link, %reason, "a source is not listened to any more");
         }

@@ -1,13 +1,14 @@
 //! One link's task: read, handle, transmit, write, in that order, with one lock for handling and transmitting.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use drawdown_protocol::limits::TAKE_BYTES;
-use drawdown_protocol::wire::{Close, Decoder, Frame};
+use drawdown_protocol::wire::{Close, CloseCode, Decoder, Frame};
 use drawdown_protocol::{Identity, LinkId, LinkState, Time, Transmit, close_for};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::Sleep;
@@ -19,6 +20,9 @@ use super::buffers::ReadBuffers;
 
 /// Pieces that one system call writes.
 const PIECES_MAX: usize = 64;
+
+/// How long a link that is left may take to write its last word.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Serves a link until it ends; says whether its handshake was ever done. Dropping it closes the connection.
 pub(crate) struct LinkDriver<S: Socket> {
@@ -66,12 +70,47 @@ impl<S: Socket> LinkDriver<S> {
             frames: Vec::new(),
             failure: None,
             out: Transmit::new(),
-            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
             state: LinkState::Handshake,
             was_open: false,
             gone: false,
         }
+    }
+
+    /// Serves the link until its handshake is done; false if it ended before.
+    pub(crate) async fn until_open(&mut self) -> bool {
+        poll_fn(|cx| match Pin::new(&mut *self).poll(cx) {
+            Poll::Ready(_) => Poll::Ready(false),
+            Poll::Pending if self.was_open => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Hands out nothing more on the link, and serves it for up to `time` until what was handed out is settled. False if it
+    /// ended meanwhile.
+    pub(crate) async fn settle(&mut self, time: Duration) -> bool {
+        let now = self.core.clock.time();
+        self.core.with(|socket| socket.engine_mut().leave_link(self.link, now));
+        let settled = poll_fn(|cx| match Pin::new(&mut *self).poll(cx) {
+            Poll::Ready(_) => Poll::Ready(false),
+            // What settles comes on this link: there is no other moment to look.
+            Poll::Pending if self.core.lock().socket.engine().is_settled(self.link) => {
+                Poll::Ready(true)
+            }
+            Poll::Pending => Poll::Pending,
+        });
+        tokio::time::timeout(time, settled).await.unwrap_or(true)
+    }
+
+    /// Ends a link that has not ended, in good order and with this reason; waits a while until the peer has it.
+    pub(crate) async fn say_goodbye(&mut self, reason: &str) {
+        let close = Close { code: CloseCode::Done, reason: reason.to_owned().into() };
+        let now = self.core.clock.time();
+        self.core.with(|socket| socket.engine_mut().fail_link(self.link, close, now));
+        // Dropping it closes the connection in any case.
+        let _ = tokio::time::timeout(LAST_WORD, self).await;
     }
 
     fn round(&mut self, cx: &mut Context<'_>) -> io::Result<Round> {

@@ -3,9 +3,11 @@
 mod accept;
 mod buffers;
 mod connect;
+mod crew;
 mod link;
 mod timer;
 
 pub(crate) use accept::spawn_listener;
-pub(crate) use connect::{ConnectOptions, spawn_connector};
+pub(crate) use connect::ConnectOptions;
+pub(crate) use crew::spawn_connector;
 pub(crate) use timer::spawn_timer;

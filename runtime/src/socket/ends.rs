@@ -28,7 +28,7 @@ impl OfEndpoint for () {
 /// The methods of a socket that concern its links; told where its core and its options are, and what to call for each
 /// endpoint.
 macro_rules! socket_ends {
-    ($($core:ident).+, $($options:ident).+ $(, $note_endpoint:ident)?) => {
+    ($($core:ident).+, $($options:ident).+) => {
         /// Binds another endpoint; gives it as it was bound, with the port that the system chose if it was 0.
         ///
         /// # Errors
@@ -40,12 +40,11 @@ macro_rules! socket_ends {
         ) -> Result<$crate::transport::Endpoint, $crate::error::Error> {
             let endpoint = endpoint.into_endpoint()?;
             let side = $crate::socket::OfEndpoint::of(&endpoint)?;
-            let bound = $crate::socket::bind(&self.$($core).+, side, &endpoint).await?;
-            $(self.$note_endpoint();)?
-            Ok(bound)
+            $crate::socket::bind(&self.$($core).+, side, &endpoint).await
         }
 
-        /// Connects to another endpoint, in the background, and again whenever the link is lost.
+        /// Connects to another endpoint, or to all that it stands for, in the background, and again whenever a link is
+        /// lost. A name that cannot be looked up, or a file that cannot be read, is an event and is tried again.
         ///
         /// # Errors
         /// If the endpoint is none, or none for a socket of this type.
@@ -54,9 +53,8 @@ macro_rules! socket_ends {
             endpoint: impl $crate::transport::IntoEndpoint,
         ) -> Result<(), $crate::error::Error> {
             let endpoint = endpoint.into_endpoint()?;
-            let side = $crate::socket::OfEndpoint::of(&endpoint)?;
-            $(self.$note_endpoint();)?
-            $crate::socket::connect(&self.$($core).+, side, endpoint, &self.$($options).+);
+            let side = $crate::socket::OfEndpoint::of;
+            $crate::socket::connect(&self.$($core).+, side, endpoint, &self.$($options).+)?;
             Ok(())
         }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::core::{Core, Engine, Side, Socket};
 use crate::driver;
 use crate::error::Error;
-use crate::transport::{self, Endpoint};
+use crate::transport::{self, Endpoint, EndpointError};
 
 pub(crate) use ends::{OfEndpoint, builder_ends, socket_ends};
 pub(crate) use options::{OpenedStore, SocketOptions, StoreOptions, builder_options, ring_options};
@@ -34,19 +34,24 @@ async fn bind<S: Socket>(
     side: Side<S>,
     endpoint: &Endpoint,
 ) -> Result<Endpoint, Error> {
+    if endpoint.names_others() {
+        return Err(EndpointError::connect_only(endpoint).into());
+    }
     let listener = transport::bind(endpoint, core.access.bind_policy()).await?;
     let local = listener.local_endpoint().clone();
+    core.with(|socket| socket.note_endpoints(side, 1));
     driver::spawn_listener(core, side, listener);
     Ok(local)
 }
 
+/// `side` says what the engine is told of an endpoint's links, or that it is none for this socket.
 fn connect<S: Socket>(
     core: &Arc<Core<S>>,
-    side: Side<S>,
+    side: impl Fn(&Endpoint) -> Result<Side<S>, EndpointError> + Send + Sync + 'static,
     endpoint: Endpoint,
     options: &SocketOptions,
-) {
-    driver::spawn_connector(core, side, endpoint, options.connect);
+) -> Result<(), EndpointError> {
+    driver::spawn_connector(core, Arc::new(side), endpoint, &options.connect)
 }
 
 /// Ends all tasks of a socket: those that bring links first, then the links, with a last word each.

@@ -111,9 +111,25 @@ macro_rules! builder_options {
             self
         }
 
-        /// How long one attempt to connect may take: 5 s unless set.
+        /// How long one attempt to connect may take: 5 s unless set. Looking a name up may take half of it.
         pub fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.options.connect.timeout = timeout;
+            self
+        }
+
+        /// Who says where the hosts and services are that this socket connects to: the system unless set. Binding always asks
+        /// the system.
+        pub fn resolver(mut self, resolver: impl $crate::names::Resolver) -> Self {
+            self.options.connect.names.resolver = std::sync::Arc::new(resolver);
+            self
+        }
+
+        /// How often names are looked up again while there are links to what they stood for: after 30 s at the latest unless
+        /// set, sooner if an answer is valid for a shorter time, but not within a second. A host name that three times in a
+        /// row does not stand for its peer's address any more is connected to anew. Files of endpoints are read each second,
+        /// or in this interval if it is shorter. Zero: host names and services are looked up only when there is no link.
+        pub fn refresh_names(mut self, interval: std::time::Duration) -> Self {
+            self.options.connect.names.refresh = interval;
             self
         }
     };

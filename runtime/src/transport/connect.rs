@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::names::Names;
+
 use super::endpoint::{Address, Endpoint};
 use super::error::{Action, TransportError};
 use super::stream::Stream;
@@ -17,13 +19,21 @@ use super::{inproc, ipc, tcp};
 /// # Errors
 /// See [`TransportErrorKind`](super::TransportErrorKind). All of them may pass with time, except
 /// [`BindOnly`](super::TransportErrorKind::BindOnly). Of several addresses, the last one's failure is told.
-pub(crate) async fn connect(endpoint: &Endpoint, time: Duration) -> Result<Stream, TransportError> {
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    names: &Names,
+    time: Duration,
+) -> Result<Stream, TransportError> {
     let failed = |error| TransportError::from_io(Action::Connect, endpoint, error);
     let attempt = async {
         match endpoint.address() {
-            Address::Tcp { host, port } => tcp::connect(endpoint, host, *port, time).await,
+            Address::Tcp { host, port } => tcp::connect(endpoint, host, *port, names, time).await,
             Address::Ipc { path } => ipc::connect(path).await.map_err(failed),
             Address::Inproc { name } => inproc::connect(name).await.map_err(failed),
+            // Whoever connects asks first what they stand for.
+            Address::Srv { .. } | Address::File { .. } => {
+                Err(failed(io::ErrorKind::Unsupported.into()))
+            }
         }
     };
     match timeout(time, attempt).await {

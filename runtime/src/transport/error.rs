@@ -100,7 +100,7 @@ impl TransportError {
             (Kind::AddressInUse, _, Transport::Ipc) => {
                 "another process listens there; stop it, or choose another path"
             }
-            (Kind::AddressInUse, _, Transport::Inproc) => {
+            (Kind::AddressInUse, _, _) => {
                 "another socket of this process has that name; close it, or choose another name"
             }
             (Kind::AddressNotAvailable, Action::Bind, _) => {

@@ -68,8 +68,8 @@ pub(super) async fn connect(name: &str) -> io::Result<Stream> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::tests::{PATIENCE, assert_failed, endpoint, listen};
-    use super::super::{TransportErrorKind, connect};
+    use super::super::TransportErrorKind;
+    use super::super::tests::{PATIENCE, assert_failed, connect, endpoint, listen};
 
     #[tokio::test]
     async fn a_full_queue_waits_and_then_times_out() {

@@ -172,8 +172,8 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::tests::{PATIENCE, assert_failed, endpoint, listen};
-    use super::super::{BindPolicy, Listener, bind, connect};
+    use super::super::tests::{PATIENCE, assert_failed, connect, endpoint, listen};
+    use super::super::{BindPolicy, Listener, bind};
     use super::*;
 
     struct Place {
@@ -274,7 +274,7 @@ mod tests {
         socket2::SockRef::from(&live).listen(0).unwrap();
         let first = connect(&endpoint(&place.url), PATIENCE).await.unwrap();
         let second_url = endpoint(&place.url);
-        let mut second = Box::pin(super::super::connect(&second_url, PATIENCE));
+        let mut second = Box::pin(super::super::tests::connect(&second_url, PATIENCE));
         tokio::select! {
             biased;
             result = &mut second => panic!("{result:?}"),

@@ -66,6 +66,11 @@ pub(crate) async fn bind(
                 .map_err(|error| TransportError::from_io(Action::Bind, endpoint, error))?;
             (Door::Inproc(listener), endpoint.clone())
         }
+        // Sockets refuse them with a sentence of their own.
+        Address::Srv { .. } | Address::File { .. } => {
+            let error = io::ErrorKind::Unsupported.into();
+            return Err(TransportError::from_io(Action::Bind, endpoint, error));
+        }
     };
     Ok(Listener { door, local, exhausted: false })
 }

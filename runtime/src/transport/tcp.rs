@@ -8,6 +8,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
+use crate::names::Names;
+
 use super::endpoint::{Address, Endpoint, Host};
 use super::error::{Action, TransportError, TransportErrorKind};
 use super::listener::{BACKLOG, BindPolicy};
@@ -81,13 +83,17 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     host: &Host,
     port: u16,
+    names: &Names,
     time: Duration,
 ) -> Result<Stream, TransportError> {
     if host.is_wildcard() || port == 0 {
         return Err(TransportError::new(Action::Connect, endpoint, TransportErrorKind::BindOnly));
     }
     let start = Instant::now();
-    let addresses = resolve(Action::Connect, endpoint, host, port).await?;
+    let addresses = match host {
+        Host::Name(name) => look_up(endpoint, name, port, names, time / 2).await?,
+        Host::Any | Host::Ip(_) => resolve(Action::Connect, endpoint, host, port).await?,
+    };
     let mut failure = None;
     for (address, still_to_try) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
         let share = time.saturating_sub(start.elapsed()) / still_to_try;
@@ -117,6 +123,21 @@ fn refuse_itself(stream: TcpStream) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// There must be time left to connect.
+async fn look_up(
+    endpoint: &Endpoint,
+    name: &str,
+    port: u16,
+    names: &Names,
+    time: Duration,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    let answer = names.addresses(name, time).await.map_err(|error| {
+        TransportError::name_not_found(Action::Connect, endpoint, io::Error::other(error))
+    })?;
+    Ok(answer.found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+/// What is to be bound is as the system has it.
 async fn resolve(
     action: Action,
     endpoint: &Endpoint,
@@ -148,9 +169,9 @@ mod tests {
     use socket2::SockRef;
     use tokio::io::AsyncReadExt;
 
-    use super::super::tests::{PATIENCE, assert_failed, endpoint, listen};
-    use super::super::{TransportErrorKind, bind, connect};
-    use super::*;
+    use super::super::tests::{PATIENCE, assert_failed, connect, endpoint, listen};
+    use super::super::{TransportErrorKind, bind};
+    use super::{resolve, *};
 
     #[tokio::test]
     async fn without_permission_only_loopback_is_bound() {

@@ -8,14 +8,18 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
     BindPolicy, Endpoint, Listener, PeerAddr, Stream, TransportError, TransportErrorKind, bind,
-    connect,
 };
+use crate::names::Names;
 
 /// Long enough that it is reached only when something hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn endpoint(url: &str) -> Endpoint {
     url.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub(super) async fn connect(endpoint: &Endpoint, time: Duration) -> Result<Stream, TransportError> {
+    super::connect(endpoint, &Names::default(), time).await
 }
 
 pub(super) async fn listen(url: &str) -> Listener {

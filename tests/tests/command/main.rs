@@ -7,6 +7,7 @@ mod fan_out;
 mod help;
 mod lines;
 mod measure;
+mod names;
 mod numbers;
 mod peers;
 mod positions;

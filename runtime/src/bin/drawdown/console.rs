@@ -11,8 +11,9 @@ use tracing_subscriber::EnvFilter;
 /// How often the live line changes.
 const REFRESH: Duration = Duration::from_millis(250);
 
-/// Events of the socket are told as sentences already, and sled warns of what our own checks report.
-const QUIET: &str = "warn,drawdown::core=off,sled=off";
+/// Events of the socket are told as sentences already, names that are not found included, and sled warns of what our own
+/// checks report.
+const QUIET: &str = "warn,drawdown::core=off,sled=off,hickory_net=off,hickory_resolver=off";
 
 /// Clones write to the same terminal.
 #[derive(Clone)]

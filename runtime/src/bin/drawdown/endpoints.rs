@@ -1,8 +1,10 @@
 //! Where a socket binds and connects, and what is asked of its links.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use drawdown::names::DnsResolver;
 use drawdown::transport::Host;
 use drawdown::{
     Endpoint, Error, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket, SubSocket,
@@ -20,7 +22,8 @@ pub(crate) struct Endpoints {
     #[arg(long, value_name = "ENDPOINT")]
     bind: Vec<Endpoint>,
 
-    /// Connect to this endpoint, and again whenever the link is lost; may be repeated.
+    /// Connect to this endpoint, and again whenever the link is lost; may be repeated. `srv+tcp://NAME` is all that the
+    /// DNS SRV records of NAME point to, `file:///PATH` all endpoints in a file, one a line; both may change.
     #[arg(long, value_name = "ENDPOINT")]
     connect: Vec<Endpoint>,
 }
@@ -36,6 +39,10 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     max_message: Option<usize>,
 
+    /// Ask the name server at this IP address, as in 192.0.2.1 or 127.0.0.1:5353, and not the system; may be repeated.
+    #[arg(long, value_name = "ADDRESS", value_parser = units::name_server)]
+    name_server: Vec<SocketAddr>,
+
     /// Bind also to addresses that other machines reach, although nobody checks who connects.
     #[arg(long)]
     dangerously_allow_anonymous: bool,
@@ -49,6 +56,9 @@ macro_rules! apply_links {
             }
             if self.dangerously_allow_anonymous {
                 builder = builder.dangerously_allow_anonymous();
+            }
+            if !self.name_server.is_empty() {
+                builder = builder.resolver(DnsResolver::at(self.name_server.iter().copied()));
             }
             builder.max_message(self.max_message())
         }
@@ -115,6 +125,11 @@ impl Endpoints {
                     "{endpoint} is for sockets of one process; use tcp:// or ipc:// between processes"
                 )));
             }
+        }
+        if let Some(endpoint) = self.bind.iter().find(|endpoint| endpoint.names_others()) {
+            return Err(usage(format!(
+                "cannot bind {endpoint}: it stands for other endpoints and is only to connect to; bind tcp:// or ipc://"
+            )));
         }
         for endpoint in &self.connect {
             if endpoint.port() == Some(0) || endpoint.host() == Some(&Host::Any) {

@@ -63,7 +63,8 @@ struct Upstream {
     #[arg(long, value_name = "ENDPOINT")]
     upstream_bind: Vec<Endpoint>,
 
-    /// Connect to a publisher or another proxy, and again whenever the link is lost; may be repeated.
+    /// Connect to a publisher or another proxy, and again whenever the link is lost; may be repeated. Also `srv+tcp://NAME` and
+    /// `file:///PATH`: all that it names.
     #[arg(long, value_name = "ENDPOINT")]
     upstream_connect: Vec<Endpoint>,
 }
@@ -75,7 +76,8 @@ struct Downstream {
     #[arg(long, value_name = "ENDPOINT")]
     downstream_bind: Vec<Endpoint>,
 
-    /// Connect to a subscriber or another proxy, and again whenever the link is lost; may be repeated.
+    /// Connect to a subscriber or another proxy, and again whenever the link is lost; may be repeated. Also `srv+tcp://NAME` and
+    /// `file:///PATH`: all that it names.
     #[arg(long, value_name = "ENDPOINT")]
     downstream_connect: Vec<Endpoint>,
 }

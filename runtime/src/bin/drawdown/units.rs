@@ -1,9 +1,12 @@
 //! Values as people write them.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use drawdown::Session;
 use uuid::Uuid;
+
+const DNS_PORT: u16 = 53;
 
 /// `1s`, `250ms`, `2h 30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -32,6 +35,14 @@ pub(crate) fn session(text: &str) -> Result<Session, String> {
     uuid.map(Session::from_uuid).map_err(|error| format!("it is no UUID: {error}"))
 }
 
+/// `192.0.2.1`, `127.0.0.1:5353`, `[::1]:53`.
+pub(crate) fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let with_port = |ip: IpAddr| SocketAddr::new(ip, DNS_PORT);
+    text.parse::<SocketAddr>().or_else(|_| text.parse().map(with_port)).map_err(|_| {
+        "it is no IP address; write it like \"192.0.2.1\" or \"127.0.0.1:5353\"".to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +55,21 @@ mod tests {
         for wrong in ["", "MiB", "1MB", "-1", "99999999999999999999", "99999999999GiB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn name_servers_are_addresses_with_or_without_a_port() {
+        for (text, address) in [
+            ("127.0.0.1:5353", "127.0.0.1:5353"),
+            ("192.0.2.1", "192.0.2.1:53"),
+            ("::1", "[::1]:53"),
+            ("[::1]:5353", "[::1]:5353"),
+        ] {
+            assert_eq!(
+                name_server(text).map(|address| address.to_string()),
+                Ok(address.to_owned())
+            );
+        }
+        assert!(name_server("localhost").is_err());
     }
 }

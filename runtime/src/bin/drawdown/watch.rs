@@ -137,6 +137,14 @@ impl Teller {
                 "the store has not answered for {} s: look at its disk; what is not accepted yet waits, nothing is lost",
                 waited.as_secs()
             )),
+            // Not once: a name that was mended can break again.
+            Event::NameFailed { reason, .. } => self.console.say(reason),
+            Event::TargetsChanged { endpoint, connected, left } => {
+                self.tell_of_targets(&endpoint, &connected, &left);
+            }
+            Event::NameMoved { endpoint } => {
+                self.console.say(format_args!("{endpoint} has moved to another address; connecting there"));
+            }
             Event::StoreFailed { reason } => {
                 self.failed.send_replace(Some(reason));
             }
@@ -174,6 +182,17 @@ impl Teller {
         if self.named == NAMED_MAX {
             self.console.say("further undelivered messages are counted and not named");
         }
+    }
+
+    fn tell_of_targets(&self, endpoint: &str, connected: &[String], left: &[String]) {
+        let mut deeds = Vec::new();
+        if !connected.is_empty() {
+            deeds.push(format!("connecting to {}", connected.join(", ")));
+        }
+        if !left.is_empty() {
+            deeds.push(format!("leaving {}", left.join(", ")));
+        }
+        self.console.say(format_args!("{endpoint}: {}", deeds.join("; ")));
     }
 
     fn tell_of_silence(&self) {

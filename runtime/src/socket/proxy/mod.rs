@@ -63,9 +63,7 @@ impl ProxySocket {
     /// # Errors
     /// If the endpoint is none, is in use, or may be reached by other machines without anyone checking who connects.
     pub async fn bind_upstream(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        let bound = self.bind(Side::Upstream, endpoint).await?;
-        self.note_upstream();
-        Ok(bound)
+        self.bind(Side::Upstream, endpoint).await
     }
 
     /// Connects to a publisher or another proxy, in the background, and again whenever the link is lost.
@@ -73,11 +71,7 @@ impl ProxySocket {
     /// # Errors
     /// If the endpoint is none.
     pub fn connect_upstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        let endpoint = endpoint.into_endpoint()?;
-        <()>::of(&endpoint)?;
-        self.note_upstream();
-        self.connect(Side::Upstream, endpoint);
-        Ok(())
+        self.connect(Side::Upstream, endpoint)
     }
 
     /// Binds an endpoint to which subscribers and other proxies connect; gives it as it was bound.
@@ -93,10 +87,7 @@ impl ProxySocket {
     /// # Errors
     /// If the endpoint is none.
     pub fn connect_downstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        let endpoint = endpoint.into_endpoint()?;
-        <()>::of(&endpoint)?;
-        self.connect(Side::Downstream, endpoint);
-        Ok(())
+        self.connect(Side::Downstream, endpoint)
     }
 
     async fn bind(&self, side: Side, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
@@ -105,16 +96,10 @@ impl ProxySocket {
         crate::socket::bind(&self.core, side, &endpoint).await
     }
 
-    fn connect(&self, side: Side, endpoint: Endpoint) {
-        crate::socket::connect(&self.core, side, endpoint, &self.options);
-    }
-
-    /// The engine waits a while for all upstream endpoints before it puts up with a gap.
-    fn note_upstream(&self) {
-        self.core.with(|socket| {
-            socket.upstream += 1;
-            socket.engine.set_sources_expected(socket.upstream);
-        });
+    fn connect(&self, side: Side, endpoint: impl IntoEndpoint) -> Result<(), Error> {
+        let side = move |endpoint: &Endpoint| <()>::of(endpoint).map(|()| side);
+        crate::socket::connect(&self.core, side, endpoint.into_endpoint()?, &self.options)?;
+        Ok(())
     }
 
     /// What happens in the proxy, on either side, from now on.

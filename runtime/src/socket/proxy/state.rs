@@ -1,6 +1,6 @@
 //! A proxy's engine and those who wait for it.
 
-use drawdown_protocol::{Now, ProxyEngine, Time};
+use drawdown_protocol::{Now, ProxyEngine, Side, Time};
 
 use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Wakes};
@@ -12,8 +12,8 @@ pub(crate) struct ProxyState {
     pub(super) engine: ProxyEngine,
     drains: WaitList,
     committer: Option<Committer>,
-    /// Upstream endpoints that the user has named.
-    pub(super) upstream: usize,
+    /// Upstream endpoints.
+    upstream: usize,
 }
 
 impl ProxyState {
@@ -39,6 +39,14 @@ impl Socket for ProxyState {
 
     fn handle_timeout(&mut self, now: Now) {
         self.engine.handle_timeout(now);
+    }
+
+    /// The engine waits a while for all upstream endpoints before it puts up with a gap.
+    fn note_endpoints(&mut self, side: Side, more: isize) {
+        if side == Side::Upstream {
+            self.upstream = self.upstream.saturating_add_signed(more);
+            self.engine.set_sources_expected(self.upstream);
+        }
     }
 
     fn gather_wakes(&mut self, wakes: &mut Wakes) {

@@ -84,7 +84,7 @@ impl SubSocket {
         })
     }
 
-    socket_ends!(shared.core, options, note_endpoint);
+    socket_ends!(shared.core, options);
 
     /// The next message, gap or session; `None` once the socket is [stopped](Self::stop).
     ///
@@ -212,14 +212,6 @@ impl SubSocket {
     pub fn stats(&self) -> SubscribeStats {
         let now = self.shared.core.clock.time();
         self.shared.core.lock().socket.engine.stats(now)
-    }
-
-    /// The engine waits a while for all endpoints before it puts up with a gap.
-    fn note_endpoint(&self) {
-        self.shared.core.with(|socket| {
-            socket.endpoints += 1;
-            socket.engine.set_sources_expected(socket.endpoints);
-        });
     }
 
     #[inline]

@@ -16,7 +16,7 @@ pub(crate) struct SubscribeState {
     pub(super) receiving: ReceivingState,
     /// Who is told that the position has moved; nobody if it is not kept.
     pub(super) keeper: Option<Arc<Acks>>,
-    /// Endpoints that the user has named.
+    /// Endpoints that are to be sources.
     pub(super) endpoints: usize,
 }
 
@@ -37,6 +37,12 @@ impl Socket for SubscribeState {
 
     fn handle_timeout(&mut self, now: Now) {
         self.engine.handle_timeout(now.time);
+    }
+
+    /// The engine waits a while for all endpoints before it puts up with a gap.
+    fn note_endpoints(&mut self, (): (), more: isize) {
+        self.endpoints = self.endpoints.saturating_add_signed(more);
+        self.engine.set_sources_expected(self.endpoints);
     }
 
     fn gather_wakes(&mut self, wakes: &mut Wakes) {

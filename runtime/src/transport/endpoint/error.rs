@@ -9,10 +9,13 @@ use super::parse::{ENDPOINT_BYTES_MAX, INPROC_BYTES_MAX, IPC_PATH_BYTES_MAX};
 /// How much of a URL an error repeats.
 const SHOWN_CHARS_MAX: usize = 160;
 
-const SCHEMES: &str = "write \"tcp://host:port\", \"ipc:///absolute/path\" or \"inproc://name\"";
+const SCHEMES: &str = "write \"tcp://host:port\", \"ipc:///absolute/path\" or \"inproc://name\", or to connect \
+                       \"srv+tcp://service.name\" or \"file:///absolute/path\"";
 const TCP_EXAMPLE: &str = "write it like \"tcp://127.0.0.1:7000\"";
 const IPC_EXAMPLE: &str = "write it like \"ipc:///run/user/1000/jobs.sock\"";
 const INPROC_EXAMPLE: &str = "write it like \"inproc://jobs\"";
+const SRV_EXAMPLE: &str = "write it like \"srv+tcp://_jobs._tcp.example.com\"";
+const FILE_EXAMPLE: &str = "write it like \"file:///etc/jobs.endpoints\"";
 const QUERY_EXAMPLE: &str = "write it like \"tcp://127.0.0.1:7000?priority=2\"";
 
 /// A URL that is no [`Endpoint`], or none for the socket that was given it: which one, what is wrong with it, and what a
@@ -48,11 +51,19 @@ pub(super) enum Problem {
     InprocEmpty,
     InprocName,
     InprocTooLong,
+    SrvEmpty,
+    SrvPort,
+    SrvAddress,
+    FileRelative(String),
+    FileFolder,
     ParameterWithoutValue(String),
     UnknownParameter(String),
     RepeatedParameter(String),
     BadPriority(String),
     Ranked,
+    BindOnly,
+    ConnectOnly,
+    FileInFile,
 }
 
 impl EndpointError {
@@ -64,12 +75,29 @@ impl EndpointError {
     pub(crate) fn ranked(endpoint: &Endpoint) -> Self {
         Self::new(&endpoint.to_string(), Problem::Ranked)
     }
+
+    /// An endpoint for binding only, to be connected to.
+    pub(crate) fn bind_only(endpoint: &Endpoint) -> Self {
+        Self::new(&endpoint.to_string(), Problem::BindOnly)
+    }
+
+    /// An endpoint that stands for others, to be bound.
+    pub(crate) fn connect_only(endpoint: &Endpoint) -> Self {
+        Self::new(&endpoint.to_string(), Problem::ConnectOnly)
+    }
+
+    /// A file of endpoints that is named in another one.
+    pub(crate) fn file_in_file(endpoint: &Endpoint) -> Self {
+        Self::new(&endpoint.to_string(), Problem::FileInFile)
+    }
 }
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problem {
-            Problem::Ranked => write!(f, "{:?} cannot be used here: {}", self.url, self.problem),
+            Problem::Ranked | Problem::BindOnly | Problem::ConnectOnly | Problem::FileInFile => {
+                write!(f, "{:?} cannot be used here: {}", self.url, self.problem)
+            }
             _ => write!(f, "{:?} is not an endpoint: {}", self.url, self.problem),
         }
     }
@@ -141,6 +169,18 @@ impl fmt::Display for Problem {
             Self::InprocTooLong => {
                 write!(f, "the name is longer than {INPROC_BYTES_MAX} bytes; {INPROC_EXAMPLE}")
             }
+            Self::SrvEmpty => write!(f, "the name of the service is missing; {SRV_EXAMPLE}"),
+            Self::SrvPort => write!(
+                f,
+                "a service has a name only, and its records say the ports; {SRV_EXAMPLE}"
+            ),
+            Self::SrvAddress => write!(f, "a service has a name and not an address; {SRV_EXAMPLE}"),
+            Self::FileRelative(path) => write!(
+                f,
+                "the path {path:?} is not absolute; write all of it after \"file://\", with its leading slash, like \
+                 \"file:///etc/jobs.endpoints\""
+            ),
+            Self::FileFolder => write!(f, "the path names a folder and not a file; {FILE_EXAMPLE}"),
             Self::ParameterWithoutValue(parameter) => {
                 write!(f, "the parameter {parameter:?} has no value; {QUERY_EXAMPLE}")
             }
@@ -160,6 +200,15 @@ impl fmt::Display for Problem {
             ),
             Self::Ranked => f.write_str(
                 "only the endpoints of a REQ socket have a priority; leave out \"?\" and what follows",
+            ),
+            Self::BindOnly => f.write_str(
+                "a wildcard host or port 0 is for binding only; connect to an address and its port",
+            ),
+            Self::ConnectOnly => f.write_str(
+                "it stands for other endpoints and is only to connect to; bind tcp://, ipc:// or inproc://",
+            ),
+            Self::FileInFile => f.write_str(
+                "a file of endpoints cannot name another file; write the endpoints themselves",
             ),
         }
     }

@@ -20,9 +20,12 @@ pub use error::EndpointError;
 /// | `tcp://host:port` | A host name, an IPv4 address or an `[IPv6]` address. On bind, `*` is every address of this machine and port 0 asks for a free port. |
 /// | `ipc:///path` | A Unix socket at an absolute path, taken literally: `%` has no special meaning, and `?` and `#` cannot be part of it. |
 /// | `inproc://name` | A listener in this process. |
+/// | `srv+tcp://name` | The targets of the DNS SRV records of this name, which may begin with labels like `_jobs._tcp`. Only to connect to: a link to each target of the best priority that can be reached. |
+/// | `file:///path` | The endpoints in a file, one a line; `#` begins a comment. Only to connect to: a link to each, as the file is now. |
 ///
 /// Options follow as query parameters. The only one so far is `priority=1` to `priority=16`, see [`Priority`]; only a
-/// [`ReqSocket`](crate::ReqSocket) takes it.
+/// [`ReqSocket`](crate::ReqSocket) takes it. That of a `srv+tcp` or `file` endpoint is that of all that it names; an endpoint in
+/// a file may have its own.
 ///
 /// An endpoint is at most 1,024 bytes long. `Display` gives its canonical form: host names in lower case, IP
 /// addresses in their shortest form, and no parameters that have their default value.
@@ -52,6 +55,10 @@ pub enum Transport {
     Ipc,
     /// A pipe in memory: inside one process.
     Inproc,
+    /// TCP, to the targets of a service.
+    SrvTcp,
+    /// What each of the endpoints in a file says.
+    File,
 }
 
 /// The host of a `tcp://` endpoint.
@@ -71,6 +78,8 @@ pub(super) enum Address {
     Tcp { host: Host, port: u16 },
     Ipc { path: PathBuf },
     Inproc { name: String },
+    Srv { name: String },
+    File { path: PathBuf },
 }
 
 impl Endpoint {
@@ -81,6 +90,8 @@ impl Endpoint {
             Address::Tcp { .. } => Transport::Tcp,
             Address::Ipc { .. } => Transport::Ipc,
             Address::Inproc { .. } => Transport::Inproc,
+            Address::Srv { .. } => Transport::SrvTcp,
+            Address::File { .. } => Transport::File,
         }
     }
 
@@ -108,11 +119,11 @@ impl Endpoint {
         }
     }
 
-    /// The path of an `ipc://` endpoint.
+    /// The path of an `ipc://` or `file://` endpoint.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.address {
-            Address::Ipc { path } => Some(path),
+            Address::Ipc { path } | Address::File { path } => Some(path),
             _ => None,
         }
     }
@@ -123,6 +134,51 @@ impl Endpoint {
         match &self.address {
             Address::Inproc { name } => Some(name),
             _ => None,
+        }
+    }
+
+    /// The name of the service of an `srv+tcp://` endpoint, in lower case.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match &self.address {
+            Address::Srv { name } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether it stands for other endpoints, and is only to connect to.
+    #[must_use]
+    pub fn names_others(&self) -> bool {
+        matches!(self.address, Address::Srv { .. } | Address::File { .. })
+    }
+
+    /// Reads one that has this priority unless it says its own.
+    pub(crate) fn parse_with(url: &str, priority: Priority) -> Result<Self, EndpointError> {
+        parse::endpoint(url, priority).map_err(|problem| EndpointError::new(url, problem))
+    }
+
+    /// One target of a service.
+    ///
+    /// # Errors
+    /// If the host is none.
+    pub(crate) fn target(host: &str, port: u16, priority: Priority) -> Result<Self, EndpointError> {
+        let url = match host.parse::<Ipv6Addr>() {
+            Ok(ip) => format!("tcp://[{ip}]:{port}"),
+            Err(_) => format!("tcp://{host}:{port}"),
+        };
+        Self::parse_with(&url, priority)
+    }
+
+    /// The same endpoint with another priority.
+    pub(crate) fn ranked(&self, priority: Priority) -> Self {
+        Self { address: self.address.clone(), priority }
+    }
+
+    /// Whether nobody can connect to it: it is for binding.
+    pub(crate) fn is_bind_only(&self) -> bool {
+        match &self.address {
+            Address::Tcp { host, port } => host.is_wildcard() || *port == 0,
+            _ => false,
         }
     }
 
@@ -140,7 +196,7 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(url: &str) -> Result<Self, EndpointError> {
-        parse::endpoint(url).map_err(|problem| EndpointError::new(url, problem))
+        Self::parse_with(url, Priority::default())
     }
 }
 
@@ -166,6 +222,8 @@ impl fmt::Display for Endpoint {
             Address::Tcp { host, port } => write!(f, "tcp://{host}:{port}")?,
             Address::Ipc { path } => write!(f, "ipc://{}", path.display())?,
             Address::Inproc { name } => write!(f, "inproc://{name}")?,
+            Address::Srv { name } => write!(f, "srv+tcp://{name}")?,
+            Address::File { path } => write!(f, "file://{}", path.display())?,
         }
         if self.priority != Priority::default() {
             write!(f, "?priority={}", self.priority.level())?;
@@ -180,6 +238,8 @@ impl fmt::Display for Transport {
             Transport::Tcp => "tcp",
             Transport::Ipc => "ipc",
             Transport::Inproc => "inproc",
+            Transport::SrvTcp => "srv+tcp",
+            Transport::File => "file",
         })
     }
 }

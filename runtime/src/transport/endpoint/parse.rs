@@ -16,7 +16,8 @@ pub(super) const IPC_PATH_BYTES_MAX: usize =
 const HOST_BYTES_MAX: usize = 253;
 const HOST_LABEL_BYTES_MAX: usize = 63;
 
-pub(super) fn endpoint(url: &str) -> Result<Endpoint, Problem> {
+/// `priority` is that of an endpoint that does not say its own.
+pub(super) fn endpoint(url: &str, priority: Priority) -> Result<Endpoint, Problem> {
     if url.len() > ENDPOINT_BYTES_MAX {
         return Err(Problem::TooLong);
     }
@@ -28,6 +29,8 @@ pub(super) fn endpoint(url: &str) -> Result<Endpoint, Problem> {
         "tcp" => tcp,
         "ipc" => ipc,
         "inproc" => inproc,
+        "srv+tcp" => srv,
+        "file" => file,
         "" => return Err(Problem::NoScheme),
         _ => return Err(Problem::UnknownScheme(shown(scheme))),
     };
@@ -39,8 +42,8 @@ pub(super) fn endpoint(url: &str) -> Result<Endpoint, Problem> {
         None => (rest, None),
     };
     let address = parse_address(address)?;
-    let priority = query.map_or(Ok(Priority::default()), options)?;
-    Ok(Endpoint { address, priority })
+    let own = query.map_or(Ok(None), options)?;
+    Ok(Endpoint { address, priority: own.unwrap_or(priority) })
 }
 
 fn tcp(text: &str) -> Result<Address, Problem> {
@@ -156,7 +159,33 @@ fn inproc(name: &str) -> Result<Address, Problem> {
     Ok(Address::Inproc { name: name.to_owned() })
 }
 
-fn options(query: &str) -> Result<Priority, Problem> {
+fn srv(name: &str) -> Result<Address, Problem> {
+    if name.contains('@') {
+        return Err(Problem::UserInfo);
+    }
+    if name.is_empty() {
+        return Err(Problem::SrvEmpty);
+    }
+    if name.contains([':', '/', '[']) {
+        return Err(Problem::SrvPort);
+    }
+    match host(name)? {
+        Host::Name(name) => Ok(Address::Srv { name }),
+        Host::Any | Host::Ip(_) => Err(Problem::SrvAddress),
+    }
+}
+
+fn file(path: &str) -> Result<Address, Problem> {
+    if !path.starts_with('/') {
+        return Err(Problem::FileRelative(shown(path)));
+    }
+    if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") {
+        return Err(Problem::FileFolder);
+    }
+    Ok(Address::File { path: PathBuf::from(path) })
+}
+
+fn options(query: &str) -> Result<Option<Priority>, Problem> {
     let mut priority = None;
     for parameter in query.split('&') {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -172,5 +201,5 @@ fn options(query: &str) -> Result<Priority, Problem> {
             return Err(Problem::RepeatedParameter(shown(key)));
         }
     }
-    Ok(priority.unwrap_or_default())
+    Ok(priority)
 }

@@ -32,6 +32,8 @@ fn good_urls_come_back_as_they_were() {
         "ipc:///with space/100%/a@b:c.sock?priority=16",
         "inproc://jobs",
         "inproc://stage/2:a-b_c.d?priority=9",
+        "srv+tcp://_jobs._tcp.example.com?priority=2",
+        "file:///etc/with space/jobs.endpoints?priority=3",
     ] {
         let endpoint = parse(url);
         assert_eq!(endpoint.to_string(), url);
@@ -47,6 +49,7 @@ fn display_is_canonical() {
         ("tcp://[::ffff:127.0.0.1]:7000", "tcp://127.0.0.1:7000"),
         ("inproc://Jobs?priority=1", "inproc://Jobs"),
         ("ipc:///jobs?priority=03", "ipc:///jobs?priority=3"),
+        ("srv+tcp://_Jobs._tcp.Example.com.", "srv+tcp://_jobs._tcp.example.com."),
     ] {
         assert_eq!(parse(url).to_string(), canonical);
     }
@@ -70,6 +73,15 @@ fn accessors_tell_the_parts() {
     let inproc = parse("inproc://jobs");
     assert_eq!(inproc.transport(), Transport::Inproc);
     assert_eq!(inproc.name(), Some("jobs"));
+
+    let service = parse("srv+tcp://_jobs._tcp.test");
+    assert_eq!(service.transport(), Transport::SrvTcp);
+    assert_eq!(service.service(), Some("_jobs._tcp.test"));
+    assert_eq!((service.host(), service.name(), service.path()), (None, None, None));
+    let file = parse("file:///run/endpoints");
+    assert_eq!(file.transport(), Transport::File);
+    assert_eq!((file.path(), file.service()), (Some(Path::new("/run/endpoints")), None));
+    assert!(service.names_others() && file.names_others() && !ipc.names_others());
 
     assert_eq!(parse("tcp://*:1").host(), Some(&Host::Any));
     assert_eq!(parse("tcp://Jobs.example:1").host(), Some(&Host::Name("jobs.example".to_owned())));
@@ -141,6 +153,18 @@ const BAD: &[(&str, &str)] = &[
     ("ipc:///run/..", "names a folder"),
     ("inproc://", "the name is missing; write it like \"inproc://jobs\""),
     ("inproc://my jobs", "only letters, digits"),
+    ("srv+tcp://", "the name of the service is missing"),
+    ("srv+tcp://jobs.test:7000", "its records say the ports"),
+    ("srv+tcp://jobs.test/x", "its records say the ports"),
+    ("srv+tcp://127.0.0.1", "a service has a name and not an address"),
+    ("srv+tcp://*", "a service has a name and not an address"),
+    ("srv+tcp://a b", "is not a host name"),
+    ("srv+tcp://me@jobs.test", "no user name or password"),
+    (
+        "file://endpoints",
+        "the path \"endpoints\" is not absolute; write all of it after \"file://\"",
+    ),
+    ("file:///etc/", "names a folder and not a file"),
     ("tcp://127.0.0.1:1?", "the only known one is \"priority\""),
     ("tcp://127.0.0.1:1?prio=2", "\"prio\" is unknown, the only known one is \"priority\""),
     ("tcp://127.0.0.1:1?Priority=2", "the only known one is \"priority\""),
