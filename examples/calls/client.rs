@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How often a call may lose its server.
 const RETRIES: u32 = 100;
 
+/// A server says at once whether it has room, but on a busy machine that may take a while.
+const ASK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long the last words may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -33,7 +36,7 @@ pub(crate) struct Signals {
 
 pub(crate) async fn run(scene: Scene, number: u32, signals: Arc<Signals>) -> Outcome<Tally> {
     let client = ReqSocket::builder().retries(RETRIES).max_message(MESSAGE_BYTES_MAX);
-    let client = client.build().await?;
+    let client = client.ask_patience(ASK_PATIENCE).build().await?;
     for server in scene.to_servers() {
         client.connect(server)?;
     }
@@ -76,32 +79,19 @@ async fn ask(client: &ReqSocket, question: &Question, tally: &mut Tally) -> Outc
     Ok(())
 }
 
-/// What a client knows of its servers, the standby left out.
-struct Servers {
-    /// Those that are there.
-    linked: usize,
-    /// Of those, those that it may ask now.
-    with_room: Vec<LinkId>,
-}
+/// The servers that a client knows to be there, the standby left out. One that is lost has another link when it comes back.
+struct Servers(Vec<LinkId>);
 
 impl Servers {
     fn of(client: &ReqSocket) -> Self {
         let stats = client.stats();
         let there = stats.links.iter().filter(|link| link.priority == Priority::BEST);
-        let there: Vec<_> = there.filter(|link| link.peer.is_some() && !link.silent).collect();
-        let with_room = there.iter().filter(|link| link.room.messages > 0);
-        Self { linked: there.len(), with_room: with_room.map(|link| link.link).collect() }
+        let there = there.filter(|link| link.peer.is_some() && !link.silent);
+        Self(there.map(|link| link.link).collect())
     }
 
-    /// Why a call that began with these went to the standby, as these are now. A server that is lost has another link when
-    /// it comes back.
+    /// Why a call that began with these went to the standby, as these are now. Each server alone has room for all clients.
     fn why_standby(&self, now: &Self) -> Why {
-        if self.with_room.iter().any(|link| now.with_room.contains(link)) {
-            Why::Unexplained
-        } else if self.with_room.is_empty() && self.linked > 0 {
-            Why::Busy
-        } else {
-            Why::Gone
-        }
+        if self.0.iter().any(|link| now.0.contains(link)) { Why::Unexplained } else { Why::Gone }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! Each server is a process of its own. The servers are killed at random and started again; in the middle all three are
 //! gone. In the end every call must have been answered exactly once, and the standby must have worked only while no server
-//! had room.
+//! was there: each has room for all clients.
 //!
 //! To learn the library, read `server.rs` and `client.rs`. The rest is the stage that they stand on.
 

@@ -83,7 +83,7 @@ pub(crate) fn show(run: &Run) -> bool {
     } else {
         say(&format!(
             "NOT WHOLE: of {made} calls {answered} were answered, {} with another one's answer, and {unexplained} by the \
-             standby although a server had room; seed {}",
+             standby although a server was there; seed {}",
             HumanCount(all.wrong),
             run.seed
         ));
@@ -114,11 +114,9 @@ fn show_servers(run: &Run, all: &Tally) {
         let kills = run.kills.get(&number).copied().unwrap_or_default();
         say(&format!("{name:<14}{:>10}{kills:>10}", served(number).to_string()));
     }
-    let [gone, busy, unexplained] =
-        [Why::Gone, Why::Busy, Why::Unexplained].map(|why| HumanCount(all.standby(why)));
+    let [gone, unexplained] = [Why::Gone, Why::Unexplained].map(|why| HumanCount(all.standby(why)));
     say(&format!(
-        "{:<14}{:>10}{:>10}  {gone} because servers were gone, {busy} because they were busy, {unexplained} for no \
-         reason\n",
+        "{:<14}{:>10}{:>10}  {gone} because servers were gone, {unexplained} for no reason\n",
         "standby",
         served(STANDBY).to_string(),
         "-"

@@ -29,7 +29,7 @@ impl Scene {
         format!("ipc://{}", self.folder.join(format!("server-{number}")).display())
     }
 
-    /// Where clients connect: the standby is asked only while no server has room.
+    /// Where clients connect: the standby is asked only while no server is there.
     pub(crate) fn to_servers(&self) -> Vec<String> {
         let servers = SERVERS.into_iter().map(|number| self.server(number));
         servers.chain([format!("{}?priority=2", self.server(STANDBY))]).collect()

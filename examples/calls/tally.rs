@@ -8,9 +8,7 @@ use std::time::Duration;
 pub(crate) enum Why {
     /// No server was there, or the one that had the call was lost.
     Gone,
-    /// None of those that were there had room.
-    Busy,
-    /// A server had room all the time: this must not be.
+    /// A server was there all the time, and each has room for all clients: this must not be.
     Unexplained,
 }
 

@@ -118,6 +118,18 @@ pub enum Event {
         /// Its link.
         link: LinkId,
     },
+    /// A server that failed is well again, and has to be so for a while before it is used like others.
+    ServerOnTrial {
+        /// Its link.
+        link: LinkId,
+        /// For how long.
+        time: Duration,
+    },
+    /// A server that failed was well for long enough: it is used like others.
+    ServerTrusted {
+        /// Its link.
+        link: LinkId,
+    },
     /// Another level of priority serves from now on: a failover, or a failback.
     LevelChanged {
         /// The level that served before.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use drawdown_protocol::wire::Decoder;
 use drawdown_protocol::{
-    AnswerError, CallError, CallNumber, CallOptions, Event, Identity, LinkId, Message, Now, PeerId,
-    Priority, ReplyConfig, ReplyEngine, RequestConfig, RequestEngine, Settled, TakenCall, Transmit,
+    AnswerError, AnswerMemory, CallError, CallNumber, CallOptions, Event, Identity, LinkId,
+    Message, Now, PeerId, Priority, ReplyConfig, ReplyEngine, RequestConfig, RequestEngine,
+    Settled, TakenCall, Transmit,
 };
 use uuid::Uuid;
 
@@ -39,7 +40,11 @@ struct Net {
 
 impl Net {
     fn new(call: CallOptions) -> Self {
-        let config = RequestConfig { pending_calls: 1_000, call, ..RequestConfig::default() };
+        Self::with(RequestConfig { call, ..RequestConfig::default() })
+    }
+
+    fn with(config: RequestConfig) -> Self {
+        let config = RequestConfig { pending_calls: 1_000, ..config };
         Self {
             client: RequestEngine::new(config, peer(1), 7),
             servers: Vec::new(),
@@ -51,6 +56,10 @@ impl Net {
 
     fn server(&mut self, window: u64, level: u8) -> usize {
         let config = ReplyConfig { window_messages: window, ..ReplyConfig::default() };
+        self.server_with(config, level)
+    }
+
+    fn server_with(&mut self, config: ReplyConfig, level: u8) -> usize {
         self.servers.push(ReplyEngine::new(config, peer(10 + self.servers.len() as u128)));
         self.connect(self.servers.len() - 1, level);
         self.servers.len() - 1
@@ -407,6 +416,81 @@ fn a_rejection_tells_why_and_a_call_that_is_given_up_is_withdrawn() {
     let long = Bytes::from(vec![0; (1 << 20) + 1]);
     let too_long = net.servers[server].answer(call.key, long, net.now.time);
     assert!(matches!(too_long, Err(AnswerError::TooLong { .. })));
+}
+
+#[test]
+fn a_hedge_waits_for_a_second_server_with_room() {
+    let hedge_after = Some(Duration::from_millis(100));
+    let mut net = Net::new(CallOptions { hedge_after, ..quick() });
+    let (slow, quick) = (net.server(10, 1), net.server(5, 1));
+    net.servers[quick].set_paused(true);
+    net.run();
+    let number = net.call("x");
+    net.pass(Duration::from_millis(150));
+    net.servers[quick].set_paused(false);
+    net.run();
+    assert_eq!(net.serve(quick), 1, "as soon as it has room");
+    assert_eq!(net.answered(number), b"xx");
+    assert_eq!(net.take(slow).map(|call| call.id), None, "it was withdrawn");
+}
+
+#[test]
+fn answers_are_confirmed_soon_although_nothing_else_is_said() {
+    let mut config = RequestConfig { call: quick(), ..RequestConfig::default() };
+    config.link.heartbeat = Duration::ZERO;
+    let mut net = Net::with(config);
+    let mut config = ReplyConfig::default();
+    config.link.heartbeat = Duration::ZERO;
+    let server = net.server_with(config, 1);
+    net.call("x");
+    net.serve(server);
+    assert!(!net.servers[server].is_drained(), "the next call would say it");
+    net.pass(Duration::from_millis(10));
+    assert!(net.servers[server].is_drained());
+}
+
+#[test]
+fn an_answer_is_sent_although_nothing_is_to_be_remembered() {
+    let mut net = Net::new(quick());
+    let memory = AnswerMemory { messages: 0, bytes: 0, age: Duration::from_secs(60) };
+    let server = net.server_with(ReplyConfig { memory, ..ReplyConfig::default() }, 1);
+    let numbers = ["one", "two"].map(|payload| net.call(payload));
+    assert_eq!(net.serve(server), 2);
+    assert_eq!(numbers.map(|number| net.answered(number).len()), [6, 6]);
+    assert_eq!(net.servers[server].stats(net.now.time).remembered, 0);
+}
+
+#[test]
+fn a_server_that_failed_is_used_again_once_it_was_well_for_long_enough() {
+    let fail_back_after = Duration::from_secs(2);
+    let config = RequestConfig { fail_back_after, call: quick(), ..RequestConfig::default() };
+    let mut net = Net::with(config);
+    let (best, worse) = (net.server(10, 1), net.server(10, 5));
+    net.call("one");
+    assert_eq!(net.serve(best), 1, "who comes for the first time has not failed");
+    net.cut(best);
+    net.connect(best, 1);
+    net.call("two");
+    assert_eq!(net.serve(worse), 1, "it is back only now");
+    net.pass(Duration::from_millis(1_900));
+    net.cut(best);
+    net.connect(best, 1);
+    net.pass(Duration::from_millis(1_900));
+    net.call("three");
+    assert_eq!(net.serve(worse), 1, "it failed once more");
+    net.pass(Duration::from_millis(200));
+    net.call("four");
+    assert_eq!(net.serve(best), 1);
+
+    net.cut(best);
+    net.connect(best, 1);
+    net.cut(worse);
+    net.call("five");
+    assert_eq!(net.serve(best), 1, "better than none");
+    let events: Vec<Event> = std::iter::from_fn(|| net.client.poll_event()).collect();
+    let trials = events.iter().filter(|event| matches!(event, Event::ServerOnTrial { .. }));
+    let trusted = events.iter().filter(|event| matches!(event, Event::ServerTrusted { .. }));
+    assert_eq!((trials.count(), trusted.count()), (3, 1));
 }
 
 #[test]

@@ -200,21 +200,53 @@ impl std::error::Error for Closed {}
 /// A drain that ran out of time, and what was left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DrainError {
-    /// Messages that nobody has taken.
+    /// What is counted.
+    pub what: Undone,
+    /// Messages, requests or calls that nobody has taken.
     pub waiting: u64,
-    /// Messages that receivers have and have not settled; at a receiver: that the application has not settled.
+    /// Messages that receivers have and have not settled; at a receiver: that the application has not settled. Requests
+    /// that servers have. Calls that the application has not answered, and replies that their callers have not confirmed.
     pub pending: u64,
     /// The lowest number among them, at a sender.
     pub oldest: Option<Seq>,
-    /// Whether they are safe: in the sender's store, or, at a receiver, back with their sender.
+    /// Whether they are safe: in the sender's store, or, at a receiver or a server, back with their sender or caller.
     pub kept: bool,
     /// How long was waited.
     pub waited: Duration,
 }
 
+/// What a [`DrainError`] counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Undone {
+    /// Messages of a socket that sends or receives them.
+    Messages,
+    /// Requests of a REQ socket.
+    Requests,
+    /// Calls of a REP socket.
+    Calls,
+}
+
 impl fmt::Display for DrainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { waiting, pending, oldest, kept, waited } = self;
+        let Self { what, waiting, pending, oldest, kept, waited } = self;
+        match what {
+            Undone::Messages => {}
+            Undone::Requests => {
+                return write!(
+                    f,
+                    "after {waited:?} {waiting} requests still wait for a server and {pending} for a reply; they fail, and \
+                     those that a server had may have been worked on"
+                );
+            }
+            Undone::Calls => {
+                return write!(
+                    f,
+                    "after {waited:?} {waiting} calls still wait, and {pending} are not answered or their replies not \
+                     confirmed; their callers ask elsewhere"
+                );
+            }
+        }
         write!(f, "after {waited:?} {waiting} messages still wait and {pending} are not settled")?;
         if let Some(oldest) = oldest {
             write!(f, " (the oldest is number {oldest})")?;

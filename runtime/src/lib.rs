@@ -94,7 +94,7 @@ pub use drawdown_protocol::{
     Position, ProxyStats, PublishConfig, PublishStats, PullStats, PushConfig, PushStats,
     ReplyStats, RequestStats, Seq, Session, Start, SubscribeStats,
 };
-pub use error::{Closed, DrainError, Error, SendError, SendErrorKind, TrySendError};
+pub use error::{Closed, DrainError, Error, SendError, SendErrorKind, TrySendError, Undone};
 pub use event::{Event, Events, Redelivery};
 pub use names::Resolver;
 pub use socket::proxy::{ProxyBuilder, ProxySocket};

@@ -31,6 +31,11 @@ impl Granter {
         usable(self.limit.saturating_sub(self.received))
     }
 
+    /// Whether something was taken away that may still arrive, until the sender says that it will not.
+    pub(super) fn is_returning(&self) -> bool {
+        self.outstanding() != self.intended()
+    }
+
     /// Counts what arrived; false if it was more than granted.
     pub(super) fn receive(&mut self, amount: Amount) -> bool {
         let within = amount.fits(self.outstanding());

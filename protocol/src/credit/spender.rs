@@ -19,6 +19,8 @@ pub(crate) struct Spender {
     asked: bool,
     /// Nothing more is dispatched, whatever is granted.
     stopped: bool,
+    /// It has said something since it was told that messages wait.
+    answered: bool,
 }
 
 impl Spender {
@@ -33,6 +35,7 @@ impl Spender {
             // What was granted on a demand may have been taken back: it has to be told again.
             self.advertised = 0;
         }
+        self.answered = self.advertised > 0;
         self.serial = Some(grant.serial);
         self.limit = limit;
         self.contended = grant.contended;
@@ -41,6 +44,16 @@ impl Spender {
     /// Whether the receiver wants to be told what waits.
     pub(crate) const fn is_contended(&self) -> bool {
         self.contended
+    }
+
+    /// Whether the receiver knows what waits, and has nothing more to give now. It will when it has.
+    pub(crate) const fn is_refused(&self) -> bool {
+        self.advertised > 0 && self.answered
+    }
+
+    /// Whether the receiver is still to be told that nothing waits any more, once that is so.
+    pub(crate) const fn has_asked(&self) -> bool {
+        self.asked
     }
 
     /// What may still be dispatched.
@@ -90,11 +103,13 @@ impl Spender {
         Some(Echo { serial, messages: self.spent.messages, bytes: self.spent.bytes })
     }
 
-    /// What the receiver should be told about what waits here, if that is news to it.
+    /// What the receiver should be told about what waits here, if it wants to know and does not know it.
     pub(crate) fn poll_demand(&mut self, waiting: u64, blocked: bool) -> Option<Demand> {
-        if !self.contended {
-            return None;
-        }
+        if self.contended { self.ask(waiting, blocked) } else { None }
+    }
+
+    /// The same, whether it wants to know or not.
+    pub(crate) fn ask(&mut self, waiting: u64, blocked: bool) -> Option<Demand> {
         let waiting = if self.stopped { 0 } else { waiting };
         // With messages left it is bytes that are short: the receiver, who counts messages, may think that all is well.
         let short_of_bytes = self.room().messages > 0 && self.told_after != self.serial;
@@ -108,6 +123,7 @@ impl Spender {
         }
         self.advertised = waiting;
         self.asked = waiting > 0;
+        self.answered = false;
         self.told_after = self.serial;
         Some(Demand { waiting })
     }

@@ -10,7 +10,7 @@ use crate::link::{Identity, violation};
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
 
-use super::{AnswerMemory, CallKey, Known, ReplyEngine};
+use super::{AnswerMemory, CallKey, Known, RepLink, ReplyEngine};
 
 /// Answers by the order in which they were given.
 pub(super) type AnswerKey = u64;
@@ -127,7 +127,7 @@ impl ReplyEngine {
         self.memory.next += 1;
         self.memory.unconfirmed.insert(answer_key);
         self.memory.unconfirmed_bytes += answer.payload.len() as u64;
-        self.memory.answers.insert(answer_key, answer);
+        self.memory.answers.insert(answer_key, answer.clone());
         self.known.insert((call.identity, call.id), Known::Answered(answer_key));
         self.forget_old_answers(now);
         // Its caller does not wait now, but the call may come once more: it is answered already.
@@ -140,21 +140,25 @@ impl ReplyEngine {
         }
         self.counters.answered += 1;
         if let Some((link, _)) = call.at {
-            self.send_answer(link, answer_key);
+            self.send_answer(link, answer_key, answer);
         }
         Ok(())
     }
 
     /// Lets an answer go out again on a link, unless it waits there already.
-    pub(super) fn repeat_answer(&mut self, id: LinkId, answer: AnswerKey) {
-        if self.links.get(&id).is_some_and(|link| !link.outbox.contains(&answer)) {
-            self.send_answer(id, answer);
+    pub(super) fn repeat_answer(&mut self, id: LinkId, key: AnswerKey) {
+        let waits = |link: &RepLink| link.outbox.iter().any(|(other, _)| *other == key);
+        if self.links.get(&id).is_some_and(|link| !waits(link))
+            && let Some(answer) = self.memory.answers.get(&key).cloned()
+        {
+            self.send_answer(id, key, answer);
         }
     }
 
-    fn send_answer(&mut self, id: LinkId, answer: AnswerKey) {
+    /// What waits to be sent is there even if it is not to be remembered.
+    fn send_answer(&mut self, id: LinkId, key: AnswerKey, answer: Answer) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.outbox.push_back(answer);
+            link.outbox.push_back((key, answer));
             self.wakes.push_back(id);
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, BytesMut};
 
 use crate::event::Event;
-use crate::ids::Session;
+use crate::ids::{LinkId, Session};
 use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, TOPIC_BYTES_MAX, WRITE_BEHIND};
 use crate::link::Identity;
 use crate::message::{Attributes, Records, write_head};
@@ -16,7 +16,7 @@ use crate::store::{Commit, Recovered, StoreOp};
 use crate::time::Time;
 
 use super::answers::{Answer, AnswerKey};
-use super::{Known, ReplyEngine};
+use super::{Known, RepLink, ReplyEngine};
 
 /// What is written, what is not, and what has to be.
 #[derive(Debug)]
@@ -121,8 +121,9 @@ impl ReplyEngine {
             ops.push(StoreOp::PutBlock { seqs: first..stored, parts: vec![records.freeze()] });
         }
         if ops.is_empty() {
-            // What there was to write is forgotten already.
+            // What there was to write is forgotten already, and may still have to be sent.
             journal.stored = stored;
+            self.wakes.extend(with_answers(&self.links));
         }
         let sync = !ops.is_empty();
         if !sync && (journal.removed.is_empty() || now < journal.written_behind + WRITE_BEHIND) {
@@ -151,8 +152,7 @@ impl ReplyEngine {
         }
         journal.stored = stored;
         journal.reserved_end = reserve.unwrap_or(journal.reserved_end);
-        let waiting = self.links.iter().filter(|(_, link)| !link.outbox.is_empty());
-        self.wakes.extend(waiting.map(|(id, _)| *id));
+        self.wakes.extend(with_answers(&self.links));
     }
 
     /// Why the store takes nothing more, if it has failed.
@@ -196,6 +196,11 @@ impl ReplyEngine {
         self.journal = Some(journal);
         self.forget_old_answers(now);
     }
+}
+
+/// Links on which answers wait to be sent.
+fn with_answers(links: &BTreeMap<LinkId, RepLink>) -> impl Iterator<Item = LinkId> {
+    links.iter().filter(|(_, link)| !link.outbox.is_empty()).map(|(id, _)| *id)
 }
 
 /// Writes an answer as a record, its client's identity as the topic.

@@ -32,7 +32,7 @@ use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::Settlement;
 
-use answers::{AnswerKey, Memory};
+use answers::{Answer, AnswerKey, Memory};
 use journal::Journal;
 use stats::Counters;
 
@@ -108,7 +108,7 @@ struct RepLink {
     calls: BTreeMap<Delivery, CallKey>,
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
-    outbox: VecDeque<AnswerKey>,
+    outbox: VecDeque<(AnswerKey, Answer)>,
     next_answer: Delivery,
     /// Answers that were sent and that the client has not confirmed.
     unconfirmed: BTreeMap<Delivery, AnswerKey>,
@@ -121,7 +121,7 @@ impl ReplyEngine {
     #[must_use]
     pub fn new(config: ReplyConfig, peer_id: PeerId) -> Self {
         let window = Amount::new(config.window_messages, config.window_bytes);
-        let pool = Pool::new(window, cost_bytes_max(config.link.message_bytes_max));
+        let pool = Pool::that_answers(window, cost_bytes_max(config.link.message_bytes_max));
         Self {
             config,
             peer_id,

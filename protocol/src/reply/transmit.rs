@@ -49,7 +49,7 @@ impl ReplyEngine {
     fn has_sendable(&self, id: LinkId) -> bool {
         let stored = self.stored();
         let next = self.links.get(&id).and_then(|link| link.outbox.front());
-        next.is_some_and(|answer| *answer < stored)
+        next.is_some_and(|(answer, _)| *answer < stored)
     }
 
     /// Writes one frame of answers; a large one ends it. False if there is none.
@@ -64,17 +64,14 @@ impl ReplyEngine {
             let Some(link) = self.links.get_mut(&id) else {
                 break;
             };
-            let Some(key) = link.outbox.pop_front() else {
+            let Some((key, answer)) = link.outbox.pop_front() else {
                 break;
-            };
-            let Some(answer) = self.memory.answers.get(&key) else {
-                continue;
             };
             let (call, rejected) = (Some(answer.id), answer.rejected);
             let attributes = Attributes { call, rejected, ..Attributes::default() };
             write_head(&mut body, answer.payload.len(), &attributes);
             if answer.payload.len() >= BY_REFERENCE_BYTES {
-                tail = Some(answer.payload.clone());
+                tail = Some(answer.payload);
             } else {
                 body.put_slice(&answer.payload);
             }

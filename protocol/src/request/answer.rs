@@ -1,6 +1,7 @@
 //! Answers that come in, and what callers are told.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,6 +14,9 @@ use crate::wire::{Close, DataRun, Outcome, Reason, Settle};
 
 use super::choose::Failure;
 use super::{CallNumber, RequestEngine, Timer};
+
+/// How long a server may wait to hear that its answer came. Mostly the next call says it before.
+const CONFIRM_AFTER: Duration = Duration::from_millis(5);
 
 /// How a call ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,10 +78,12 @@ impl RequestEngine {
         let count = u64::from(data.header.count);
         link.unconfirmed.insert(link.next_answer..link.next_answer + count);
         link.next_answer += count;
+        self.confirm_at.get_or_insert(now + CONFIRM_AFTER);
         link.answered += count;
         link.silent_until = None;
         if std::mem::take(&mut link.silences) > 0 {
             self.events.push(Event::ServerAnswers { link: id });
+            self.start_trial(id, now);
         }
         for (at, head) in Records::new(&data.records) {
             let number = head.call.and_then(|call| call.number_of(client));
@@ -98,6 +104,15 @@ impl RequestEngine {
         self.recount(id, now);
         self.dispatch(now);
         Ok(())
+    }
+
+    /// Tells all servers which of their answers came.
+    pub(super) fn confirm_all(&mut self) {
+        self.confirm_at = None;
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| !link.unconfirmed.is_empty()) {
+            link.confirms = true;
+            self.wakes.push_back(*id);
+        }
     }
 
     /// A call is over, by the word of one of its servers; another one that has it is told.
@@ -201,7 +216,7 @@ impl RequestEngine {
     }
 
     /// A server has not answered: it is left out until it does, or for a while.
-    fn silence(&mut self, id: LinkId, attempt_timeout: std::time::Duration, now: Time) {
+    fn silence(&mut self, id: LinkId, attempt_timeout: Duration, now: Time) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -212,5 +227,6 @@ impl RequestEngine {
             self.events.push(Event::ServerSilent { link: id });
         }
         self.recount(id, now);
+        self.wakes.push_back(id);
     }
 }

@@ -31,11 +31,14 @@ impl RequestEngine {
                 outbox: Default::default(),
                 cancels: RangeSet::new(),
                 unconfirmed: RangeSet::new(),
+                confirms: false,
                 next_answer: 0,
                 place: None,
                 asked: 0,
+                mute: false,
                 silent_until: None,
                 silences: 0,
+                trial_until: None,
                 answered: 0,
                 opened: now,
             },
@@ -49,9 +52,10 @@ impl RequestEngine {
         };
         match frame {
             Frame::Data(data) => self.handle_answers(id, data, now.time),
-            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
+            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Grant(grant)) => {
                 link.spender.handle_grant(grant);
+                link.mute = false;
                 self.take_back_surplus(id, now.time);
                 self.recount(id, now.time);
                 self.dispatch(now.time);
@@ -65,12 +69,15 @@ impl RequestEngine {
         }
     }
 
-    fn handle_hello(&mut self, id: LinkId, hello: &Hello) -> Result<(), Close> {
+    fn handle_hello(&mut self, id: LinkId, hello: &Hello, now: Time) -> Result<(), Close> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
         let connected = link.link.handle_hello(id, SocketType::Req, &self.config.link, hello)?;
         self.events.push(connected);
+        self.note_back(id, now);
+        self.recount(id, now);
+        self.dispatch(now);
         Ok(())
     }
 
@@ -92,13 +99,21 @@ impl RequestEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        let was_open = link.link.is_open();
         if !link.link.end(close.clone(), by_us) {
             return;
         }
+        if was_open {
+            self.note_lost(id);
+        }
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         let peer = link.link.peer().map(|peer| peer.id);
         let unwritten: Vec<_> = link.outbox.drain(..).collect();
         let written: Vec<_> = std::mem::take(&mut link.flights).into_values().collect();
         self.recount(id, now);
+        self.asked.remove(&id);
         self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
         for number in unwritten {
             self.fail_copy(number, id, Failure::GivenBack, now);

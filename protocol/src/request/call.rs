@@ -26,8 +26,21 @@ pub(super) struct Call {
     pub(super) may_have_run: bool,
     /// The server that it was at last, which alone may have it again if it is to run at most once.
     pub(super) bound_to: Option<PeerId>,
+    /// Whether better servers are asked for room before it goes to a worse one.
+    pub(super) asking: Asking,
     /// Timers that are set, to be taken out when it is over.
     pub(super) timers: Vec<(Time, Timer)>,
+}
+
+/// How far a call has come in asking better servers than one that has room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asking {
+    /// It did not have to.
+    NotYet,
+    /// It waits for their answers.
+    Waits,
+    /// They did not answer in time.
+    InVain,
 }
 
 /// Where a call stands.
@@ -61,6 +74,7 @@ impl Call {
             was_lost: false,
             may_have_run: false,
             bound_to: None,
+            asking: Asking::NotYet,
             timers: vec![(deadline, Timer::Deadline)],
         }
     }
@@ -125,6 +139,7 @@ impl RequestEngine {
     pub(super) fn forget(&mut self, number: CallNumber) -> Option<Call> {
         let call = self.calls.remove(&number)?;
         self.waiting.remove(&number);
+        self.hedges.remove(&number);
         for (at, timer) in &call.timers {
             self.timers.remove(&(*at, number, *timer));
         }

@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 
 use crate::event::Event;
-use crate::ids::LinkId;
+use crate::ids::{LinkId, Priority};
 use crate::time::Time;
 
-use super::{Call, CallNumber, Copy, RequestEngine, State, Timer};
+use super::{Asking, Call, CallNumber, Copy, ReqLink, RequestEngine, State, Timer};
+
+/// Calls that a second server is looked for at a time.
+const HEDGES_AT_A_TIME: usize = 64;
 
 impl RequestEngine {
     /// Gives calls that wait to servers with room, the oldest call first.
@@ -22,30 +25,79 @@ impl RequestEngine {
             }
             self.waiting.remove(&number);
             match self.server_for(number) {
-                Some(link) => self.give(number, link, now),
+                Choice::Server(link) => self.give(number, link, now),
+                Choice::Asks(_) => {
+                    self.start_asking(number, now);
+                    passed_over.push(number);
+                }
                 // It has to wait for a server of its own, or for bytes; others need not wait for it.
-                None => passed_over.push(number),
+                Choice::Nobody => passed_over.push(number),
             }
             if passed_over.len() > 64 {
                 break;
             }
         }
         self.waiting.extend(passed_over);
+        self.hedge(now);
         self.wake_for_demand();
     }
 
-    /// The server that a call goes to now.
-    fn server_for(&self, number: CallNumber) -> Option<LinkId> {
-        let call = self.calls.get(&number)?;
-        let usable = |id: LinkId| {
-            let link = self.links.get(&id)?;
-            let bound = call.bound_to.filter(|_| call.options.at_most_once && call.may_have_run);
-            let peer = link.link.peer().map(|peer| peer.id);
-            let fits = link.spender.room().bytes >= call.cost();
-            let its_own = bound.is_none() || bound == peer;
-            (fits && its_own && !call.is_at(id)).then_some(id)
+    /// The server that a call goes to now: none of a worse level before those of better ones have said that they have no
+    /// room.
+    fn server_for(&self, number: CallNumber) -> Choice {
+        let Some(call) = self.calls.get(&number) else {
+            return Choice::Nobody;
         };
-        self.ready.iter().find_map(|place| usable(place.3))
+        let bound = call.bound_to.filter(|_| call.options.at_most_once && call.may_have_run);
+        let may_have_it = |id: LinkId| {
+            let link = self.links.get(&id)?;
+            let its_own = bound.is_none() || bound == link.link.peer().map(|peer| peer.id);
+            (its_own && !call.is_at(id)).then_some(link)
+        };
+        let is_to_say = |link: &ReqLink| !link.mute && !link.spender.is_refused();
+        // Of those whose room is too small for it, the best that may give more.
+        let mut too_small = None;
+        for (rank, .., id) in &self.ready {
+            let Some(link) = may_have_it(*id) else {
+                continue;
+            };
+            if link.spender.room().bytes < call.cost() {
+                too_small = too_small.or(is_to_say(link).then_some(*rank));
+                continue;
+            }
+            let is_better = |(level, _): &&(Priority, LinkId)| (false, *level) < *rank;
+            let mut better = self.short.iter().take_while(is_better);
+            let asks = too_small.is_some_and(|other| other < *rank)
+                || better.any(|(_, id)| may_have_it(*id).is_some_and(is_to_say));
+            return match asks && call.asking != Asking::InVain {
+                true => Choice::Asks(*id),
+                false => Choice::Server(*id),
+            };
+        }
+        Choice::Nobody
+    }
+
+    /// A call waits for the word of better servers than one that has room, but not for long.
+    fn start_asking(&mut self, number: CallNumber, now: Time) {
+        let patience = self.config.ask_patience;
+        if let Some(call) = self.calls.get_mut(&number)
+            && call.asking == Asking::NotYet
+        {
+            call.asking = Asking::Waits;
+            self.set_timer(number, now + patience, Timer::Ask);
+        }
+    }
+
+    /// Better servers did not say in time whether they have room.
+    pub(super) fn ask_in_vain(&mut self, number: CallNumber) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            call.asking = Asking::InVain;
+        }
+        for (_, id) in &self.short {
+            if let Some(link) = self.links.get_mut(id) {
+                link.mute = !link.spender.is_refused();
+            }
+        }
     }
 
     fn give(&mut self, number: CallNumber, id: LinkId, now: Time) {
@@ -61,6 +113,7 @@ impl RequestEngine {
         link.asked = turn;
         call.copies.push(Copy { link: id, delivery: None });
         call.state = State::Dispatched;
+        let has_asked = std::mem::replace(&mut call.asking, Asking::NotYet) != Asking::NotYet;
         call.may_have_run = true;
         call.bound_to = link.link.peer().map(|peer| peer.id);
         let (priority, options) = (link.priority, call.options);
@@ -69,6 +122,10 @@ impl RequestEngine {
         self.note_level(priority);
         self.recount(id, now);
         self.wakes.push_back(id);
+        self.hedges.remove(&number);
+        if has_asked {
+            self.clear_timer(number, Timer::Ask);
+        }
         if is_first {
             self.set_timer(number, now + options.attempt_timeout, Timer::Attempt);
             if let Some(after) = options.hedge_after {
@@ -96,12 +153,26 @@ impl RequestEngine {
         }
     }
 
-    /// Asks a second server, if there is one with room.
-    pub(super) fn hedge(&mut self, number: CallNumber, now: Time) {
-        let alone = self.calls.get(&number).is_some_and(|call| call.copies.len() == 1);
-        if let Some(link) = alone.then(|| self.server_for(number)).flatten() {
-            self.counters.hedged += 1;
-            self.give(number, link, now);
+    /// A call has waited long enough for its answer to be asked of a second server as well.
+    pub(super) fn want_hedge(&mut self, number: CallNumber) {
+        let call = self.calls.get(&number);
+        if call.is_some_and(|call| call.copies.len() == 1 && !call.options.at_most_once) {
+            self.hedges.insert(number);
+        }
+    }
+
+    /// Asks a second server about each call that wants one, as far as there is any with room. Nobody is asked for room for
+    /// that.
+    fn hedge(&mut self, now: Time) {
+        let wanted: Vec<CallNumber> = self.hedges.iter().copied().take(HEDGES_AT_A_TIME).collect();
+        for number in wanted {
+            if self.ready.is_empty() {
+                return;
+            }
+            if let Choice::Server(link) | Choice::Asks(link) = self.server_for(number) {
+                self.counters.hedged += 1;
+                self.give(number, link, now);
+            }
         }
     }
 
@@ -113,12 +184,20 @@ impl RequestEngine {
         if let Some(place) = link.place.take() {
             self.ready.remove(&place);
         }
+        self.short.remove(&(link.priority, id));
         let room = link.spender.room();
-        let answers = link.silent_until.is_none_or(|until| until <= now);
-        if link.link.is_open() && room.messages > 0 && answers {
-            let place = (link.priority, Reverse(room.messages), link.asked, id);
-            link.place = Some(place);
-            self.ready.insert(place);
+        let on_trial = link.trial_until.is_some();
+        match room.messages {
+            _ if !link.answers(now) => {}
+            0 if on_trial => {}
+            0 => {
+                self.short.insert((link.priority, id));
+            }
+            messages => {
+                let place = ((on_trial, link.priority), Reverse(messages), link.asked, id);
+                link.place = Some(place);
+                self.ready.insert(place);
+            }
         }
     }
 
@@ -135,6 +214,7 @@ impl RequestEngine {
         }
         self.clear_timer(number, Timer::Attempt);
         self.clear_timer(number, Timer::Hedge);
+        self.hedges.remove(&number);
         let Some(call) = self.calls.get_mut(&number) else {
             return;
         };
@@ -188,17 +268,38 @@ impl RequestEngine {
         self.calls.get(first).map(Call::cost)
     }
 
-    /// Servers that share their room out must hear that calls wait for it.
+    /// Servers that share their room out, or that others of worse levels would stand in for, must hear that calls wait for
+    /// it; and all that heard it, that none do any more.
     fn wake_for_demand(&mut self) {
         let Some(cost) = self.next_cost() else {
+            self.wakes.extend(self.asked.iter().copied());
             return;
         };
-        let contended = self.links.iter().filter(|(_, link)| {
+        let worst = self.ready.last().map(|place| place.0);
+        let to_ask = self.links.iter().filter(|(_, link)| {
             let is_short = link.place.is_none() || link.spender.room().bytes < cost;
-            link.link.is_open() && link.spender.is_contended() && is_short
+            let is_better = worst.is_some_and(|worst| (false, link.priority) < worst);
+            link.link.is_open() && is_short && (link.spender.is_contended() || is_better)
         });
-        self.wakes.extend(contended.map(|(id, _)| *id));
+        self.wakes.extend(to_ask.map(|(id, _)| *id));
     }
+}
+
+impl ReqLink {
+    /// Whether it is there, and is not left out because it did not answer in time.
+    pub(super) fn answers(&self, now: Time) -> bool {
+        self.link.is_open() && self.silent_until.is_none_or(|until| until <= now)
+    }
+}
+
+/// Where a call may go.
+enum Choice {
+    /// To this one.
+    Server(LinkId),
+    /// To this one, if better ones say that they have no room.
+    Asks(LinkId),
+    /// Nowhere, for now.
+    Nobody,
 }
 
 /// Why a copy of a call is lost.

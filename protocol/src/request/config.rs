@@ -11,13 +11,25 @@ pub struct RequestConfig {
     pub link: LinkConfig,
     /// Calls that may be under way at a time; more wait for their turn.
     pub pending_calls: u64,
+    /// How long a call waits, before it goes to a worse level, for servers of better ones to say whether they have room.
+    pub ask_patience: Duration,
+    /// For how long a server that failed must have been well before it is used again; until then only if no other server has
+    /// room. It failed if its link was lost, or if it let an attempt's time run out. A link counts as that of a server that
+    /// is back if as many of its level were lost and did not come back. Zero: it is used at once.
+    pub fail_back_after: Duration,
     /// What a call is given that brings nothing of its own.
     pub call: CallOptions,
 }
 
 impl Default for RequestConfig {
     fn default() -> Self {
-        Self { link: LinkConfig::default(), pending_calls: 1, call: CallOptions::default() }
+        Self {
+            link: LinkConfig::default(),
+            pending_calls: 1,
+            ask_patience: Duration::from_millis(200),
+            fail_back_after: Duration::ZERO,
+            call: CallOptions::default(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A call waits here until a server has room for it. It is then at one server, or with hedging at two, until its answer
 //! comes, its time is over, or that server fails it. Every attempt has the same name, so a server that is asked twice
 //! answers twice and works once; and whichever answer comes first is the answer. The parts, a file each: calls (`call`),
-//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), and time (`timeouts`).
+//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), time (`timeouts`), and servers that failed (`trial`).
 
 mod answer;
 mod attach;
@@ -13,6 +13,7 @@ mod config;
 mod stats;
 mod timeouts;
 mod transmit;
+mod trial;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,7 +31,7 @@ use crate::push::{Refusal, Refused};
 use crate::range::RangeSet;
 use crate::time::Time;
 
-use call::{Call, Copy, State};
+use call::{Asking, Call, Copy, State};
 use stats::Counters;
 
 /// A call's number at its socket.
@@ -49,11 +50,24 @@ pub struct RequestEngine {
     calls: BTreeMap<CallNumber, Call>,
     /// Calls that wait for a server with room, those that were made first before others.
     waiting: BTreeSet<CallNumber>,
+    /// Calls that a second server is to be asked about as well.
+    hedges: BTreeSet<CallNumber>,
     timers: BTreeSet<(Time, CallNumber, Timer)>,
+    /// When servers are told which answers came, if nothing else is said to them before.
+    confirm_at: Option<Time>,
     links: BTreeMap<LinkId, ReqLink>,
     next_link: u64,
-    /// Servers with room: the best level first, then the one with most room, then the one that was asked longest ago.
+    /// Servers with room: the best level first, then the one with most room, then the one that was asked longest ago; in the
+    /// end those on trial.
     ready: BTreeSet<Place>,
+    /// Servers that are there, answer, and have given no room.
+    short: BTreeSet<(Priority, LinkId)>,
+    /// Servers that failed and are back, until when they have to be well.
+    trials: BTreeSet<(Time, LinkId)>,
+    /// Of each level, servers that were lost and are not back.
+    lost: BTreeMap<Priority, u64>,
+    /// Servers that were told that calls wait.
+    asked: BTreeSet<LinkId>,
     /// When servers that did not answer are tried again; some have answered since.
     silent: BTreeSet<(Time, LinkId)>,
     /// Links that have room again for what was not written in the end.
@@ -68,7 +82,10 @@ pub struct RequestEngine {
 }
 
 /// Where a server stands among those with room.
-type Place = (Priority, Reverse<u64>, u64, LinkId);
+type Place = (Rank, Reverse<u64>, u64, LinkId);
+
+/// Its level, behind all others if it is on trial.
+type Rank = (bool, Priority);
 
 /// What is due at some moment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -79,6 +96,8 @@ enum Timer {
     Attempt,
     /// A second server is to be asked.
     Hedge,
+    /// Better servers have had time enough to say whether they have room.
+    Ask,
     /// It has waited long enough to be tried again.
     Retry,
 }
@@ -95,12 +114,18 @@ struct ReqLink {
     cancels: RangeSet,
     /// Answers that came and that the server was not told of.
     unconfirmed: RangeSet,
+    /// It is told now.
+    confirms: bool,
     next_answer: Delivery,
     place: Option<Place>,
     asked: u64,
+    /// It did not say in time whether it has room: nobody waits for its word until there is one.
+    mute: bool,
     /// It let an attempt's time run out: it is asked again when it has answered, or from this moment on.
     silent_until: Option<Time>,
     silences: u32,
+    /// It failed before: it is used only if no other one can be, until then.
+    trial_until: Option<Time>,
     answered: u64,
     opened: Time,
 }
@@ -119,10 +144,16 @@ impl RequestEngine {
             next_call: 0,
             calls: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            hedges: BTreeSet::new(),
             timers: BTreeSet::new(),
+            confirm_at: None,
             links: BTreeMap::new(),
             next_link: 0,
             ready: BTreeSet::new(),
+            short: BTreeSet::new(),
+            trials: BTreeSet::new(),
+            lost: BTreeMap::new(),
+            asked: BTreeSet::new(),
             silent: BTreeSet::new(),
             regained: Vec::new(),
             turn: 0,

@@ -10,6 +10,8 @@ impl RequestEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, ..)| *at);
+        let trial = self.trials.first().map(|(until, _)| *until);
+        let timer = timer.into_iter().chain(self.confirm_at).chain(trial).min();
         if self.waiting.is_empty() {
             return timer;
         }
@@ -20,6 +22,9 @@ impl RequestEngine {
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Time) {
         self.try_silent_ones(now);
+        if self.confirm_at.is_some_and(|at| at <= now) {
+            self.confirm_all();
+        }
         while let Some(&(at, number, timer)) = self.timers.first() {
             if at > now {
                 break;
@@ -31,7 +36,8 @@ impl RequestEngine {
             match timer {
                 Timer::Deadline => self.give_up(number),
                 Timer::Attempt => self.time_out_attempt(number, now),
-                Timer::Hedge => self.hedge(number, now),
+                Timer::Hedge => self.want_hedge(number),
+                Timer::Ask => self.ask_in_vain(number),
                 Timer::Retry => {
                     if self.calls.get(&number).is_some_and(|call| call.state == State::BackingOff) {
                         self.wait_for_server(number);
@@ -48,7 +54,11 @@ impl RequestEngine {
             && until <= now
         {
             self.silent.pop_first();
+            if self.links.get(&id).is_some_and(|link| link.silent_until == Some(until)) {
+                self.start_trial(id, now);
+            }
             self.recount(id, now);
         }
+        self.end_trials(now);
     }
 }

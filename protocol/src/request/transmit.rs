@@ -7,7 +7,7 @@ use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::write_head;
 use crate::range::RangeSet;
-use crate::time::Now;
+use crate::time::{Now, Time};
 use crate::wire::{Control, DataHeader, Heartbeat, Outcome, Retract, Settle, Settlement, Spans};
 
 use super::RequestEngine;
@@ -32,7 +32,8 @@ impl RequestEngine {
             }
             let heartbeat = link.link.take_heartbeat();
             // With whatever else is said, or after so many.
-            let due = heartbeat || !link.outbox.is_empty() || !out.is_empty();
+            let confirms = std::mem::take(&mut link.confirms);
+            let due = confirms || heartbeat || !link.outbox.is_empty() || !out.is_empty();
             if due || link.unconfirmed.len() >= CONFIRM_ANSWERS {
                 confirm(&mut link.unconfirmed, out);
             }
@@ -41,7 +42,7 @@ impl RequestEngine {
                 out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
             }
             self.transmit_calls(id, now, out);
-            self.transmit_demand(id, out);
+            self.transmit_demand(id, now.time, out);
         }
         if let Some(link) = self.links.get_mut(&id) {
             link.link.transmit_last(out, now.time);
@@ -103,17 +104,27 @@ impl RequestEngine {
         count > 0
     }
 
-    /// Says how many calls wait for room, to a server that shares its room out.
-    fn transmit_demand(&mut self, id: LinkId, out: &mut Transmit) {
+    /// Says how many calls wait for room: to a server that shares its room out, and to one that is to say whether it has any.
+    fn transmit_demand(&mut self, id: LinkId, now: Time, out: &mut Transmit) {
         let (waiting, next) = (self.waiting.len() as u64, self.next_cost());
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        let waiting = if link.answers(now) { waiting } else { 0 };
         let room = link.spender.room();
         let blocked = next.is_some_and(|cost| room.messages == 0 || room.bytes < cost);
-        if let Some(demand) = link.spender.poll_demand(waiting, blocked) {
+        let has_others = self.ready.last().is_some_and(|place| place.0 > (false, link.priority));
+        let demand = match has_others || link.spender.has_asked() {
+            true => link.spender.ask(waiting, blocked),
+            false => link.spender.poll_demand(waiting, blocked),
+        };
+        if let Some(demand) = demand {
             out.control(&Control::Demand(demand));
         }
+        match link.spender.has_asked() {
+            true => self.asked.insert(id),
+            false => self.asked.remove(&id),
+        };
     }
 }
 

@@ -190,6 +190,11 @@ fn log(event: &Event) {
             tracing::info!(%link, %reason, "ended a link");
         }
         Event::StoreFailed { reason } => tracing::error!(%reason, "the store has failed"),
+        Event::ServerSilent { link } => tracing::warn!(%link, "a server did not answer in time"),
+        Event::ServerAnswers { link } => tracing::info!(%link, "a server answers again"),
+        Event::LevelChanged { from, to } => {
+            tracing::info!(from = from.level(), to = to.level(), "another priority serves");
+        }
         Event::StoreSlow { waited } => {
             tracing::warn!(?waited, "the store does not answer; what is not accepted yet waits");
         }

@@ -1,6 +1,8 @@
 //! Requests that are answered, or refused, by servers that are well.
 
-use drawdown::{RepSocket, ReplyErrorKind, ReqSocket, RequestErrorKind};
+use std::time::Duration;
+
+use drawdown::{RepSocket, ReplyErrorKind, ReqSocket, RequestErrorKind, Undone};
 
 use super::support::*;
 
@@ -178,5 +180,34 @@ async fn a_paused_server_takes_nothing_until_it_goes_on() -> Outcome {
     rep.resume();
     next(&rep).await.reply("y")?;
     assert_eq!(reply(asked).await, "y");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_reply_is_confirmed_although_nobody_says_anything_any_more() -> Outcome {
+    let never = Duration::from_secs(3_600);
+    let (rep, endpoint) = bound(RepSocket::builder().heartbeat(never)).await?;
+    let req = client(ReqSocket::builder().heartbeat(never), &[&endpoint]).await?;
+    let asked = ask(req.request("x"));
+    next(&rep).await.reply("y")?;
+    assert_eq!(reply(asked).await, "y");
+    rep.drain(PATIENCE).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_end_is_told_as_requests_and_calls() -> Outcome {
+    let (rep, endpoint) = bound(RepSocket::builder()).await?;
+    let req = client(ReqSocket::builder(), &[&endpoint]).await?;
+    let asked = ask(req.request("x"));
+    let call = next(&rep).await;
+    let left = rep.drain(Duration::ZERO).await.expect_err("it is not answered");
+    assert_eq!((left.what, left.pending), (Undone::Calls, 1));
+    assert!(left.to_string().contains("1 are not answered"), "{left}");
+    let left = req.close(Duration::ZERO).await.expect_err("it has no reply");
+    assert_eq!((left.what, left.pending), (Undone::Requests, 1));
+    assert!(left.to_string().contains("1 for a reply"), "{left}");
+    assert_eq!(error(asked).await.kind(), RequestErrorKind::Closed);
+    drop(call);
     Ok(())
 }

@@ -149,7 +149,7 @@ fn the_standby_serves_when_the_first_is_killed_and_not_before() {
 /// A client of two servers whose request the first one has begun; and that server, and the endpoint of the second.
 fn begun_at_the_first(folder: &Path, drain_timeout: &str) -> (Running, Running, String) {
     let begun = folder.join("begun");
-    // It outlives its server only until the folder goes.
+    // It ends at the latest when the folder goes.
     let command = format!("echo $$ > {0}; while [ -e {0} ]; do sleep 0.01; done", begun.display());
     let (first, endpoint) = server(&["--exec", &command, "--drain-timeout", drain_timeout]);
     let other = format!("ipc://{}", folder.join("other.sock").display());
@@ -168,6 +168,21 @@ fn a_request_under_way_goes_elsewhere_when_its_server_is_killed() {
     let second = start(["rep", "--bind", &other, "--echo"]);
     assert_eq!(client.end().with_code(0), "a\n");
     dismiss(second);
+}
+
+#[test]
+fn a_command_does_not_outlive_a_server_that_is_killed() {
+    let folder = tempdir().unwrap();
+    let (client, first, _) = begun_at_the_first(folder.path(), "1h");
+    let begun = folder.path().join("begun");
+    soon(|| fs::read_to_string(&begun).unwrap().ends_with('\n'));
+    let pid = fs::read_to_string(&begun).unwrap();
+    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    assert!(test_kill_process(pid).is_ok(), "it runs");
+    first.signal(Signal::KILL);
+    first.end();
+    soon(|| test_kill_process(pid).is_err());
+    drop(client);
 }
 
 #[test]

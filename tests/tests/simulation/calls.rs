@@ -332,3 +332,57 @@ fn a_server_that_sends_no_heartbeats_any_more_counts_as_failed() {
     network.run_ms(5);
     assert!(network.is_answered(0, call));
 }
+
+/// So many clients of the same servers, which are at these levels.
+fn many_clients(clients: usize, reps: Vec<(RepPlan, u8)>) -> Network {
+    let reqs: Vec<_> = (0..clients).map(|_| client(1, quick())).collect();
+    let (reps, levels): (Vec<_>, Vec<_>) = reps.into_iter().unzip();
+    let wire = |req, rep, level| {
+        let priority = Priority::new(level).expect("levels are from 1 to 16");
+        WirePlan { priority, ..WirePlan::between(Node::Req(req), Node::Rep(rep)) }
+    };
+    let wires = levels.into_iter().enumerate();
+    let wires = wires.flat_map(|(rep, level)| (0..clients).map(move |req| wire(req, rep, level)));
+    let wires = wires.collect();
+    let mut network = Network::new(Plan { reqs, reps, wires, ..Plan::default() });
+    network.run_ms(20);
+    network
+}
+
+#[test]
+fn room_that_other_clients_sit_on_is_room_and_no_standby_is_asked() {
+    for window in [1, 2, 5, 30, 100] {
+        let levels = vec![(server(window), 1), (server(window), 1), (server(1_000), 5)];
+        let mut network = many_clients(20, levels);
+        for restarts in 0..3 {
+            for req in (0..20).chain((0..20).rev()) {
+                let call = network.request(req).expect("it has no other");
+                network.run_ms(3);
+                assert_eq!(network.answer_all(2), 0, "window {window}, {restarts} restarts");
+                let served = network.answer_all(0) + network.answer_all(1);
+                let stats = network.client_stats(req);
+                assert_eq!(served, 1, "window {window}, {restarts} restarts, {req}: {stats:?}");
+                network.run_ms(2);
+                assert!(network.is_answered(req, call));
+            }
+            network.kill_server(restarts % 2);
+            network.run_ms(20);
+            network.start(Node::Rep(restarts % 2));
+            // Until everybody has seen it.
+            network.run_ms(3_500);
+        }
+    }
+}
+
+#[test]
+fn a_standby_gets_what_better_servers_have_no_room_for_and_no_more() {
+    let mut network = many_clients(20, vec![(server(7), 1), (server(1_000), 5)]);
+    for _ in 0..10 {
+        let calls: Vec<_> =
+            (0..20).map(|req| network.request(req).expect("it has no other")).collect();
+        network.run_ms(5);
+        assert_eq!([0, 1].map(|rep| network.answer_all(rep)), [7, 13]);
+        network.run_ms(5);
+        assert!(calls.iter().enumerate().all(|(req, call)| network.is_answered(req, *call)));
+    }
+}

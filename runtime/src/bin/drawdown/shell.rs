@@ -1,5 +1,7 @@
 //! A shell command that processes a message: its pipes, its end, and its reason if it fails.
 
+mod guard;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::{ExitStatus, Stdio};
@@ -165,6 +167,7 @@ impl Group {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(group) = group {
             running().insert(group.as_raw_nonzero().get());
+            guard::watch(group.as_raw_nonzero().get());
         }
         Self(group)
     }
@@ -181,6 +184,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
             running().remove(&group.as_raw_nonzero().get());
+            guard::forget(group.as_raw_nonzero().get());
         }
     }
 }

@@ -19,6 +19,9 @@ const NAMED_MAX: u64 = 1_000;
 /// Distinct reasons that are told; a peer can make them up.
 const REASONS_MAX: usize = 100;
 
+/// So many changes of servers and of the priority that serves are told.
+const CHANGES_MAX: u64 = 100;
+
 /// How long the last events may take to be told.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
@@ -44,6 +47,7 @@ impl Watch {
             answers: 0,
             told: HashSet::new(),
             named: 0,
+            changes: 0,
             failed,
         };
         Self { task: tokio::spawn(teller.follow(events)), store_failure }
@@ -83,6 +87,7 @@ struct Teller {
     answers: usize,
     told: HashSet<String>,
     named: u64,
+    changes: u64,
     failed: watch::Sender<Option<String>>,
 }
 
@@ -145,6 +150,19 @@ impl Teller {
             Event::NameMoved { endpoint } => {
                 self.console.say(format_args!("{endpoint} has moved to another address; connecting there"));
             }
+            Event::ServerSilent { link } => self.change(format_args!(
+                "server {link} did not answer in time: it is left out until it answers, or for a while"
+            )),
+            Event::ServerAnswers { link } => self.change(format_args!("server {link} answers again")),
+            Event::ServerOnTrial { link, time } => self.change(format_args!(
+                "server {link} is back: it is used again once it was well for {time:?}, or if no other has room"
+            )),
+            Event::ServerTrusted { link } => self.change(format_args!("server {link} is used again")),
+            Event::LevelChanged { from, to } => self.change(format_args!(
+                "servers of priority {} are used from now on, those of {} were before",
+                to.level(),
+                from.level()
+            )),
             Event::StoreFailed { reason } => {
                 self.failed.send_replace(Some(reason));
             }
@@ -171,6 +189,19 @@ impl Teller {
         if self.told.len() < REASONS_MAX && !self.told.contains(&sentence) {
             self.console.say(&sentence);
             self.told.insert(sentence);
+        }
+    }
+
+    /// Tells what may happen again and again, but not without end.
+    fn change(&mut self, sentence: std::fmt::Arguments<'_>) {
+        self.changes += 1;
+        match self.changes {
+            ..CHANGES_MAX => self.console.say(sentence),
+            CHANGES_MAX => {
+                self.console.say(sentence);
+                self.console.say("further changes of servers and priorities are not told");
+            }
+            _ => {}
         }
     }
 

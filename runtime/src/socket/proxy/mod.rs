@@ -12,7 +12,7 @@ use drawdown_protocol::{ProxyEngine, ProxyStats, Side};
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::driver;
-use crate::error::{DrainError, Error};
+use crate::error::{DrainError, Error, Undone};
 use crate::event::Events;
 use crate::socket::commit::CommitThread;
 use crate::socket::drain::drained;
@@ -132,7 +132,14 @@ impl ProxySocket {
         };
         let kept = self.durable && self.core.lock().socket.engine.store_failure().is_none();
         let (waiting, oldest) = (left.end - left.start, Some(left.start));
-        Err(DrainError { waiting, pending: 0, oldest, kept, waited: linger })
+        Err(DrainError {
+            what: Undone::Messages,
+            waiting,
+            pending: 0,
+            oldest,
+            kept,
+            waited: linger,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use drawdown_protocol::{
 };
 
 use crate::clock::Clock;
-use crate::error::{DrainError, Error, SendError, TrySendError};
+use crate::error::{DrainError, Error, SendError, TrySendError, Undone};
 use crate::socket::drain::drained;
 use crate::socket::sending::{self, Sender};
 use crate::socket::turns::Turns;
@@ -166,6 +166,7 @@ impl PubSocket {
             return Ok(());
         };
         Err(DrainError {
+            what: Undone::Messages,
             waiting: left.end - left.start,
             pending: 0,
             oldest: Some(left.start),

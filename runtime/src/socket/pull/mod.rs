@@ -16,7 +16,7 @@ use drawdown_protocol::{PullEngine, PullStats};
 use crate::clock::Clock;
 use crate::core::{Core, WaitList};
 use crate::driver;
-use crate::error::{Closed, DrainError};
+use crate::error::{Closed, DrainError, Undone};
 use crate::socket::drain::drained;
 use crate::socket::receiving::{self, ReceivingState};
 use crate::socket::turns::Turns;
@@ -132,7 +132,14 @@ impl PullSocket {
         let result = tokio::time::timeout(timeout, drained(&self.shared.core)).await;
         result.map_err(|_| {
             let pending = self.shared.core.with(|socket| socket.engine.unsettled());
-            DrainError { waiting: 0, pending, oldest: None, kept: true, waited: timeout }
+            DrainError {
+                what: Undone::Messages,
+                waiting: 0,
+                pending,
+                oldest: None,
+                kept: true,
+                waited: timeout,
+            }
         })
     }
 

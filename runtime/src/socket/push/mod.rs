@@ -17,7 +17,7 @@ use drawdown_protocol::{
 pub use receipt::Receipt;
 
 use crate::clock::Clock;
-use crate::error::{DrainError, Error, SendError, TrySendError};
+use crate::error::{DrainError, Error, SendError, TrySendError, Undone};
 use crate::socket::drain::drained;
 use crate::socket::sending::{self, Sender};
 use crate::socket::turns::Turns;
@@ -155,7 +155,14 @@ impl PushSocket {
         let (waiting, pending, oldest) = self.sender.core.with(|socket| {
             (socket.engine.waiting(), socket.engine.pending(), socket.engine.oldest())
         });
-        Err(DrainError { waiting, pending, oldest, kept: self.sender.durable, waited: timeout })
+        Err(DrainError {
+            what: Undone::Messages,
+            waiting,
+            pending,
+            oldest,
+            kept: self.sender.durable,
+            waited: timeout,
+        })
     }
 
     /// Closes the socket in good order: takes nothing more in, drains for up to `timeout`, says goodbye on its links and

@@ -18,7 +18,7 @@ pub use error::{ReplyError, ReplyErrorKind};
 use crate::clock::Clock;
 use crate::core::{Core, Waiting};
 use crate::driver;
-use crate::error::{Closed, DrainError, Error};
+use crate::error::{Closed, DrainError, Error, Undone};
 use crate::socket::commit::CommitThread;
 use crate::socket::drain::drained;
 use crate::socket::turns::Turns;
@@ -121,7 +121,14 @@ impl RepSocket {
             let stats = self.stats();
             let unconfirmed: u64 = stats.links.iter().map(|link| link.unconfirmed).sum();
             let pending = stats.working + unconfirmed;
-            DrainError { waiting: stats.queued, pending, oldest: None, kept: true, waited: timeout }
+            DrainError {
+                what: Undone::Calls,
+                waiting: stats.queued,
+                pending,
+                oldest: None,
+                kept: true,
+                waited: timeout,
+            }
         })
     }
 

@@ -26,6 +26,22 @@ impl ReqBuilder {
         self
     }
 
+    /// How long a request waits, before it goes to a server of a worse priority, for those of better ones to say whether they
+    /// have room: 200 ms unless set. They say so within a round trip or two, unless they hang.
+    pub fn ask_patience(mut self, time: std::time::Duration) -> Self {
+        self.config.ask_patience = time;
+        self
+    }
+
+    /// For how long a server that failed must have been well before it is used again: not at all unless set. Until then it
+    /// is asked only if no other server has room. It failed if its link was lost, or if it let the time of an attempt run
+    /// out; [`Event::ServerOnTrial`](crate::Event::ServerOnTrial) and [`Event::ServerTrusted`](crate::Event::ServerTrusted)
+    /// tell of it.
+    pub fn fail_back_after(mut self, time: std::time::Duration) -> Self {
+        self.config.fail_back_after = time;
+        self
+    }
+
     builder_ends!(ReqSocket);
 
     /// Makes the socket without any link.

@@ -17,7 +17,7 @@ pub use error::{RequestError, RequestErrorKind};
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::driver;
-use crate::error::DrainError;
+use crate::error::{DrainError, Undone};
 use crate::socket::drain::drained;
 use crate::socket::{SocketOptions, socket_ends};
 
@@ -28,7 +28,7 @@ use state::RequestState;
 ///
 /// Of the servers with room the one with most is asked, those of the best [priority](crate::transport::Priority) first:
 /// `tcp://127.0.0.1:7000?priority=2`, bound or connected. A worse level serves only while every better one is gone, silent
-/// or without room.
+/// or without room: servers of better ones are asked for room before, which they answer within a round trip or two.
 ///
 /// A request runs **at least once** if it is replied to: when its first server fails or is too slow, another one gets it,
 /// and both may have worked on it. Its caller gets one reply. With [`at_most_once`](ReqBuilder::at_most_once) no second
@@ -109,7 +109,14 @@ impl ReqSocket {
     fn left(&self, waited: Duration) -> DrainError {
         let stats = self.stats();
         let pending = stats.pending.saturating_sub(stats.waiting);
-        DrainError { waiting: stats.waiting, pending, oldest: None, kept: false, waited }
+        DrainError {
+            what: Undone::Requests,
+            waiting: stats.waiting,
+            pending,
+            oldest: None,
+            kept: false,
+            waited,
+        }
     }
 
     /// Ends the socket without waiting for what is under way.

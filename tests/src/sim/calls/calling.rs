@@ -1,10 +1,12 @@
 //! The driver of a REQ node, and its application.
 
+use std::time::Duration;
+
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::{
     CallId, CallNumber, CallOptions, Event as Happened, LinkState, Message, PeerId, Refusal,
-    RequestEngine, RequestStats,
+    RequestEngine, RequestLinkStats, RequestStats,
 };
 
 use crate::sim::agenda::{Event, Node};
@@ -14,6 +16,9 @@ use crate::sim::node::Process;
 use crate::sim::plan::{PATIENT, ReqPlan};
 
 use super::node::ReqNode;
+
+/// How long it takes, beside what is on the wire, until everybody concerned has had some turns.
+const SOME_TURNS: Duration = Duration::from_millis(20);
 
 impl Network {
     pub(super) fn add_req(&mut self, plan: ReqPlan) {
@@ -158,7 +163,7 @@ impl Network {
     fn turn_comes(&mut self, req: usize) {
         if std::mem::take(&mut self.reqs[req].waits_for_turn) {
             let life = self.reqs[req].process.life;
-            self.agenda.after(std::time::Duration::ZERO, Event::MakeCalls { req, life });
+            self.agenda.after(Duration::ZERO, Event::MakeCalls { req, life });
         }
     }
 
@@ -229,8 +234,46 @@ impl Network {
             format!("{} calls are pending of at most {most}: {:?}", stats.pending, node.pending)
         })?;
         check_levels(node, &stats)?;
+        self.check_asking(req, &stats)?;
+        let node = &mut self.reqs[req];
         node.dispatched = stats.dispatched;
         node.in_flight = stats.links.iter().map(|link| (link.link, link.in_flight)).collect();
+        Ok(())
+    }
+
+    /// No call went to a worse level while a better server could have taken it for some round trips, by whomever its room
+    /// was sat on. Where things break, what is sat on may not come back in time.
+    fn check_asking(&self, req: usize, stats: &RequestStats) -> Verdict {
+        let (node, now) = (&self.reqs[req], self.agenda.now());
+        let round_trips = self.plan.latency_max() * 8 + SOME_TURNS;
+        let patience = node.plan.config.ask_patience;
+        if !self.plan.storm.is_zero()
+            || self.is_by_hand()
+            || !is_plain(node)
+            || round_trips > patience
+        {
+            return Ok(());
+        }
+        let was_asked = |link: &&RequestLinkStats| {
+            link.in_flight > node.in_flight.get(&link.link).copied().unwrap_or(0)
+        };
+        let Some(worst) = stats.links.iter().filter(was_asked).map(|link| link.priority).max()
+        else {
+            return Ok(());
+        };
+        let better = stats.links.iter().filter(|link| link.priority < worst && !link.silent);
+        for link in better.filter(|link| link.peer.is_some() && link.age > round_trips) {
+            let end = node.process.ends.get(&link.link).ok_or("a link that leads nowhere")?;
+            let Some(Node::Rep(rep)) = self.node_at(end.peer()) else {
+                continue;
+            };
+            let since = self.reps[rep].roomy_since.filter(|since| *since + round_trips < now);
+            ensure(since.is_none(), || {
+                format!(
+                    "a call went to level {worst:?}, and rep-{rep} has had room since {since:?}, {link:?}"
+                )
+            })?;
+        }
         Ok(())
     }
 
@@ -240,16 +283,20 @@ impl Network {
     }
 }
 
+/// Whether any server may have any of its calls.
+fn is_plain(node: &ReqNode) -> bool {
+    let free = |options: &CallOptions| options.hedge_after.is_none() && !options.at_most_once;
+    node.plan.manners.iter().all(free) && free(&node.plan.config.call)
+}
+
 /// No call went to a worse level while a better one had room for it.
 ///
 /// Calls that are hedged or must run at most once may have to pass the best server over, so only other ones are looked at.
 fn check_levels(node: &ReqNode, stats: &RequestStats) -> Verdict {
-    let free = |options: &CallOptions| options.hedge_after.is_none() && !options.at_most_once;
     let Some(engine) = &node.engine else {
         return Ok(());
     };
-    let is_plain = node.plan.manners.iter().all(free) && free(&node.plan.config.call);
-    if !is_plain || stats.dispatched == node.dispatched {
+    if !is_plain(node) || stats.dispatched == node.dispatched {
         return Ok(());
     }
     let enough = Amount::new(1, cost_bytes_max(node.plan.config.link.message_bytes_max));

@@ -49,20 +49,11 @@ impl Network {
         let made = self.reqs.iter().all(|node| {
             node.left == 0 && node.engine.as_ref().is_some_and(|engine| engine.pending() == 0)
         });
-        made && self.reps.iter().enumerate().all(|(rep, node)| {
+        made && self.reps.iter().all(|node| {
             let is_idle = node.workers.iter().all(|w| !matches!(w.doing, Doing::Busy(..)));
-            is_idle && node.engine.as_ref().is_some_and(|engine| self.is_rep_drained(rep, engine))
+            let is_drained = |engine: &ReplyEngine| engine.unanswered() == 0 && engine.is_drained();
+            is_idle && node.engine.as_ref().is_some_and(is_drained)
         })
-    }
-
-    /// Answers are confirmed with the next thing that a client says: without heartbeats that may be never.
-    fn is_rep_drained(&self, rep: usize, engine: &ReplyEngine) -> bool {
-        let mut wires = self.plan.wires.iter().filter(|wire| wire.down == Node::Rep(rep));
-        let beats = wires.all(|wire| match wire.up {
-            Node::Req(req) => !self.plan.reqs[req].config.link.heartbeat.is_zero(),
-            _ => false,
-        });
-        engine.unanswered() == 0 && (engine.is_drained() || !beats)
     }
 
     /// Who waited in patience has an answer, and nobody keeps anything.

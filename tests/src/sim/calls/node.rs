@@ -41,6 +41,8 @@ pub(crate) struct RepNode {
     /// Receive calls that wait, beside those of the workers.
     pub(crate) callers: u64,
     pub(crate) is_paused: bool,
+    /// Since when it could have taken one more call of any size.
+    pub(crate) roomy_since: Option<Time>,
     /// It takes no more calls, and goes when it is done.
     pub(crate) is_stopping: bool,
     pub(crate) window: WindowWatch,

@@ -1,6 +1,7 @@
 //! The driver of a REP node.
 
 use drawdown_protocol::credit::Amount;
+use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::{Event as Happened, LinkState, PeerId, ReplyEngine, Session};
 
 use crate::sim::agenda::Node;
@@ -24,6 +25,7 @@ impl Network {
             callers: 0,
             is_paused: false,
             is_stopping: false,
+            roomy_since: None,
             window: Default::default(),
             plan,
         });
@@ -72,6 +74,7 @@ impl Network {
         node.callers = 0;
         node.is_paused = false;
         node.is_stopping = false;
+        node.roomy_since = None;
         node.window = Default::default();
         if let Some(disk) = &mut node.disk {
             disk.look_at = None;
@@ -135,8 +138,12 @@ impl Network {
         ensure(stats.remembered <= most, || {
             format!("{} answers are remembered of at most {most}", stats.remembered)
         })?;
+        let one = Amount::new(1, cost_bytes_max(engine.config().link.message_bytes_max));
+        let is_roomy = one.fits(engine.pool().unused()) && !node.is_stopping;
         let used = held + outstanding;
         let room = self.room_of(rep);
+        let since = &mut self.reps[rep].roomy_since;
+        *since = is_roomy.then(|| since.unwrap_or(now));
         let window = &mut self.reps[rep].window;
         window.resized(room, used);
         window.check(used, "it")

@@ -33,7 +33,7 @@ impl Plan {
             (0..dice.between(1..=4)).map(|_| RepPlan::random(dice, message_bytes_max)).collect();
         let wires = wires(dice, reqs.len(), reps.len());
         let faults = Fault::CALLS.into_iter().filter(|_| dice.chance(60)).collect();
-        let storm = if dice.chance(10) { Duration::ZERO } else { dice.micros(10_000..=5_000_000) };
+        let storm = if dice.chance(20) { Duration::ZERO } else { dice.micros(10_000..=5_000_000) };
         let fault_every = dice.micros(1_000..=800_000);
         Self { reqs, reps, wires, faults, storm, fault_every, ..Self::default() }
     }
@@ -125,12 +125,13 @@ impl RepPlan {
     }
 }
 
-/// Answers that are given at one time fit in, so that none is forgotten before it is sent.
+/// What is remembered, sometimes less than is answered at a time.
 fn memory(dice: &mut Dice, message_bytes_max: usize, store: bool) -> AnswerMemory {
     if dice.chance(50) {
         return AnswerMemory::default();
     }
-    let messages = if store { dice.pick(&[200, 65_536]) } else { dice.pick(&[20, 200, 65_536]) };
+    let messages =
+        if store { dice.pick(&[200, 65_536]) } else { dice.pick(&[0, 1, 20, 200, 65_536]) };
     AnswerMemory {
         messages,
         bytes: dice.pick(&[message_bytes_max as u64 * messages.min(200), 64 << 20]),

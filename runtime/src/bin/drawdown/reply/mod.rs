@@ -21,7 +21,7 @@ use crate::watch::Watch;
 ///
 /// A command that exits 0 replies with all that it has written to stdout, to the last byte. With any other end the request
 /// is rejected, with the exit status and the last line that the command wrote to stderr. A command is killed when its
-/// caller has given up.
+/// caller has given up, and when drawdown itself dies, of SIGKILL too.
 ///
 /// A request that comes again, because its caller has lost the reply, is not worked on again: its reply is remembered for
 /// a minute, and with --store also when the command is started again.

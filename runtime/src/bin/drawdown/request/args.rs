@@ -62,6 +62,10 @@ pub(crate) struct ReqArgs {
     #[arg(long, conflicts_with = "hedge_after")]
     at_most_once: bool,
 
+    /// How long a server that failed must have been well before it is asked again, if another one can be [default: 0s].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    fail_back_after: Option<Duration>,
+
     #[command(flatten)]
     pub(super) links: LinkArgs,
 }
@@ -81,6 +85,9 @@ impl ReqArgs {
         }
         if let Some(time) = self.hedge_after {
             builder = builder.hedge_after(time);
+        }
+        if let Some(time) = self.fail_back_after {
+            builder = builder.fail_back_after(time);
         }
         builder = builder.at_most_once(self.at_most_once);
         Ok(builder.pending(u64::from(self.parallel)).build().await?)

@@ -1,0 +1,363 @@
+//! One receiver's room, shared out among all its senders.
+//!
+//! What is queued and what may still arrive never add up to more than the window. With one sender it gets everything.
+//! With several, half of the room is spread evenly, so that a first message needs no round trip, and the other half
+//! goes to those who say that messages wait, in the order in which they said so. An idle sender's credit is taken back
+//! when somebody else is short, or comes without finding any left.
+
+mod share;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Add;
+
+use crate::ids::LinkId;
+use crate::wire::{Echo, Grant};
+
+use super::Amount;
+use super::granter::Granter;
+
+/// The room of one receiving socket, and what each of its links was given of it.
+#[derive(Debug)]
+pub struct Pool {
+    window: Amount,
+    /// The most that one message can cost: a link with fewer bytes than this may be stuck.
+    message_cost_max: u64,
+    /// Senders are answered when they ask: they have other receivers to turn to.
+    answers: bool,
+    paused: bool,
+    /// Receive calls that wait: all the room that a window of 0 has.
+    waiting: u64,
+    queued: Amount,
+    outstanding: Amount,
+    lines: BTreeMap<LinkId, Line>,
+    /// Links whose senders wait for credit, longest first.
+    hungry: VecDeque<LinkId>,
+    /// Links without demand that ran low.
+    low: VecDeque<LinkId>,
+    /// Links whose senders asked and were not answered.
+    askers: VecDeque<LinkId>,
+    /// Links with a grant to send.
+    due: VecDeque<LinkId>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    granter: Granter,
+    /// What the sender said that waits, less what it was given since.
+    demand: u64,
+    /// What it was given on its demand and has not used.
+    fed: u64,
+    in_hungry: bool,
+    in_low: bool,
+    /// It waits to hear whether there is room.
+    asks: bool,
+    /// It asked, and went elsewhere before it was answered.
+    gave_up: bool,
+    /// What is taken back from it did not come in time for somebody who asked.
+    slow: bool,
+}
+
+impl Pool {
+    /// A window of `window.messages`, and of `window.bytes`, which must hold at least one message of the largest size.
+    #[must_use]
+    pub fn new(window: Amount, message_cost_max: u64) -> Self {
+        Self {
+            window: Amount::new(window.messages, window.bytes.max(message_cost_max)),
+            message_cost_max,
+            answers: false,
+            paused: false,
+            waiting: 0,
+            queued: Amount::ZERO,
+            outstanding: Amount::ZERO,
+            lines: BTreeMap::new(),
+            hungry: VecDeque::new(),
+            low: VecDeque::new(),
+            askers: VecDeque::new(),
+            due: VecDeque::new(),
+        }
+    }
+
+    /// The same, for senders that have other receivers to turn to if this one has no room: each demand is answered with a
+    /// grant, at once or when what is being taken back from others has come, and what is free is given in any amount.
+    #[must_use]
+    pub fn that_answers(window: Amount, message_cost_max: u64) -> Self {
+        Self { answers: true, ..Self::new(window, message_cost_max) }
+    }
+
+    /// The window.
+    #[must_use]
+    pub const fn window(&self) -> Amount {
+        self.window
+    }
+
+    /// Messages and bytes that have arrived and have not been taken.
+    #[must_use]
+    pub const fn queued(&self) -> Amount {
+        self.queued
+    }
+
+    /// What may still arrive, over all links.
+    #[must_use]
+    pub const fn outstanding(&self) -> Amount {
+        self.outstanding
+    }
+
+    /// What nobody uses or waits for: free, or granted to senders that have nothing to send as far as is known.
+    #[must_use]
+    pub fn unused(&self) -> Amount {
+        let in_need = self.lines.values().filter(|line| line.demand > 0 || line.fed > 0);
+        let taken = in_need.map(|line| line.granter.outstanding()).fold(self.queued, Amount::add);
+        self.room().saturating_sub(taken)
+    }
+
+    /// What may still arrive on one link.
+    #[must_use]
+    pub fn outstanding_on(&self, link: LinkId) -> Amount {
+        self.lines.get(&link).map_or(Amount::ZERO, |line| line.granter.outstanding())
+    }
+
+    /// The room there is: the window, or with a window of 0 the receive calls that wait.
+    fn room(&self) -> Amount {
+        match (self.paused, self.window.messages) {
+            (true, _) => Amount::ZERO,
+            (false, 0) => Amount::new(self.waiting, self.window.bytes),
+            (false, _) => self.window,
+        }
+    }
+
+    fn free(&self) -> Amount {
+        self.room().saturating_sub(self.queued + self.outstanding)
+    }
+
+    /// What a link without demand may sit on while others wait.
+    fn allowance(&self) -> Amount {
+        let room = self.room();
+        let links = self.lines.len() as u64;
+        if links <= 1 {
+            return room;
+        }
+        let each = Amount::new(room.messages / (2 * links), room.bytes / (2 * links));
+        if each.messages == 0 || each.bytes < self.message_cost_max { Amount::ZERO } else { each }
+    }
+
+    /// What a link without demand is given while nobody waits: its allowance, or if that is nothing, room for one message as
+    /// long as there is as much for all.
+    fn ease(&self) -> Amount {
+        let (allowance, room) = (self.allowance(), self.room());
+        let links = self.lines.len() as u64;
+        let one = Amount::new(1, self.message_cost_max);
+        let for_all = Amount::new(links, links.saturating_mul(one.bytes));
+        if allowance == Amount::ZERO && for_all.fits(room) { one } else { allowance }
+    }
+
+    /// What a link with demand is given at a time.
+    fn share(&self) -> Amount {
+        let room = self.room();
+        let parts = 2 * (self.hungry.len() as u64).max(1);
+        Amount::new((room.messages / parts).max(1), (room.bytes / parts).max(self.message_cost_max))
+    }
+
+    /// Takes a link in.
+    pub fn attach(&mut self, link: LinkId) {
+        self.lines.insert(link, Line::default());
+        match self.lines.len() {
+            1 if self.answers => self.mark_due(link),
+            1 => {}
+            // From now on senders have to say what waits.
+            2 => self
+                .lines
+                .keys()
+                .copied()
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|link| self.mark_due(link)),
+            _ => self.mark_due(link),
+        }
+        self.note_low(link);
+        self.share_out();
+        if self.is_starved(link) {
+            self.even_out();
+        }
+    }
+
+    /// Lets a link go; its credit dies with it.
+    pub fn detach(&mut self, link: LinkId) {
+        let Some(line) = self.lines.remove(&link) else {
+            return;
+        };
+        self.outstanding -= line.granter.outstanding();
+        self.hungry.retain(|other| *other != link);
+        self.low.retain(|other| *other != link);
+        self.askers.retain(|other| *other != link);
+        self.due.retain(|other| *other != link);
+        if self.lines.len() == 1 {
+            let alone: Vec<LinkId> = self.lines.keys().copied().collect();
+            for link in alone {
+                self.mark_due(link);
+                self.note_low(link);
+            }
+        }
+        self.share_out();
+        self.answer();
+    }
+
+    /// Counts what arrived on a link and is queued now. False if the sender went beyond its credit.
+    #[must_use]
+    pub fn receive(&mut self, link: LinkId, amount: Amount) -> bool {
+        let Some(line) = self.lines.get_mut(&link) else {
+            return false;
+        };
+        let before = line.granter.outstanding();
+        if !line.granter.receive(amount) {
+            return false;
+        }
+        let after = line.granter.outstanding();
+        line.fed = line.fed.saturating_sub(amount.messages);
+        self.outstanding = self.outstanding + after - before;
+        self.queued += amount;
+        self.note_low(link);
+        self.share_out();
+        self.spare(link);
+        true
+    }
+
+    /// Counts what was taken out of the queue.
+    pub fn release(&mut self, amount: Amount) {
+        self.queued -= amount;
+        self.share_out();
+    }
+
+    /// Takes a sender's word on how many messages wait for credit.
+    pub fn demand(&mut self, link: LinkId, waiting: u64) {
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        line.demand = waiting;
+        match waiting {
+            0 => {
+                line.fed = 0;
+                line.gave_up |= std::mem::take(&mut line.asks);
+            }
+            _ => {
+                if !std::mem::replace(&mut line.in_hungry, true) {
+                    self.hungry.push_back(link);
+                }
+                self.note_question(link);
+            }
+        }
+        self.share_out();
+        if !self.hungry.is_empty() {
+            self.take_back();
+            self.share_out();
+        } else if waiting == 0 && self.low.iter().any(|other| self.is_starved(*other)) {
+            self.lower(link, self.ease());
+        }
+        self.answer();
+    }
+
+    /// Takes an echo. False if it lies.
+    #[must_use]
+    pub fn echo(&mut self, link: LinkId, echo: Echo) -> bool {
+        let Some(line) = self.lines.get_mut(&link) else {
+            return false;
+        };
+        let before = line.granter.outstanding();
+        if !line.granter.handle_echo(echo) {
+            return false;
+        }
+        let after = line.granter.outstanding();
+        line.slow &= line.granter.is_returning();
+        self.outstanding = self.outstanding + after - before;
+        self.share_out();
+        if self.is_short_of_what_comes() {
+            self.take_back();
+            self.share_out();
+        }
+        self.answer();
+        true
+    }
+
+    /// Sets the window; a lower one is complete once the senders have echoed it.
+    pub fn set_window(&mut self, window: Amount) {
+        self.window = Amount::new(window.messages, window.bytes.max(self.message_cost_max));
+        self.resize();
+    }
+
+    /// Stops granting and takes back what was granted, or goes on.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+        self.resize();
+    }
+
+    /// How many receive calls wait. Only a window of 0 depends on it.
+    pub fn set_waiting(&mut self, waiting: u64) {
+        if self.waiting != waiting {
+            self.waiting = waiting;
+            if self.window.messages == 0 {
+                self.resize();
+            }
+        }
+    }
+
+    /// The next link that has a grant to send.
+    pub fn poll_due(&mut self) -> Option<LinkId> {
+        self.due.pop_front()
+    }
+
+    /// The grant to send on a link, if there is a new one.
+    pub fn poll_grant(&mut self, link: LinkId) -> Option<Grant> {
+        let contended = self.lines.len() > 1;
+        self.lines.get_mut(&link)?.granter.poll_grant(contended)
+    }
+
+    /// Says the grant of a link again, which does no harm.
+    pub fn repeat_grant(&mut self, link: LinkId) -> Option<Grant> {
+        self.lines.get_mut(&link)?.granter.mark_due();
+        self.poll_grant(link)
+    }
+
+    /// After the room has changed.
+    fn resize(&mut self) {
+        let over = (self.queued + self.outstanding).saturating_sub(self.room());
+        if over != Amount::ZERO {
+            self.take_back();
+        }
+        let links: Vec<LinkId> = self.lines.keys().copied().collect();
+        for link in links {
+            self.note_low(link);
+        }
+        self.share_out();
+    }
+
+    fn mark_due(&mut self, link: LinkId) {
+        if let Some(line) = self.lines.get_mut(&link) {
+            if !line.granter.is_due() {
+                self.due.push_back(link);
+            }
+            line.granter.mark_due();
+        }
+    }
+
+    /// Remembers a link that has used up half of what it may sit on.
+    fn note_low(&mut self, link: LinkId) {
+        let ease = self.ease();
+        if let Some(line) = self.lines.get_mut(&link)
+            && !line.in_low
+            && runs_low(line.granter.intended(), ease, self.message_cost_max)
+        {
+            line.in_low = true;
+            self.low.push_back(link);
+        }
+    }
+}
+
+/// Whether a link is at half of its allowance or less, or could not send one large message.
+fn runs_low(intended: Amount, allowance: Amount, message_cost_max: u64) -> bool {
+    allowance.messages > 0
+        && (intended.messages <= allowance.messages / 2
+            || intended.bytes < allowance.bytes / 2
+            || intended.bytes < message_cost_max)
+        && !allowance.fits(intended)
+}

@@ -1,0 +1,256 @@
+//! Who gets what is free, and who has to give back.
+
+use std::ops::Add;
+
+use crate::credit::Amount;
+use crate::ids::LinkId;
+
+use super::Pool;
+
+impl Pool {
+    /// Gives what is free to those who wait, then to those who ran low.
+    pub(super) fn share_out(&mut self) {
+        for _ in 0..self.hungry.len() {
+            let Some(link) = self.hungry.front().copied() else {
+                break;
+            };
+            if !self.feed(link) {
+                break;
+            }
+        }
+        for _ in 0..self.low.len() {
+            let free = self.free().messages;
+            let is_spare = self.hungry.is_empty()
+                || (free > self.share().messages && self.allowance() != Amount::ZERO);
+            if !is_spare || free == 0 {
+                break;
+            }
+            if let Some(link) = self.low.pop_front() {
+                self.top_up(link);
+            }
+        }
+    }
+
+    /// Gives the first hungry link its share. False if there is too little free.
+    fn feed(&mut self, link: LinkId) -> bool {
+        let (free, share) = (self.free(), self.share());
+        let Some(line) = self.lines.get_mut(&link) else {
+            self.hungry.pop_front();
+            return true;
+        };
+        let intended = line.granter.intended();
+        let short_of_bytes = intended.messages > 0 && intended.bytes < self.message_cost_max;
+        let wanted = share.messages.min(line.demand);
+        let messages = if short_of_bytes { 0 } else { wanted };
+        // More bytes than its messages can take are of no use to it, and others may need them.
+        let bytes_max = (intended.messages + messages).saturating_mul(self.message_cost_max);
+        let bytes = share.bytes.min(bytes_max.saturating_sub(intended.bytes));
+        let by = Amount::new(messages, bytes).min(free);
+        let stuck = intended.bytes + by.bytes < self.message_cost_max;
+        let least = if self.answers { 0 } else { messages / 4 };
+        if wanted > 0 && (stuck || by.messages < least.max(messages.min(1))) {
+            return false;
+        }
+        self.hungry.pop_front();
+        line.demand -= by.messages;
+        line.fed += by.messages;
+        line.in_hungry = line.demand > 0;
+        if line.in_hungry {
+            self.hungry.push_back(link);
+        }
+        if wanted > 0 {
+            line.asks = false;
+            self.give(link, by);
+        }
+        true
+    }
+
+    /// Fills a link up to what it may sit on if there is enough free to bother, and remembers it if that was not enough.
+    fn top_up(&mut self, link: LinkId) {
+        let (free, allowance) = (self.free(), self.ease());
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        line.in_low = false;
+        let intended = line.granter.intended();
+        if allowance.fits(intended) {
+            return;
+        }
+        let by = allowance.saturating_sub(intended).min(free);
+        let starving = self.queued.messages == 0 && by.messages > 0;
+        let worthwhile = starving
+            || by.messages >= (allowance.messages / 4).max(1)
+            || by.bytes >= allowance.bytes / 4;
+        let stuck = intended.bytes + by.bytes < self.message_cost_max;
+        let given = worthwhile && !stuck && by != Amount::ZERO;
+        if given {
+            self.give(link, by);
+        }
+        if (!given || by != allowance.saturating_sub(intended))
+            && let Some(line) = self.lines.get_mut(&link)
+        {
+            line.in_low = true;
+            self.low.push_back(link);
+        }
+    }
+
+    fn give(&mut self, link: LinkId, by: Amount) {
+        self.mark_due(link);
+        if let Some(line) = self.lines.get_mut(&link) {
+            let before = line.granter.outstanding();
+            line.granter.raise(by);
+            self.outstanding = self.outstanding + line.granter.outstanding() - before;
+        }
+    }
+
+    /// Takes from links what somebody else needs more; if there is less room than was given away, from all.
+    pub(super) fn take_back(&mut self) {
+        let (room, links) = (self.room(), (self.lines.len() as u64).max(1));
+        let left = room.saturating_sub(self.queued);
+        let over = !(self.queued + self.outstanding).fits(room);
+        let even = Amount::new(left.messages / links, left.bytes / links);
+        // Where none may sit on anything, no more than is needed: the rest would be given back to them right after.
+        let needed = (!over && self.allowance() == Amount::ZERO).then(|| self.needed());
+        let mut coming = self.free() + self.coming();
+        let ids: Vec<LinkId> = self.lines.keys().copied().collect();
+        for link in ids {
+            if needed.is_some_and(|needed| needed.fits(coming)) {
+                break;
+            }
+            let before = self.intended(link);
+            match self.spared(link) {
+                _ if over => self.lower(link, self.allowance().min(even)),
+                Some(keep) => self.lower(link, keep),
+                None => {}
+            }
+            coming += before.saturating_sub(self.intended(link));
+        }
+    }
+
+    /// Takes from all who sit on more than others could have.
+    pub(super) fn even_out(&mut self) {
+        let ease = self.ease();
+        let idle = self.lines.iter().filter(|(_, line)| line.demand == 0 && line.fed == 0);
+        let ids: Vec<LinkId> = idle.map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|link| self.lower(link, ease));
+        self.share_out();
+    }
+
+    /// Whether a link has nothing although it should have something.
+    pub(super) fn is_starved(&self, link: LinkId) -> bool {
+        let intended = self.intended(link);
+        let has_none = intended.messages == 0 || intended.bytes < self.message_cost_max;
+        has_none && self.hungry.is_empty() && self.ease() != Amount::ZERO && self.room_is_given()
+    }
+
+    /// Whether there is too little free for a message although the queue leaves room for one.
+    fn room_is_given(&self) -> bool {
+        let one = Amount::new(1, self.message_cost_max);
+        !one.fits(self.free()) && one.fits(self.room().saturating_sub(self.queued))
+    }
+
+    fn intended(&self, link: LinkId) -> Amount {
+        self.lines.get(&link).map_or(Amount::ZERO, |line| line.granter.intended())
+    }
+
+    /// What those who wait want, at the least.
+    fn needed(&self) -> Amount {
+        let demand = self.hungry.iter().filter_map(|link| self.lines.get(link));
+        let messages = demand.map(|line| line.demand).fold(0, u64::saturating_add);
+        Amount::new(messages, self.message_cost_max.saturating_mul(self.hungry.len() as u64))
+    }
+
+    /// What was taken away from links that have not said so yet.
+    fn coming(&self) -> Amount {
+        let intended = self.lines.values().map(|line| line.granter.intended());
+        self.outstanding.saturating_sub(intended.fold(Amount::ZERO, Amount::add))
+    }
+
+    /// Whether somebody waits for room, and what was taken back for that did not suffice.
+    pub(super) fn is_short_of_what_comes(&self) -> bool {
+        self.allowance() == Amount::ZERO
+            && !self.hungry.is_empty()
+            && self.coming().messages == 0
+            && self.free().messages == 0
+    }
+
+    /// A sender says that messages wait: where it has others to turn to, it waits for an answer.
+    pub(super) fn note_question(&mut self, link: LinkId) {
+        if !self.answers {
+            return;
+        }
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        if !std::mem::replace(&mut line.asks, true) {
+            self.askers.push_back(link);
+        }
+        if std::mem::take(&mut line.gave_up) {
+            // Nobody waits twice for what does not come.
+            for line in self.lines.values_mut() {
+                line.slow |= line.granter.is_returning();
+            }
+        }
+    }
+
+    /// Tells those who ask that there is nothing for them, unless something comes back from others.
+    pub(super) fn answer(&mut self) {
+        if self.askers.is_empty()
+            || self.lines.values().any(|line| line.granter.is_returning() && !line.slow)
+        {
+            return;
+        }
+        while let Some(link) = self.askers.pop_front() {
+            if let Some(line) = self.lines.get_mut(&link)
+                && std::mem::take(&mut line.asks)
+            {
+                self.mark_due(link);
+            }
+        }
+    }
+
+    /// Takes from a link what it does not need, if somebody waits for room.
+    pub(super) fn spare(&mut self, link: LinkId) {
+        if !self.hungry.is_empty()
+            && let Some(keep) = self.spared(link)
+        {
+            self.lower(link, keep);
+            self.share_out();
+        }
+    }
+
+    /// What a link may keep while another waits for room; `None`: all that it has, because it is about to use it.
+    ///
+    /// A link that waits itself, and perhaps has too few bytes for its next message, gives them back until it is its
+    /// turn: several such links could hold all bytes between them and wait for ever.
+    fn spared(&self, link: LinkId) -> Option<Amount> {
+        let line = self.lines.get(&link)?;
+        if line.demand == 0 {
+            return (line.fed == 0).then(|| self.allowance());
+        }
+        let stuck = line.granter.intended().bytes < self.message_cost_max;
+        (stuck && self.hungry.front() != Some(&link)).then_some(Amount::ZERO)
+    }
+
+    pub(super) fn lower(&mut self, link: LinkId, keep: Amount) {
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        let was_due = line.granter.is_due();
+        let before = line.granter.outstanding();
+        if !line.granter.intended().fits(keep) && line.granter.lower(keep) {
+            self.outstanding = self.outstanding + line.granter.outstanding() - before;
+            // What it was given because it waits, it waits for again.
+            let unfed = line.fed.saturating_sub(keep.messages);
+            line.fed -= unfed;
+            line.demand = line.demand.saturating_add(unfed);
+            if line.demand > 0 && !std::mem::replace(&mut line.in_hungry, true) {
+                self.hungry.push_back(link);
+            }
+            if !was_due {
+                self.due.push_back(link);
+            }
+            self.note_low(link);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+use super::*;
+
+const COST_MAX: u64 = 100;
+const A: LinkId = LinkId(1);
+const B: LinkId = LinkId(2);
+
+fn pool(messages: u64) -> Pool {
+    Pool::new(Amount::new(messages, 1_000_000), COST_MAX)
+}
+
+fn granted(pool: &mut Pool, link: LinkId) -> u64 {
+    pool.poll_grant(link).expect("a grant is due").messages
+}
+
+#[test]
+fn one_sender_gets_exactly_the_room() {
+    let mut pool = pool(7);
+    pool.attach(A);
+    assert_eq!(pool.poll_due(), Some(A));
+    assert_eq!(granted(&mut pool, A), 7);
+    assert!(pool.receive(A, Amount::new(7, 70)));
+    assert!(!pool.receive(A, Amount::new(1, 10)), "beyond the window");
+}
+
+#[test]
+fn a_window_of_one_goes_to_the_sender_with_work() {
+    let mut pool = pool(1);
+    pool.attach(A);
+    assert_eq!(granted(&mut pool, A), 1);
+    pool.attach(B);
+    pool.demand(B, 3);
+    let lowered = pool.poll_grant(A).unwrap();
+    assert_eq!(lowered.messages, 0, "A is idle and sits on the only room");
+    assert_eq!(pool.outstanding_on(B), Amount::ZERO, "not before A has echoed");
+    assert!(pool.echo(A, Echo { serial: lowered.serial, messages: 0, bytes: 0 }));
+    assert_eq!(granted(&mut pool, B), 1);
+}
+
+#[test]
+fn a_window_of_zero_has_the_room_of_the_calls_that_wait() {
+    let mut pool = pool(0);
+    pool.attach(A);
+    assert!(pool.poll_grant(A).is_none());
+    pool.set_waiting(1);
+    assert_eq!(granted(&mut pool, A), 1);
+    pool.set_waiting(0);
+    assert_eq!(granted(&mut pool, A), 0, "a cancelled call takes its credit back");
+    assert!(pool.receive(A, Amount::new(1, 10)), "it raced the cancellation");
+    pool.set_waiting(1);
+    assert!(pool.poll_grant(A).is_none(), "the one that waits is for this call");
+    pool.set_waiting(0);
+    pool.release(Amount::new(1, 10));
+    assert!(pool.poll_grant(A).is_none());
+}
+
+#[test]
+fn pausing_takes_everything_back_and_resuming_gives_it_again() {
+    let mut pool = pool(10);
+    pool.attach(A);
+    assert_eq!(granted(&mut pool, A), 10);
+    pool.set_paused(true);
+    let lowered = pool.poll_grant(A).unwrap();
+    assert_eq!(lowered.messages, 0);
+    assert!(pool.echo(A, Echo { serial: lowered.serial, messages: 0, bytes: 0 }));
+    pool.set_paused(false);
+    assert_eq!(granted(&mut pool, A), 10);
+}
+
+#[test]
+fn credit_of_a_lost_link_goes_to_the_others() {
+    let mut pool = pool(8);
+    pool.attach(A);
+    pool.attach(B);
+    assert!(pool.receive(A, Amount::new(2, 20)));
+    pool.detach(A);
+    assert_eq!(pool.outstanding_on(B).messages + pool.queued().messages, 8);
+}
+
+#[test]
+fn a_window_filled_by_messages_taken_one_by_one_is_granted_in_batches() {
+    let mut pool = pool(100);
+    pool.attach(A);
+    granted(&mut pool, A);
+    assert!(pool.receive(A, Amount::new(100, 1_000)));
+    let grants = (0..100).filter(|_| {
+        pool.release(Amount::new(1, 10));
+        pool.poll_grant(A).is_some()
+    });
+    assert!(grants.count() <= 5);
+    assert_eq!(pool.outstanding_on(A).messages, 100, "all of it in the end");
+}
+
+#[test]
+fn who_comes_later_gets_a_share_of_what_the_first_one_has() {
+    let mut pool = pool(100);
+    for link in 1..=50 {
+        pool.attach(LinkId(link));
+        while let Some(due) = pool.poll_due() {
+            let Some(grant) = pool.poll_grant(due) else { continue };
+            assert!(pool.echo(due, Echo { serial: grant.serial, messages: 0, bytes: 0 }));
+        }
+        for other in 1..=link {
+            assert!(pool.outstanding_on(LinkId(other)).messages >= 1, "{other} of {link}");
+        }
+    }
+    assert!(pool.outstanding().messages <= 100);
+}
+
+#[test]
+fn where_there_is_one_for_each_everybody_gets_one_until_somebody_waits() {
+    let mut pool = pool(3);
+    for link in [A, B, LinkId(3)] {
+        pool.attach(link);
+        while let Some(due) = pool.poll_due() {
+            let Some(grant) = pool.poll_grant(due) else { continue };
+            assert!(pool.echo(due, Echo { serial: grant.serial, messages: 0, bytes: 0 }));
+        }
+    }
+    let messages = [A, B, LinkId(3)].map(|link| pool.outstanding_on(link).messages);
+    assert_eq!(messages, [1, 1, 1]);
+    assert!(pool.receive(B, Amount::new(1, 10)));
+    pool.demand(B, 1);
+    let lowered = pool.poll_grant(A).expect("somebody needs it more");
+    assert_eq!(lowered.messages, 0);
+    assert!(pool.poll_grant(LinkId(3)).is_none(), "no more than is needed is taken back");
+    assert!(pool.echo(A, Echo { serial: lowered.serial, messages: 0, bytes: 0 }));
+    assert_eq!(granted(&mut pool, B), 2);
+}
+
+#[test]
+fn who_asks_is_answered_once_nothing_comes_back_any_more() {
+    let mut pool = Pool::that_answers(Amount::new(1, 1_000_000), COST_MAX);
+    pool.attach(A);
+    assert_eq!(granted(&mut pool, A), 1);
+    pool.attach(B);
+    granted(&mut pool, B);
+    pool.demand(B, 1);
+    assert!(pool.poll_grant(B).is_none(), "A may not need it");
+    let lowered = pool.poll_grant(A).expect("it sits on it");
+    assert!(pool.receive(A, Amount::new(1, 10)), "it needs it");
+    assert!(pool.echo(A, Echo { serial: lowered.serial, messages: 1, bytes: 10 }));
+    assert_eq!(granted(&mut pool, B), 0, "there is none");
+    pool.release(Amount::new(1, 10));
+    assert_eq!(granted(&mut pool, B), 1, "now there is");
+}
+
+#[test]
+fn nobody_waits_twice_for_what_does_not_come_back() {
+    let mut pool = Pool::that_answers(Amount::new(1, 1_000_000), COST_MAX);
+    pool.attach(A);
+    granted(&mut pool, A);
+    pool.attach(B);
+    granted(&mut pool, B);
+    pool.demand(B, 1);
+    assert!(pool.poll_grant(B).is_none());
+    pool.demand(B, 0);
+    pool.demand(B, 1);
+    assert_eq!(granted(&mut pool, B), 0);
+}
+
+#[test]
+fn nobody_gets_more_bytes_than_its_messages_can_take() {
+    let mut pool = Pool::that_answers(Amount::new(4, 4 * COST_MAX), COST_MAX);
+    pool.set_paused(true);
+    (1..=9).for_each(|link| pool.attach(LinkId(link)));
+    pool.set_paused(false);
+    for link in (1..=4).map(LinkId) {
+        pool.demand(link, 1);
+        assert_eq!(pool.outstanding_on(link), Amount::new(1, COST_MAX), "{link}");
+    }
+}
