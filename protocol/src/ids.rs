@@ -110,9 +110,14 @@ impl CallId {
 
     /// The number that it has at this client; none if it is another's.
     pub(crate) fn number_of(&self, client: [u8; 8]) -> Option<u64> {
-        let (high, low) = self.0.split_at(8);
-        let low = <[u8; 8]>::try_from(low).ok()?;
-        (high == client).then(|| u64::from_be_bytes(low))
+        let (of, number) = self.halves();
+        (of == client).then_some(number)
+    }
+
+    /// Whose call it is, and the number that it has there.
+    pub(crate) const fn halves(&self) -> ([u8; 8], u64) {
+        let [a, b, c, d, e, f, g, h, low @ ..] = self.0;
+        ([a, b, c, d, e, f, g, h], u64::from_be_bytes(low))
     }
 }
 

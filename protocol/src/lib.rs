@@ -33,6 +33,7 @@ pub use message::Message;
 pub use publish::*;
 pub use pull::*;
 pub use push::*;
+pub use queue::Rising;
 pub use range::RangeSet;
 pub use reply::*;
 pub use request::*;

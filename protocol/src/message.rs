@@ -21,7 +21,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::ids::CallId;
 use crate::limits::{
-    ATTRIBUTES_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES, TOPIC_BYTES_MAX,
+    ATTRIBUTES_BYTES_MAX, BY_REFERENCE_BYTES, MESSAGE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES,
+    TOPIC_BYTES_MAX,
 };
 use crate::time::WallTime;
 
@@ -92,6 +93,19 @@ impl<'a> Message<'a> {
     pub fn into_owned(self) -> Message<'static> {
         let ttl = self.ttl;
         Message { payload: Payload::Owned(self.into_bytes()), ttl }
+    }
+
+    /// The same, for many small messages: a payload that was borrowed is copied into `piece`, which many share. All of it
+    /// stays in memory as long as any of them does.
+    #[must_use]
+    pub fn into_owned_in(self, piece: &mut BytesMut) -> Message<'static> {
+        match self.payload {
+            Payload::Borrowed(bytes) if bytes.len() < BY_REFERENCE_BYTES => {
+                piece.extend_from_slice(bytes);
+                Message { payload: Payload::Owned(piece.split().freeze()), ttl: self.ttl }
+            }
+            _ => self.into_owned(),
+        }
     }
 }
 

@@ -103,7 +103,8 @@ pub use socket::pull::{Delivery, DeliveryBatch, PullBuilder, PullSocket};
 pub use socket::push::{PushBuilder, PushSocket, Receipt};
 pub use socket::reply::{Call, RepBuilder, RepSocket, ReplyError, ReplyErrorKind};
 pub use socket::request::{
-    CallBuilder, Reply, ReqBuilder, ReqSocket, Request, RequestError, RequestErrorKind,
+    CallBuilder, Reply, ReqBuilder, ReqSocket, Request, RequestBatch, RequestError,
+    RequestErrorKind,
 };
 pub use socket::subscribe::{Incoming, Publication, SubBuilder, SubSocket};
 pub use store::Durability;

@@ -5,9 +5,11 @@ mod chunks;
 mod delays;
 mod flights;
 mod gathering;
+mod rising;
 
 pub(crate) use chunk::{Chunk, Kept, Mark, Slice};
 pub(crate) use chunks::Chunks;
 pub(crate) use delays::Delays;
 pub(crate) use flights::{Flight, Flights};
 pub(crate) use gathering::{Gathered, Gathering};
+pub use rising::Rising;

@@ -1,37 +1,90 @@
 //! Answers: sent once they may be, confirmed, and remembered for those who ask again.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::ids::{CallId, Delivery, LinkId};
-use crate::link::{Identity, violation};
+use crate::ids::{CallId, LinkId};
+use crate::limits::BY_REFERENCE_BYTES;
+use crate::link::violation;
+use crate::queue::Rising;
+use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
 
-use super::{AnswerMemory, CallKey, Known, RepLink, ReplyEngine};
+use super::{AnswerMemory, CallKey, ClientKey, Known, RepLink, ReplyEngine};
 
 /// Answers by the order in which they were given.
 pub(super) type AnswerKey = u64;
 
+/// Small answers share pieces of memory of this size.
+const PIECE_BYTES: usize = 16 << 10;
+
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) answers: BTreeMap<AnswerKey, Answer>,
+    pub(super) answers: Rising<Answer>,
     pub(super) next: AnswerKey,
     /// Those that their clients have not confirmed.
-    unconfirmed: BTreeSet<AnswerKey>,
+    unconfirmed: RangeSet,
     unconfirmed_bytes: u64,
     /// The others.
-    confirmed: BTreeSet<AnswerKey>,
+    confirmed: Confirmed,
     confirmed_bytes: u64,
+    /// What small answers are copied into, side by side.
+    piece: BytesMut,
+}
+
+/// Answers that their clients have: most come in order, and leave in order one by one.
+#[derive(Debug, Default)]
+struct Confirmed {
+    front: Range<AnswerKey>,
+    /// All others, those before the front included.
+    rest: RangeSet,
+}
+
+impl Confirmed {
+    fn len(&self) -> u64 {
+        self.front.end - self.front.start + self.rest.len()
+    }
+
+    fn insert(&mut self, keys: Range<AnswerKey>) {
+        if self.rest.is_empty() && (self.front.is_empty() || self.front.end == keys.start) {
+            let start = if self.front.is_empty() { keys.start } else { self.front.start };
+            self.front = start..keys.end;
+        } else {
+            self.rest.insert(keys);
+        }
+    }
+
+    /// The oldest one, in the front from now on.
+    fn first(&mut self) -> Option<AnswerKey> {
+        let rest = self.rest.first();
+        if rest.is_some_and(|rest| self.front.is_empty() || rest < self.front.start) {
+            self.rest.insert(std::mem::take(&mut self.front));
+            self.front = self.rest.pop_first(u64::MAX).unwrap_or_default();
+        }
+        (!self.front.is_empty()).then_some(self.front.start)
+    }
+
+    /// Takes one out; says whether it was there.
+    fn remove(&mut self, key: AnswerKey) -> bool {
+        if !self.front.is_empty() && self.front.start == key {
+            self.front.start += 1;
+            return true;
+        }
+        if self.front.contains(&key) {
+            self.rest.insert(std::mem::take(&mut self.front));
+        }
+        self.rest.remove(key..key + 1) > 0
+    }
 }
 
 /// An answer that was given.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
-    pub(super) identity: Identity,
+    pub(super) client: ClientKey,
     pub(super) id: CallId,
     pub(super) payload: Bytes,
     pub(super) rejected: bool,
@@ -112,26 +165,22 @@ impl ReplyEngine {
         rejected: bool,
         now: Time,
     ) -> Result<(), AnswerError> {
-        let Some(call) = self.forget_call(key) else {
+        let Some(call) = self.take_out(key) else {
             return Err(AnswerError::Unknown);
         };
-        let is_cancelled = call.cancelled.load(std::sync::atomic::Ordering::Acquire);
         let is_late = call.deadline.is_some_and(|deadline| deadline <= now);
-        if is_cancelled && rejected {
+        if call.cancelled && rejected {
             // It was given up because nobody waits for it. Who asks again wants it to be worked on.
+            self.names.forget(call.client, call.id);
             return Err(AnswerError::Cancelled);
         }
-        let answer =
-            Answer { identity: call.identity.clone(), id: call.id, payload, rejected, given: now };
-        let answer_key = self.memory.next;
-        self.memory.next += 1;
-        self.memory.unconfirmed.insert(answer_key);
-        self.memory.unconfirmed_bytes += answer.payload.len() as u64;
-        self.memory.answers.insert(answer_key, answer.clone());
-        self.known.insert((call.identity, call.id), Known::Answered(answer_key));
+        let (client, id) = (call.client, call.id);
+        let (answer_key, answer) =
+            self.memory.keep(Answer { client, id, payload, rejected, given: now });
+        self.names.note(client, id, Known::Answered(answer_key));
         self.forget_old_answers(now);
         // Its caller does not wait now, but the call may come once more: it is answered already.
-        if is_cancelled {
+        if call.cancelled {
             return Err(AnswerError::Cancelled);
         }
         if is_late {
@@ -173,12 +222,15 @@ impl ReplyEngine {
             let Some(answers) = range.filter(|_| settlement.outcome == Outcome::Confirmed) else {
                 return Err(violation("it confirms what was never sent"));
             };
-            let numbers: Vec<Delivery> =
-                link.unconfirmed.range(answers).map(|(number, _)| *number).collect();
-            for number in numbers {
-                let key = self.links.get_mut(&id).and_then(|link| link.unconfirmed.remove(&number));
-                key.into_iter().for_each(|key| self.memory.confirm(key));
-            }
+            // What stands side by side on the link mostly does so here too.
+            let mut run = 0..0;
+            link.unconfirmed.take_range(answers, |_, key| {
+                if key != run.end {
+                    self.memory.confirm(std::mem::replace(&mut run, key..key));
+                }
+                run.end += 1;
+            });
+            self.memory.confirm(run);
         }
         Ok(())
     }
@@ -188,7 +240,7 @@ impl ReplyEngine {
         let limits = self.config.memory;
         while let Some(key) = self.memory.surplus(limits, now) {
             if let Some(answer) = self.memory.forget(key) {
-                self.known.remove(&(answer.identity, answer.id));
+                self.names.forget(answer.client, answer.id);
             }
             if let Some(journal) = &mut self.journal {
                 journal.forgotten(key);
@@ -199,7 +251,7 @@ impl ReplyEngine {
     /// When [`ReplyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let oldest = self.memory.answers.values().next()?;
+        let (_, oldest) = self.memory.answers.first()?;
         Some(oldest.given + self.config.memory.age)
     }
 
@@ -212,36 +264,56 @@ impl ReplyEngine {
 impl Memory {
     /// Takes in an answer that a store kept.
     pub(super) fn restore(&mut self, key: AnswerKey, answer: Answer) {
-        self.confirmed.insert(key);
+        self.confirmed.insert(key..key + 1);
         self.confirmed_bytes += answer.payload.len() as u64;
         self.answers.insert(key, answer);
     }
 
-    fn confirm(&mut self, key: AnswerKey) {
-        if self.unconfirmed.remove(&key)
-            && let Some(answer) = self.answers.get(&key)
-        {
-            self.unconfirmed_bytes -= answer.payload.len() as u64;
-            self.confirmed_bytes += answer.payload.len() as u64;
-            self.confirmed.insert(key);
+    /// Takes in an answer that was just given.
+    fn keep(&mut self, mut answer: Answer) -> (AnswerKey, Answer) {
+        // A small one must not keep all in memory that it was cut from: perhaps what was read together with its call.
+        if answer.payload.len() < BY_REFERENCE_BYTES {
+            if self.piece.capacity() < answer.payload.len() {
+                self.piece = BytesMut::with_capacity(PIECE_BYTES);
+            }
+            self.piece.extend_from_slice(&answer.payload);
+            answer.payload = self.piece.split().freeze();
+        }
+        let key = self.next;
+        self.next += 1;
+        self.unconfirmed.insert(key..key + 1);
+        self.unconfirmed_bytes += answer.payload.len() as u64;
+        self.answers.insert(key, answer.clone());
+        (key, answer)
+    }
+
+    /// The clients have these, as far as they are still remembered.
+    fn confirm(&mut self, keys: Range<AnswerKey>) {
+        let parts: Vec<_> = self.unconfirmed.within(keys).collect();
+        for keys in parts {
+            let payloads = self.answers.range(keys.clone()).map(|(_, answer)| &answer.payload);
+            let bytes: u64 = payloads.map(|payload| payload.len() as u64).sum();
+            self.unconfirmed_bytes -= bytes;
+            self.confirmed_bytes += bytes;
+            self.unconfirmed.remove(keys.clone());
+            self.confirmed.insert(keys);
         }
     }
 
     /// An answer that there is no room for, or that is too old.
-    fn surplus(&self, limits: AnswerMemory, now: Time) -> Option<AnswerKey> {
+    fn surplus(&mut self, limits: AnswerMemory, now: Time) -> Option<AnswerKey> {
         let AnswerMemory { messages, bytes, age } = limits;
+        let confirmed = self.confirmed.first();
         let too_old = |key: &AnswerKey| {
             let answer = self.answers.get(key);
             answer.is_none_or(|answer| answer.given + age <= now)
         };
-        let confirmed = self.confirmed.first().copied().filter(|key| {
-            self.confirmed.len() as u64 > messages || self.confirmed_bytes > bytes || too_old(key)
+        let confirmed = confirmed.filter(|key| {
+            self.confirmed.len() > messages || self.confirmed_bytes > bytes || too_old(key)
         });
         confirmed.or_else(|| {
-            self.unconfirmed.first().copied().filter(|key| {
-                self.unconfirmed.len() as u64 > messages
-                    || self.unconfirmed_bytes > bytes
-                    || too_old(key)
+            self.unconfirmed.first().filter(|key| {
+                self.unconfirmed.len() > messages || self.unconfirmed_bytes > bytes || too_old(key)
             })
         })
     }
@@ -249,11 +321,55 @@ impl Memory {
     fn forget(&mut self, key: AnswerKey) -> Option<Answer> {
         let answer = self.answers.remove(&key);
         let bytes = answer.as_ref().map_or(0, |answer| answer.payload.len() as u64);
-        if self.unconfirmed.remove(&key) {
-            self.unconfirmed_bytes -= bytes;
-        } else if self.confirmed.remove(&key) {
+        if self.confirmed.remove(key) {
             self.confirmed_bytes -= bytes;
+        } else if self.unconfirmed.remove(key..key + 1) > 0 {
+            self.unconfirmed_bytes -= bytes;
         }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confirmed_answers_leave_in_order_whatever_order_they_came_in() {
+        let mut confirmed = Confirmed::default();
+        for keys in [10..20, 20..22, 30..31, 4..6] {
+            confirmed.insert(keys);
+        }
+        assert!(confirmed.remove(21) && !confirmed.remove(21) && !confirmed.remove(25));
+        assert_eq!(confirmed.len(), 14);
+        let mut order = Vec::new();
+        while let Some(key) = confirmed.first() {
+            assert!(confirmed.remove(key));
+            order.push(key);
+            if key == 12 {
+                confirmed.insert(2..3);
+            }
+        }
+        let wanted = [4, 5, 10, 11, 12, 2, 13, 14, 15, 16, 17, 18, 19, 20, 30];
+        assert_eq!((order, confirmed.len()), (wanted.to_vec(), 0));
+    }
+
+    #[test]
+    fn a_small_answer_does_not_keep_what_it_was_cut_from() {
+        let mut memory = Memory::default();
+        let read = Bytes::from(vec![7; 1 << 16]);
+        let answer = |payload| Answer {
+            client: 0,
+            id: CallId::new([0; 8], 0),
+            payload,
+            rejected: false,
+            given: Time::ZERO,
+        };
+        let (small, _) = memory.keep(answer(read.slice(..64)));
+        assert!(read.is_unique(), "it was copied");
+        let (large, _) = memory.keep(answer(read.slice(..BY_REFERENCE_BYTES)));
+        assert!(!read.is_unique(), "this one was not");
+        assert_eq!(memory.answers.get(&small).map(|a| a.payload.len()), Some(64));
+        assert_eq!(memory.answers.get(&large).map(|a| a.payload.len()), Some(BY_REFERENCE_BYTES));
     }
 }

@@ -22,6 +22,7 @@ impl ReplyEngine {
             RepLink {
                 link,
                 next_delivery: 0,
+                client: None,
                 calls: Default::default(),
                 settlements: Default::default(),
                 outbox: Default::default(),
@@ -82,7 +83,7 @@ impl ReplyEngine {
         }
         let peer = link.link.peer().map(|peer| peer.id);
         link.outbox.clear();
-        link.unconfirmed.clear();
+        link.unconfirmed = Default::default();
         link.settlements.clear();
         self.orphan_calls(id);
         self.pool.detach(id);

@@ -1,18 +1,15 @@
 //! Calls that come in, wait, and are handed out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use bytes::Bytes;
 
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
-use crate::link::{Identity, refusal, violation};
+use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
 
-use super::{CallKey, Known, ReplyEngine, Running, TakenCall};
+use super::{CallKey, ClientKey, Known, ReplyEngine, Running, TakenCall};
 
 /// A call as it comes.
 struct Coming {
@@ -23,10 +20,10 @@ struct Coming {
 }
 
 impl Running {
-    fn new(identity: Identity, at: (LinkId, Delivery), coming: Coming) -> Self {
+    fn new(client: ClientKey, at: (LinkId, Delivery), coming: Coming) -> Self {
         let Coming { id, payload, deadline, cost } = coming;
-        let cancelled = Arc::new(AtomicBool::new(false));
-        Self { id, identity, at: Some(at), payload, deadline, begun: false, cost, cancelled }
+        let at = Some(at);
+        Self { id, client, at, payload, deadline, begun: false, cost, cancelled: false }
     }
 }
 
@@ -76,29 +73,27 @@ impl ReplyEngine {
         result
     }
 
-    fn take_in(&mut self, link: LinkId, delivery: Delivery, coming: Coming) {
-        let Some(identity) = self.links.get(&link).map(|link| link.link.identity.clone()) else {
+    fn take_in(&mut self, id: LinkId, delivery: Delivery, coming: Coming) {
+        let Some(link) = self.links.get_mut(&id) else {
             return self.pool.release(coming.cost);
         };
-        let name = (identity.clone(), coming.id);
-        match self.known.get(&name).copied() {
-            Some(known) => {
+        let found = self.names.find(&link.link.identity, coming.id, &mut link.client);
+        match found {
+            (_, Some(known)) => {
                 self.pool.release(coming.cost);
                 self.counters.repeated += 1;
                 match known {
-                    Known::Answered(answer) => self.repeat_answer(link, answer),
-                    Known::Running(key) => self.join(key, link, delivery),
+                    Known::Answered(answer) => self.repeat_answer(id, answer),
+                    Known::Running(key) => self.join(key, id, delivery),
                 }
             }
-            None => {
+            (client, None) => {
                 let key = CallKey(self.next_call);
                 self.next_call += 1;
-                self.calls.insert(key, Running::new(identity, (link, delivery), coming));
-                self.known.insert(name, Known::Running(key));
+                link.calls.insert(delivery, key);
+                self.names.note(client, coming.id, Known::Running(key));
+                self.calls.insert(key.0, Running::new(client, (id, delivery), coming));
                 self.queue.push_back(key);
-                if let Some(link) = self.links.get_mut(&link) {
-                    link.calls.insert(delivery, key);
-                }
                 if self.stopped {
                     self.give_back(key);
                 }
@@ -108,10 +103,10 @@ impl ReplyEngine {
 
     /// The same call comes again: its answer goes to where it came from last.
     fn join(&mut self, key: CallKey, id: LinkId, delivery: Delivery) {
-        let Some(call) = self.calls.get_mut(&key) else {
+        let Some(call) = self.calls.get_mut(&key.0) else {
             return;
         };
-        call.cancelled.store(false, Ordering::Release);
+        call.cancelled = false;
         let before = call.at.replace((id, delivery));
         if let Some((link, delivery)) = before
             && let Some(link) = self.links.get_mut(&link)
@@ -127,7 +122,7 @@ impl ReplyEngine {
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
         loop {
             let key = self.queue.pop_front()?;
-            let call = self.calls.get_mut(&key)?;
+            let call = self.calls.get_mut(&key.0)?;
             if call.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);
                 self.counters.expired += 1;
@@ -137,10 +132,9 @@ impl ReplyEngine {
             let taken = TakenCall {
                 key,
                 id: call.id,
-                identity: call.identity.clone(),
+                identity: self.names.identity(call.client)?.clone(),
                 payload: std::mem::replace(&mut call.payload, Bytes::new()),
                 deadline: call.deadline,
-                cancelled: Arc::clone(&call.cancelled),
             };
             if self.config.window_messages == 0 {
                 let cost = std::mem::replace(&mut call.cost, Amount::ZERO);
@@ -173,10 +167,16 @@ impl ReplyEngine {
         self.end_unbegun(key, Outcome::Released);
     }
 
-    /// Takes a call out of everything; its room is free.
-    pub(super) fn forget_call(&mut self, key: CallKey) -> Option<Running> {
-        let call = self.calls.remove(&key)?;
-        self.known.remove(&(call.identity.clone(), call.id));
+    /// Takes a call out of everything; its room is free, and its name is not known any more.
+    fn forget_call(&mut self, key: CallKey) -> Option<Running> {
+        let call = self.take_out(key)?;
+        self.names.forget(call.client, call.id);
+        Some(call)
+    }
+
+    /// Takes a call out; its room is free. Its name is still known.
+    pub(super) fn take_out(&mut self, key: CallKey) -> Option<Running> {
+        let call = self.calls.remove(&key.0)?;
         if let Some((id, delivery)) = call.at
             && let Some(link) = self.links.get_mut(&id)
         {
@@ -196,9 +196,9 @@ impl ReplyEngine {
                 .map(|link| link.calls.range(deliveries).map(|(_, key)| *key).collect())
                 .unwrap_or_default();
             for key in keys {
-                match self.calls.get(&key) {
+                match self.calls.get_mut(&key.0) {
                     Some(call) if call.begun => {
-                        call.cancelled.store(true, Ordering::Release);
+                        call.cancelled = true;
                         self.counters.cancelled += 1;
                     }
                     _ => self.give_back(key),
@@ -209,27 +209,27 @@ impl ReplyEngine {
 
     /// A link is gone. Its callers ask elsewhere, or come back: what nobody has begun with is dropped, and the rest goes on.
     pub(super) fn orphan_calls(&mut self, id: LinkId) {
-        let keys: Vec<CallKey> = self
-            .links
-            .get_mut(&id)
-            .map(|link| std::mem::take(&mut link.calls).into_values().collect())
-            .unwrap_or_default();
-        for key in keys {
-            match self.calls.get_mut(&key) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        for key in link.calls.take_all() {
+            match self.calls.get_mut(&key.0) {
                 Some(call) if call.begun => call.at = None,
                 _ => {
-                    self.queue.retain(|other| *other != key);
                     self.forget_call(key);
                 }
             }
         }
+        self.queue.retain(|key| self.calls.get(&key.0).is_some());
     }
 
     /// Takes no more calls: credit is taken back, and what nobody has begun with goes back to its callers.
     pub fn stop(&mut self) {
         self.stopped = true;
         self.set_paused(true);
-        let queued: Vec<CallKey> = self.queue.iter().copied().collect();
-        queued.into_iter().for_each(|key| self.give_back(key));
+        for key in std::mem::take(&mut self.queue) {
+            self.counters.released += 1;
+            self.end_unbegun(key, Outcome::Released);
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::store::{Commit, Recovered, StoreOp};
 use crate::time::Time;
 
 use super::answers::{Answer, AnswerKey};
+use super::names::Names;
 use super::{Known, RepLink, ReplyEngine};
 
 /// What is written, what is not, and what has to be.
@@ -110,7 +111,7 @@ impl ReplyEngine {
                 // One that is forgotten already leaves an empty record, so that numbers have no holes.
                 let answer = self.memory.answers.get(&stored);
                 live += u64::from(answer.is_some());
-                write_answer(answer, &mut records);
+                write_answer(answer, &self.names, &mut records);
                 stored += 1;
             }
             total += records.len();
@@ -175,15 +176,10 @@ impl ReplyEngine {
                 let name = block.records.get(part(head.topic())).unwrap_or_default();
                 let identity = Identity::new(String::from_utf8_lossy(name).into_owned());
                 let payload = block.records.slice(part(head.payload()));
-                let answer = Answer {
-                    identity: identity.clone(),
-                    id,
-                    payload,
-                    rejected: head.rejected,
-                    given: now,
-                };
-                self.memory.restore(key, answer);
-                self.known.insert((identity, id), Known::Answered(key));
+                let (client, _) = self.names.find(&identity, id, &mut None);
+                let rejected = head.rejected;
+                self.memory.restore(key, Answer { client, id, payload, rejected, given: now });
+                self.names.note(client, id, Known::Answered(key));
             }
             match live {
                 0 => journal.removed.push(block.seqs.start),
@@ -204,11 +200,11 @@ fn with_answers(links: &BTreeMap<LinkId, RepLink>) -> impl Iterator<Item = LinkI
 }
 
 /// Writes an answer as a record, its client's identity as the topic.
-fn write_answer(answer: Option<&Answer>, out: &mut BytesMut) {
+fn write_answer(answer: Option<&Answer>, names: &Names, out: &mut BytesMut) {
     let Some(answer) = answer else {
         return write_head(out, 0, &Attributes::default());
     };
-    let name = answer.identity.as_str();
+    let name = names.identity(answer.client).map_or("", Identity::as_str);
     let name = name.get(..name.floor_char_boundary(TOPIC_BYTES_MAX)).unwrap_or_default();
     let attributes = Attributes {
         topic: name.as_bytes(),

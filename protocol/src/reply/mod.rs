@@ -3,19 +3,18 @@
 //! A call waits, is then worked on, and is answered once. The answer goes to wherever its caller is by then, and is
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
 //! on, or gets the first answer. The parts, a file each: calls that come in (`intake`), answers (`answers`), links
-//! (`attach`, `transmit`), and what is on disk (`journal`).
+//! (`attach`, `transmit`), what is known by name (`names`), and what is on disk (`journal`).
 
 mod answers;
 mod attach;
 mod config;
 mod intake;
 mod journal;
+mod names;
 mod stats;
 mod transmit;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -28,12 +27,14 @@ use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Session};
 use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
+use crate::queue::Rising;
 use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::Settlement;
 
 use answers::{Answer, AnswerKey, Memory};
 use journal::Journal;
+use names::{ClientKey, Known, Names};
 use stats::Counters;
 
 /// A REP socket without its I/O.
@@ -45,11 +46,11 @@ pub struct ReplyEngine {
     stopped: bool,
     links: BTreeMap<LinkId, RepLink>,
     next_link: u64,
-    calls: BTreeMap<CallKey, Running>,
+    calls: Rising<Running>,
     next_call: u64,
     /// Calls that nobody works on yet.
     queue: VecDeque<CallKey>,
-    known: HashMap<(Identity, CallId), Known>,
+    names: Names,
     memory: Memory,
     journal: Option<Journal>,
     wakes: VecDeque<LinkId>,
@@ -61,18 +62,11 @@ pub struct ReplyEngine {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallKey(u64);
 
-/// What is known of a call by its name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Known {
-    Running(CallKey),
-    Answered(AnswerKey),
-}
-
 /// A call that is not answered.
 #[derive(Debug)]
 struct Running {
     id: CallId,
-    identity: Identity,
+    client: ClientKey,
     /// Where it came from last.
     at: Option<(LinkId, Delivery)>,
     payload: Bytes,
@@ -80,7 +74,8 @@ struct Running {
     begun: bool,
     /// Room that it takes.
     cost: Amount,
-    cancelled: Arc<AtomicBool>,
+    /// Its caller does not wait any more.
+    cancelled: bool,
 }
 
 /// A call in the hands of the application.
@@ -96,22 +91,22 @@ pub struct TakenCall {
     pub payload: Bytes,
     /// When its caller stops waiting.
     pub deadline: Option<Time>,
-    /// Set once its caller does not wait for it any more.
-    pub cancelled: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
 struct RepLink {
     link: Link,
     next_delivery: Delivery,
+    /// The client whose call came last.
+    client: Option<ClientKey>,
     /// Calls of this link that are not answered.
-    calls: BTreeMap<Delivery, CallKey>,
+    calls: Rising<CallKey>,
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
     outbox: VecDeque<(AnswerKey, Answer)>,
     next_answer: Delivery,
     /// Answers that were sent and that the client has not confirmed.
-    unconfirmed: BTreeMap<Delivery, AnswerKey>,
+    unconfirmed: Rising<AnswerKey>,
     received: u64,
     opened: Time,
 }
@@ -129,10 +124,10 @@ impl ReplyEngine {
             stopped: false,
             links: BTreeMap::new(),
             next_link: 0,
-            calls: BTreeMap::new(),
+            calls: Rising::new(),
             next_call: 0,
             queue: VecDeque::new(),
-            known: HashMap::new(),
+            names: Names::default(),
             memory: Memory::default(),
             journal: None,
             wakes: VecDeque::new(),
@@ -195,14 +190,26 @@ impl ReplyEngine {
         !self.queue.is_empty()
     }
 
+    /// Calls that wait for the application.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Calls that are here and not answered.
     #[must_use]
     pub fn unanswered(&self) -> u64 {
         self.calls.len() as u64
     }
 
-    /// How often calls were cancelled while they were worked on: when it has risen, some of [`TakenCall::cancelled`] are
-    /// set.
+    /// Whether the caller of a call that was taken, and is not answered, does not wait for it any more.
+    #[must_use]
+    pub fn is_cancelled(&self, key: CallKey) -> bool {
+        self.calls.get(&key.0).is_some_and(|call| call.cancelled)
+    }
+
+    /// How often calls were cancelled while they were worked on: when it has risen, [`ReplyEngine::is_cancelled`] of some
+    /// is true.
     #[must_use]
     pub const fn cancellations(&self) -> u64 {
         self.counters.cancelled

@@ -11,6 +11,10 @@ use crate::wire::{Control, DataHeader, Heartbeat, Settle};
 
 use super::ReplyEngine;
 
+/// Room that a frame has at first: for so much of each answer, and so much in all.
+const RECORD_BYTES: usize = 128;
+const FRAME_BYTES: usize = 64 << 10;
+
 impl ReplyEngine {
     /// Writes what a link has to say now.
     pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
@@ -54,16 +58,18 @@ impl ReplyEngine {
 
     /// Writes one frame of answers; a large one ends it. False if there is none.
     fn transmit_answers(&mut self, id: LinkId, now: Now, out: &mut Transmit) -> bool {
-        let mut body = BytesMut::new();
-        let mut tail = None;
-        let mut count = 0;
-        let Some(first_delivery) = self.links.get(&id).map(|link| link.next_answer) else {
+        let stored = self.stored();
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.outbox.is_empty()) else {
             return false;
         };
-        while body.len() < TAKE_BYTES && tail.is_none() && self.has_sendable(id) {
-            let Some(link) = self.links.get_mut(&id) else {
+        let mut body = BytesMut::with_capacity(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
+        let mut tail = None;
+        let mut count = 0;
+        let first_delivery = link.next_answer;
+        while body.len() < TAKE_BYTES && tail.is_none() {
+            if link.outbox.front().is_none_or(|(key, _)| *key >= stored) {
                 break;
-            };
+            }
             let Some((key, answer)) = link.outbox.pop_front() else {
                 break;
             };

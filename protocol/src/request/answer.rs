@@ -150,7 +150,7 @@ impl RequestEngine {
 
     /// Ends all calls: the socket closes.
     pub fn give_up_all(&mut self) {
-        let numbers: Vec<CallNumber> = self.calls.keys().copied().collect();
+        let numbers: Vec<CallNumber> = self.calls.iter().map(|(number, _)| number).collect();
         for number in numbers {
             if self.forget(number).is_some() {
                 self.counters.failed += 1;
@@ -181,7 +181,7 @@ impl RequestEngine {
                 return Ok(());
             };
             let flights: Vec<_> =
-                link.flights.range(deliveries).map(|(delivery, call)| (*delivery, *call)).collect();
+                link.flights.range(deliveries).map(|(delivery, call)| (delivery, *call)).collect();
             for (delivery, number) in flights {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.flights.remove(&delivery);
@@ -198,10 +198,10 @@ impl RequestEngine {
         let Some(call) = self.calls.get(&number) else {
             return;
         };
-        let (copies, cost) = (call.copies.clone(), call.cost());
+        let (copies, cost) = (call.copies, call.cost());
         let at_most_once = call.options.at_most_once;
         let attempt_timeout = call.options.attempt_timeout;
-        for copy in &copies {
+        for copy in copies.iter() {
             self.silence(copy.link, attempt_timeout, now);
         }
         if at_most_once {
@@ -209,8 +209,8 @@ impl RequestEngine {
             return;
         }
         self.clear_timer(number, Timer::Attempt);
-        for copy in copies {
-            self.take_from(number, copy, cost);
+        for copy in copies.iter() {
+            self.take_from(number, *copy, cost);
             self.fail_copy(number, copy.link, Failure::TimedOut, now);
         }
     }

@@ -111,7 +111,7 @@ impl RequestEngine {
         };
         let peer = link.link.peer().map(|peer| peer.id);
         let unwritten: Vec<_> = link.outbox.drain(..).collect();
-        let written: Vec<_> = std::mem::take(&mut link.flights).into_values().collect();
+        let written: Vec<_> = link.flights.take_all().collect();
         self.recount(id, now);
         self.asked.remove(&id);
         self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use crate::credit::Amount;
-use crate::ids::{Delivery, LinkId, PeerId};
+use crate::ids::{CallId, Delivery, LinkId, PeerId};
 use crate::message::{Attributes, cost_bytes};
 use crate::time::{Now, Time, WallTime};
 
-use super::{CallNumber, CallOptions, RequestEngine, Timer};
+use super::agenda::Times;
+use super::{CallNumber, CallOptions, RequestEngine};
 
 /// A call that is under way.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(super) struct Call {
     pub(super) deadline: Time,
     pub(super) state: State,
     /// Where it is: one server, two if it is hedged.
-    pub(super) copies: Vec<Copy>,
+    pub(super) copies: Copies,
     /// Attempts that failed.
     pub(super) failed: u32,
     /// What a server did with it that had it before is not known: it is gone, or took too long.
@@ -28,8 +29,7 @@ pub(super) struct Call {
     pub(super) bound_to: Option<PeerId>,
     /// Whether better servers are asked for room before it goes to a worse one.
     pub(super) asking: Asking,
-    /// Timers that are set, to be taken out when it is over.
-    pub(super) timers: Vec<(Time, Timer)>,
+    pub(super) times: Times,
 }
 
 /// How far a call has come in asking better servers than one that has room.
@@ -62,6 +62,42 @@ pub(super) struct Copy {
     pub(super) delivery: Option<Delivery>,
 }
 
+/// The servers that have a call: none, one, or two if it is hedged.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Copies([Option<Copy>; 2]);
+
+impl Copies {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Copy> {
+        self.0.iter().flatten()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Copy> {
+        self.0.iter_mut().flatten()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in another one; only a call that is at one server at the most goes to another.
+    pub(super) fn push(&mut self, copy: Copy) {
+        debug_assert!(self.len() < 2);
+        if let Some(place) = self.0.iter_mut().find(|place| place.is_none()) {
+            *place = Some(copy);
+        }
+    }
+
+    pub(super) fn retain(&mut self, keeps: impl Fn(&Copy) -> bool) {
+        for place in &mut self.0 {
+            *place = place.take().filter(&keeps);
+        }
+    }
+}
+
 impl Call {
     pub(super) fn new(payload: Bytes, options: CallOptions, deadline: Time) -> Self {
         Self {
@@ -69,13 +105,13 @@ impl Call {
             options,
             deadline,
             state: State::Waiting,
-            copies: Vec::new(),
+            copies: Copies::default(),
             failed: 0,
             was_lost: false,
             may_have_run: false,
             bound_to: None,
             asking: Asking::NotYet,
-            timers: vec![(deadline, Timer::Deadline)],
+            times: Times::new(deadline),
         }
     }
 
@@ -87,63 +123,26 @@ impl Call {
     pub(super) fn is_at(&self, link: LinkId) -> bool {
         self.copies.iter().any(|copy| copy.link == link)
     }
+
+    /// The attributes of its record.
+    pub(super) fn attributes(&self, id: CallId, now: Now) -> Attributes<'static> {
+        let left = self.deadline.since(now.time);
+        let expires: WallTime = now.wall + left;
+        Attributes { expires: Some(expires), call: Some(id), ..Attributes::default() }
+    }
 }
 
 /// The head of a request's record: length, attributes' length, deadline, name.
 const HEAD_BYTES: usize = 4 + 2 + 10 + 18;
 
 impl RequestEngine {
-    /// The attributes of a call's record.
-    pub(super) fn attributes(
-        &self,
-        number: CallNumber,
-        deadline: Time,
-        now: Now,
-    ) -> Attributes<'static> {
-        let left = deadline.since(now.time);
-        let expires: WallTime = now.wall + left;
-        Attributes {
-            expires: Some(expires),
-            call: Some(self.id_of(number)),
-            ..Attributes::default()
-        }
-    }
-
-    pub(super) fn set_timer(&mut self, number: CallNumber, at: Time, timer: Timer) {
-        if let Some(call) = self.calls.get_mut(&number) {
-            call.timers.retain(|(before, other)| {
-                let same = *other == timer;
-                if same {
-                    self.timers.remove(&(*before, number, timer));
-                }
-                !same
-            });
-            call.timers.push((at, timer));
-            self.timers.insert((at, number, timer));
-        }
-    }
-
-    pub(super) fn clear_timer(&mut self, number: CallNumber, timer: Timer) {
-        if let Some(call) = self.calls.get_mut(&number) {
-            call.timers.retain(|(at, other)| {
-                let same = *other == timer;
-                if same {
-                    self.timers.remove(&(*at, number, timer));
-                }
-                !same
-            });
-        }
-    }
-
     /// Takes a call out of everything, and tells its servers that nobody waits for it.
     pub(super) fn forget(&mut self, number: CallNumber) -> Option<Call> {
         let call = self.calls.remove(&number)?;
         self.waiting.remove(&number);
         self.hedges.remove(&number);
-        for (at, timer) in &call.timers {
-            self.timers.remove(&(*at, number, *timer));
-        }
-        for copy in &call.copies {
+        self.agenda.remove(number, &call.times);
+        for copy in call.copies.iter() {
             self.take_from(number, *copy, call.cost());
         }
         Some(call)

@@ -12,6 +12,23 @@ use super::{Asking, Call, CallNumber, Copy, ReqLink, RequestEngine, State, Timer
 const HEDGES_AT_A_TIME: usize = 64;
 
 impl RequestEngine {
+    /// Gives a new call to a server with room, or lets it wait.
+    pub(super) fn dispatch_new(&mut self, number: CallNumber, now: Time) {
+        // The common case: nobody waits before it, and somebody has room.
+        let nobody_waits =
+            self.waiting.is_empty() && self.hedges.is_empty() && self.asked.is_empty();
+        let nothing_changes =
+            self.regained.is_empty() && self.silent.is_empty() && self.trials.is_empty();
+        if nobody_waits
+            && nothing_changes
+            && let Choice::Server(link) = self.server_for(number)
+        {
+            return self.give(number, link, now);
+        }
+        self.waiting.insert(number);
+        self.dispatch(now);
+    }
+
     /// Gives calls that wait to servers with room, the oldest call first.
     pub(super) fn dispatch(&mut self, now: Time) {
         self.try_silent_ones(now);

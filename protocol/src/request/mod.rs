@@ -3,8 +3,10 @@
 //! A call waits here until a server has room for it. It is then at one server, or with hedging at two, until its answer
 //! comes, its time is over, or that server fails it. Every attempt has the same name, so a server that is asked twice
 //! answers twice and works once; and whichever answer comes first is the answer. The parts, a file each: calls (`call`),
-//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), time (`timeouts`), and servers that failed (`trial`).
+//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), time (`agenda`, `timeouts`), and servers that
+//! failed (`trial`).
 
+mod agenda;
 mod answer;
 mod attach;
 mod call;
@@ -28,9 +30,11 @@ use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority};
 use crate::link::Link;
 use crate::message::Message;
 use crate::push::{Refusal, Refused};
+use crate::queue::Rising;
 use crate::range::RangeSet;
 use crate::time::Time;
 
+use agenda::{Agenda, Timer};
 use call::{Asking, Call, Copy, State};
 use stats::Counters;
 
@@ -47,12 +51,12 @@ pub struct RequestEngine {
     dice: u64,
     closed: bool,
     next_call: CallNumber,
-    calls: BTreeMap<CallNumber, Call>,
+    calls: Rising<Call>,
     /// Calls that wait for a server with room, those that were made first before others.
     waiting: BTreeSet<CallNumber>,
     /// Calls that a second server is to be asked about as well.
     hedges: BTreeSet<CallNumber>,
-    timers: BTreeSet<(Time, CallNumber, Timer)>,
+    agenda: Agenda,
     /// When servers are told which answers came, if nothing else is said to them before.
     confirm_at: Option<Time>,
     links: BTreeMap<LinkId, ReqLink>,
@@ -87,28 +91,13 @@ type Place = (Rank, Reverse<u64>, u64, LinkId);
 /// Its level, behind all others if it is on trial.
 type Rank = (bool, Priority);
 
-/// What is due at some moment.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Timer {
-    /// The call's time is over.
-    Deadline,
-    /// Its server has taken too long.
-    Attempt,
-    /// A second server is to be asked.
-    Hedge,
-    /// Better servers have had time enough to say whether they have room.
-    Ask,
-    /// It has waited long enough to be tried again.
-    Retry,
-}
-
 #[derive(Debug)]
 struct ReqLink {
     link: Link,
     priority: Priority,
     spender: Spender,
     next_delivery: Delivery,
-    flights: BTreeMap<Delivery, CallNumber>,
+    flights: Rising<CallNumber>,
     /// Dispatched and not written.
     outbox: VecDeque<CallNumber>,
     cancels: RangeSet,
@@ -142,10 +131,10 @@ impl RequestEngine {
             dice: entropy | 1,
             closed: false,
             next_call: 0,
-            calls: BTreeMap::new(),
+            calls: Rising::new(),
             waiting: BTreeSet::new(),
             hedges: BTreeSet::new(),
-            timers: BTreeSet::new(),
+            agenda: Agenda::default(),
             confirm_at: None,
             links: BTreeMap::new(),
             next_link: 0,
@@ -188,10 +177,9 @@ impl RequestEngine {
         self.next_call += 1;
         self.counters.made += 1;
         let deadline = now + options.timeout;
-        self.timers.insert((deadline, number, Timer::Deadline));
         self.calls.insert(number, Call::new(message.into_bytes(), options, deadline));
-        self.waiting.insert(number);
-        self.dispatch(now);
+        self.agenda.add(number, deadline, &self.calls);
+        self.dispatch_new(number, now);
         Ok(number)
     }
 

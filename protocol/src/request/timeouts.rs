@@ -9,9 +9,8 @@ impl RequestEngine {
     /// [`RequestEngine::poll_link_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let timer = self.timers.first().map(|(at, ..)| *at);
         let trial = self.trials.first().map(|(until, _)| *until);
-        let timer = timer.into_iter().chain(self.confirm_at).chain(trial).min();
+        let timer = self.agenda.next().into_iter().chain(self.confirm_at).chain(trial).min();
         if self.waiting.is_empty() {
             return timer;
         }
@@ -25,14 +24,7 @@ impl RequestEngine {
         if self.confirm_at.is_some_and(|at| at <= now) {
             self.confirm_all();
         }
-        while let Some(&(at, number, timer)) = self.timers.first() {
-            if at > now {
-                break;
-            }
-            self.timers.pop_first();
-            if let Some(call) = self.calls.get_mut(&number) {
-                call.timers.retain(|other| *other != (at, timer));
-            }
+        while let Some((number, timer)) = self.pop_due(now) {
             match timer {
                 Timer::Deadline => self.give_up(number),
                 Timer::Attempt => self.time_out_attempt(number, now),

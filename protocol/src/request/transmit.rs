@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::ids::LinkId;
+use crate::ids::{CallId, LinkId};
 use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::write_head;
@@ -14,6 +14,10 @@ use super::RequestEngine;
 
 /// Answers after which the server is told that they came, although there is nothing else to say.
 const CONFIRM_ANSWERS: u64 = 64;
+
+/// Room that a frame has at first: for so much of each call, and so much in all.
+const RECORD_BYTES: usize = 128;
+const FRAME_BYTES: usize = 64 << 10;
 
 impl RequestEngine {
     /// Writes what a link has to say now.
@@ -59,37 +63,33 @@ impl RequestEngine {
 
     /// Writes one frame of calls; a large one ends it. False if there is none.
     fn transmit_frame(&mut self, id: LinkId, now: Now, out: &mut Transmit) -> bool {
-        let mut body = BytesMut::new();
-        let mut tail = None;
-        let mut count = 0;
-        let Some(first_delivery) = self.links.get(&id).map(|link| link.next_delivery) else {
+        let client = self.client;
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.outbox.is_empty()) else {
             return false;
         };
+        let mut body = BytesMut::with_capacity(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
+        let mut tail = None;
+        let mut count = 0;
+        let first_delivery = link.next_delivery;
         while body.len() < TAKE_BYTES && tail.is_none() {
-            let Some(number) = self.links.get_mut(&id).and_then(|link| link.outbox.pop_front())
-            else {
+            let Some(number) = link.outbox.pop_front() else {
                 break;
             };
-            let Some(call) = self.calls.get(&number) else {
+            let Some(call) = self.calls.get_mut(&number) else {
                 continue;
             };
-            let attributes = self.attributes(number, call.deadline, now);
+            let attributes = call.attributes(CallId::new(client, number), now);
             write_head(&mut body, call.payload.len(), &attributes);
             if call.payload.len() >= BY_REFERENCE_BYTES {
                 tail = Some(call.payload.clone());
             } else {
                 body.put_slice(&call.payload);
             }
-            let delivery = first_delivery + u64::from(count);
+            let copy = call.copies.iter_mut().find(|copy| copy.link == id);
+            copy.into_iter().for_each(|copy| copy.delivery = Some(link.next_delivery));
+            link.flights.insert(link.next_delivery, number);
+            link.next_delivery += 1;
             count += 1;
-            if let Some(call) = self.calls.get_mut(&number) {
-                let copy = call.copies.iter_mut().find(|copy| copy.link == id);
-                copy.into_iter().for_each(|copy| copy.delivery = Some(delivery));
-            }
-            if let Some(link) = self.links.get_mut(&id) {
-                link.flights.insert(delivery, number);
-                link.next_delivery = delivery + 1;
-            }
         }
         if count > 0 {
             let header = DataHeader {

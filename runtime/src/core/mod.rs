@@ -7,7 +7,8 @@ mod engine;
 mod signal;
 mod waiters;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use drawdown_protocol::{Event, Identity, LinkId, Now, Time};
@@ -45,6 +46,10 @@ pub(crate) trait Socket: Send + 'static {
     }
     /// Gathers those who wait for something that has come.
     fn gather_wakes(&mut self, wakes: &mut Wakes);
+    /// Whether calls that were woken are about to come back, each perhaps with something for a link.
+    fn is_crowded(&self) -> bool {
+        false
+    }
 }
 
 /// Which side of its socket a link is on.
@@ -62,6 +67,8 @@ pub(crate) struct Core<S> {
     /// Ends those tasks that bring new links.
     pub(crate) closing: CancellationToken,
     pub(crate) timer: Notify,
+    /// What [`Socket::is_crowded`] said last.
+    crowded: AtomicBool,
     /// Made when somebody first listens: its buffer is larger than the rest of a socket.
     events: OnceLock<broadcast::Sender<Event>>,
 }
@@ -72,7 +79,7 @@ pub(crate) type StateGuard<'a, S> = MutexGuard<'a, State<S>>;
 /// What is under the lock.
 pub(crate) struct State<S> {
     pub(crate) socket: S,
-    signals: HashMap<LinkId, Arc<Signal>>,
+    signals: BTreeMap<LinkId, Arc<Signal>>,
     /// When the timer task will look.
     pub(crate) timer_at: Option<Time>,
 }
@@ -85,7 +92,7 @@ impl<S: Socket> Core<S> {
         message_bytes_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(State { socket, signals: HashMap::new(), timer_at: None }),
+            state: Mutex::new(State { socket, signals: BTreeMap::new(), timer_at: None }),
             clock,
             access,
             message_bytes_max,
@@ -93,6 +100,7 @@ impl<S: Socket> Core<S> {
             stop: CancellationToken::new(),
             closing: CancellationToken::new(),
             timer: Notify::new(),
+            crowded: AtomicBool::new(false),
             events: OnceLock::new(),
         })
     }
@@ -125,6 +133,11 @@ impl<S: Socket> Core<S> {
         state.after_change(self, &mut wakes);
         drop(state);
         wakes.wake();
+    }
+
+    /// Whether a link's driver does well to let others run before it looks for what there is to be sent.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
     }
 
     /// Takes a connection in.
@@ -166,8 +179,11 @@ impl<S: Socket> Core<S> {
 
 impl<S: Socket> State<S> {
     fn after_change(&mut self, core: &Core<S>, wakes: &mut Wakes) {
+        let mut last = None;
         while let Some(link) = self.socket.engine_mut().poll_wake() {
-            if let Some(signal) = self.signals.get(&link) {
+            if last.replace(link) != Some(link)
+                && let Some(signal) = self.signals.get(&link)
+            {
                 wakes.signal(signal);
             }
         }
@@ -175,6 +191,7 @@ impl<S: Socket> State<S> {
             core.tell(event);
         }
         self.socket.gather_wakes(wakes);
+        core.crowded.store(self.socket.is_crowded(), Ordering::Relaxed);
         if let Some(next) = self.socket.poll_timeout(&core.clock)
             && self.timer_at.is_none_or(|at| next < at)
         {

@@ -24,6 +24,11 @@ impl Signal {
         self.driver.register(waker);
     }
 
+    /// Whether it was rung and its driver has not looked.
+    pub(crate) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+
     /// Whether it was rung since the last call.
     pub(crate) fn take(&self) -> bool {
         self.rung.load(Ordering::Acquire) && self.rung.swap(false, Ordering::AcqRel)

@@ -16,7 +16,10 @@ pub(crate) struct Wakes {
 
 impl Wakes {
     pub(crate) fn signal(&mut self, signal: &Arc<Signal>) {
-        self.signals.push(Arc::clone(signal));
+        // Who was rung and has not looked yet will look after the lock is free.
+        if !signal.is_rung() {
+            self.signals.push(Arc::clone(signal));
+        }
     }
 
     pub(crate) fn waker(&mut self, waker: Waker) {

@@ -41,6 +41,8 @@ pub(crate) struct LinkDriver<S: Socket> {
     state: LinkState,
     was_open: bool,
     gone: bool,
+    /// It was rung, and let others run before it looks.
+    gave_way: bool,
 }
 
 /// What one round came to.
@@ -75,6 +77,7 @@ impl<S: Socket> LinkDriver<S> {
             state: LinkState::Handshake,
             was_open: false,
             gone: false,
+            gave_way: false,
         }
     }
 
@@ -115,6 +118,9 @@ impl<S: Socket> LinkDriver<S> {
 
     fn round(&mut self, cx: &mut Context<'_>) -> io::Result<Round> {
         let read = self.read(cx)?;
+        if !read && self.gives_way(cx) {
+            return Ok(Round::Idle);
+        }
         let rung = self.signal.take();
         let due = self.timer_at.is_some() && self.timer.as_mut().poll(cx).is_ready();
         if read || rung || due || self.failure.is_some() {
@@ -132,6 +138,17 @@ impl<S: Socket> LinkDriver<S> {
             return Ok(Round::Over);
         }
         Ok(if read || wrote { Round::Progress } else { Round::Idle })
+    }
+
+    /// Whether others, who are about to have something for this link too, have their turn first: then it all goes in one
+    /// frame. Once each time that it is rung.
+    fn gives_way(&mut self, cx: &mut Context<'_>) -> bool {
+        self.gave_way = !self.gave_way && self.signal.is_rung() && self.core.is_crowded();
+        if self.gave_way {
+            // It notes the waker, to be woken when those that are ready have run.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+        }
+        self.gave_way
     }
 
     /// Reads what is there and cuts it into frames. False if nothing came.

@@ -1,5 +1,6 @@
 //! REQ and REP as programs use them: over real transports, with real time.
 
+mod batches;
 mod failures;
 mod levels;
 mod replies;

@@ -2,12 +2,11 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use drawdown_protocol::{AnswerError, CallId, CallKey, Identity, TakenCall, Time};
+use drawdown_protocol::{CallId, Identity, TakenCall, Time};
 
 use crate::core::Core;
 
@@ -73,8 +72,8 @@ impl Call {
     /// for nobody.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.taken.cancelled.load(Ordering::Acquire)
-            || self.time_left().is_some_and(|left| left.is_zero())
+        self.time_left().is_some_and(|left| left.is_zero())
+            || self.core.lock().socket.engine.is_cancelled(self.taken.key)
     }
 
     /// Waits until the caller gives up: cancels the call, or lets its deadline pass; or until this socket is closed. A
@@ -100,10 +99,23 @@ impl Call {
     ///
     /// # Errors
     /// If nobody would get the reply, or it is over the limit: then the call is in the error, to be answered otherwise.
-    pub fn reply(mut self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
+    pub fn reply(self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
         let payload = payload.into();
+        let core = Arc::clone(&self.core);
+        let now = core.clock.time();
+        core.with(|socket| self.reply_to(socket, payload, now))
+    }
+
+    /// Replies under its socket's lock.
+    fn reply_to(
+        mut self,
+        socket: &mut ReplyState,
+        payload: Bytes,
+        now: Time,
+    ) -> Result<(), ReplyError> {
+        // Dropping it takes the lock as long as it is open.
         self.is_open = false;
-        match self.settle(|socket, key, now| socket.engine.answer(key, payload, now)) {
+        match socket.settle(|engine| engine.answer(self.taken.key, payload, now)) {
             Ok(()) => Ok(()),
             Err(ReplyErrorKind::TooLong { bytes, bytes_max }) => {
                 self.is_open = true;
@@ -124,24 +136,29 @@ impl Call {
     }
 
     fn reject_in_place(&self, reason: &str) -> Result<(), ReplyErrorKind> {
-        self.settle(|socket, key, now| socket.engine.reject(key, reason.into(), now))
+        let (key, now) = (self.taken.key, self.core.clock.time());
+        self.core.with(|socket| socket.settle(|engine| engine.reject(key, reason.into(), now)))
     }
+}
 
-    fn settle(
-        &self,
-        settle: impl FnOnce(&mut ReplyState, CallKey, Time) -> Result<(), AnswerError>,
-    ) -> Result<(), ReplyErrorKind> {
-        let now = self.core.clock.time();
-        self.core.with(|socket| {
-            if socket.closed {
-                return Err(ReplyErrorKind::Closed);
-            }
-            if let Some(reason) = socket.engine.store_failure() {
-                return Err(ReplyErrorKind::StoreFailed { reason: reason.to_owned() });
-            }
-            Ok(settle(socket, self.taken.key, now)?)
-        })
-    }
+/// Replies to calls, those of this socket under one lock.
+pub(super) fn reply_all(
+    core: &Arc<Core<ReplyState>>,
+    replies: Vec<(Call, Bytes)>,
+    errors: &mut Vec<ReplyError>,
+) {
+    let now = core.clock.time();
+    let is_ours = |(call, _): &(Call, Bytes)| Arc::ptr_eq(&call.core, core);
+    let (ours, others): (Vec<_>, Vec<_>) = match replies.iter().all(is_ours) {
+        true => (replies, Vec::new()),
+        false => replies.into_iter().partition(is_ours),
+    };
+    core.with(|socket| {
+        let replied = ours.into_iter().map(|(call, payload)| call.reply_to(socket, payload, now));
+        errors.extend(replied.filter_map(Result::err));
+    });
+    let replied = others.into_iter().map(|(call, payload)| call.reply(payload));
+    errors.extend(replied.filter_map(Result::err));
 }
 
 impl Drop for Call {
@@ -170,9 +187,8 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let cancelled = &self.call.taken.cancelled;
         let mut state = self.call.core.lock();
-        state.socket.poll_cancelled(cancelled, &mut self.place, cx.waker())
+        state.socket.poll_cancelled(self.call.taken.key, &mut self.place, cx.waker())
     }
 }
 

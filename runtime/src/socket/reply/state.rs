@@ -1,16 +1,16 @@
 //! A REP engine, and those who wait for it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
-use drawdown_protocol::{Now, ReplyEngine, TakenCall, Time};
+use drawdown_protocol::{AnswerError, CallKey, Now, ReplyEngine, TakenCall, Time};
 
 use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Waiting, Wakes};
 use crate::socket::commit::{Committer, Stored};
 use crate::socket::drain::Draining;
+
+use super::error::ReplyErrorKind;
 
 /// What is under a REP socket's lock.
 pub(crate) struct ReplyState {
@@ -29,7 +29,7 @@ pub(crate) struct ReplyState {
 #[derive(Default)]
 struct Watchers {
     next: u64,
-    waiting: BTreeMap<u64, (Arc<AtomicBool>, Waker)>,
+    waiting: BTreeMap<u64, (CallKey, Waker)>,
     /// Cancellations that they were told of.
     seen: u64,
 }
@@ -91,14 +91,28 @@ impl ReplyState {
         }
     }
 
-    /// Waits until `cancelled` is set, or the socket is closed.
+    /// Settles a call, if answers are still taken.
+    pub(super) fn settle(
+        &mut self,
+        settle: impl FnOnce(&mut ReplyEngine) -> Result<(), AnswerError>,
+    ) -> Result<(), ReplyErrorKind> {
+        if self.closed {
+            return Err(ReplyErrorKind::Closed);
+        }
+        if let Some(reason) = self.engine.store_failure() {
+            return Err(ReplyErrorKind::StoreFailed { reason: reason.to_owned() });
+        }
+        Ok(settle(&mut self.engine)?)
+    }
+
+    /// Waits until the caller of a call gives up, or the socket is closed.
     pub(super) fn poll_cancelled(
         &mut self,
-        cancelled: &Arc<AtomicBool>,
+        call: CallKey,
         place: &mut Option<u64>,
         waker: &Waker,
     ) -> Poll<()> {
-        if self.closed || cancelled.load(Ordering::Acquire) {
+        if self.closed || self.engine.is_cancelled(call) {
             return Poll::Ready(());
         }
         let watchers = &mut self.watchers;
@@ -106,7 +120,7 @@ impl ReplyState {
             watchers.next += 1;
             watchers.next
         });
-        watchers.waiting.insert(place, (Arc::clone(cancelled), waker.clone()));
+        watchers.waiting.insert(place, (call, waker.clone()));
         Poll::Pending
     }
 
@@ -116,11 +130,12 @@ impl ReplyState {
 }
 
 impl Watchers {
-    fn gather_wakes(&mut self, cancellations: u64, closed: bool, wakes: &mut Wakes) {
+    fn gather_wakes(&mut self, engine: &ReplyEngine, closed: bool, wakes: &mut Wakes) {
+        let cancellations = engine.cancellations();
         if closed || cancellations > self.seen {
             self.seen = cancellations;
-            let told = |cancelled: &AtomicBool| closed || cancelled.load(Ordering::Acquire);
-            for (_, (_, waker)) in self.waiting.extract_if(.., |_, (flag, _)| told(flag)) {
+            let told = |call: CallKey| closed || engine.is_cancelled(call);
+            for (_, (_, waker)) in self.waiting.extract_if(.., |_, (call, _)| told(*call)) {
                 wakes.waker(waker);
             }
         }
@@ -153,7 +168,7 @@ impl Socket for ReplyState {
                 false => self.receivers.wake(u64::from(self.engine.has_queued()), wakes),
             }
         }
-        self.watchers.gather_wakes(self.engine.cancellations(), self.closed, wakes);
+        self.watchers.gather_wakes(&self.engine, self.closed, wakes);
         if !self.drains.is_awake() && self.engine.is_drained() {
             self.drains.wake_all(wakes);
         }

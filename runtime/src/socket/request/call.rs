@@ -92,28 +92,34 @@ impl Future for Request {
         };
         // Nobody else waits for this, so nobody is to be woken.
         let settled = self.core.lock().socket.poll_call(number, cx.waker());
-        match settled {
-            Poll::Ready(Settled::Answered(payload)) => Poll::Ready(Ok(Reply(payload))),
-            Poll::Ready(Settled::Failed(error)) => Poll::Ready(Err(error.into())),
-            Poll::Pending => {
-                self.stage = Stage::UnderWay(number);
-                Poll::Pending
-            }
+        if settled.is_pending() {
+            self.stage = Stage::UnderWay(number);
         }
+        settled.map(outcome)
+    }
+}
+
+/// What the caller is told.
+pub(super) fn outcome(settled: Settled) -> Result<Reply, RequestError> {
+    match settled {
+        Settled::Answered(payload) => Ok(Reply(payload)),
+        Settled::Failed(error) => Err(error.into()),
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
         match &mut self.stage {
-            Stage::Unmade(unmade) if unmade.has_place() => {
-                self.core.with(|socket| socket.leave(unmade));
+            Stage::Unmade(unmade) => {
+                if unmade.turn().has_place() {
+                    self.core.with(|socket| socket.leave(unmade.turn()));
+                }
             }
             Stage::UnderWay(number) => {
                 let now = self.core.clock.time();
                 self.core.with(|socket| socket.abandon(*number, now));
             }
-            Stage::Unmade(_) | Stage::Over => {}
+            Stage::Over => {}
         }
     }
 }

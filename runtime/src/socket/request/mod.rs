@@ -1,5 +1,6 @@
 //! REQ: asks, and gets replies.
 
+mod batch;
 mod builder;
 mod call;
 mod error;
@@ -9,6 +10,7 @@ mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use batch::RequestBatch;
 pub use builder::ReqBuilder;
 pub use call::{CallBuilder, Reply, Request};
 use drawdown_protocol::{CallOptions, Message, RequestEngine, RequestStats};
@@ -83,7 +85,32 @@ impl ReqSocket {
         Request::new(&self.core, payload.into(), self.call)
     }
 
-    /// The same with settings of its own: `req.call("ping").retries(0).send().await?`.
+    /// Asks many at once, and gives their replies in the order of the requests; each has its own reply or error. For many
+    /// small requests this costs a fraction of asking one by one.
+    ///
+    /// ```no_run
+    /// # async fn example(req: drawdown::ReqSocket) -> Result<(), Box<dyn std::error::Error>> {
+    /// for reply in req.request_batch(["one", "two", "three"]).await {
+    ///     println!("{} bytes", reply?.payload().len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// They are made when the future is first polled, and the timeout counts from then, for each. As many are under way at a
+    /// time as [`ReqBuilder::pending`] says: with 1 they go one after the other. If the future is dropped, those that have no
+    /// reply are withdrawn.
+    ///
+    /// # Errors
+    /// Of each request, see [`RequestErrorKind`].
+    pub fn request_batch<'a, M>(&self, payloads: impl IntoIterator<Item = M>) -> RequestBatch
+    where
+        M: Into<Message<'a>>,
+    {
+        RequestBatch::new(&self.core, payloads, self.call)
+    }
+
+    /// A request with settings of its own: `req.call("ping").retries(0).send().await?`.
     pub fn call<'a>(&self, payload: impl Into<Message<'a>>) -> CallBuilder {
         CallBuilder::new(self.request(payload))
     }

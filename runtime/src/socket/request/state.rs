@@ -1,21 +1,28 @@
 //! A REQ engine, and the requests that wait for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-use drawdown_protocol::{CallNumber, CallOptions, Message, Now, RequestEngine, Settled, Time};
+use drawdown_protocol::{
+    CallNumber, CallOptions, Message, Now, RequestEngine, Rising, Settled, Time,
+};
 
 use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Waiting, Wakes};
 use crate::socket::drain::Draining;
 
+use super::batch::{BatchKey, Batches};
 use super::error::RequestError;
 
 /// What is under a REQ socket's lock.
 pub(crate) struct RequestState {
     pub(super) engine: RequestEngine,
-    /// Calls under way whose callers are there.
-    calls: BTreeMap<CallNumber, Standing>,
+    /// Calls whose callers are there.
+    calls: Rising<Standing>,
+    pub(super) batches: Batches,
+    /// Callers that were woken and have not come back.
+    woken: usize,
     /// Requests that wait for their turn to become calls.
     turns: WaitList,
     /// When they have waited long enough.
@@ -26,16 +33,25 @@ pub(crate) struct RequestState {
 }
 
 /// How far a call has come.
-enum Standing {
+pub(super) enum Standing {
+    /// Its caller waits for it alone.
     UnderWay(Waker),
+    /// Its caller waits for all of a batch.
+    InBatch(BatchKey),
     Settled(Settled),
+}
+
+/// When requests that are no calls yet have their turn, and until when they wait for it.
+#[derive(Default)]
+pub(super) struct Turn {
+    deadline: Option<Time>,
+    place: Option<Waiting>,
 }
 
 /// A request that is no call yet.
 pub(super) struct Unmade {
     message: Message<'static>,
-    deadline: Option<Time>,
-    place: Option<Waiting>,
+    turn: Turn,
 }
 
 /// What came of trying to make a call of it.
@@ -47,19 +63,37 @@ pub(super) enum Made {
 
 impl Unmade {
     pub(super) const fn new(message: Message<'static>) -> Self {
-        Self { message, deadline: None, place: None }
+        Self { message, turn: Turn { deadline: None, place: None } }
     }
 
+    pub(super) const fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
+}
+
+impl Turn {
     pub(super) const fn has_place(&self) -> bool {
         self.place.is_some()
     }
+}
+
+/// Whether a request may become a call.
+pub(super) enum Goes {
+    /// It may, with so much time left.
+    Now(Duration),
+    /// Others are before it.
+    Later,
+    /// Its time is over.
+    Never,
 }
 
 impl RequestState {
     pub(super) fn new(engine: RequestEngine) -> Self {
         Self {
             engine,
-            calls: BTreeMap::new(),
+            calls: Rising::new(),
+            batches: Batches::default(),
+            woken: 0,
             turns: WaitList::default(),
             deadlines: BTreeSet::new(),
             overdue: Vec::new(),
@@ -76,31 +110,57 @@ impl RequestState {
         now: Time,
         waker: &Waker,
     ) -> Made {
-        let deadline = *unmade.deadline.get_or_insert(now + options.timeout);
-        if !self.closed {
-            if deadline <= now {
-                self.leave(&mut unmade);
+        let timeout = match self.goes(&mut unmade.turn, options.timeout, now) {
+            Goes::Now(timeout) => timeout,
+            Goes::Later => {
+                self.wait(&mut unmade.turn, waker);
+                return Made::Waits(unmade);
+            }
+            Goes::Never => {
+                self.leave(&mut unmade.turn);
                 return Made::Refused(RequestError::no_turn());
             }
-            if !self.turns.comes_within(unmade.place, self.room()) {
-                return self.wait(unmade, deadline, waker);
-            }
-        }
-        self.leave(&mut unmade);
-        let options = CallOptions { timeout: deadline.since(now), ..options };
-        match self.engine.call(unmade.message, options, now) {
-            Ok(number) => {
-                self.calls.insert(number, Standing::UnderWay(waker.clone()));
-                Made::Call(number)
-            }
-            Err(refused) => Made::Refused(RequestError::from_refusal(&refused.why)),
+        };
+        self.leave(&mut unmade.turn);
+        let standing = Standing::UnderWay(waker.clone());
+        match self.call(unmade.message, CallOptions { timeout, ..options }, now, standing) {
+            Ok(number) => Made::Call(number),
+            Err(error) => Made::Refused(error),
         }
     }
 
-    fn wait(&mut self, mut unmade: Unmade, deadline: Time, waker: &Waker) -> Made {
-        self.turns.wait(&mut unmade.place, waker);
-        self.deadlines.extend(unmade.place.map(|place| (deadline, place)));
-        Made::Waits(unmade)
+    /// Whether requests in this turn may become calls now. A closed socket refuses them itself.
+    pub(super) fn goes(&self, turn: &mut Turn, timeout: Duration, now: Time) -> Goes {
+        let deadline = *turn.deadline.get_or_insert(now + timeout);
+        match () {
+            () if self.closed => Goes::Now(Duration::ZERO),
+            () if deadline <= now => Goes::Never,
+            () if self.turns.comes_within(turn.place, self.room()) => {
+                Goes::Now(deadline.since(now))
+            }
+            () => Goes::Later,
+        }
+    }
+
+    pub(super) fn call(
+        &mut self,
+        message: Message<'static>,
+        options: CallOptions,
+        now: Time,
+        standing: Standing,
+    ) -> Result<CallNumber, RequestError> {
+        match self.engine.call(message, options, now) {
+            Ok(number) => {
+                self.calls.insert(number, standing);
+                Ok(number)
+            }
+            Err(refused) => Err(RequestError::from_refusal(&refused.why)),
+        }
+    }
+
+    pub(super) fn wait(&mut self, turn: &mut Turn, waker: &Waker) {
+        self.turns.wait(&mut turn.place, waker);
+        self.deadlines.extend(turn.deadline.zip(turn.place));
     }
 
     /// Calls that may be made now.
@@ -109,28 +169,63 @@ impl RequestState {
     }
 
     /// Gives a place among those that wait up.
-    pub(super) fn leave(&mut self, unmade: &mut Unmade) {
-        if let (Some(deadline), Some(place)) = (unmade.deadline, unmade.place) {
+    pub(super) fn leave(&mut self, turn: &mut Turn) {
+        if let (Some(deadline), Some(place)) = (turn.deadline, turn.place) {
             self.deadlines.remove(&(deadline, place));
-            self.turns.leave(&mut unmade.place);
+            self.turns.leave(&mut turn.place);
         }
     }
 
     /// What has become of a call, once.
     pub(super) fn poll_call(&mut self, number: CallNumber, waker: &Waker) -> Poll<Settled> {
-        match self.calls.remove(&number) {
-            Some(Standing::Settled(settled)) => Poll::Ready(settled),
-            _ => {
-                self.calls.insert(number, Standing::UnderWay(waker.clone()));
-                Poll::Pending
+        if let Some(Standing::UnderWay(before)) = self.calls.get_mut(&number) {
+            before.clone_from(waker);
+            return Poll::Pending;
+        }
+        match self.take_settled(number) {
+            Some(settled) => {
+                self.came_back();
+                Poll::Ready(settled)
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// How a call ended, if it has.
+    pub(super) fn take_settled(&mut self, number: CallNumber) -> Option<Settled> {
+        match self.calls.remove(&number)? {
+            Standing::Settled(settled) => Some(settled),
+            under_way => {
+                self.calls.insert(number, under_way);
+                None
             }
         }
     }
 
+    /// A caller that was woken is here.
+    fn came_back(&mut self) {
+        self.woken = self.woken.saturating_sub(1);
+    }
+
     /// Its caller does not wait any more.
     pub(super) fn abandon(&mut self, number: CallNumber, now: Time) {
-        if let Some(Standing::UnderWay(_)) = self.calls.remove(&number) {
+        if let Some(Standing::Settled(_)) = self.calls.get(&number) {
+            self.came_back();
+        }
+        self.withdraw(number, now);
+    }
+
+    /// The same, for one of a batch.
+    pub(super) fn withdraw(&mut self, number: CallNumber, now: Time) {
+        if !matches!(self.calls.remove(&number), Some(Standing::Settled(_)) | None) {
             self.engine.cancel(number, now);
+        }
+    }
+
+    /// The caller of a batch is here.
+    pub(super) fn come_back_to(&mut self, batch: BatchKey) {
+        if self.batches.visit(batch) {
+            self.came_back();
         }
     }
 
@@ -164,14 +259,20 @@ impl Socket for RequestState {
         self.overdue.extend(due.into_iter().map(|(_, place)| place));
     }
 
+    fn is_crowded(&self) -> bool {
+        self.woken > 0
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         while let Some((number, settled)) = self.engine.poll_settled() {
-            if let Some(standing) = self.calls.get_mut(&number)
-                && let Standing::UnderWay(waker) =
-                    std::mem::replace(standing, Standing::Settled(settled))
-            {
-                wakes.waker(waker);
-            }
+            let standing = self.calls.get_mut(&number);
+            let waker = match standing.map(|s| std::mem::replace(s, Standing::Settled(settled))) {
+                Some(Standing::UnderWay(waker)) => Some(waker),
+                Some(Standing::InBatch(batch)) => self.batches.settle_one(batch),
+                Some(Standing::Settled(_)) | None => None,
+            };
+            self.woken += usize::from(waker.is_some());
+            waker.into_iter().for_each(|waker| wakes.waker(waker));
         }
         if !self.turns.is_awake() {
             match self.closed {

@@ -1,6 +1,5 @@
 //! The application of a REP node: takes calls, works, answers.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -114,7 +113,9 @@ impl Network {
         }
         match std::mem::replace(&mut node.workers[worker].doing, Doing::Resting) {
             Doing::Busy(task, verb) => {
-                let heeds = node.plan.heeds_cancels && task.call.cancelled.load(Ordering::Acquire);
+                let is_cancelled =
+                    node.engine.as_ref().is_some_and(|engine| engine.is_cancelled(task.call.key));
+                let heeds = node.plan.heeds_cancels && is_cancelled;
                 let verb = if heeds { Verb::Reject } else { verb };
                 let said = self.finish(rep, &task, verb);
                 self.check(said.map_err(|why| format!("rep-{rep}: {why}")));

@@ -1,5 +1,6 @@
 //! The answering side of a measurement.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -8,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::console::Console;
 use crate::endpoints::{Endpoints, LinkArgs};
-use crate::exit::{self, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::watch::Watch;
 
-use super::{Window, payload};
+use super::{Batch, Window, payload};
 
 /// How long the last words may take.
 const GOODBYE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -36,6 +37,9 @@ pub(super) struct ReplyArgs {
     clients: u64,
 
     #[command(flatten)]
+    calls: Batch,
+
+    #[command(flatten)]
     window: Window,
 
     #[command(flatten)]
@@ -50,13 +54,23 @@ pub(super) async fn run(args: &ReplyArgs, console: &Console) -> Result<(), Failu
     drop(Watch::start(rep.events(), args.endpoints.peers(), String::new(), console));
     let events = rep.events();
     args.endpoints.attach(&rep, console).await?;
-    let mut served = Served::default();
-    tokio::select! {
-        result = answer_all(&rep, args.size, &mut served) => result?,
-        () = all_gone(args.clients, events) => {}
-    }
+    let rep = Arc::new(rep);
+    // On a worker, beside its links: from here each call would cost two switches of threads.
+    let mut answering = tokio::spawn(answer_all(Arc::clone(&rep), args.size, args.calls.batch));
+    let ended = tokio::select! {
+        ended = &mut answering => ended,
+        () = all_gone(args.clients, events) => {
+            rep.stop();
+            answering.await
+        }
+    };
+    let served = ended.map_err(|error| {
+        Failure::new(Exit::Error, format!("the measurement broke off: {error}"))
+    })??;
     let result = served.report(&rep);
-    rep.close(GOODBYE).await?;
+    if let Some(rep) = Arc::into_inner(rep) {
+        rep.close(GOODBYE).await?;
+    }
     exit::print(&format!("{result}\n"))
 }
 
@@ -68,7 +82,40 @@ struct Served {
     calls: u64,
 }
 
-async fn answer_all(rep: &RepSocket, size: usize, served: &mut Served) -> Result<(), Failure> {
+async fn answer_all(rep: Arc<RepSocket>, size: usize, batch: usize) -> Result<Served, Failure> {
+    let mut served = Served::default();
+    match batch {
+        0 | 1 => answer_singly(&rep, size, &mut served).await?,
+        batch => answer_in_batches(&rep, size, batch, &mut served).await?,
+    }
+    Ok(served)
+}
+
+async fn answer_in_batches(
+    rep: &RepSocket,
+    size: usize,
+    batch: usize,
+    served: &mut Served,
+) -> Result<(), Failure> {
+    while let Some(calls) = rep.recv_batch(batch).await? {
+        served.first.get_or_insert_with(Instant::now);
+        let count = calls.len() as u64;
+        for call in &calls {
+            payload::checked(call.payload(), size)?;
+        }
+        let replies = calls.into_iter().map(|call| {
+            let payload = call.payload_bytes();
+            (call, payload)
+        });
+        // Who has given up counts it as an error.
+        let errors = rep.reply_batch(replies).len() as u64;
+        served.calls += count - errors;
+        served.last = Some(Instant::now());
+    }
+    Ok(())
+}
+
+async fn answer_singly(rep: &RepSocket, size: usize, served: &mut Served) -> Result<(), Failure> {
     while let Some(call) = rep.recv().await? {
         served.first.get_or_insert_with(Instant::now);
         payload::checked(call.payload(), size)?;

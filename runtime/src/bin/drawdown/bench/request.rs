@@ -1,11 +1,12 @@
 //! The asking side of a measurement.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use drawdown::{ReqSocket, RequestError};
+use drawdown::{Reply, ReqSocket, RequestError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -26,7 +27,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// Ask, check each reply, and say how long they took.
 ///
 /// It begins when a server has room. `--parallel` tasks ask, each one request after the other; the time of a request is from
-/// there to its reply. What gets no reply is an error; the first is told on stderr, and the command ends with exit code 4.
+/// there to its reply. With `--batch` there are as many times fewer tasks, and each asks so many at once: the time of each is
+/// that of all. What gets no reply is an error; the first is told on stderr, and the command ends with exit code 4.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +36,7 @@ Examples:
   drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 --count 100000
 
   # How many there can be in ten seconds.
-  drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 --for 10s --parallel 1000")]
+  drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 --for 10s --parallel 1000 --batch 100")]
 pub(super) struct RequestArgs {
     #[command(flatten)]
     endpoints: Endpoints,
@@ -50,6 +52,10 @@ pub(super) struct RequestArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     parallel: u32,
+
+    /// Requests in one call; 0 and 1 use the calls for single requests.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    batch: u32,
 
     /// How long a request may take in all [default: 30s].
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
@@ -85,8 +91,8 @@ pub(super) async fn run(args: &RequestArgs, console: &Console) -> Result<(), Fai
         tokio::time::sleep(LOOK).await;
     }
     let start = Instant::now();
-    let asked = ask_all(args, &req, start).await?;
-    let result = asked.report(args, &req, start.elapsed());
+    let (asked, time) = ask_all(args, &req, start).await?;
+    let result = asked.report(args, &req, time);
     if let Some(req) = Arc::into_inner(req) {
         // Every request has ended.
         let _ = req.close(GOODBYE).await;
@@ -110,9 +116,15 @@ struct Agenda {
 
 impl Agenda {
     fn next(&self) -> Option<u64> {
+        self.next_some(1).next()
+    }
+
+    /// The next requests, up to so many.
+    fn next_some(&self, count: u64) -> Range<u64> {
         let is_over = self.end.is_some_and(|end| Instant::now() >= end);
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        (!is_over && index < self.count).then_some(index)
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        let end = if is_over { first } else { self.count.min(first.saturating_add(count)) };
+        first..end
     }
 }
 
@@ -120,23 +132,33 @@ async fn ask_all(
     args: &RequestArgs,
     req: &Arc<ReqSocket>,
     start: Instant,
-) -> Result<Asked, Failure> {
+) -> Result<(Asked, Duration), Failure> {
     let end = args.until.time.map(|time| start + time);
     let count = args.until.count.unwrap_or(u64::MAX);
     let agenda = Arc::new(Agenda { next: AtomicU64::new(0), count, end });
     let mut tasks = JoinSet::new();
-    for _ in 0..args.parallel {
+    let batch = args.batch.clamp(1, args.parallel);
+    for first in (0..args.parallel).step_by(batch as usize) {
         let (req, agenda, size) = (Arc::clone(req), Arc::clone(&agenda), args.size);
-        tasks.spawn(async move { ask(&req, &agenda, size).await });
+        let batch = batch.min(args.parallel - first);
+        tasks.spawn(async move {
+            match batch {
+                1 => ask(&req, &agenda, size).await,
+                batch => ask_in_batches(&req, &agenda, size, u64::from(batch)).await,
+            }
+        });
     }
-    let mut all = Asked::default();
+    let mut each = Vec::with_capacity(tasks.len());
     while let Some(ended) = tasks.join_next().await {
-        all.add(ended.map_err(|error| {
+        each.push(ended.map_err(|error| {
             Failure::new(Exit::Error, format!("the measurement broke off: {error}"))
         })??);
     }
+    let time = start.elapsed();
+    let mut all = Asked::default();
+    each.into_iter().for_each(|asked| all.add(asked));
     all.times.sort_unstable();
-    Ok(all)
+    Ok((all, time))
 }
 
 /// One request after the other.
@@ -147,31 +169,77 @@ async fn ask(req: &ReqSocket, agenda: &Agenda, size: usize) -> Result<Asked, Fai
         payload::fill(index, &mut buffer);
         let start = Instant::now();
         let reply = req.request(&buffer).await;
-        let time = start.elapsed();
-        match reply {
-            Ok(reply) if payload::checked(reply.payload(), size)? == index => asked.note(time),
-            Ok(_) => {
-                let sentence = format!("request {index} got the reply of another one");
-                return Err(Failure::new(Exit::Error, sentence));
-            }
-            Err(error) => asked.fail(error),
-        }
+        asked.check(index, size, reply, start.elapsed())?;
     }
     Ok(asked)
+}
+
+/// So many at once.
+async fn ask_in_batches(
+    req: &ReqSocket,
+    agenda: &Agenda,
+    size: usize,
+    batch: u64,
+) -> Result<Asked, Failure> {
+    let mut asked = Asked::default();
+    let mut buffer = vec![0; size * usize::try_from(batch).unwrap_or_default()];
+    loop {
+        let indices = agenda.next_some(batch);
+        if indices.is_empty() {
+            return Ok(asked);
+        }
+        let payloads = buffer.chunks_exact_mut(size);
+        indices.clone().zip(payloads).for_each(|(index, payload)| payload::fill(index, payload));
+        let start = Instant::now();
+        let payloads = indices.clone().zip(buffer.chunks_exact(size)).map(|(_, payload)| payload);
+        let replies = req.request_batch(payloads).await;
+        let time = start.elapsed();
+        for (index, reply) in indices.zip(replies) {
+            asked.check(index, size, reply, time)?;
+        }
+    }
 }
 
 /// What became of requests.
 #[derive(Default)]
 struct Asked {
-    /// How long those took that got replies, in units of 100 ns: seven minutes at most, and 4 bytes each.
-    times: Vec<u32>,
+    /// How long those took that got replies, in units of 100 ns, seven minutes at most; and how many in a row took so long.
+    times: Vec<(u32, u32)>,
     errors: u64,
     error: Option<RequestError>,
 }
 
 impl Asked {
+    /// Takes in what became of one.
+    fn check(
+        &mut self,
+        index: u64,
+        size: usize,
+        reply: Result<Reply, RequestError>,
+        time: Duration,
+    ) -> Result<(), Failure> {
+        match reply {
+            Ok(reply) if payload::checked(reply.payload(), size)? == index => self.note(time),
+            Ok(_) => {
+                let sentence = format!("request {index} got the reply of another one");
+                return Err(Failure::new(Exit::Error, sentence));
+            }
+            Err(error) => self.fail(error),
+        }
+        Ok(())
+    }
+
     fn note(&mut self, time: Duration) {
-        self.times.push(u32::try_from(time.as_nanos() / 100).unwrap_or(u32::MAX));
+        let time = u32::try_from(time.as_nanos() / 100).unwrap_or(u32::MAX);
+        match self.times.last_mut() {
+            // All of a batch.
+            Some((last, count)) if *last == time => *count = count.saturating_add(1),
+            _ => self.times.push((time, 1)),
+        }
+    }
+
+    fn calls(&self) -> u64 {
+        self.times.iter().map(|(_, count)| u64::from(*count)).sum()
     }
 
     fn fail(&mut self, error: RequestError) {
@@ -187,11 +255,12 @@ impl Asked {
 
     fn report(&self, args: &RequestArgs, req: &ReqSocket, time: Duration) -> Value {
         let seconds = time.as_secs_f64();
-        let calls = self.times.len();
+        let calls = self.calls();
         let stats = req.stats();
         json!({
             "size": args.size,
             "parallel": args.parallel,
+            "batch": args.batch,
             "calls": calls,
             "errors": self.errors,
             "seconds": seconds,
@@ -208,8 +277,13 @@ impl Asked {
     }
 
     /// What so many of 1,000 did not exceed. The times are sorted.
-    fn micros(&self, per_mille: usize) -> Option<f64> {
-        let rank = (self.times.len() * per_mille).div_ceil(1_000);
-        self.times.get(rank.saturating_sub(1)).map(|time| f64::from(*time) / 10.0)
+    fn micros(&self, per_mille: u64) -> Option<f64> {
+        let mut rank = (self.calls() * per_mille).div_ceil(1_000).max(1);
+        let time = self.times.iter().find(|(_, count)| {
+            let found = rank <= u64::from(*count);
+            rank = rank.saturating_sub(u64::from(*count));
+            found
+        });
+        time.map(|(time, _)| f64::from(*time) / 10.0)
     }
 }

@@ -17,6 +17,9 @@ const ANY_PORT: &str = "tcp://127.0.0.1:0";
 /// More than a ring that holds all messages of a row.
 const RING_BYTES: &str = "1GiB";
 
+/// Requests in one call, where they are many: ten such calls make a thousand.
+const CALLS_BATCH: &str = "100";
+
 #[derive(Clone)]
 pub(super) struct Drawdown {
     program: PathBuf,
@@ -80,12 +83,15 @@ impl Drawdown {
         sample_of_pair(row, count, &receiver, &sender)
     }
 
-    fn run_calls(&self, row: &Row, count: u64, outstanding: u64, run: &Run<'_>) -> Turn {
+    fn run_calls(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
+        let (outstanding, single) = (row.measure.outstanding(), row.measure.is_single());
         let mut server = Command::new(&self.program);
         server.args(["bench", "rep", "--size", &row.size.to_string(), "--bind", ANY_PORT]);
+        server.args(batch(row));
         let (server, client) = run.pair(server, |endpoint| {
             let mut client = self.bench("req", row, count);
             client.args(["--parallel", &outstanding.to_string(), "--connect", endpoint]);
+            client.args(["--batch", if single { "1" } else { CALLS_BATCH }]);
             client
         })?;
         sample_of_calls(row, count, &server, &client)
@@ -116,9 +122,8 @@ impl Drawdown {
 
 fn batch(row: &Row) -> &'static [&'static str] {
     match row.measure {
-        Measure::Memory { single: true } | Measure::Send { .. } | Measure::RoundTrip => {
-            &["--batch", "1"]
-        }
+        Measure::Send { .. } | Measure::RoundTrip => &["--batch", "1"],
+        measure if measure.is_single() => &["--batch", "1"],
         _ => &[],
     }
 }
@@ -150,7 +155,7 @@ impl Peer for Drawdown {
         match row.measure {
             Measure::FanOut { subscribers, .. } => self.run_fan_out(row, count, subscribers, run),
             Measure::Ring => self.run_fan_out(row, count, 1, run),
-            Measure::Calls { outstanding } => self.run_calls(row, count, outstanding, run),
+            Measure::Calls { .. } => self.run_calls(row, count, run),
             Measure::Backlog | Measure::Send { receiver: false } => {
                 let sender = run.alone(self.push_alone(row, count, run))?;
                 sample_of_sender(row, count, &sender)

@@ -1,0 +1,306 @@
+//! Things by rising numbers, most of which leave soon, in about the order in which they came.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+/// Places beyond twice as many as are taken: holes that things leave which went before others.
+const HOLES: usize = 64;
+
+/// An empty ring of more places than this is given back.
+const PLACES_KEPT: usize = 4_096;
+
+/// A map from numbers that rise from one entry to the next: calls, deliveries, answers.
+///
+/// Entries stand in a ring by their numbers, so that coming, looking and leaving cost a few instructions. What stays while
+/// most of those around it leave moves to an ordered map, so memory is of the order of the entries, whatever their
+/// numbers. Numbers that do not rise are taken too; they cost what they cost in an ordered map. `u64::MAX` can be taken and
+/// found, and has no place in the order.
+#[derive(Clone, Debug)]
+pub struct Rising<T> {
+    /// The first place is taken, unless there is none.
+    ring: VecDeque<Option<T>>,
+    /// The number of the first place.
+    base: u64,
+    taken: usize,
+    /// Entries below `base`.
+    old: BTreeMap<u64, T>,
+}
+
+impl<T> Default for Rising<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Rising<T> {
+    /// Without entries.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { ring: VecDeque::new(), base: 0, taken: 0, old: BTreeMap::new() }
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.taken + self.old.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The place of a number in the ring, if it is not below it.
+    #[inline]
+    fn place(&self, number: u64) -> Option<usize> {
+        // The number behind the last place has to be one too.
+        let above = number.checked_sub(self.base).filter(|_| number < u64::MAX)?;
+        usize::try_from(above).ok()
+    }
+
+    /// Puts an entry in; gives the one that had its number.
+    #[inline]
+    pub fn insert(&mut self, number: u64, entry: T) -> Option<T> {
+        if self.ring.is_empty() && self.old.last_key_value().is_none_or(|(last, _)| *last < number)
+        {
+            self.base = number;
+        }
+        let Some(mut place) = self.place(number) else {
+            return self.old.insert(number, entry);
+        };
+        if place > self.ring.len() + HOLES {
+            // A leap: what was there is of another run.
+            self.retire(self.ring.len());
+            self.base = number;
+            place = 0;
+        }
+        while self.ring.len() < place {
+            self.ring.push_back(None);
+        }
+        let before = match self.ring.get_mut(place) {
+            Some(slot) => slot.replace(entry),
+            None => {
+                self.ring.push_back(Some(entry));
+                None
+            }
+        };
+        self.taken += usize::from(before.is_none());
+        self.thin_out();
+        before
+    }
+
+    /// The entry of a number.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, number: &u64) -> Option<&T> {
+        match self.place(*number) {
+            Some(place) => self.ring.get(place)?.as_ref(),
+            None => self.old.get(number),
+        }
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    #[must_use]
+    pub fn get_mut(&mut self, number: &u64) -> Option<&mut T> {
+        match self.place(*number) {
+            Some(place) => self.ring.get_mut(place)?.as_mut(),
+            None => self.old.get_mut(number),
+        }
+    }
+
+    /// Takes an entry out.
+    #[inline]
+    pub fn remove(&mut self, number: &u64) -> Option<T> {
+        let Some(place) = self.place(*number) else {
+            return self.old.remove(number);
+        };
+        let entry = self.ring.get_mut(place)?.take()?;
+        self.taken -= 1;
+        self.trim();
+        self.thin_out();
+        Some(entry)
+    }
+
+    /// Takes the entries of these numbers out, in rising order.
+    pub fn take_range(&mut self, numbers: Range<u64>, mut each: impl FnMut(u64, T)) {
+        if numbers.start < self.base {
+            let old: Vec<u64> = self.old.range(numbers.clone()).map(|(&at, _)| at).collect();
+            for number in old {
+                self.old.remove(&number).into_iter().for_each(|entry| each(number, entry));
+            }
+        }
+        let (start, end) = self.places(&numbers);
+        let base = self.base;
+        for (at, slot) in self.ring.range_mut(start..end).enumerate() {
+            if let Some(entry) = slot.take() {
+                self.taken -= 1;
+                each(base + (start + at) as u64, entry);
+            }
+        }
+        self.trim();
+        self.thin_out();
+    }
+
+    /// Takes all entries out, in rising order.
+    pub fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
+        let all = std::mem::take(self);
+        all.old.into_values().chain(all.ring.into_iter().flatten())
+    }
+
+    /// The first entry.
+    #[must_use]
+    pub fn first(&self) -> Option<(u64, &T)> {
+        match self.old.first_key_value() {
+            Some((&number, entry)) => Some((number, entry)),
+            None => Some((self.base, self.ring.front()?.as_ref()?)),
+        }
+    }
+
+    /// All entries in rising order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.range(0..u64::MAX)
+    }
+
+    /// The entries of these numbers in rising order.
+    pub fn range(&self, numbers: Range<u64>) -> impl Iterator<Item = (u64, &T)> {
+        let (start, end) = self.places(&numbers);
+        let ring = self.ring.range(start..end).zip(self.base + start as u64..);
+        let ring = ring.filter_map(|(slot, number)| slot.as_ref().map(|entry| (number, entry)));
+        let old = (numbers.start < numbers.end).then(|| self.old.range(numbers));
+        old.into_iter().flatten().map(|(&number, entry)| (number, entry)).chain(ring)
+    }
+
+    /// The places of these numbers that the ring has.
+    fn places(&self, numbers: &Range<u64>) -> (usize, usize) {
+        let above = |number: u64| usize::try_from(number.saturating_sub(self.base));
+        let place = |number| above(number).unwrap_or(usize::MAX).min(self.ring.len());
+        let start = place(numbers.start);
+        (start, place(numbers.end).max(start))
+    }
+
+    /// Forgets places at the front that nothing stands in.
+    #[inline]
+    fn trim(&mut self) {
+        while let Some(None) = self.ring.front() {
+            self.ring.pop_front();
+            self.base += 1;
+        }
+        if self.ring.is_empty() && self.ring.capacity() > PLACES_KEPT {
+            self.ring = VecDeque::new();
+        }
+    }
+
+    /// Moves what was left behind until the ring is full enough.
+    #[inline]
+    fn thin_out(&mut self) {
+        while self.ring.len() > HOLES + 2 * self.taken {
+            self.retire(1);
+            self.trim();
+        }
+    }
+
+    /// Moves so many places from the front of the ring to the ordered map.
+    fn retire(&mut self, places: usize) {
+        for slot in self.ring.drain(..places) {
+            if let Some(entry) = slot {
+                self.old.insert(self.base, entry);
+                self.taken -= 1;
+            }
+            self.base += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So far above the last one.
+        Insert(u64),
+        /// Anywhere.
+        Put(u64),
+        Remove(u64),
+        TakeRange(u64, u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            8 => (1..4_u64).prop_map(Step::Insert),
+            1 => (50..300_u64).prop_map(Step::Insert),
+            1 => (0..600_u64).prop_map(Step::Put),
+            6 => (0..600_u64).prop_map(Step::Remove),
+            1 => (0..600_u64, 0..200_u64).prop_map(|(at, length)| Step::TakeRange(at, length)),
+        ];
+        prop::collection::vec(step, 0..400)
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_an_ordered_map(steps in steps()) {
+            let mut rising = Rising::new();
+            let mut map = BTreeMap::new();
+            let mut last = 0;
+            for (value, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Insert(by) => {
+                        last += by;
+                        prop_assert_eq!(rising.insert(last, value), map.insert(last, value));
+                    }
+                    Step::Put(at) => {
+                        prop_assert_eq!(rising.insert(at, value), map.insert(at, value));
+                    }
+                    Step::Remove(at) => prop_assert_eq!(rising.remove(&at), map.remove(&at)),
+                    Step::TakeRange(at, length) => {
+                        let mut taken = Vec::new();
+                        rising.take_range(at..at + length, |at, value| taken.push((at, value)));
+                        let range = map.extract_if(at..at + length, |_, _| true);
+                        prop_assert_eq!(taken, range.collect::<Vec<_>>());
+                    }
+                }
+                prop_assert_eq!(rising.len(), map.len());
+                prop_assert_eq!(rising.first(), map.first_key_value().map(|(at, v)| (*at, v)));
+                prop_assert!(rising.ring.len() <= HOLES + 2 * rising.taken);
+            }
+            let all: Vec<_> = map.iter().map(|(at, value)| (*at, value)).collect();
+            prop_assert_eq!(rising.iter().collect::<Vec<_>>(), all);
+            for (at, value) in &map {
+                prop_assert_eq!(rising.get(at), Some(value));
+            }
+            let some: Vec<_> = map.range(100..250).map(|(at, value)| (*at, value)).collect();
+            prop_assert_eq!(rising.range(100..250).collect::<Vec<_>>(), some);
+            prop_assert_eq!(rising.take_all().collect::<Vec<_>>(), map.into_values().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn one_that_stays_keeps_no_places_for_those_that_left() {
+        let mut rising = Rising::new();
+        rising.insert(0, ());
+        for number in 1..100_000 {
+            rising.insert(number, ());
+            rising.remove(&number);
+            assert!(rising.ring.len() <= HOLES + 2);
+        }
+        assert_eq!(rising.iter().map(|(number, _)| number).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn numbers_may_be_the_largest() {
+        let mut rising = Rising::new();
+        rising.insert(3, 'a');
+        rising.insert(u64::MAX - 1, 'b');
+        rising.insert(u64::MAX, 'd');
+        assert_eq!(rising.range(5..u64::MAX).collect::<Vec<_>>(), [(u64::MAX - 1, &'b')]);
+        assert_eq!(rising.get(&u64::MAX), Some(&'d'));
+        assert_eq!(rising.remove(&u64::MAX), Some('d'));
+        assert_eq!(rising.remove(&(u64::MAX - 1)), Some('b'));
+        rising.insert(4, 'c');
+        assert_eq!(rising.iter().collect::<Vec<_>>(), [(3, &'a'), (4, &'c')]);
+    }
+}

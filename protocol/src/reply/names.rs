@@ -1,0 +1,114 @@
+//! What is known of calls, by their names.
+
+use std::collections::HashMap;
+
+use crate::ids::CallId;
+use crate::link::Identity;
+use crate::queue::Rising;
+
+use super::{CallKey, answers::AnswerKey};
+
+/// What is known of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Known {
+    Running(CallKey),
+    Answered(AnswerKey),
+}
+
+/// Names a client inside one engine; never used again.
+pub(super) type ClientKey = u64;
+
+/// Calls by their names. A name means something only together with who uses it; its first half is the same for all calls
+/// of one client, and its second half rises with each.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    keys: HashMap<(Identity, [u8; 8]), ClientKey>,
+    clients: Rising<Client>,
+    next: ClientKey,
+}
+
+/// A client of which some call is known.
+#[derive(Debug)]
+struct Client {
+    identity: Identity,
+    half: [u8; 8],
+    calls: Rising<Known>,
+}
+
+impl Names {
+    /// What is known of a call, and whose it is. `last` is the client that the same link had before.
+    pub(super) fn find(
+        &mut self,
+        identity: &Identity,
+        id: CallId,
+        last: &mut Option<ClientKey>,
+    ) -> (ClientKey, Option<Known>) {
+        let (half, number) = id.halves();
+        if let Some(key) = *last
+            && let Some(client) = self.clients.get(&key)
+            && client.half == half
+        {
+            return (key, client.calls.get(&number).copied());
+        }
+        let next = self.next;
+        let key = *self.keys.entry((identity.clone(), half)).or_insert(next);
+        if key == next {
+            self.next += 1;
+            let client = Client { identity: identity.clone(), half, calls: Rising::new() };
+            self.clients.insert(key, client);
+        }
+        *last = Some(key);
+        (key, self.clients.get(&key).and_then(|client| client.calls.get(&number)).copied())
+    }
+
+    /// Notes what is known of a call now.
+    pub(super) fn note(&mut self, client: ClientKey, id: CallId, known: Known) {
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.calls.insert(id.halves().1, known);
+        }
+    }
+
+    /// Forgets a call, and its client with the last one.
+    pub(super) fn forget(&mut self, key: ClientKey, id: CallId) {
+        let Some(client) = self.clients.get_mut(&key) else {
+            return;
+        };
+        client.calls.remove(&id.halves().1);
+        if client.calls.is_empty()
+            && let Some(client) = self.clients.remove(&key)
+        {
+            self.keys.remove(&(client.identity, client.half));
+        }
+    }
+
+    /// Who a client is.
+    pub(super) fn identity(&self, client: ClientKey) -> Option<&Identity> {
+        self.clients.get(&client).map(|client| &client.identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_forgotten_with_its_last_call() {
+        let mut names = Names::default();
+        let (one, other) = (Identity::new("one"), Identity::new("other"));
+        let id = |number| CallId::new([7; 8], number);
+        let mut last = None;
+        let (client, known) = names.find(&one, id(1), &mut last);
+        assert_eq!((last, known), (Some(client), None));
+        names.note(client, id(1), Known::Answered(5));
+        assert_eq!(names.find(&one, id(1), &mut last).1, Some(Known::Answered(5)));
+        assert_eq!(names.find(&one, id(1), &mut None).1, Some(Known::Answered(5)));
+        let (another, known) = names.find(&other, id(1), &mut None);
+        assert_eq!(known, None, "the same name is another call if somebody else uses it");
+        names.note(another, id(1), Known::Answered(6));
+        names.forget(client, id(1));
+        assert_eq!((names.keys.len(), names.clients.len()), (1, 1));
+        let (again, known) = names.find(&one, id(1), &mut last);
+        assert_eq!(known, None);
+        assert!(again != client && last == Some(again));
+    }
+}

@@ -1,0 +1,170 @@
+//! When calls are to be looked at. A call that is soon over costs next to nothing here.
+
+use std::collections::BTreeSet;
+
+use crate::queue::Rising;
+use crate::time::Time;
+
+use super::{Call, CallNumber, RequestEngine};
+
+/// Calls among the young ones beyond twice as many as there are: those that are over.
+const OVER: usize = 64;
+
+/// What is due at some moment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Timer {
+    /// The call's time is over.
+    Deadline,
+    /// Its server has taken too long.
+    Attempt,
+    /// A second server is to be asked.
+    Hedge,
+    /// Better servers have had time enough to say whether they have room.
+    Ask,
+    /// It has waited long enough to be tried again.
+    Retry,
+}
+
+/// What is due when for one call.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Times {
+    due: [Option<Time>; 5],
+    /// Where it stands in the agenda, once it is no longer young; never after the first of `due`.
+    noted: Option<Time>,
+}
+
+impl Times {
+    pub(super) fn new(deadline: Time) -> Self {
+        Self { due: [Some(deadline), None, None, None, None], noted: None }
+    }
+
+    /// The first moment at which anything is due.
+    fn next(&self) -> Option<Time> {
+        self.due.iter().flatten().min().copied()
+    }
+
+    /// There is a place for each timer.
+    fn set(&mut self, timer: Timer, at: Option<Time>) {
+        self.due[timer as usize] = at;
+    }
+
+    /// Takes out what is due first, if that is at this moment or before.
+    fn take_due(&mut self, by: Time) -> Option<Timer> {
+        let timers = [Timer::Deadline, Timer::Attempt, Timer::Hedge, Timer::Ask, Timer::Retry];
+        let due = self.due.iter().zip(timers).filter_map(|(at, timer)| at.map(|at| (at, timer)));
+        let (_, timer) = due.min().filter(|(at, _)| *at <= by)?;
+        self.set(timer, None);
+        Some(timer)
+    }
+}
+
+/// What is due when, for all calls.
+///
+/// Most calls are over long before anything is due. So a call is young at first: of all young ones together only the first
+/// moment is known. When that comes, those that are left are noted one by one.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    noted: BTreeSet<(Time, CallNumber)>,
+    /// Calls that are not noted, and some that are over.
+    young: Vec<CallNumber>,
+    /// Nothing is due for a young one before.
+    young_due: Option<Time>,
+}
+
+impl Agenda {
+    /// Takes in a new call.
+    pub(super) fn add(&mut self, number: CallNumber, deadline: Time, calls: &Rising<Call>) {
+        if self.young.len() > OVER + 2 * calls.len() {
+            self.young
+                .retain(|young| calls.get(young).is_some_and(|call| call.times.noted.is_none()));
+        }
+        self.young.push(number);
+        self.hurry(deadline);
+    }
+
+    /// Something is due for a young call.
+    fn hurry(&mut self, at: Time) {
+        self.young_due = Some(self.young_due.map_or(at, |due| due.min(at)));
+    }
+
+    /// A call is over.
+    pub(super) fn remove(&mut self, number: CallNumber, times: &Times) {
+        if let Some(at) = times.noted {
+            self.noted.remove(&(at, number));
+        }
+    }
+
+    /// When something may be due.
+    pub(super) fn next(&self) -> Option<Time> {
+        let noted = self.noted.first().map(|(at, _)| *at);
+        noted.into_iter().chain(self.young_due).min()
+    }
+
+    /// Takes out the first call for which something may be due.
+    fn pop(&mut self, now: Time) -> Option<(Time, CallNumber)> {
+        self.noted.first().filter(|(at, _)| *at <= now)?;
+        self.noted.pop_first()
+    }
+}
+
+impl RequestEngine {
+    pub(super) fn set_timer(&mut self, number: CallNumber, at: Time, timer: Timer) {
+        let Some(call) = self.calls.get_mut(&number) else {
+            return;
+        };
+        call.times.set(timer, Some(at));
+        match call.times.noted {
+            None => self.agenda.hurry(at),
+            Some(before) if at < before => {
+                self.agenda.noted.remove(&(before, number));
+                self.agenda.noted.insert((at, number));
+                call.times.noted = Some(at);
+            }
+            // It is looked at before, and noted anew then.
+            Some(_) => {}
+        }
+    }
+
+    pub(super) fn clear_timer(&mut self, number: CallNumber, timer: Timer) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            call.times.set(timer, None);
+        }
+    }
+
+    /// The next thing that is due.
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<(CallNumber, Timer)> {
+        self.note_young_ones(now);
+        while let Some((at, number)) = self.agenda.pop(now) {
+            let Some(call) = self.calls.get_mut(&number) else {
+                continue;
+            };
+            call.times.noted = None;
+            let timer = call.times.take_due(at);
+            // What else is due for it has its turn in the order of time.
+            self.note(number);
+            if let Some(timer) = timer {
+                return Some((number, timer));
+            }
+        }
+        None
+    }
+
+    fn note_young_ones(&mut self, now: Time) {
+        if self.agenda.young_due.is_some_and(|due| due <= now) {
+            self.agenda.young_due = None;
+            for number in std::mem::take(&mut self.agenda.young) {
+                self.note(number);
+            }
+        }
+    }
+
+    fn note(&mut self, number: CallNumber) {
+        if let Some(call) = self.calls.get_mut(&number)
+            && call.times.noted.is_none()
+        {
+            // One for which nothing is due is about to end.
+            call.times.noted = call.times.next();
+            self.agenda.noted.extend(call.times.noted.map(|at| (at, number)));
+        }
+    }
+}
