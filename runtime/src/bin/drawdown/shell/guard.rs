@@ -24,7 +24,7 @@ while read -r sign group; do
     esac
 done
 for group in $groups; do
-    kill -KILL -- "-$group"
+    kill -s KILL -- "-$group"
 done
 "#;
 
