@@ -121,5 +121,21 @@ pub const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
 /// Messages that it takes in before the disk has them, or as many as its ring holds if those are more.
 pub const UNWRITTEN_MESSAGES: u64 = 65_536;
 
+/// Sessions that a streamer may pass on over one link, and be remembered with.
+pub const ORIGINS_MAX: usize = 256;
+
+/// Credit of one link, in messages and in bytes, as it is added up with that of others: whatever a peer grants, the sum
+/// stays far from the end of all numbers.
+pub const COUNTED_CREDIT_MAX: u64 = 1 << 40;
+
+/// Streamers that may stand behind one receiver.
+pub const STREAMERS_MAX: usize = 256;
+
+/// Messages that a streamer which was started anew takes note of without having them, on the word of its receivers.
+pub const ADOPTED_MESSAGES_MAX: u64 = 65_536;
+
+/// How long a streamer keeps a message for which no receiver has credit any more, before it gives it back upstream.
+pub const PARKED_MAX: Duration = Duration::from_millis(100);
+
 /// ATTACH frames with which a receiver may say what it holds.
 pub const ATTACH_FRAMES_MAX: u32 = 1_024;

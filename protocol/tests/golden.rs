@@ -10,15 +10,15 @@ use bytes::BytesMut;
 use common::{hello, peer, session, span, spans};
 use drawdown_protocol::limits;
 use drawdown_protocol::wire::{
-    Attach, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint, Frame,
-    Grant, Heartbeat, Hello, More, Outcome, Prefix, Request, Retract, Ring, Settle, Settlement,
-    Skip, StartAt, Taken, VERSION_MAX, VERSION_MIN, encode_control,
+    Attach, Behind, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint,
+    Frame, Grant, Heartbeat, Hello, More, Origin, Outcome, Prefix, Request, Retract, Ring, Settle,
+    Settlement, Skip, StartAt, Taken, VERSION_MAX, VERSION_MIN, encode_control,
 };
 use drawdown_protocol::{
     CallOptions, Cursor, Gap, Identity, Lineage, LinkId, LinkState, Message, Now, Position,
     Priority, PublishConfig, PublishEngine, PullConfig, PullEngine, PushConfig, PushEngine,
-    ReplyConfig, ReplyEngine, RequestConfig, RequestEngine, Run, Settled, SocketType, Start,
-    SubCursor, SubscribeConfig, SubscribeEngine, Time, Transmit, message,
+    ReplyConfig, ReplyEngine, RequestConfig, RequestEngine, Run, Session, Settled, SocketType,
+    Start, SubCursor, SubscribeConfig, SubscribeEngine, Time, Transmit, message,
 };
 
 const PAGE: &str = include_str!("../WIRE.md");
@@ -55,9 +55,32 @@ fn controls() -> Vec<(&'static str, Control)> {
     vec![
         (
             "hello-sender",
-            Control::Hello(Hello { reports_taken: true, ..hello(SocketType::Push, peer(0x20)) }),
+            Control::Hello(Hello {
+                reports_taken: true,
+                features: Hello::KNOWS_STREAMERS,
+                ..hello(SocketType::Push, peer(0x20))
+            }),
         ),
-        ("hello-receiver", Control::Hello(hello(SocketType::Pull, peer(0x30)))),
+        (
+            "hello-receiver",
+            Control::Hello(Hello {
+                features: Hello::KNOWS_STREAMERS,
+                ..hello(SocketType::Pull, peer(0x30))
+            }),
+        ),
+        (
+            "hello-streamer",
+            Control::Hello(Hello {
+                session: Some(Session::from_uuid(common::uuid(0x40))),
+                features: Hello::KNOWS_STREAMERS | Hello::STREAMER,
+                ..hello(SocketType::Push, peer(0x40))
+            }),
+        ),
+        (
+            "behind",
+            Control::Behind(Behind { receivers: 2, streamers: [peer(0x40)].into_iter().collect() }),
+        ),
+        ("origin", Control::Origin(Origin { session: session(), reports_taken: true })),
         ("attach-empty", Control::Attach(attach(spans(&[]), spans(&[]), spans(&[]), false))),
         ("grant-first", Control::Grant(grant(1, 4, 8 << 20))),
         ("grant-refill", Control::Grant(grant(2, 6, (8 << 20) + 90))),
@@ -189,7 +212,7 @@ fn no_block_of_the_page_goes_unchecked() {
 
 #[test]
 fn numbers_on_the_page_are_those_of_the_code() {
-    let known: [(&str, u128); 13] = [
+    let known: [(&str, u128); 14] = [
         ("HANDSHAKE_BYTES_MAX", limits::HANDSHAKE_BYTES_MAX as u128),
         ("CONTROL_BYTES_MAX", limits::CONTROL_BYTES_MAX as u128),
         ("RANGES_MAX", limits::RANGES_MAX as u128),
@@ -203,6 +226,7 @@ fn numbers_on_the_page_are_those_of_the_code() {
         ("FILTERS_DEFAULT", limits::FILTERS_DEFAULT as u128),
         ("REQUESTS_MAX", limits::REQUESTS_MAX as u128),
         ("SESSIONS_MAX", limits::SESSIONS_MAX as u128),
+        ("STREAMERS_MAX", limits::STREAMERS_MAX as u128),
     ];
     for (name, value) in known {
         let row = PAGE.lines().find(|line| line.ends_with(&format!("| `{name}` |"))).unwrap();
@@ -230,6 +254,7 @@ fn codes_on_the_page_are_those_of_the_code() {
         CloseCode::Internal,
         CloseCode::Fenced,
         CloseCode::Conflict,
+        CloseCode::Loop,
     ];
     for code in codes {
         let mut frame = BytesMut::new();

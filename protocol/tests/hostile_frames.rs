@@ -9,9 +9,9 @@ use drawdown_protocol::limits::{
 };
 use drawdown_protocol::message::RecordError;
 use drawdown_protocol::wire::{
-    Attach, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint, Frame,
-    Grant, Heartbeat, More, Outcome, Prefix, Request, Retract, Ring, Settle, Settlement, Skip,
-    StartAt, Taken, WireError,
+    Attach, Behind, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint,
+    Frame, Grant, Heartbeat, More, Origin, Outcome, Prefix, Request, Retract, Ring, Settle,
+    Settlement, Skip, StartAt, Taken, WireError,
 };
 use drawdown_protocol::{Lineage, SocketType};
 
@@ -219,6 +219,11 @@ fn a_body_is_all_of_its_frame_and_no_more() {
         (Control::More(More { request: 1, messages: 2, bytes: 3 }), "MORE"),
         (Control::End(End { request: 1 }), "END"),
         (Control::Skip(Skip { request: 1, from: 2, next: 3 }), "SKIP"),
+        (
+            Control::Behind(Behind { receivers: 1, streamers: [peer(0x20)].into_iter().collect() }),
+            "BEHIND",
+        ),
+        (Control::Origin(Origin { session: session(), reports_taken: true }), "ORIGIN"),
     ];
     for (control, name) in controls {
         let whole = encoded(&control);
@@ -245,7 +250,7 @@ fn fields_that_mean_nothing_are_refused() {
         bytes[at] = byte;
         refused(&bytes)
     };
-    assert_eq!(changed(&grant, 0, 19), WireError::UnknownKind(19));
+    assert_eq!(changed(&grant, 0, 21), WireError::UnknownKind(21));
     assert_eq!(changed(&grant, 0, 0), WireError::UnknownKind(0));
     for at in 1..4 {
         assert_eq!(changed(&grant, at, 1), WireError::ReservedBits);
@@ -257,7 +262,7 @@ fn fields_that_mean_nothing_are_refused() {
     assert_eq!(changed(&hello, 28, 2), WireError::Malformed("HELLO"), "an option of 2");
 
     let close = encoded(&Control::Close(Close { code: CloseCode::Done, reason: "bye".into() }));
-    assert_eq!(changed(&close, 8, 13), WireError::Malformed("CLOSE"), "an unknown code");
+    assert_eq!(changed(&close, 8, 14), WireError::Malformed("CLOSE"), "an unknown code");
     assert_eq!(changed(&close, 20, 0xff), WireError::Malformed("CLOSE"), "no UTF-8");
 
     let unknown_outcome = [&list(1, 1)[..], &[6, 0, 0, 0]].concat();

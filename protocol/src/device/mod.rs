@@ -1,8 +1,10 @@
 //! Devices: sockets with two sides, that pass on what they get.
 
 mod proxy;
+mod streamer;
 
 pub use proxy::{ProxyConfig, ProxyEngine, ProxyStats};
+pub use streamer::{StreamerConfig, StreamerEngine, StreamerStats};
 
 use crate::ids::LinkId;
 

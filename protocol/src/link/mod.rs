@@ -76,12 +76,13 @@ pub(crate) struct Speaker {
     pub(crate) session: Option<Session>,
     /// The peer is to say when its application takes a message.
     pub(crate) reports_taken: bool,
+    pub(crate) features: u64,
 }
 
 impl Speaker {
     /// A socket without a session of its own.
     pub(crate) const fn new(socket_type: SocketType, peer: PeerId) -> Self {
-        Self { socket_type, peer, session: None, reports_taken: false }
+        Self { socket_type, peer, session: None, reports_taken: false, features: 0 }
     }
 }
 
@@ -91,7 +92,7 @@ impl LinkConfig {
             socket_type: speaker.socket_type,
             peer: speaker.peer,
             session: speaker.session,
-            features: 0,
+            features: speaker.features,
             message_bytes_max: self.message_bytes_max as u64,
             heartbeat_ms: u32::try_from(self.heartbeat.as_millis()).unwrap_or(u32::MAX),
             reports_taken: speaker.reports_taken,
@@ -106,6 +107,17 @@ pub(crate) struct Peer {
     pub(crate) session: Option<Session>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) reports_taken: bool,
+    pub(crate) features: u64,
+}
+
+impl Peer {
+    pub(crate) const fn knows_streamers(&self) -> bool {
+        self.features & Hello::KNOWS_STREAMERS != 0
+    }
+
+    pub(crate) const fn is_streamer(&self) -> bool {
+        self.features & Hello::STREAMER != 0
+    }
 }
 
 /// How far a link has come.
@@ -243,6 +255,7 @@ impl Link {
             heartbeat: (hello.heartbeat_ms > 0)
                 .then(|| Duration::from_millis(u64::from(hello.heartbeat_ms))),
             reports_taken: hello.reports_taken,
+            features: hello.features,
         });
         check_sizes(ours, config.message_bytes_max as u64, hello.message_bytes_max)?;
         Ok(Event::Connected { link: id, peer: hello.peer, identity: self.identity.clone() })

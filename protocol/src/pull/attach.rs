@@ -1,15 +1,17 @@
 //! Senders that come, go, and come back for the confirmation of what this side holds.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::event::Event;
 use crate::ids::{LinkId, Session, SocketType};
 use crate::limits::RANGES_MAX;
-use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
+use crate::link::{Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
-use crate::wire::{Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Span};
+use crate::wire::{Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Origin, Span};
 
+use super::memory::Memory;
 use super::{Place, PullEngine, PullLink, SessionState};
 
 link_vocabulary!(PullEngine);
@@ -19,7 +21,9 @@ impl PullEngine {
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        let speaker = Speaker::new(SocketType::Pull, self.peer_id);
+        let streamer = if self.passing.is_some() { Hello::STREAMER } else { 0 };
+        let features = Hello::KNOWS_STREAMERS | streamer;
+        let speaker = Speaker { features, ..Speaker::new(SocketType::Pull, self.peer_id) };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(id, PullLink::new(link, now));
         id
@@ -52,6 +56,10 @@ impl PullEngine {
                 link.heard_settles(heartbeat);
                 Ok(())
             }
+            Frame::Control(Control::Origin(origin)) if link.is_streamer() => {
+                link.origin = Some(origin);
+                Ok(())
+            }
             Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
                 Err(violation("a frame that a sender does not send"))
             }
@@ -66,16 +74,29 @@ impl PullEngine {
         let Some(session) = hello.session else {
             return Err(violation("a sending socket without a session"));
         };
+        if self.passing.is_some() && hello.peer == self.peer_id {
+            return Err(refusal(CloseCode::Loop, "this streamer was connected to itself"));
+        }
+        let reports_taken = hello.reports_taken;
+        link.origin = (!link.is_streamer()).then_some(Origin { session, reports_taken });
         let identity = link.link.identity.clone();
         self.join_session(session, &identity, now)?;
         if let Some(link) = self.links.get_mut(&id) {
             link.session = Some(session);
         }
+        if !self.waits_to_attach(id, session) {
+            self.enter(id, session);
+        }
+        self.events.push(connected);
+        Ok(())
+    }
+
+    /// Says what is held, and lets a link have its part of the room.
+    pub(super) fn enter(&mut self, id: LinkId, session: Session) {
         self.attach(id, session);
         self.pool.attach(id);
         self.wake_granted();
-        self.events.push(connected);
-        Ok(())
+        self.wakes.push_back(id);
     }
 
     /// A session belongs to the identity that opened it.
@@ -88,7 +109,7 @@ impl PullEngine {
         let state = self.sessions.entry(session).or_insert_with(|| SessionState {
             identity: identity.clone(),
             links: 0,
-            confirmed: RangeSet::new(),
+            confirmed: Memory::default(),
             touched: now,
         });
         if state.identity != *identity {
@@ -98,29 +119,32 @@ impl PullEngine {
         Ok(())
     }
 
-    /// Says what is held of a session and has no link, and what was confirmed meanwhile. What is held gets the link's
-    /// first delivery numbers.
-    fn attach(&mut self, id: LinkId, session: Session) {
-        let lost: Vec<_> = self
+    /// Says what is held of a sender and has no link, and what was confirmed meanwhile. What is held gets the link's
+    /// first delivery numbers, in the order in which it is named: by session, if there are several.
+    fn attach(&mut self, id: LinkId, via: Session) {
+        let mut lost: Vec<_> = self
             .held
             .iter()
-            .filter(|(_, held)| held.link.is_none() && held.run.session == session)
-            .map(|(&key, _)| key)
+            .filter(|(_, held)| held.link.is_none())
+            .filter(|(key, held)| held.via == via || self.adopts_by(**key, id))
+            .map(|(&key, held)| (held.run.session, key))
             .collect();
-        let mut list = AttachList::default();
+        lost.sort_unstable();
+        let mut lists: BTreeMap<Session, AttachList> = BTreeMap::new();
         let mut next_delivery = 0;
-        for key in lost {
+        for (session, key) in lost {
             self.collect(key);
             let Some(held) = self.held.get_mut(&key) else {
                 continue;
             };
             held.link = Some(id);
+            held.via = via;
             let open = (0..held.run.count).filter(|index| {
                 held.collected
                     .get(*index as usize / 64)
                     .is_some_and(|word| word & (1 << (index % 64)) == 0)
             });
-            held.spans = runs_of(open, held.taken)
+            held.spans = runs_of(open, |index| held.is_taken(index))
                 .into_iter()
                 .map(|indices| {
                     let first = next_delivery;
@@ -128,18 +152,35 @@ impl PullEngine {
                     Place { indices, first }
                 })
                 .collect();
+            let list = lists.entry(session).or_default();
             for place in &held.spans {
-                list.held(held.seqs(&place.indices), place.indices.end <= held.taken);
+                list.held(held.seqs(&place.indices), held.is_taken(place.indices.start));
             }
         }
-        if let Some(state) = self.sessions.get_mut(&session) {
-            std::mem::take(&mut state.confirmed).iter().for_each(|seqs| list.confirmed(seqs));
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if let Some(state) = self.sessions.get_mut(&via) {
+            for (session, seqs) in std::mem::take(&mut state.confirmed).iter() {
+                lists.entry(session).or_default().confirmed(seqs.clone());
+                // Not known to the sender until it says that it has heard something later.
+                link.unheard[1].remember(session, seqs);
+            }
         }
-        if let Some(link) = self.links.get_mut(&id) {
-            link.next_delivery = next_delivery;
-            // Not known to the sender until it says that it has heard something later.
-            link.unheard[1].extend(list.confirmed.iter().filter_map(|span| span.range()));
-            link.attaches.extend(list.frames(session));
+        if let Some(passing) = &self.passing {
+            let is_streamer = link.is_streamer();
+            let its_own = |session| session == via || is_streamer;
+            for (session, seqs) in passing.confirmed.iter().filter(|(s, _)| its_own(*s)) {
+                lists.entry(session).or_default().confirmed(seqs);
+            }
+        }
+        if lists.is_empty() {
+            lists.insert(via, AttachList::default());
+        }
+        link.next_delivery = next_delivery;
+        link.attaches.extend(lists.into_iter().flat_map(|(session, list)| list.frames(session)));
+        if let Some(last) = link.attaches.back_mut() {
+            last.more = false;
         }
     }
 
@@ -167,6 +208,8 @@ impl PullLink {
         Self {
             link,
             session: None,
+            origin: None,
+            behind_told: false,
             attaches: Default::default(),
             next_delivery: 0,
             confirms: RangeSet::new(),
@@ -180,8 +223,8 @@ impl PullLink {
         }
     }
 
-    pub(super) fn reports_taken(&self) -> bool {
-        self.link.peer().is_some_and(|peer| peer.reports_taken)
+    pub(super) fn is_streamer(&self) -> bool {
+        self.link.peer().is_some_and(Peer::is_streamer)
     }
 
     /// The sender says how many SETTLE frames it has handled: what was confirmed before those need not be remembered.
@@ -195,19 +238,19 @@ impl PullLink {
     }
 }
 
-/// Runs of indices, cut where what was taken ends.
-fn runs_of(indices: impl Iterator<Item = u32>, taken: u32) -> Vec<Range<u32>> {
+/// Runs of indices, each taken as a whole or not at all.
+fn runs_of(indices: impl Iterator<Item = u32>, taken: impl Fn(u32) -> bool) -> Vec<Range<u32>> {
     let mut runs: Vec<Range<u32>> = Vec::new();
     for index in indices {
         match runs.last_mut() {
-            Some(run) if run.end == index && index != taken => run.end += 1,
+            Some(run) if run.end == index && taken(index) == taken(run.start) => run.end += 1,
             _ => runs.push(index..index + 1),
         }
     }
     runs
 }
 
-/// What goes into ATTACH, in as many frames as it takes.
+/// What goes into ATTACH, in as many frames as it takes, each as if another one followed.
 #[derive(Default)]
 struct AttachList {
     held: Vec<(Span, bool)>,
@@ -227,15 +270,15 @@ impl AttachList {
         let count = self.held.len().max(self.confirmed.len()).div_ceil(RANGES_MAX).max(1);
         let mut held = self.held.chunks(RANGES_MAX);
         let mut confirmed = self.confirmed.chunks(RANGES_MAX);
-        (1..=count)
-            .map(|number| {
+        (0..count)
+            .map(|_| {
                 let held = held.next().unwrap_or_default();
                 Attach {
                     session,
                     held: held.iter().map(|(span, _)| *span).collect(),
                     taken: held.iter().filter(|(_, taken)| *taken).map(|(span, _)| *span).collect(),
                     confirmed: confirmed.next().unwrap_or_default().iter().copied().collect(),
-                    more: number < count,
+                    more: true,
                 }
             })
             .collect()

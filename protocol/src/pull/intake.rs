@@ -8,11 +8,12 @@ use crate::ids::LinkId;
 use crate::limits::EXPIRIES_SPARE;
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
+use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome};
 
 use super::run::{Run, RunKey};
-use super::{Batch, ConfirmOn, Consumed, Held, Place, PullEngine, PullLink, Waiting};
+use super::{Batch, ConfirmOn, Consumed, Held, Place, PullEngine, Waiting};
 
 impl PullEngine {
     pub(super) fn handle_data(
@@ -22,9 +23,11 @@ impl PullEngine {
         now: Time,
     ) -> Result<(), Close> {
         let DataRun { header, records, expires } = data;
-        let Some((link, session)) = self.links.get_mut(&id).and_then(|l| l.session.map(|s| (l, s)))
-        else {
-            return Err(violation("messages before HELLO"));
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let (Some(via), Some(origin)) = (link.session, link.origin) else {
+            return Err(violation("messages of no session"));
         };
         if header.first_delivery != link.next_delivery {
             return Err(violation("a delivery number out of turn"));
@@ -41,14 +44,24 @@ impl PullEngine {
         self.counters.received += count;
         let key = self.next_run;
         self.next_run += 1;
-        let run = Arc::new(Run::new(key, session, &header, records, now));
+        let run = Arc::new(Run::new(key, origin.session, &header, records, now));
         let indices = 0..header.count;
         let spans = vec![Place { indices: indices.clone(), first: header.first_delivery }];
         let collected = vec![0; header.count.div_ceil(64) as usize].into_boxed_slice();
         let shared = Arc::clone(&run);
-        self.held.insert(key, Held { run, link: Some(id), spans, collected, taken: 0 });
+        let held = Held {
+            run,
+            via,
+            reports_taken: origin.reports_taken,
+            link: Some(id),
+            spans,
+            collected,
+            taken: 0,
+            taken_behind: RangeSet::new(),
+        };
+        self.held.insert(key, held);
         self.queue.insert((key, 0), Waiting { end: header.count, at: 0 });
-        if expires {
+        if expires && self.passing.is_none() {
             self.note_expiries(&shared);
         }
         if self.stopped {
@@ -82,8 +95,7 @@ impl PullEngine {
         let ((key, start), waiting) = self.queue.pop_first()?;
         // What waits is held: the queue has nothing of a run that is settled.
         let held = self.held.get_mut(&key)?;
-        let reports =
-            held.link.and_then(|id| self.links.get(&id)).is_some_and(PullLink::reports_taken);
+        let reports = held.link.is_some() && held.reports_taken;
         let count = if reports { 1 } else { messages_max.max(1) };
         let indices = start..waiting.end.min(start.saturating_add(count));
         let batch = Batch { run: Arc::clone(&held.run), indices: indices.clone(), at: waiting.at };

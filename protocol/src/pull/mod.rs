@@ -8,6 +8,8 @@ mod attach;
 mod config;
 mod cursor;
 mod intake;
+mod memory;
+mod passing;
 mod run;
 mod settle;
 mod stats;
@@ -19,6 +21,8 @@ use std::sync::Arc;
 
 pub use config::{ConfirmOn, PullConfig};
 pub use cursor::{Batch, Consumed, Cursor, Item};
+pub(crate) use passing::{ADOPTED_KEYS, Adopted};
+pub(crate) use run::RunKey;
 pub use run::{Confirmed, Run};
 pub use stats::{PullLinkStats, PullStats};
 
@@ -29,9 +33,10 @@ use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
 use crate::range::RangeSet;
 use crate::time::Time;
-use crate::wire::{Attach, Settlement};
+use crate::wire::{Attach, Origin, Settlement};
 
-use run::RunKey;
+use memory::Memory;
+use passing::Passing;
 use stats::Counters;
 
 /// A PULL socket without its I/O.
@@ -51,6 +56,8 @@ pub struct PullEngine {
     /// Queued messages with a shelf life.
     expiring: BTreeSet<(Time, RunKey, u32)>,
     sessions: BTreeMap<Session, SessionState>,
+    /// Of a streamer: what arrives is not for an application here.
+    passing: Option<Passing>,
     wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
@@ -59,7 +66,12 @@ pub struct PullEngine {
 #[derive(Debug)]
 struct PullLink {
     link: Link,
+    /// The session that names its sender.
     session: Option<Session>,
+    /// What messages that arrive are of: the same session, unless the sender is a streamer.
+    origin: Option<Origin>,
+    /// It has heard who stands behind this streamer.
+    behind_told: bool,
     attaches: VecDeque<Attach>,
     next_delivery: Delivery,
     /// Confirmations that wait to be sent.
@@ -70,7 +82,7 @@ struct PullLink {
     /// SETTLE frames sent.
     settles: u64,
     /// Confirmations that the sender has not been heard to know of: those of before its last word on it, and newer.
-    unheard: [RangeSet; 2],
+    unheard: [Memory; 2],
     /// When the sender has handled so many SETTLE frames, the first of `unheard` is known to it.
     unheard_until: u64,
     received: u64,
@@ -90,6 +102,10 @@ struct Waiting {
 #[derive(Debug)]
 struct Held {
     run: Arc<Run>,
+    /// The session that names its sender: its own, unless it came by a streamer.
+    via: Session,
+    /// Its sender wants to know what the application has taken.
+    reports_taken: bool,
     /// The link that its settlements go to; none while its sender is away.
     link: Option<LinkId>,
     /// Where its messages stand on that link.
@@ -98,6 +114,8 @@ struct Held {
     collected: Box<[u64]>,
     /// How many of its messages the application has taken, from the first on.
     taken: u32,
+    /// At a streamer: what applications behind it have taken, as far as it was told.
+    taken_behind: RangeSet,
 }
 
 /// Some messages of a run, and their positions on a link.
@@ -113,7 +131,7 @@ struct SessionState {
     identity: Identity,
     links: usize,
     /// Confirmed while no link of it was there, or without knowing that its sender heard of it.
-    confirmed: RangeSet,
+    confirmed: Memory,
     touched: Time,
 }
 
@@ -135,6 +153,7 @@ impl PullEngine {
             next_run: 0,
             expiring: BTreeSet::new(),
             sessions: BTreeMap::new(),
+            passing: None,
             wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
@@ -221,6 +240,10 @@ impl Held {
             *word |= 1 << (index % 64);
         }
         self.run.mark(index);
+    }
+
+    fn is_taken(&self, index: u32) -> bool {
+        index < self.taken || self.taken_behind.contains(u64::from(index))
     }
 
     fn seqs(&self, indices: &Range<u32>) -> Range<Seq> {

@@ -10,19 +10,19 @@ use crate::ids::{Seq, Session};
 use crate::time::{Time, WallTime};
 
 /// Names a run inside one engine.
-pub(super) type RunKey = u64;
+pub(crate) type RunKey = u64;
 
 /// Messages that arrived together. A confirmation is one bit here; the engine collects the bits in batches.
 #[derive(Debug)]
 pub struct Run {
-    pub(super) key: RunKey,
+    pub(crate) key: RunKey,
     pub(super) session: Session,
-    pub(super) first_seq: Seq,
-    pub(super) count: u32,
+    pub(crate) first_seq: Seq,
+    pub(crate) count: u32,
     pub(super) attempt: u32,
     pub(super) records: Bytes,
-    pub(super) sent_at: WallTime,
-    pub(super) arrived: Time,
+    pub(crate) sent_at: WallTime,
+    pub(crate) arrived: Time,
     /// A bit for each message: the application is done with it.
     settled: Box<[AtomicU64]>,
     /// Words of `settled` that are not full.
@@ -41,7 +41,7 @@ pub enum Confirmed {
 }
 
 impl Run {
-    pub(super) fn new(
+    pub(crate) fn new(
         key: RunKey,
         session: Session,
         header: &crate::wire::DataHeader,

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ids::{LinkId, Session};
-use crate::limits::{CONFIRM_MESSAGES, UNHEARD_RANGES_MAX};
+use crate::limits::CONFIRM_MESSAGES;
 use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Outcome, Retract, Settlement};
 
+use super::memory::Memory;
 use super::run::{Run, RunKey};
 use super::{Held, PullEngine, SessionState};
 
@@ -46,15 +47,14 @@ impl PullEngine {
             Some((id, link)) => {
                 let quiet = link.confirms.len() < CONFIRM_MESSAGES;
                 link.confirms.extend(held.deliveries(indices));
-                remember(&mut link.unheard[1], seqs);
+                link.unheard[1].remember(held.run.session, seqs);
                 if quiet && link.confirms.len() >= CONFIRM_MESSAGES {
                     self.wakes.push_back(id);
                 }
             }
             None => {
-                let session = held.run.session;
-                if let Some(state) = self.sessions.get_mut(&session) {
-                    remember(&mut state.confirmed, seqs);
+                if let Some(state) = self.sessions.get_mut(&held.via) {
+                    state.confirmed.remember(held.run.session, seqs);
                 }
             }
         }
@@ -125,6 +125,10 @@ impl PullEngine {
                     held.indices(&deliveries).map(move |indices| (key, indices))
                 })
                 .collect();
+            if let Some(passing) = &mut self.passing {
+                passing.asked_back.extend(parts);
+                continue;
+            }
             for (key, indices) in parts {
                 for index in indices {
                     if self.unqueue(key, &(index..index + 1)) > 0 {
@@ -167,13 +171,7 @@ impl PullEngine {
     }
 
     /// A link is gone: what it carried is kept for its sender's return.
-    pub(super) fn orphan(
-        &mut self,
-        id: LinkId,
-        session: Session,
-        unheard: [RangeSet; 2],
-        now: Time,
-    ) {
+    pub(super) fn orphan(&mut self, id: LinkId, session: Session, unheard: [Memory; 2], now: Time) {
         for held in self.held.values_mut().filter(|held| held.link == Some(id)) {
             held.link = None;
             held.spans.clear();
@@ -182,20 +180,10 @@ impl PullEngine {
             let SessionState { links, confirmed, touched, .. } = state;
             *links = links.saturating_sub(1);
             *touched = now;
-            for seqs in unheard.iter().flat_map(RangeSet::iter) {
-                remember(confirmed, seqs);
+            for (session, seqs) in unheard.iter().flat_map(Memory::iter) {
+                confirmed.remember(session, seqs);
             }
         }
         self.forget_old_sessions();
-    }
-}
-
-/// Adds to a memory of confirmations that is bounded: the oldest are forgotten first, which may cost a redelivery.
-fn remember(set: &mut RangeSet, seqs: Range<u64>) {
-    set.insert(seqs);
-    while set.runs() > UNHEARD_RANGES_MAX {
-        if let Some(oldest) = set.first_run() {
-            set.remove(oldest);
-        }
     }
 }

@@ -19,6 +19,14 @@ impl PullEngine {
             for attach in link.attaches.drain(..) {
                 out.control(&Control::Attach(attach));
             }
+            if let Some(behind) = self.poll_behind(id) {
+                out.control(&Control::Behind(behind));
+            }
+        }
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if link.link.is_open() {
             link.transmit_settlements(out);
             let heartbeat = link.link.take_heartbeat();
             if heartbeat {

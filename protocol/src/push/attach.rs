@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use crate::credit::Spender;
 use crate::event::{Event, Redelivery};
-use crate::ids::{LinkId, PeerId, Seq, SocketType, span};
+use crate::ids::{LinkId, PeerId, Seq, Session, SocketType, span};
 use crate::limits::{ABSENT_PEERS_MAX, ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Flights};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
-use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Spans};
+use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Span, Spans};
 
+use super::passing::Named;
 use super::stats::Flow;
 use super::{PushEngine, PushLink};
 
@@ -33,7 +34,9 @@ impl PushEngine {
             socket_type: SocketType::Push,
             peer: self.peer_id,
             session: Some(self.session),
-            reports_taken: self.config.wants_taken(),
+            reports_taken: self.passing.is_none() && self.config.wants_taken(),
+            features: Hello::KNOWS_STREAMERS
+                | if self.passing.is_some() { Hello::STREAMER } else { 0 },
         };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(
@@ -49,6 +52,12 @@ impl PushEngine {
                 retracts: Vec::new(),
                 settles: 0,
                 counted: 0,
+                counted_bytes: 0,
+                counted_receivers: 0,
+                receivers: 1,
+                streamers: Vec::new(),
+                turn: 0,
+                origin: None,
                 in_idle: false,
                 in_silent: false,
                 confirmed: 0,
@@ -78,6 +87,7 @@ impl PushEngine {
                 self.handle_taken(id, taken, now.time)
             }
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
+            Frame::Control(Control::Behind(behind)) => self.handle_behind(id, behind),
             Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Publish(_) => {
                 Err(violation("a frame that a receiver does not send now"))
             }
@@ -89,6 +99,13 @@ impl PushEngine {
             return Ok(());
         };
         let connected = link.link.handle_hello(id, SocketType::Push, &self.config.link, hello)?;
+        if self.passing.is_some() && hello.peer == self.peer_id {
+            return Err(refusal(CloseCode::Loop, "this streamer was connected to itself"));
+        }
+        if self.passing.is_some() && hello.features & Hello::KNOWS_STREAMERS == 0 {
+            let reason = "this is a streamer, and the peer takes messages from their senders only";
+            return Err(refusal(CloseCode::SocketTypeMismatch, reason));
+        }
         self.events.push(connected);
         Ok(())
     }
@@ -108,27 +125,50 @@ impl PushEngine {
                 "it holds more than this side can take note of",
             ));
         }
-        if attach.session != self.session {
+        if attach.session != self.session && self.passing.is_none() {
             return Err(violation("an ATTACH to another session"));
         }
-        let Some(peer) = link.link.peer().map(|peer| peer.id) else {
+        let Some((peer, is_streamer)) = link.link.peer().map(|peer| (peer.id, peer.is_streamer()))
+        else {
             return Err(violation("an ATTACH before HELLO"));
         };
         let identity = link.link.identity.clone();
-        let next_seq = self.next_seq();
-        let confirmed = checked(&attach.confirmed, next_seq)?;
-        let taken: Vec<Range<Seq>> = checked(&attach.taken, next_seq)?;
-        let held = checked(&attach.held, next_seq)?;
+        let session = attach.session;
+        let confirmed = self.named(session, &attach.confirmed, is_streamer)?;
+        let mut taken = here(&self.named(session, &attach.taken, is_streamer)?);
+        let held = self.named(session, &attach.held, is_streamer)?;
+        self.check_deliveries(id, &held)?;
         // Nothing is refused from here on: what is taken from the absent must find its place.
         let mut flights = self.take_absent(peer, &identity)?;
-        let named = held.iter().chain(&confirmed).cloned().collect();
+        let named = here(&held).into_iter().chain(here(&confirmed)).collect();
         flights.extend(self.take_from_dying(id, peer, &identity, &named));
-        for seqs in confirmed {
-            self.claim(seqs.clone(), &mut flights);
-            self.confirm(seqs, now);
+        for named in confirmed {
+            match named {
+                Named::Here(seqs) => {
+                    self.claim(seqs.clone(), &mut flights);
+                    self.confirm(seqs, now);
+                }
+                Named::Unknown(seqs) => self.adopt_confirmed(session, seqs),
+            }
         }
-        for seqs in held {
-            self.hold(id, seqs, &taken, &mut flights, now);
+        for named in held {
+            match named {
+                Named::Here(seqs) => self.hold(id, seqs, &taken, &mut flights, now),
+                Named::Unknown(seqs) => {
+                    let within = |span: &Span| {
+                        span.range().is_some_and(|r| r.start <= seqs.start && seqs.end <= r.end)
+                    };
+                    let is_taken = attach.taken.iter().any(within);
+                    match self.adopt(session, seqs.clone(), is_taken, now) {
+                        Some(here) if is_taken => {
+                            taken.push(here.clone());
+                            self.hold_adopted(id, here, true, now);
+                        }
+                        Some(here) => self.hold_adopted(id, here, false, now),
+                        None => self.decline(id, span(&seqs)),
+                    }
+                }
+            }
         }
         if attach.more {
             self.put_absent(peer, id, identity, flights, now);
@@ -141,9 +181,68 @@ impl PushEngine {
         if let Some(link) = self.links.get_mut(&id) {
             link.attached = true;
         }
+        self.note_members();
         self.recount(id);
         self.wake_idle_if_work();
         Ok(())
+    }
+
+    /// What a receiver names, by the numbers that it has here.
+    fn named(
+        &self,
+        session: Session,
+        spans: &Spans,
+        is_streamer: bool,
+    ) -> Result<Vec<Named>, Close> {
+        if self.passing.is_none() && !is_streamer {
+            return Ok(checked(spans, self.next_seq())?.into_iter().map(Named::Here).collect());
+        }
+        let ranges: Option<Vec<Range<Seq>>> = spans.iter().map(|span| span.range()).collect();
+        let ranges = ranges.ok_or_else(|| violation("an empty range"))?;
+        let next_seq = self.next_seq();
+        let found = ranges.into_iter().flat_map(|seqs| match &self.passing {
+            Some(passing) => passing.find(session, seqs),
+            // A streamer says what others told it, which need not be true.
+            None => {
+                let (known, unknown) = split(seqs.clone(), next_seq.saturating_sub(seqs.start));
+                vec![Named::Here(known), Named::Unknown(unknown)]
+            }
+        });
+        Ok(found.filter(|named| !named.is_empty()).collect())
+    }
+
+    /// Whether there are as many delivery numbers as a receiver needs for what it holds.
+    fn check_deliveries(&self, id: LinkId, held: &[Named]) -> Result<(), Close> {
+        let next = self.links.get(&id).map_or(0, |link| link.next_delivery);
+        let end = held.iter().try_fold(next, |end, named| end.checked_add(named.len()));
+        match end {
+            Some(end) if end < u64::MAX / 2 => Ok(()),
+            _ => Err(violation("it holds more than there are numbers")),
+        }
+    }
+
+    /// A receiver holds what was adopted on its word.
+    fn hold_adopted(&mut self, id: LinkId, seqs: Range<Seq>, is_taken: bool, now: Time) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let first = link.next_delivery;
+        link.next_delivery += span(&seqs);
+        self.pending += span(&seqs);
+        let flight = Flight::new(seqs, now);
+        if is_taken {
+            self.start_processing(id, first, flight, now);
+        } else {
+            link.flights.insert(first, flight);
+        }
+    }
+
+    /// A receiver holds what nobody here knows of: it is asked to give it back.
+    fn decline(&mut self, id: LinkId, count: u64) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.retracts.push(link.next_delivery..link.next_delivery + count);
+            link.next_delivery += count;
+        }
     }
 
     /// A receiver that is back holds `seqs`: they are pending on its new link.
@@ -198,7 +297,7 @@ impl PushEngine {
         self.seal_up_to(seqs.end);
         let mut parts = RangeSet::new();
         parts.extend(self.queued.within(seqs.clone()));
-        self.queued.remove(seqs.clone());
+        self.unqueue(seqs.clone());
         while let Some(seq) = self.delayed.take_first(seqs.clone()) {
             parts.insert(seq..seq + 1);
         }
@@ -236,6 +335,7 @@ impl PushEngine {
         let identity = link.link.identity.clone();
         let in_good_order = close.code == CloseCode::Done;
         let flights = link.flights.take_all();
+        self.note_members();
         self.recount(id);
         self.idle.retain(|other| *other != id);
         self.silent.retain(|other| *other != id);
@@ -317,7 +417,8 @@ impl PushEngine {
 
     /// Whether a receiver that lost a link has another one: then it has not crashed.
     fn is_here(&self, peer: PeerId, identity: &Identity) -> bool {
-        self.config.attempts_max.is_some() && self.links_of(peer, identity).next().is_some()
+        let counts = self.config.attempts_max.is_some() || self.passing.is_some();
+        counts && self.links_of(peer, identity).next().is_some()
     }
 
     fn links_of(&self, peer: PeerId, identity: &Identity) -> impl Iterator<Item = LinkId> {
@@ -369,6 +470,9 @@ impl PushEngine {
     /// Puts back in the queue what a receiver held that is gone. If it may have crashed over them, the messages that its
     /// application had count a failed attempt: those that were reported taken, or else the one it was to take next.
     fn give_up(&mut self, flights: Vec<Flight>, crashed: bool, now: Time) {
+        if self.passing.is_some() {
+            return self.give_up_passing(flights, crashed);
+        }
         let none_taken = flights.iter().all(|flight| flight.taken.is_none());
         for (index, flight) in flights.into_iter().enumerate() {
             self.pending -= span(&flight.seqs);
@@ -397,7 +501,16 @@ fn checked(spans: &Spans, next_seq: Seq) -> Result<Vec<Range<Seq>>, Close> {
         .ok_or_else(|| violation("it holds what was never sent"))
 }
 
-fn split(seqs: Range<Seq>, front: u64) -> (Range<Seq>, Range<Seq>) {
+pub(super) fn split(seqs: Range<Seq>, front: u64) -> (Range<Seq>, Range<Seq>) {
     let at = seqs.end.min(seqs.start + front);
     (seqs.start..at, at..seqs.end)
+}
+
+/// The numbers of those that are known here.
+fn here(named: &[Named]) -> Vec<Range<Seq>> {
+    let known = named.iter().filter_map(|named| match named {
+        Named::Here(seqs) => Some(seqs.clone()),
+        Named::Unknown(_) => None,
+    });
+    known.collect()
 }

@@ -6,7 +6,7 @@ use crate::credit::Amount;
 use crate::ids::{LinkId, Seq, span};
 use crate::limits::{RANGES_MAX, TAKE_BYTES};
 use crate::link::Transmit;
-use crate::message::cost_bytes;
+use crate::message::{cost_bytes, cost_bytes_max};
 use crate::queue::Flight;
 use crate::time::Now;
 use crate::wire::{Control, DataHeader, Heartbeat, Retract};
@@ -56,7 +56,7 @@ impl PushEngine {
             return self.rest(id);
         }
         let mut messages_left =
-            self.share().min(self.config.pending_messages.saturating_sub(self.pending));
+            self.share(id).min(self.config.pending_messages.saturating_sub(self.pending));
         let mut stopped = false;
         while messages_left > 0 && out.len() < TAKE_BYTES {
             let taken = self.dispatch_run(id, messages_left, now, out);
@@ -76,10 +76,11 @@ impl PushEngine {
         }
     }
 
-    /// What one link may take at a time: an even part of what waits, so that links with credit fare alike.
-    fn share(&self) -> u64 {
+    /// What one link may take at a time: an even part of what waits, so that receivers with credit fare alike.
+    fn share(&self, id: LinkId) -> u64 {
         let waiting = self.queued.len() + self.chunks.open_len();
-        waiting.div_ceil(self.ready.max(1))
+        let receivers = self.links.get(&id).map_or(1, |link| link.receivers());
+        waiting.saturating_mul(receivers).div_ceil(self.ready_receivers.max(1))
     }
 
     /// Whether a link with credit would find something to dispatch.
@@ -102,18 +103,23 @@ impl PushEngine {
         };
         let room = link.spender.room();
         let end = run.end.min(run.start + messages_max.min(room.messages)).min(self.reserved_end());
-        let (end, attempt) = self.attempts_from(run.start..end);
+        let (end, attempt) = match &self.passing {
+            None => self.attempts_from(run.start..end),
+            Some(_) => (self.run_end(&(run.start..end)), 0),
+        };
         if end <= run.start {
             return 0;
         }
         let Some(slice) = self.chunks.slice(run.start..end, room.bytes) else {
             return 0;
         };
+        let seqs = slice.seqs.clone();
+        let count = span(&seqs);
+        let cost = Amount::new(count, cost_bytes(count, slice.record_bytes() as u64));
+        let passing = self.passing_header(id, &seqs, cost, now);
         let Some(link) = self.links.get_mut(&id) else {
             return 0;
         };
-        let seqs = slice.seqs.clone();
-        let count = span(&seqs);
         let header = DataHeader {
             first_delivery: link.next_delivery,
             first_seq: seqs.start,
@@ -121,14 +127,19 @@ impl PushEngine {
             count: u32::try_from(count).unwrap_or(u32::MAX),
             attempt,
         };
-        link.spender.spend(Amount::new(count, cost_bytes(count, slice.record_bytes() as u64)));
+        let (origin, header) = passing.unwrap_or((None, header));
+        link.spender.spend(cost);
+        link.turn = link.turn.saturating_add(count);
         let flight = Flight::new(seqs, now.time);
         link.flights.insert(link.next_delivery, flight);
         link.next_delivery += count;
         self.pending += count;
         self.queued.pop_first(count);
-        self.forget_given_back(header.first_seq..header.first_seq + count);
+        self.forget_given_back(run.start..run.start + count);
         self.counters.dispatched += count;
+        if let Some(origin) = origin {
+            out.control(&Control::Origin(origin));
+        }
         out.data(header, slice.body, slice.tail);
         if self.config.reassign_after.is_some() {
             self.plan_reassign(now.time);
@@ -159,8 +170,14 @@ impl PushEngine {
         let blocked = waiting > 0 && (stopped || room.messages == 0);
         // What cannot be dispatched now, whatever the credit, asks for none.
         let wanted = if dispatchable { waiting } else { 0 }.max(self.refused.into());
-        let wants = wanted > 0 && (room.messages == 0 || (stopped && dispatchable));
-        if let Some(demand) = link.spender.poll_demand(wanted, wants) {
+        let (behind, fed) = self.passing.as_ref().map_or((0, 0), |passing| passing.wanted);
+        let wanted = wanted.saturating_add(behind);
+        // What waits upstream may be of any size.
+        let short = behind > 0 && room.bytes < cost_bytes_max(self.config.link.message_bytes_max);
+        let wants = wanted > 0 && (room.messages == 0 || short || (stopped && dispatchable));
+        // What was given because somebody upstream waits is about to be used.
+        let keeps = wanted == 0 && fed > 0;
+        if !keeps && let Some(demand) = link.spender.poll_demand(wanted, wants) {
             out.control(&Control::Demand(demand));
         }
         link.flow.note(room.messages > 0 && waiting == 0, blocked, now.time);

@@ -10,6 +10,7 @@ mod attach;
 mod config;
 mod dispatch;
 mod journal;
+mod passing;
 mod settle;
 mod stats;
 mod timeouts;
@@ -23,17 +24,21 @@ pub use journal::StoreNeed;
 pub use settle::Fate;
 pub use stats::{PushLinkStats, PushStats};
 
-use crate::credit::Spender;
+use crate::credit::{Amount, Spender};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
+use crate::limits::COUNTED_CREDIT_MAX;
 use crate::link::Link;
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
 use crate::range::RangeSet;
 use crate::store::{Attempts, DeadLetter, Recovered};
 use crate::time::{Time, WallTime};
+use crate::wire::Origin;
 
 use attach::Absent;
 use journal::Journal;
+use passing::Passing;
+pub(crate) use passing::Upward;
 use stats::{Counters, Flow};
 
 /// A PUSH socket without its I/O.
@@ -66,6 +71,9 @@ pub struct PushEngine {
     /// Links with credit, and all that credit together.
     ready: u64,
     spare: u64,
+    spare_bytes: u64,
+    /// Receivers that stand behind links with credit.
+    ready_receivers: u64,
     /// Links with credit that found nothing to dispatch, longest first.
     idle: VecDeque<LinkId>,
     /// Links without credit that had nothing to ask any for, longest first.
@@ -80,6 +88,8 @@ pub struct PushEngine {
     given_back: BTreeMap<Seq, LinkId>,
 
     journal: Option<Journal>,
+    /// Of a streamer.
+    passing: Option<Passing>,
     wakes: VecDeque<LinkId>,
     watching: bool,
     progress: VecDeque<Range<Seq>>,
@@ -102,8 +112,17 @@ struct PushLink {
     abandoned: Flights,
     retracts: Vec<Range<Delivery>>,
     settles: u64,
-    /// Room as it is counted in the engine's `ready` and `spare`.
+    /// Room as it is counted in the engine's `ready`, `spare`, `spare_bytes` and `ready_receivers`.
     counted: u64,
+    counted_bytes: u64,
+    counted_receivers: u64,
+    /// Receivers that stand behind it, and streamers on the way to them.
+    receivers: u32,
+    streamers: Vec<PeerId>,
+    /// Messages dispatched since it was its turn.
+    turn: u64,
+    /// At a streamer: what the receiver was told of whose messages come.
+    origin: Option<Origin>,
     in_idle: bool,
     in_silent: bool,
     confirmed: u64,
@@ -179,6 +198,8 @@ impl PushEngine {
             next_link: 0,
             ready: 0,
             spare: 0,
+            spare_bytes: 0,
+            ready_receivers: 0,
             idle: VecDeque::new(),
             silent: VecDeque::new(),
             pending: 0,
@@ -188,6 +209,7 @@ impl PushEngine {
             next_reassign: None,
             given_back: BTreeMap::new(),
             journal: None,
+            passing: None,
             wakes: VecDeque::new(),
             watching: false,
             progress: VecDeque::new(),
@@ -362,13 +384,22 @@ impl PushEngine {
         !self.idle.is_empty() || !self.silent.is_empty()
     }
 
-    /// Notes a link that found nothing to dispatch.
+    /// Notes a link that found nothing to dispatch. One with several receivers behind it has a turn for each of them.
     fn rest(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        if !link.attached || !link.link.is_open() {
+            return;
+        }
         if link.spender.room().messages > 0 {
-            if !std::mem::replace(&mut link.in_idle, true) {
+            if std::mem::replace(&mut link.in_idle, true) {
+                return;
+            }
+            if link.turn > 0 && link.turn < u64::from(link.receivers) {
+                self.idle.push_front(id);
+            } else {
+                link.turn = 0;
                 self.idle.push_back(id);
             }
         } else if link.spender.is_contended() && !std::mem::replace(&mut link.in_silent, true) {
@@ -381,11 +412,25 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let room = link.spender.room();
-        let usable = link.attached && link.link.is_open() && room.bytes > 0;
-        let counted = if usable { room.messages } else { 0 };
+        let here = link.attached && link.link.is_open();
+        let room = if here { link.spender.room() } else { Amount::ZERO };
+        let room = room.min(Amount::new(COUNTED_CREDIT_MAX, COUNTED_CREDIT_MAX));
+        let counted = if room.bytes > 0 { room.messages } else { 0 };
         self.ready = self.ready + u64::from(counted > 0) - u64::from(link.counted > 0);
-        self.spare = self.spare.saturating_sub(link.counted).saturating_add(counted);
+        self.spare = self.spare - link.counted + counted;
         link.counted = counted;
+        // Also the bytes of links that are out of messages: else each message would take more away than it costs.
+        self.spare_bytes = self.spare_bytes - link.counted_bytes + room.bytes;
+        link.counted_bytes = room.bytes;
+        let receivers = if counted > 0 { link.receivers() } else { 0 };
+        self.ready_receivers = self.ready_receivers - link.counted_receivers + receivers;
+        link.counted_receivers = receivers;
+    }
+}
+
+impl PushLink {
+    /// By how much its share is greater than that of a link with one receiver.
+    fn receivers(&self) -> u64 {
+        u64::from(self.receivers.max(1))
     }
 }

@@ -81,10 +81,16 @@ impl PushEngine {
         now: Now,
     ) {
         if let Outcome::Extended(millis) = outcome {
+            if self.passing.is_some() {
+                self.settle_upward(flight.seqs.clone(), outcome);
+            }
             return self.extend(id, first, flight, *millis, now.time);
         }
         self.forget_deadline(id, first, &flight);
         self.pending -= span(&flight.seqs);
+        if self.passing.is_some() && *outcome != Outcome::Confirmed {
+            return self.settle_upward(flight.seqs, outcome);
+        }
         match outcome {
             Outcome::Confirmed => {
                 if let Some(link) = self.links.get_mut(&id) {
@@ -157,6 +163,7 @@ impl PushEngine {
             for (first, flight) in flights {
                 // The receiver may have said so before.
                 self.forget_deadline(id, first, &flight);
+                self.take_upward(flight.seqs.clone());
                 self.start_processing(id, first, flight, now);
             }
         }
@@ -190,6 +197,10 @@ impl PushEngine {
 
     /// A receiver is done with these.
     pub(super) fn confirm(&mut self, seqs: Range<Seq>, now: Time) {
+        if self.passing.is_some() {
+            self.counters.confirmed += span(&seqs);
+            return self.settle_upward(seqs, &Outcome::Confirmed);
+        }
         if let (Some(journal), Some(chunk)) = (&mut self.journal, self.chunks.holding(seqs.start)) {
             journal.note_latency(now.since(chunk.born));
         }
@@ -212,11 +223,14 @@ impl PushEngine {
             journal.done(seqs.clone());
         }
         // Only a second copy can be waiting here: that of a message which was given to somebody else.
-        self.queued.remove(seqs.clone());
+        self.unqueue(seqs.clone());
         self.stale.remove(seqs.clone());
         self.forget_given_back(seqs.clone());
         while self.delayed.take_first(seqs.clone()).is_some() {}
         self.chunks.done(seqs.clone());
+        if let Some(passing) = &mut self.passing {
+            passing.done(seqs.clone());
+        }
         while let Some(seq) = self.attempts.range(seqs.clone()).next().map(|(&seq, _)| seq) {
             self.attempts.remove(&seq);
             if let Some(journal) = &mut self.journal {
@@ -228,6 +242,9 @@ impl PushEngine {
 
     /// Puts messages back in the queue, unless they are done by now.
     pub(super) fn requeue(&mut self, seqs: Range<Seq>, why: Redelivery) {
+        if self.passing.is_some() {
+            return self.requeue_passing(seqs, why);
+        }
         self.expire_stale(seqs.clone());
         for part in self.done.missing(seqs) {
             self.counters.redelivered += span(&part);

@@ -20,6 +20,7 @@ impl PushEngine {
             || !self.deadlines.is_empty()
             || self.next_reassign.is_some()
             || self.store_slow_at().is_some()
+            || self.unpark_at().is_some()
     }
 
     /// When [`PushEngine::handle_timeout`] wants to be called. Links have their own times:
@@ -31,7 +32,11 @@ impl PushEngine {
         let grace = self.absent_order.front().map(|(until, ..)| *until);
         let deadline = self.deadlines.first().map(|(until, ..)| *until);
         let slow = self.store_slow_at();
-        [expiry, delay, grace, deadline, self.next_reassign, slow].into_iter().flatten().min()
+        let unpark = self.unpark_at();
+        [expiry, delay, grace, deadline, self.next_reassign, slow, unpark]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Lets time pass.
@@ -44,6 +49,7 @@ impl PushEngine {
         self.time_out_processing(now.time);
         self.reassign(now.time);
         self.tell_slow_store(now.time);
+        self.unpark(now.time);
         self.wake_idle_if_work();
     }
 
@@ -163,7 +169,7 @@ impl PushEngine {
             .collect()
     }
 
-    fn ask_back(&mut self, id: LinkId, deliveries: Range<Delivery>) {
+    pub(super) fn ask_back(&mut self, id: LinkId, deliveries: Range<Delivery>) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };

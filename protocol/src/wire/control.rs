@@ -44,6 +44,18 @@ pub enum Control {
     End(End),
     /// Publisher to subscriber: nothing in between is for you.
     Skip(Skip),
+    /// Receiver to sender: who stands behind it.
+    Behind(Behind),
+    /// Streamer to receiver: what follows is of this session.
+    Origin(Origin),
+}
+
+impl Hello {
+    /// This side knows streamers: as a sender it takes [`Behind`], as a receiver it takes [`Origin`].
+    pub const KNOWS_STREAMERS: u64 = 1;
+    /// A sender that passes on messages of others: its session names itself, and each message's session is that of the
+    /// last [`Origin`].
+    pub const STREAMER: u64 = 1 << 1;
 }
 
 /// Who this is and what it can do.
@@ -55,7 +67,7 @@ pub struct Hello {
     pub peer: PeerId,
     /// The session of what a sending socket sends; none for a receiving one.
     pub session: Option<Session>,
-    /// Features beyond the version's; none are defined yet, unknown bits are ignored.
+    /// Features beyond the version's: [`Hello::KNOWS_STREAMERS`], [`Hello::STREAMER`]; unknown bits are ignored.
     pub features: u64,
     /// The largest payload that this side takes, in bytes.
     pub message_bytes_max: u64,
@@ -348,6 +360,8 @@ pub enum CloseCode {
     Fenced,
     /// The same session, with other contents.
     Conflict,
+    /// A streamer that stands behind itself.
+    Loop,
 }
 
 /// The end of a link.
@@ -497,6 +511,24 @@ pub struct More {
 pub struct End {
     /// Which.
     pub request: RequestId,
+}
+
+/// Who stands behind a receiver: a sender shares its messages out by how many they are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Behind {
+    /// Receivers that take messages by way of this link; 1 where this was never said.
+    pub receivers: u32,
+    /// The streamers on the way to them, by their peer ids: none may find itself here.
+    pub streamers: Bounded<PeerId>,
+}
+
+/// What the messages that follow on a link are of, until the next of these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// Their session.
+    pub session: Session,
+    /// Whether their sender wants to know when they are taken by the application ([`Taken`]).
+    pub reports_taken: bool,
 }
 
 /// Of the numbers from `from` to `next` the subscriber wants none; what it expected below `from` is lost.

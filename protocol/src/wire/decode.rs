@@ -249,6 +249,8 @@ impl Decoder {
             Kind::More => Control::More(parse(bytes, "MORE")?),
             Kind::End => Control::End(parse(bytes, "END")?),
             Kind::Skip => Control::Skip(parse(bytes, "SKIP")?),
+            Kind::Behind => Control::Behind(parse(bytes, "BEHIND")?),
+            Kind::Origin => Control::Origin(parse(bytes, "ORIGIN")?),
             Kind::Data | Kind::Publish => return Err(WireError::Malformed("a run of messages")),
         };
         self.state = State::Header;

@@ -33,6 +33,8 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
         Control::More(body) => frame(Kind::More, body, out),
         Control::End(body) => frame(Kind::End, body, out),
         Control::Skip(body) => frame(Kind::Skip, body, out),
+        Control::Behind(body) => frame(Kind::Behind, body, out),
+        Control::Origin(body) => frame(Kind::Origin, body, out),
     }
 }
 

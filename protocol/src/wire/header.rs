@@ -75,6 +75,8 @@ pub(super) enum Kind {
     End = 16,
     Publish = 17,
     Skip = 18,
+    Behind = 19,
+    Origin = 20,
 }
 
 impl Kind {
@@ -98,6 +100,8 @@ impl Kind {
             16 => Kind::End,
             17 => Kind::Publish,
             18 => Kind::Skip,
+            19 => Kind::Behind,
+            20 => Kind::Origin,
             _ => return None,
         })
     }

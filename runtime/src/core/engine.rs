@@ -3,7 +3,7 @@
 use drawdown_protocol::wire::{Close, Frame};
 use drawdown_protocol::{
     Event, Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine,
-    PushEngine, ReplyEngine, RequestEngine, Side, SubscribeEngine, Time, Transmit,
+    PushEngine, ReplyEngine, RequestEngine, Side, StreamerEngine, SubscribeEngine, Time, Transmit,
 };
 
 /// A protocol engine with many links.
@@ -114,6 +114,15 @@ engine!(PublishEngine);
 engine!(PushEngine, {
     fn leave_link(&mut self, link: LinkId, _now: Time) {
         self.leave_link(link);
+    }
+
+    fn is_settled(&self, link: LinkId) -> bool {
+        self.is_settled(link)
+    }
+});
+engine!(StreamerEngine, Side, {
+    fn leave_link(&mut self, link: LinkId, now: Time) {
+        self.leave_link(link, now);
     }
 
     fn is_settled(&self, link: LinkId) -> bool {

@@ -12,6 +12,7 @@ mod receiving;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod sending;
+pub(crate) mod streamer;
 pub(crate) mod subscribe;
 mod turns;
 

@@ -37,6 +37,8 @@ enum Kinds {
     Pubsub,
     /// REQ and REP.
     Calls,
+    /// PUSH and PULL with streamers between them.
+    Streamers,
     /// One after the other.
     All,
 }
@@ -47,7 +49,8 @@ impl Kinds {
             Kinds::Push => &[Kind::PushPull],
             Kinds::Pubsub => &[Kind::PubSub],
             Kinds::Calls => &[Kind::Calls],
-            Kinds::All => &[Kind::PushPull, Kind::PubSub, Kind::Calls],
+            Kinds::Streamers => &[Kind::Streamers],
+            Kinds::All => &[Kind::PushPull, Kind::PubSub, Kind::Calls, Kind::Streamers],
         }
     }
 }

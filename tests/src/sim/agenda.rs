@@ -23,6 +23,8 @@ pub enum Node {
     Req(usize),
     /// A REP socket.
     Rep(usize),
+    /// A streamer.
+    Streamer(usize),
 }
 
 impl Node {
@@ -36,6 +38,7 @@ impl Node {
             Node::Proxy(index) => 4_000 + index as u64,
             Node::Req(index) => 5_000 + index as u64,
             Node::Rep(index) => 6_000 + index as u64,
+            Node::Streamer(index) => 7_000 + index as u64,
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for Node {
             Node::Proxy(index) => write!(f, "proxy-{index}"),
             Node::Req(index) => write!(f, "req-{index}"),
             Node::Rep(index) => write!(f, "rep-{index}"),
+            Node::Streamer(index) => write!(f, "streamer-{index}"),
         }
     }
 }

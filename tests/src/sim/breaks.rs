@@ -137,6 +137,7 @@ impl Network {
             Node::Proxy(proxy) => self.proxy_dies(proxy),
             Node::Req(req) => self.req_dies(req),
             Node::Rep(rep) => self.rep_dies(rep),
+            Node::Streamer(streamer) => self.streamer_dies(streamer),
         }
     }
 
@@ -159,6 +160,11 @@ impl Network {
         {
             self.crash(node);
         }
+        if let Node::Streamer(streamer) = node
+            && self.streamers[streamer].is_closing
+        {
+            self.crash(node);
+        }
         if self.is_leaving(node) {
             self.crash(node);
         }
@@ -170,6 +176,7 @@ impl Network {
             Node::Proxy(proxy) if !self.is_up(node) => self.start_proxy(proxy),
             Node::Req(req) if !self.is_up(node) => self.start_req(req),
             Node::Rep(rep) if !self.is_up(node) => self.start_rep(rep),
+            Node::Streamer(streamer) if !self.is_up(node) => self.start_streamer(streamer),
             _ => {}
         }
     }

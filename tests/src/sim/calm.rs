@@ -60,6 +60,9 @@ impl Network {
             }
             self.restart(Node::Push(push));
         }
+        for streamer in 0..self.streamers.len() {
+            self.restart(Node::Streamer(streamer));
+        }
         for pull in 0..self.pulls.len() {
             self.restart(Node::Pull(pull));
             self.relax(Node::Pull(pull));
@@ -82,8 +85,9 @@ impl Network {
         let work = self.plan.pulls.iter().map(|p| p.work + p.rest).max().unwrap_or_default();
         let pace = self.plan.pushes.iter().map(|p| p.pace).max().unwrap_or_default();
         let messages: u64 = self.plan.pushes.iter().map(|p| p.messages).sum();
-        let each = round_trip * 4 + work + pace + Duration::from_millis(5);
-        Duration::from_secs(40)
+        let hops = 1 + self.plan.streamers.len() as u32;
+        let each = round_trip * 4 * hops + work + pace + Duration::from_millis(5);
+        Duration::from_secs(40) * hops
             + each * u32::try_from(messages).unwrap_or(u32::MAX)
             + self.pubsub_patience()
             + self.calls_patience()
@@ -97,6 +101,9 @@ impl Network {
         pushes
             && self.is_converged()
             && self.calls_are_done()
+            && self.streamers.iter().all(|node| {
+                node.engine.as_ref().is_some_and(drawdown_protocol::StreamerEngine::is_drained)
+            })
             && self.pulls.iter().all(|node| {
                 node.engine.as_ref().is_some_and(PullEngine::is_drained)
                     && node.workers.iter().all(|w| !matches!(w.doing, Doing::Busy(..)))
@@ -157,6 +164,7 @@ impl Network {
             let timeout = engine.poll_timeout();
             ensure(timeout.is_none(), || format!("pull-{pull} waits for {timeout:?}"))?;
         }
+        self.check_streamers_end()?;
         self.check_pubsub_end()?;
         self.check_calls_end()
     }
@@ -215,6 +223,7 @@ impl Network {
                 )),
             }
         }
+        self.describe_streamers(&mut lines);
         self.describe_pubsub(&mut lines);
         self.describe_calls(&mut lines);
         for (id, conn) in &self.conns {

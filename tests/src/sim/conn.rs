@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use drawdown_protocol::wire::{Decoder, Frame, WireError};
-use drawdown_protocol::{CallId, Delivery, LinkId, LinkState, PeerId, Seq, Time, Transmit};
+use drawdown_protocol::{
+    CallId, Delivery, LinkId, LinkState, PeerId, Seq, Session, Time, Transmit,
+};
 
 use super::agenda::Side;
 use super::check::{CreditWatch, RequestsWatch};
@@ -28,6 +30,8 @@ pub(crate) struct Conn {
     pub(crate) next_delivery: Delivery,
     /// Calls, by delivery number.
     pub(crate) asked: Vec<CallId>,
+    /// What messages are of, as a streamer says.
+    pub(crate) origin: Option<Session>,
     /// The receiver's name, as it says.
     pub(crate) peer: Option<PeerId>,
     /// The same, once its last ATTACH has arrived.
@@ -50,6 +54,7 @@ impl Conn {
             flights: BTreeMap::new(),
             next_delivery: 0,
             asked: Vec::new(),
+            origin: None,
             peer: None,
             attached: None,
             broken: false,

@@ -49,6 +49,14 @@ impl Network {
             Fault::Resize => self.resize(pull),
             Fault::Stuck => self.stick(pull),
             Fault::StoreFailure => self.fail_store(push),
+            Fault::StreamerCrash => {
+                let streamer = self.some_streamer();
+                self.crash_for_a_while(Node::Streamer(streamer))
+            }
+            Fault::StreamerClose => {
+                let streamer = self.some_streamer();
+                self.close_streamer(streamer)
+            }
             Fault::DeadLetters => {
                 if self.dice.chance(70) {
                     self.replay_first(push);
@@ -59,6 +67,10 @@ impl Network {
             }
             _ => false,
         }
+    }
+
+    fn some_streamer(&mut self) -> usize {
+        self.dice.between(0..=self.streamers.len() as u64 - 1) as usize
     }
 
     pub(super) fn cut_some(&mut self) -> bool {

@@ -99,6 +99,9 @@ impl Network {
             Node::Proxy(proxy) => self.proxies[proxy].engine.as_mut().map(|e| e as &mut dyn Socket),
             Node::Req(req) => self.reqs[req].engine.as_mut().map(|e| e as &mut dyn Socket),
             Node::Rep(rep) => self.reps[rep].engine.as_mut().map(|e| e as &mut dyn Socket),
+            Node::Streamer(streamer) => {
+                self.streamers[streamer].engine.as_mut().map(|e| e as &mut dyn Socket)
+            }
         }
     }
 
@@ -334,6 +337,7 @@ impl Network {
             Node::Proxy(proxy) => self.after_proxy(proxy),
             Node::Req(req) => self.after_req(req),
             Node::Rep(rep) => self.after_rep(rep),
+            Node::Streamer(streamer) => self.after_streamer(streamer),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whole networks of PUSH and PULL engines, of PUB and SUB engines and proxies, or of REQ and REP engines, on a virtual clock, from one seed, with faults and with checkers that look
+//! Whole networks of PUSH and PULL engines, with streamers or without, of PUB and SUB engines and proxies, or of REQ and REP engines, on a virtual clock, from one seed, with faults and with checkers that look
 //! at every step.
 //!
 //! Nothing here knows the time of day, has threads, or depends on the order of a hash: the same seed gives the same
@@ -32,6 +32,7 @@ mod scenario;
 mod sending;
 mod socket;
 mod store;
+mod streaming;
 mod trace;
 mod working;
 
@@ -41,7 +42,9 @@ pub use agenda::Node;
 pub use calls::{Task, Verb};
 pub use network::Network;
 pub use node::{Job, Word};
-pub use plan::{Fault, Keeps, Plan, ProxyPlan, PubPlan, PullPlan, PushPlan, SubPlan, WirePlan};
+pub use plan::{
+    Fault, Keeps, Plan, ProxyPlan, PubPlan, PullPlan, PushPlan, StreamerPlan, SubPlan, WirePlan,
+};
 pub use plan::{RepPlan, ReqPlan};
 pub use pubsub::Got;
 pub use report::{Failure, Kind, Report};

@@ -14,6 +14,7 @@ use super::node::{Doing, Process, PullNode, PushNode, Worker};
 use super::plan::{Plan, PullPlan, PushPlan};
 use super::pubsub::{ProxyNode, PubNode, SubNode};
 use super::report::{Failure, Kind, Report};
+use super::streaming::StreamerNode;
 use super::trace::Trace;
 
 /// Steps that may happen at one moment.
@@ -33,6 +34,7 @@ pub struct Network {
     pub(super) proxies: Vec<ProxyNode>,
     pub(super) reqs: Vec<ReqNode>,
     pub(super) reps: Vec<RepNode>,
+    pub(super) streamers: Vec<StreamerNode>,
     pub(super) wires: Vec<Wire>,
     pub(super) conns: BTreeMap<u64, Conn>,
     pub(super) next_conn: u64,
@@ -65,6 +67,7 @@ impl Network {
             Kind::PushPull => Plan::random(&mut dice),
             Kind::PubSub => Plan::random_pubsub(&mut dice),
             Kind::Calls => Plan::random_calls(&mut dice),
+            Kind::Streamers => Plan::random_streamers(&mut dice),
         };
         let mut network = Self::build(plan, Some((kind, seed)), dice, printed);
         let storm = network.plan.storm;
@@ -101,6 +104,7 @@ impl Network {
             proxies: Vec::new(),
             reqs: Vec::new(),
             reps: Vec::new(),
+            streamers: Vec::new(),
             wires: wires.collect(),
             conns: BTreeMap::new(),
             next_conn: 0,
@@ -118,6 +122,9 @@ impl Network {
         }
         for plan in network.plan.pushes.clone() {
             network.add_push(plan);
+        }
+        for plan in network.plan.streamers.clone() {
+            network.add_streamer(plan);
         }
         for plan in network.plan.pulls.clone() {
             network.add_pull(plan);
@@ -288,6 +295,7 @@ impl Network {
             }
             Node::Pub(_) | Node::Sub(_) | Node::Proxy(_) => self.pubsub_timer(node, life),
             Node::Req(_) | Node::Rep(_) => self.calls_timer(node, life),
+            Node::Streamer(streamer) => self.streamer_timer(streamer, life),
             Node::Pull(pull) => {
                 let PullNode { process, engine, flush_at, confirmed, .. } = &mut self.pulls[pull];
                 if let Some(engine) = engine
@@ -326,6 +334,7 @@ impl Network {
             Node::Proxy(proxy) => &mut self.proxies[proxy].process,
             Node::Req(req) => &mut self.reqs[req].process,
             Node::Rep(rep) => &mut self.reps[rep].process,
+            Node::Streamer(streamer) => &mut self.streamers[streamer].process,
         }
     }
 
@@ -338,6 +347,7 @@ impl Network {
             Node::Proxy(proxy) => self.proxies[proxy].engine.is_some(),
             Node::Req(req) => self.reqs[req].engine.is_some(),
             Node::Rep(rep) => self.reps[rep].engine.is_some(),
+            Node::Streamer(streamer) => self.streamers[streamer].engine.is_some(),
         }
     }
 
@@ -351,6 +361,7 @@ impl Network {
             Node::Proxy(proxy) => &self.proxies[proxy].plan.config.up.link,
             Node::Req(req) => &self.reqs[req].plan.config.link,
             Node::Rep(rep) => &self.reps[rep].plan.config.link,
+            Node::Streamer(streamer) => &self.streamers[streamer].plan.config.link,
         };
         link.message_bytes_max
     }

@@ -29,6 +29,7 @@ impl Network {
                 self.observe_pubsub_said(end, node, frame)
             }
             (Node::Req(_) | Node::Rep(_), _) => self.observe_calls_said(end, node, frame),
+            (Node::Streamer(_), _) => self.observe_streamer_said(end, node, frame),
             _ => Ok(()),
         };
         self.check(verdict.map_err(|why| format!("{node}: {why}")));

@@ -12,6 +12,8 @@ pub enum Kind {
     PubSub,
     /// REQ and REP sockets.
     Calls,
+    /// PUSH and PULL sockets with streamers between them.
+    Streamers,
 }
 
 impl fmt::Display for Kind {
@@ -20,6 +22,7 @@ impl fmt::Display for Kind {
             Kind::PushPull => "push",
             Kind::PubSub => "pubsub",
             Kind::Calls => "calls",
+            Kind::Streamers => "streamers",
         })
     }
 }

@@ -4,9 +4,17 @@ use crate::process::run;
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    for command in
-        ["push", "pull", "store", "dead", "bench", "bench push", "bench pull", "completions"]
-    {
+    for command in [
+        "push",
+        "pull",
+        "streamer",
+        "store",
+        "dead",
+        "bench",
+        "bench push",
+        "bench pull",
+        "completions",
+    ] {
         let args = command.split(' ').chain(["--help"]);
         let help = run(args, "").with_code(0);
         assert!(help.contains("Example"), "{command}: {help}");

@@ -18,4 +18,5 @@ mod pubsub_refusals;
 mod refusals;
 mod rings;
 mod stores;
+mod streamers;
 mod wire;

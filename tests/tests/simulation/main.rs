@@ -8,6 +8,7 @@ mod proxies;
 mod publish;
 mod seeds;
 mod shadow;
+mod streamers;
 
 use std::time::Duration;
 

@@ -11,6 +11,9 @@ const PUBSUB_SEEDS_EACH: u64 = 500;
 /// The same for REQ and REP: fifteen hundred together.
 const CALLS_SEEDS_EACH: u64 = 500;
 
+/// The same for PUSH and PULL with streamers between them: a thousand together.
+const STREAMERS_SEEDS_EACH: u64 = 500;
+
 fn run_seeds(kind: Kind, first: u64, count: u64) {
     for seed in first..first + count {
         if let Err(failure) = run_seed(kind, seed, false) {
@@ -75,10 +78,20 @@ fn every_call_ends_as_it_may_c() {
 }
 
 #[test]
+fn streamers_lose_nothing_a() {
+    run_seeds(Kind::Streamers, 0, STREAMERS_SEEDS_EACH);
+}
+
+#[test]
+fn streamers_lose_nothing_b() {
+    run_seeds(Kind::Streamers, STREAMERS_SEEDS_EACH, STREAMERS_SEEDS_EACH);
+}
+
+#[test]
 fn one_seed() {
     let wanted = std::env::var("DRAWDOWN_SEED").ok();
     let seed = wanted.as_ref().map_or(42, |seed| seed.parse().expect("DRAWDOWN_SEED is a number"));
-    for kind in [Kind::PushPull, Kind::PubSub, Kind::Calls] {
+    for kind in [Kind::PushPull, Kind::PubSub, Kind::Calls, Kind::Streamers] {
         if let Err(failure) = run_seed(kind, seed, wanted.is_some()) {
             panic!("{failure}");
         }
@@ -87,7 +100,7 @@ fn one_seed() {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    for kind in [Kind::PushPull, Kind::PubSub, Kind::Calls] {
+    for kind in [Kind::PushPull, Kind::PubSub, Kind::Calls, Kind::Streamers] {
         let runs: Vec<Report> =
             (0..20).map(|run| run_seed(kind, run / 2, false).expect("it goes well")).collect();
         for pair in runs.chunks(2) {

@@ -29,6 +29,8 @@ pub struct Pool {
     paused: bool,
     /// Receive calls that wait: all the room that a window of 0 has.
     waiting: u64,
+    /// Of a streamer: what was granted to it, which is all the room that there is.
+    forwarded: Option<Amount>,
     queued: Amount,
     outstanding: Amount,
     lines: BTreeMap<LinkId, Line>,
@@ -69,6 +71,7 @@ impl Pool {
             answers: false,
             paused: false,
             waiting: 0,
+            forwarded: None,
             queued: Amount::ZERO,
             outstanding: Amount::ZERO,
             lines: BTreeMap::new(),
@@ -122,6 +125,7 @@ impl Pool {
     fn room(&self) -> Amount {
         match (self.paused, self.window.messages) {
             (true, _) => Amount::ZERO,
+            (false, _) if self.forwarded.is_some() => self.forwarded.unwrap_or_default(),
             (false, 0) => Amount::new(self.waiting, self.window.bytes),
             (false, _) => self.window,
         }
@@ -164,6 +168,8 @@ impl Pool {
         self.lines.insert(link, Line::default());
         match self.lines.len() {
             1 if self.answers => self.mark_due(link),
+            // A streamer asks for what senders ask of it, so it has to know.
+            1 if self.forwarded.is_some() => self.mark_due(link),
             1 => {}
             // From now on senders have to say what waits.
             2 => self
@@ -301,6 +307,23 @@ impl Pool {
         }
     }
 
+    /// Sets the room of a streamer: what was granted to it; and what has arrived and still waits to be passed on.
+    pub(crate) fn forward(&mut self, room: Amount, waiting: Amount) {
+        if self.forwarded != Some(room) || self.queued != waiting {
+            self.forwarded = Some(room);
+            self.queued = waiting;
+            self.resize();
+        }
+    }
+
+    /// Messages that wait at senders for credit, and those that were given credit for that reason and have not arrived.
+    pub(crate) fn demanded(&self) -> (u64, u64) {
+        let lines = self.lines.values();
+        lines.fold((0, 0), |(demand, fed), line| {
+            (demand.saturating_add(line.demand), fed.saturating_add(line.fed))
+        })
+    }
+
     /// The next link that has a grant to send.
     pub fn poll_due(&mut self) -> Option<LinkId> {
         self.due.pop_front()
@@ -308,7 +331,7 @@ impl Pool {
 
     /// The grant to send on a link, if there is a new one.
     pub fn poll_grant(&mut self, link: LinkId) -> Option<Grant> {
-        let contended = self.lines.len() > 1;
+        let contended = self.lines.len() > 1 || self.forwarded.is_some();
         self.lines.get_mut(&link)?.granter.poll_grant(contended)
     }
 

@@ -21,6 +21,7 @@ mod request;
 mod ring;
 mod shell;
 mod store;
+mod streamer;
 mod subscribe;
 mod units;
 mod watch;
@@ -61,6 +62,7 @@ enum Command {
     Req(request::ReqArgs),
     Rep(reply::RepArgs),
     Proxy(proxy::ProxyArgs),
+    Streamer(streamer::StreamerArgs),
     Store(store::StoreArgs),
     Dead(dead::DeadArgs),
     Bench(bench::BenchArgs),
@@ -91,6 +93,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Req(args) => block_on(request::run(args, cli.json, console)),
         Command::Rep(args) => block_on(reply::run(args, console)),
         Command::Proxy(args) => block_on(proxy::run(args, console)),
+        Command::Streamer(args) => block_on(streamer::run(args, console)),
         Command::Bench(args) => block_on(bench::run(args, console)),
         Command::Store(args) => store::run(&args, cli.json),
         Command::Dead(args) => dead::run(&args, cli.json),

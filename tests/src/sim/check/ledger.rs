@@ -87,6 +87,14 @@ impl Entry {
         })
     }
 
+    /// The number of failed attempts that a streamer passes on is no more than there were; it may be an old one.
+    pub(crate) fn check_passed_attempts(&self, claimed: u32) -> Verdict {
+        let real = self.nacks + self.gone;
+        ensure(claimed <= real, || {
+            format!("{claimed} failed attempts are passed on, there were at most {real}")
+        })
+    }
+
     /// It is dispatched while somebody may still want it.
     pub(crate) fn check_shelf_life(&self, now: Time) -> Verdict {
         let over = self.ttl.is_some_and(|ttl| self.sent + ttl + Duration::from_millis(1) < now);
@@ -134,6 +142,11 @@ impl Ledger {
     pub(crate) fn get(&mut self, session: Session, seq: Seq) -> Result<&mut Entry, String> {
         let entry = self.entries.get_mut(&(session, seq));
         entry.ok_or_else(|| format!("message {seq} of {session:?} was never sent"))
+    }
+
+    /// Any message may have been with a receiver that went away.
+    pub(crate) fn all_may_have_failed(&mut self) {
+        self.entries.values_mut().for_each(|entry| entry.gone += 1);
     }
 
     /// The messages of a session with these numbers.

@@ -5,6 +5,7 @@ mod calls_random;
 mod pubsub;
 mod pubsub_random;
 mod random;
+mod streamers;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::agenda::{Node, Side};
 pub use calls::{RepPlan, ReqPlan};
 pub(crate) use calls_random::PATIENT;
 pub use pubsub::{Keeps, ProxyPlan, PubPlan, SubPlan};
+pub use streamers::StreamerPlan;
 
 /// A network, and how it is treated.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Plan {
     pub subs: Vec<SubPlan>,
     /// The proxies.
     pub proxies: Vec<ProxyPlan>,
+    /// The streamers.
+    pub streamers: Vec<StreamerPlan>,
     /// The REQ nodes.
     pub reqs: Vec<ReqPlan>,
     /// The REP nodes.
@@ -189,6 +193,10 @@ pub enum Fault {
     ReqCrash,
     /// A REQ node is closed in good order and started again.
     ReqClose,
+    /// A streamer dies, with all that it held.
+    StreamerCrash,
+    /// A streamer is closed in good order and started again.
+    StreamerClose,
     /// A REP process dies, with all but its store.
     RepCrash,
     /// A REP node stops in good order and is started again.
@@ -214,6 +222,22 @@ impl Fault {
         Fault::Stuck,
         Fault::StoreFailure,
         Fault::DeadLetters,
+    ];
+
+    /// Those of networks of PUSH and PULL nodes with streamers.
+    pub const STREAMERS: [Fault; 12] = [
+        Fault::Cut,
+        Fault::HalfOpen,
+        Fault::PushCrash,
+        Fault::PullCrash,
+        Fault::PullRestart,
+        Fault::Pause,
+        Fault::Resize,
+        Fault::Stuck,
+        Fault::StoreFailure,
+        Fault::DeadLetters,
+        Fault::StreamerCrash,
+        Fault::StreamerClose,
     ];
 
     /// Those of networks of PUB and SUB nodes.

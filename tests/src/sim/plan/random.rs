@@ -10,7 +10,7 @@ use crate::sim::dice::Dice;
 
 use super::{Fault, Plan, PullPlan, PushPlan, WirePlan};
 
-const fn ms(millis: u64) -> Duration {
+pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
@@ -71,7 +71,7 @@ pub(super) fn link(dice: &mut Dice, message_bytes_max: usize) -> LinkConfig {
 }
 
 impl PushPlan {
-    fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
+    pub(super) fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
         let message = cost_bytes_max(message_bytes_max);
         let config = PushConfig {
             link: link(dice, message_bytes_max),
@@ -101,7 +101,7 @@ impl PushPlan {
 }
 
 impl PullPlan {
-    fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
+    pub(super) fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
         let message = cost_bytes_max(message_bytes_max);
         let config = PullConfig {
             link: link(dice, message_bytes_max),

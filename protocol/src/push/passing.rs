@@ -1,0 +1,534 @@
+//! The side of a streamer that hands messages out: they are of others' sessions, and what becomes of them is theirs to
+//! hear.
+//!
+//! Inside, messages have numbers of this socket's own, in the order in which they came; each run that arrived is a chunk.
+//! On links they have the numbers that their origin gave them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::credit::Amount;
+use crate::event::{Event, Redelivery};
+use crate::ids::{LinkId, PeerId, Seq, Session, span};
+use crate::limits::{ADOPTED_MESSAGES_MAX, PARKED_MAX, STREAMERS_MAX};
+use crate::link::refusal;
+use crate::message::cost_bytes;
+use crate::pull::{ADOPTED_KEYS, Adopted, Run, RunKey};
+use crate::queue::{Chunk, Flight};
+use crate::time::{Now, Time, WallTime};
+use crate::wire::{Behind, Close, CloseCode, DataHeader, Origin, Outcome};
+
+use super::{PushConfig, PushEngine};
+
+/// Messages that arrived together and are not all done.
+#[derive(Debug)]
+struct Passed {
+    run: Arc<Run>,
+    reports_taken: bool,
+    left: u64,
+}
+
+/// What there is to be said upstream, of messages of one run.
+#[derive(Debug)]
+pub(crate) enum Upward {
+    Outcome(RunKey, Range<u32>, Outcome),
+    Taken(RunKey, Range<u32>),
+    /// Somebody holds what this streamer does not have.
+    Adopted(Adopted),
+    /// Somebody has confirmed what this streamer does not have.
+    Confirmed(Session, Range<Seq>),
+}
+
+/// What the downstream side of a streamer keeps besides.
+#[derive(Debug, Default)]
+pub(super) struct Passing {
+    /// By the first of their numbers here.
+    runs: BTreeMap<Seq, Passed>,
+    by_key: BTreeMap<RunKey, Seq>,
+    /// Where numbers of a session are here: by their first, their end and the first number here.
+    by_origin: BTreeMap<(Session, Seq), (Seq, Seq)>,
+    upward: VecDeque<Upward>,
+    /// What is in the queue.
+    waiting: Amount,
+    /// Since when nothing has left it.
+    parked: Option<Time>,
+    /// Messages that wait upstream for credit, and those that were given credit for that.
+    pub(super) wanted: (u64, u64),
+    may_adopt: bool,
+    /// Links came or went, or what is said of them.
+    pub(super) members_changed: bool,
+    adopted_runs: u64,
+    adopted_messages: u64,
+}
+
+impl Passing {
+    fn passed(&self, seq: Seq) -> Option<(Seq, &Passed)> {
+        let (&first, passed) = self.runs.range(..=seq).next_back()?;
+        (seq - first < u64::from(passed.run.count)).then_some((first, passed))
+    }
+
+    /// Cuts numbers of this side by the runs that they belong to.
+    fn parts(&self, seqs: Range<Seq>) -> Vec<(RunKey, Range<u32>, Range<Seq>)> {
+        let mut parts = Vec::new();
+        let mut next = seqs.start;
+        while next < seqs.end {
+            let Some((first, passed)) = self.passed(next) else {
+                break;
+            };
+            let end = seqs.end.min(first + u64::from(passed.run.count));
+            // A run has at most u32::MAX messages.
+            let indices = (next - first) as u32..(end - first) as u32;
+            parts.push((passed.run.key, indices, next..end));
+            next = end;
+        }
+        parts
+    }
+
+    /// Where messages of a session are here, in order, and which of them are not.
+    pub(super) fn find(&self, session: Session, seqs: Range<Seq>) -> Vec<Named> {
+        let before = self.by_origin.range(..=(session, seqs.start)).next_back();
+        let from = before.filter(|((of, _), (end, _))| *of == session && *end > seqs.start);
+        let from = from.map_or(seqs.start, |((_, first), _)| *first);
+        let mut named = Vec::new();
+        let mut next = seqs.start;
+        for (&(_, first), &(end, here)) in
+            self.by_origin.range((session, from)..(session, seqs.end.max(from)))
+        {
+            let part = first.max(seqs.start)..end.min(seqs.end);
+            if next < part.start {
+                named.push(Named::Unknown(next..part.start));
+            }
+            let at = here + (part.start - first);
+            named.push(Named::Here(at..at + span(&part)));
+            next = part.end;
+        }
+        if next < seqs.end {
+            named.push(Named::Unknown(next..seqs.end));
+        }
+        named
+    }
+
+    fn insert(&mut self, first: Seq, run: Arc<Run>, reports_taken: bool) {
+        let (session, count) = (run.session(), u64::from(run.count));
+        let seqs = run.first_seq..run.first_seq + count;
+        self.forget_origin(session, seqs.clone(), 0..Seq::MAX);
+        self.by_origin.insert((session, seqs.start), (seqs.end, first));
+        self.by_key.insert(run.key, first);
+        self.runs.insert(first, Passed { run, reports_taken, left: count });
+    }
+
+    /// Forgets where numbers of a session are, as far as that is within `here`.
+    fn forget_origin(&mut self, session: Session, seqs: Range<Seq>, here: Range<Seq>) {
+        let mut next = seqs.start;
+        while let Some((first, end, at)) = self.overlapping(session, next, seqs.end) {
+            next = end;
+            if !here.contains(&at) {
+                continue;
+            }
+            self.by_origin.remove(&(session, first));
+            if first < seqs.start {
+                self.by_origin.insert((session, first), (seqs.start, at));
+            }
+            if seqs.end < end {
+                self.by_origin.insert((session, seqs.end), (end, at + (seqs.end - first)));
+            }
+        }
+    }
+
+    fn overlapping(&self, session: Session, from: Seq, to: Seq) -> Option<(Seq, Seq, Seq)> {
+        let before = self.by_origin.range(..=(session, from)).next_back();
+        let spans = before.filter(|((of, _), (end, _))| *of == session && *end > from);
+        let next = || self.by_origin.range((session, from)..(session, to.max(from))).next();
+        let (&(_, first), &(end, at)) = spans.or_else(next)?;
+        (first < to).then_some((first, end, at))
+    }
+
+    /// Counts messages as done; a run is forgotten with its last one.
+    pub(super) fn done(&mut self, seqs: Range<Seq>) {
+        for (key, indices, part) in self.parts(seqs) {
+            let Some(&first) = self.by_key.get(&key) else {
+                continue;
+            };
+            let Some(passed) = self.runs.get_mut(&first) else {
+                continue;
+            };
+            passed.left = passed.left.saturating_sub(u64::from(indices.end - indices.start));
+            if key >= ADOPTED_KEYS {
+                self.adopted_messages = self.adopted_messages.saturating_sub(span(&part));
+            }
+            if passed.left > 0 {
+                continue;
+            }
+            if let Some(Passed { run, .. }) = self.runs.remove(&first) {
+                let count = u64::from(run.count);
+                let seqs = run.first_seq..run.first_seq + count;
+                self.forget_origin(run.session(), seqs, first..first + count);
+            }
+            self.by_key.remove(&key);
+        }
+    }
+}
+
+/// Messages that a receiver names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Named {
+    /// By the numbers that they have here.
+    Here(Range<Seq>),
+    /// By the numbers that they have in their session, of which nothing is known here.
+    Unknown(Range<Seq>),
+}
+
+impl Named {
+    pub(super) const fn len(&self) -> u64 {
+        match self {
+            Named::Here(seqs) | Named::Unknown(seqs) => span(seqs),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl PushEngine {
+    /// The downstream side of a streamer, which is known to receivers by this name.
+    pub(crate) fn for_streamer(config: PushConfig, peer_id: PeerId, name: Session) -> Self {
+        let mut engine = Self::new(config, peer_id, name);
+        engine.passing = Some(Passing::default());
+        engine
+    }
+
+    /// Takes messages in that arrived upstream.
+    pub(crate) fn pass_on(&mut self, run: Arc<Run>, reports_taken: bool, now: Time) {
+        let Some(passing) = &mut self.passing else {
+            return;
+        };
+        let (first, count) = (self.chunks.next_seq(), u64::from(run.count));
+        let seqs = first..first + count;
+        let records = run.records().clone();
+        let cost = Amount::new(count, cost_bytes(count, records.len() as u64));
+        passing.waiting += cost;
+        passing.insert(first, run, reports_taken);
+        self.chunks.jump(seqs.end);
+        self.chunks.restore(Chunk::new(seqs.clone(), records, None, now));
+        self.queued.insert(seqs);
+        self.counters.taken_in += count;
+        self.wake_idle_if_work();
+    }
+
+    /// What there is to be said upstream next.
+    pub(crate) fn poll_upward(&mut self) -> Option<Upward> {
+        self.passing.as_mut()?.upward.pop_front()
+    }
+
+    /// What receivers have granted, and what of it is wanted by messages that wait here.
+    pub(crate) fn granted(&self) -> (Amount, Amount) {
+        let left = self.config.pending_messages.saturating_sub(self.pending);
+        let waiting = self.passing.as_ref().map_or(Amount::ZERO, |passing| passing.waiting);
+        (Amount::new(self.spare.min(left), self.spare_bytes), waiting)
+    }
+
+    /// Says how many messages wait upstream for credit, and how many were given credit for that.
+    pub(crate) fn set_wanted(&mut self, demand: u64, fed: u64) {
+        let Some(passing) = &mut self.passing else {
+            return;
+        };
+        let before = std::mem::replace(&mut passing.wanted, (demand, fed));
+        let asks = |(demand, _): (u64, u64)| demand > 0;
+        let over = |wanted| wanted == (0, 0);
+        if asks(before) != asks(passing.wanted) || over(before) != over(passing.wanted) {
+            let contended = self.links.iter().filter(|(_, link)| link.spender.is_contended());
+            self.wakes.extend(contended.map(|(id, _)| *id));
+        }
+    }
+
+    /// Whether what a receiver names and nobody here knows of may be taken for true.
+    pub(crate) fn set_may_adopt(&mut self, may_adopt: bool) {
+        if let Some(passing) = &mut self.passing {
+            passing.may_adopt = may_adopt;
+        }
+    }
+
+    /// Numbers links from here on.
+    pub(crate) const fn number_links_from(&mut self, first: u64) {
+        self.next_link = first;
+    }
+
+    /// Whether who stands behind may have changed since this was asked last.
+    pub(crate) fn have_members_changed(&mut self) -> bool {
+        self.passing.as_mut().is_some_and(|passing| std::mem::take(&mut passing.members_changed))
+    }
+
+    pub(super) fn note_members(&mut self) {
+        if let Some(passing) = &mut self.passing {
+            passing.members_changed = true;
+        }
+    }
+
+    /// Who stands behind this streamer, itself included.
+    pub(crate) fn behind(&self) -> Behind {
+        let links = self.links.values().filter(|link| link.attached && link.link.is_open());
+        let mut streamers: BTreeSet<PeerId> = [self.peer_id].into();
+        let mut receivers: u32 = 0;
+        for link in links {
+            receivers = receivers.saturating_add(link.receivers);
+            streamers.extend(&link.streamers);
+        }
+        Behind { receivers, streamers: streamers.into_iter().collect() }
+    }
+
+    /// A receiver says who stands behind it.
+    pub(super) fn handle_behind(&mut self, id: LinkId, behind: Behind) -> Result<(), Close> {
+        if behind.streamers.iter().any(|streamer| *streamer == self.peer_id) {
+            return Err(refusal(CloseCode::Loop, "this streamer stands behind itself"));
+        }
+        if behind.streamers.len() > STREAMERS_MAX {
+            return Err(refusal(CloseCode::TooMany, "too many streamers stand behind this link"));
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.receivers = behind.receivers;
+            link.streamers = behind.streamers.into_iter().collect();
+        }
+        self.note_members();
+        self.recount(id);
+        Ok(())
+    }
+
+    /// Asks messages back that their sender wants to have back.
+    pub(crate) fn ask_back_run(&mut self, key: RunKey, indices: &Range<u32>) {
+        let Some(&first) = self.passing.as_ref().and_then(|passing| passing.by_key.get(&key))
+        else {
+            return;
+        };
+        let seqs = first + u64::from(indices.start)..first + u64::from(indices.end);
+        let queued: Vec<_> = self.queued.within(seqs.clone()).collect();
+        for part in queued {
+            self.unqueue(part.clone());
+            self.settle_upward(part, &Outcome::Released);
+        }
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            let Some(link) = self.links.get(&id).filter(|link| link.link.is_open()) else {
+                continue;
+            };
+            let flying: Vec<_> = link
+                .flights
+                .iter()
+                .filter(|(_, flight)| flight.taken.is_none() && !flight.retracted)
+                .filter_map(|(delivery, flight)| {
+                    let part = flight.seqs.start.max(seqs.start)..flight.seqs.end.min(seqs.end);
+                    let at = delivery + part.start.saturating_sub(flight.seqs.start);
+                    (!part.is_empty()).then(|| at..at + span(&part))
+                })
+                .collect();
+            flying.into_iter().for_each(|deliveries| self.ask_back(id, deliveries));
+        }
+        self.rest_all();
+    }
+
+    /// What was too large for a link is gone from the queue: links with credit are idle again.
+    fn rest_all(&mut self) {
+        if self.queued.is_empty() {
+            let ids: Vec<LinkId> = self.links.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.rest(id));
+        }
+    }
+
+    /// Passes upstream what became of messages; those that are settled by it are done here.
+    pub(super) fn settle_upward(&mut self, seqs: Range<Seq>, outcome: &Outcome) {
+        for part in self.done.missing(seqs) {
+            let Some(passing) = &mut self.passing else {
+                return;
+            };
+            for (key, indices, _) in passing.parts(part.clone()) {
+                passing.upward.push_back(Upward::Outcome(key, indices, outcome.clone()));
+            }
+            if outcome.is_final() {
+                self.complete(part);
+            }
+        }
+    }
+
+    /// Passes upstream that messages are being worked on.
+    pub(super) fn take_upward(&mut self, seqs: Range<Seq>) {
+        if let Some(passing) = &mut self.passing {
+            for (key, indices, _) in passing.parts(seqs) {
+                passing.upward.push_back(Upward::Taken(key, indices));
+            }
+        }
+    }
+
+    /// Puts messages back in the queue that somebody held who is gone; those that are not here go back upstream.
+    pub(super) fn requeue_passing(&mut self, seqs: Range<Seq>, why: Redelivery) {
+        let parts = self.done.missing(seqs).into_iter();
+        let parts = parts.flat_map(|part| self.passing.as_ref().map(|p| p.parts(part)));
+        let parts: Vec<_> = parts.flatten().collect();
+        for (key, indices, part) in parts {
+            if key >= ADOPTED_KEYS {
+                self.settle_upward(part, &Outcome::Released);
+                continue;
+            }
+            let cost = self.cost_of(part.clone());
+            self.queued.insert(part.clone());
+            self.counters.redelivered += span(&part);
+            let Some(passing) = &mut self.passing else {
+                return;
+            };
+            passing.waiting += cost;
+            if let Some((_, passed)) = passing.passed(part.start) {
+                let seqs = passed.run.seq(indices.start)..passed.run.seq(indices.end);
+                self.events.push(Event::Redelivered { seqs, why });
+            }
+        }
+    }
+
+    /// Gives up on what a receiver held. Its sender counts the attempt, if it counts attempts.
+    pub(super) fn give_up_passing(&mut self, flights: Vec<Flight>, crashed: bool) {
+        let none_taken = flights.iter().all(|flight| flight.taken.is_none());
+        for (index, flight) in flights.into_iter().enumerate() {
+            self.pending -= span(&flight.seqs);
+            let passed = self.passing.as_ref().and_then(|p| p.passed(flight.seqs.start));
+            let counts = crashed && passed.is_some_and(|(_, passed)| passed.reports_taken);
+            let suspects = match flight.taken {
+                _ if !counts => 0,
+                Some(_) => span(&flight.seqs),
+                None => u64::from(none_taken && index == 0),
+            };
+            let (suspect, innocent) = super::attach::split(flight.seqs, suspects);
+            self.settle_upward(suspect, &Outcome::Rejected("the receiver went away".into()));
+            self.requeue_passing(innocent, Redelivery::ReceiverGone);
+        }
+        self.wake_idle_if_work();
+    }
+
+    /// Takes messages out of the queue.
+    pub(super) fn unqueue(&mut self, seqs: Range<Seq>) {
+        if self.passing.is_some() {
+            let parts: Vec<_> = self.queued.within(seqs.clone()).collect();
+            for part in parts {
+                let cost = self.cost_of(part);
+                if let Some(passing) = &mut self.passing {
+                    passing.waiting = passing.waiting.saturating_sub(cost);
+                }
+            }
+        }
+        self.queued.remove(seqs);
+    }
+
+    fn cost_of(&mut self, seqs: Range<Seq>) -> Amount {
+        let mut cost = Amount::ZERO;
+        let mut next = seqs.start;
+        while next < seqs.end {
+            let Some(slice) = self.chunks.slice(next..seqs.end, u64::MAX) else {
+                break;
+            };
+            let count = span(&slice.seqs);
+            cost += Amount::new(count, cost_bytes(count, slice.record_bytes() as u64));
+            next = slice.seqs.end;
+        }
+        cost
+    }
+
+    /// How far a run of numbers goes that one frame can hold.
+    pub(super) fn run_end(&self, seqs: &Range<Seq>) -> Seq {
+        let passed = self.passing.as_ref().and_then(|passing| passing.passed(seqs.start));
+        passed
+            .map_or(seqs.start, |(first, passed)| seqs.end.min(first + u64::from(passed.run.count)))
+    }
+
+    /// What a frame says of messages, in the words of who sent them; and of which session they are, if the link has to
+    /// be told.
+    pub(super) fn passing_header(
+        &mut self,
+        id: LinkId,
+        seqs: &Range<Seq>,
+        cost: Amount,
+        now: Now,
+    ) -> Option<(Option<Origin>, DataHeader)> {
+        let passing = self.passing.as_mut()?;
+        passing.waiting = passing.waiting.saturating_sub(cost);
+        passing.parked = None;
+        let (first, Passed { run, reports_taken, .. }) = passing.passed(seqs.start)?;
+        let origin = Origin { session: run.session(), reports_taken: *reports_taken };
+        let here_for = now.time.since(run.arrived).as_millis() as u64;
+        let link = self.links.get_mut(&id)?;
+        let header = DataHeader {
+            first_delivery: link.next_delivery,
+            // An index in a run is a u32.
+            first_seq: run.seq((seqs.start - first) as u32),
+            sent_at: WallTime::from_millis(run.sent_at.as_millis().saturating_add(here_for)),
+            count: u32::try_from(span(seqs)).unwrap_or(u32::MAX),
+            attempt: run.attempt(),
+        };
+        let news = link.origin.replace(origin) != Some(origin);
+        Some((news.then_some(origin), header))
+    }
+
+    /// A receiver holds what this streamer does not have, because it was started anew.
+    pub(super) fn adopt(
+        &mut self,
+        session: Session,
+        seqs: Range<Seq>,
+        taken: bool,
+        now: Time,
+    ) -> Option<Range<Seq>> {
+        let passing = self.passing.as_mut()?;
+        let count = u32::try_from(span(&seqs)).ok()?;
+        let messages = passing.adopted_messages + u64::from(count);
+        if !passing.may_adopt || messages > ADOPTED_MESSAGES_MAX {
+            return None;
+        }
+        passing.adopted_messages = messages;
+        let key = ADOPTED_KEYS + passing.adopted_runs;
+        passing.adopted_runs += 1;
+        let header = DataHeader {
+            first_delivery: 0,
+            first_seq: seqs.start,
+            sent_at: WallTime::default(),
+            count,
+            attempt: 0,
+        };
+        let run = Arc::new(Run::new(key, session, &header, Bytes::new(), now));
+        let first = self.chunks.next_seq();
+        passing.insert(first, Arc::clone(&run), true);
+        passing.upward.push_back(Upward::Adopted(Adopted { run, taken }));
+        self.chunks.jump(first + u64::from(count));
+        Some(first..first + u64::from(count))
+    }
+
+    /// A receiver has confirmed what this streamer does not have.
+    pub(super) fn adopt_confirmed(&mut self, session: Session, seqs: Range<Seq>) {
+        if let Some(passing) = self.passing.as_mut().filter(|passing| passing.may_adopt) {
+            passing.upward.push_back(Upward::Confirmed(session, seqs));
+        }
+    }
+
+    /// Notes since when messages wait here, if any do.
+    pub(crate) fn note_parked(&mut self, now: Time) {
+        if let Some(passing) = &mut self.passing {
+            let waits = passing.waiting.messages > 0;
+            passing.parked = waits.then(|| passing.parked.unwrap_or(now));
+        }
+    }
+
+    /// When messages have waited here for so long that they go back upstream.
+    pub(super) fn unpark_at(&self) -> Option<Time> {
+        self.passing.as_ref()?.parked.map(|since| since + PARKED_MAX)
+    }
+
+    /// Gives back upstream what nobody behind has credit for.
+    pub(super) fn unpark(&mut self, now: Time) {
+        if self.unpark_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let queued: Vec<_> = self.queued.iter().collect();
+        for part in queued {
+            self.unqueue(part.clone());
+            self.settle_upward(part, &Outcome::Released);
+        }
+        self.rest_all();
+    }
+}

@@ -1,0 +1,281 @@
+//! Peers of a streamer that lie: they harm nobody but themselves.
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use common::{
+    WALL, data, encoded, handshake, hello, later, peer, record, run, session, span, spans,
+};
+use drawdown_protocol::limits::ADOPTED_MESSAGES_MAX;
+use drawdown_protocol::wire::{
+    Attach, Behind, CloseCode, Control, Decoder, Demand, Echo, Frame, Grant, Heartbeat, Hello,
+    Origin, Outcome, Retract, Settle, Settlement, Taken,
+};
+use drawdown_protocol::{
+    Identity, LinkId, LinkState, Now, Side, SocketType, StreamerConfig, StreamerEngine, Time,
+    Transmit, close_for,
+};
+use proptest::prelude::*;
+
+const NOW: Now = Now { time: Time::ZERO, wall: WALL };
+
+/// An end of a link in the hands of a test.
+struct Raw {
+    link: LinkId,
+    to_engine: (Decoder, BytesMut),
+    from_engine: (Decoder, BytesMut),
+}
+
+impl Raw {
+    fn connect(streamer: &mut StreamerEngine, side: Side, hello: &Hello) -> Self {
+        let direction = || (Decoder::new(1 << 20), BytesMut::new());
+        let link = streamer.open_link(Identity::new("raw"), side, NOW.time);
+        let mut raw = Self { link, to_engine: direction(), from_engine: direction() };
+        raw.says(streamer, &handshake(hello), NOW);
+        raw
+    }
+
+    fn says(&mut self, streamer: &mut StreamerEngine, bytes: &[u8], now: Now) {
+        let (decoder, input) = &mut self.to_engine;
+        input.extend_from_slice(bytes);
+        loop {
+            match decoder.decode(input) {
+                Ok(Some(frame)) => streamer.handle_frame(self.link, frame, now),
+                Ok(None) => return,
+                Err(error) => return streamer.fail_link(self.link, close_for(&error), now.time),
+            }
+        }
+    }
+
+    fn hears(&mut self, streamer: &mut StreamerEngine, now: Now) -> Vec<Frame> {
+        let mut out = Transmit::new();
+        streamer.poll_transmit(self.link, now, &mut out);
+        let (decoder, input) = &mut self.from_engine;
+        out.pieces().for_each(|piece| input.extend_from_slice(piece));
+        std::iter::from_fn(|| decoder.decode(input).unwrap()).collect()
+    }
+
+    fn is_ended_with(&mut self, streamer: &mut StreamerEngine) -> Option<CloseCode> {
+        if streamer.link_state(self.link) != LinkState::Closing {
+            return None;
+        }
+        match self.hears(streamer, NOW).pop() {
+            Some(Frame::Control(Control::Close(close))) => Some(close.code),
+            _ => None,
+        }
+    }
+}
+
+fn streamer(rebuild_ms: u64) -> StreamerEngine {
+    let rebuild = Duration::from_millis(rebuild_ms);
+    let config = StreamerConfig { rebuild, ..StreamerConfig::default() };
+    StreamerEngine::new(config, peer(0x40), NOW.time)
+}
+
+fn sender() -> Hello {
+    Hello { features: Hello::KNOWS_STREAMERS, ..hello(SocketType::Push, peer(0x20)) }
+}
+
+fn receiver() -> Hello {
+    Hello { features: Hello::KNOWS_STREAMERS, ..hello(SocketType::Pull, peer(0x30)) }
+}
+
+fn attach(held: &[(u64, u64)], confirmed: &[(u64, u64)]) -> Control {
+    Control::Attach(Attach {
+        session: session(),
+        held: spans(held),
+        taken: spans(&[]),
+        confirmed: spans(confirmed),
+        more: false,
+    })
+}
+
+fn grant(messages: u64) -> Control {
+    Control::Grant(Grant { serial: 1, messages, bytes: messages << 21, contended: false })
+}
+
+#[test]
+fn a_receiver_that_does_not_know_streamers_is_told_so() {
+    let mut streamer = streamer(0);
+    let old = Hello { features: 0, ..receiver() };
+    let mut raw = Raw::connect(&mut streamer, Side::Downstream, &old);
+    assert_eq!(raw.is_ended_with(&mut streamer), Some(CloseCode::SocketTypeMismatch));
+}
+
+#[test]
+fn a_streamer_finds_itself_wherever_it_is_named() {
+    let mut streamer = streamer(0);
+    let mut raw = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    let behind = Behind { receivers: 3, streamers: [peer(0x50), peer(0x40)].into_iter().collect() };
+    raw.says(&mut streamer, &encoded(&Control::Behind(behind)), NOW);
+    assert_eq!(raw.is_ended_with(&mut streamer), Some(CloseCode::Loop));
+    for (side, socket_type) in
+        [(Side::Upstream, SocketType::Push), (Side::Downstream, SocketType::Pull)]
+    {
+        let itself = Hello { features: 3, ..hello(socket_type, peer(0x40)) };
+        let mut raw = Raw::connect(&mut streamer, side, &itself);
+        assert_eq!(raw.is_ended_with(&mut streamer), Some(CloseCode::Loop));
+    }
+}
+
+#[test]
+fn messages_of_nobody_are_a_violation() {
+    let mut streamer = streamer(0);
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    down.says(&mut streamer, &encoded(&attach(&[], &[])), NOW);
+    down.says(&mut streamer, &encoded(&grant(5)), NOW);
+    // It says that it is a streamer, and then not whose messages come.
+    let hello = Hello { features: 3, ..sender() };
+    let mut up = Raw::connect(&mut streamer, Side::Upstream, &hello);
+    up.hears(&mut streamer, NOW);
+    up.says(&mut streamer, &data(run(0, 0, 1), &record(b"x", None)), NOW);
+    assert_eq!(up.is_ended_with(&mut streamer), Some(CloseCode::ProtocolViolation));
+    // Nobody else may change sessions.
+    let mut up = Raw::connect(&mut streamer, Side::Upstream, &sender());
+    let origin = Origin { session: session(), reports_taken: false };
+    up.says(&mut streamer, &encoded(&Control::Origin(origin)), NOW);
+    assert_eq!(up.is_ended_with(&mut streamer), Some(CloseCode::ProtocolViolation));
+}
+
+#[test]
+fn what_a_receiver_claims_to_hold_is_bounded() {
+    let mut streamer = streamer(500);
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    let claims: Vec<_> = (0..1_000).map(|n| (n * 1_000, 900)).collect();
+    down.says(&mut streamer, &encoded(&attach(&claims, &[])), NOW);
+    let stats = streamer.stats(NOW.time);
+    assert!(stats.down.pending <= ADOPTED_MESSAGES_MAX, "{}", stats.down.pending);
+    assert!(stats.down.pending > 0);
+    // It is asked for all that was not believed, and what was is forgotten with it.
+    assert_eq!(streamer.link_state(down.link), LinkState::Open);
+    streamer.link_lost(down.link, "gone", NOW.time);
+    streamer.handle_timeout(later(NOW, 5_000));
+    assert_eq!(streamer.stats(NOW.time).down.pending, 0);
+    assert!(streamer.is_drained());
+
+    // Numbers near the end of all numbers are no trouble.
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    down.says(&mut streamer, &encoded(&attach(&[(0, u64::MAX), (1, u64::MAX - 1)], &[])), NOW);
+    assert_eq!(down.is_ended_with(&mut streamer), Some(CloseCode::ProtocolViolation));
+}
+
+fn small() -> impl Strategy<Value = u64> {
+    prop_oneof![0u64..12, 0u64..12, Just(u64::MAX), Just(u64::MAX - 1), Just(1 << 40)]
+}
+
+fn some_spans() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    prop::collection::vec((small(), small()), 0..4)
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::Confirmed),
+        Just(Outcome::Rejected("no".into())),
+        Just(Outcome::Released),
+        small().prop_map(Outcome::RetryIn),
+        small().prop_map(Outcome::Extended),
+        Just(Outcome::Expired),
+    ]
+}
+
+fn any_downstream() -> impl Strategy<Value = Vec<u8>> {
+    let attach = (some_spans(), some_spans(), some_spans(), any::<bool>(), any::<bool>());
+    let attach = attach.prop_map(|(held, taken, confirmed, more, other)| {
+        let session = if other {
+            drawdown_protocol::Session::from_uuid(common::uuid(0x70))
+        } else {
+            session()
+        };
+        let (held, taken, confirmed) = (spans(&held), spans(&taken), spans(&confirmed));
+        Control::Attach(Attach { session, held, taken, confirmed, more })
+    });
+    let grant = (small(), small(), small()).prop_map(|(serial, messages, bytes)| {
+        Control::Grant(Grant { serial, messages, bytes, contended: true })
+    });
+    let settle = (small(), small(), any_outcome()).prop_map(|(first, count, outcome)| {
+        let settlement = Settlement { deliveries: span(first, count), outcome };
+        Control::Settle(Settle { settlements: [settlement].into_iter().collect() })
+    });
+    let taken = some_spans().prop_map(|list| Control::Taken(Taken { deliveries: spans(&list) }));
+    let behind = any::<u32>().prop_map(|receivers| {
+        let streamers = [peer(0x60)].into_iter().collect();
+        Control::Behind(Behind { receivers, streamers })
+    });
+    let heartbeat = Just(Control::Heartbeat(Heartbeat::default()));
+    let any = prop_oneof![
+        2 => attach, 3 => grant, 3 => settle, 1 => taken, 1 => behind, 1 => heartbeat
+    ];
+    any.prop_map(|control| encoded(&control))
+}
+
+fn any_upstream() -> impl Strategy<Value = Vec<u8>> {
+    let messages = (0u64..20, small(), 1u32..4).prop_map(|(delivery, seq, count)| {
+        let seq = seq.min(u64::MAX - 10);
+        data(run(delivery, seq, count), &record(b"x", None).repeat(count as usize))
+    });
+    let retract = some_spans()
+        .prop_map(|list| encoded(&Control::Retract(Retract { deliveries: spans(&list) })));
+    let demand = small().prop_map(|waiting| encoded(&Control::Demand(Demand { waiting })));
+    let echo = (small(), small(), small()).prop_map(|(serial, messages, bytes)| {
+        encoded(&Control::Echo(Echo { serial, messages, bytes }))
+    });
+    let heartbeat = (small(), small()).prop_map(|(head, settles)| {
+        encoded(&Control::Heartbeat(Heartbeat { head, deliveries: 0, settles }))
+    });
+    let origin = any::<bool>().prop_map(|reports_taken| {
+        encoded(&Control::Origin(Origin { session: session(), reports_taken }))
+    });
+    prop_oneof![4 => messages, 1 => retract, 1 => demand, 1 => echo, 1 => heartbeat, 1 => origin]
+}
+
+proptest! {
+    #[test]
+    fn nobody_upsets_a_streamer(
+        is_streamer in any::<bool>(),
+        rebuild in prop_oneof![Just(0u64), Just(700u64)],
+        said in prop::collection::vec(
+            (any::<bool>(), any_downstream(), any_upstream(), 0u64..400), 0..60
+        ),
+    ) {
+        let mut streamer = streamer(rebuild);
+        let features = if is_streamer { 3 } else { 1 };
+        let (sends, receives) = (Hello { features, ..sender() }, receiver());
+        let mut now = NOW;
+        let mut up = Raw::connect(&mut streamer, Side::Upstream, &sends);
+        let mut down = Raw::connect(&mut streamer, Side::Downstream, &receives);
+        for (upstream, from_below, from_above, millis) in said {
+            if upstream {
+                up.says(&mut streamer, &from_above, now);
+            } else {
+                down.says(&mut streamer, &from_below, now);
+            }
+            up.hears(&mut streamer, now);
+            down.hears(&mut streamer, now);
+            let (room, waiting) = streamer.granted();
+            let stats = streamer.stats(now.time);
+            prop_assert_eq!(stats.up.queued, waiting);
+            prop_assert!(stats.down.pending <= (1 << 20) + ADOPTED_MESSAGES_MAX);
+            prop_assert!(room.messages <= 1 << 20);
+            while streamer.poll_wake().is_some() || streamer.poll_event().is_some() {}
+            now = later(now, millis);
+            streamer.handle_timeout(now);
+            for (raw, side, hello) in
+                [(&mut up, Side::Upstream, &sends), (&mut down, Side::Downstream, &receives)]
+            {
+                if streamer.link_state(raw.link) == LinkState::Closing {
+                    streamer.remove_link(raw.link);
+                    *raw = Raw::connect(&mut streamer, side, hello);
+                }
+            }
+        }
+        // Once all are gone for good, nothing of them is left here.
+        streamer.link_lost(down.link, "gone", now.time);
+        streamer.handle_timeout(later(now, 2_000));
+        streamer.handle_timeout(later(now, 3_000));
+        streamer.handle_timeout(later(now, 4_000));
+        let stats = streamer.stats(now.time);
+        prop_assert_eq!((stats.down.pending, stats.down.waiting, stats.down.retained_bytes), (0, 0, 0));
+    }
+}
