@@ -100,10 +100,14 @@ fn a_streamer_that_dies_and_is_known_again_costs_nothing() {
     let jobs = [take(&mut network, 0), take(&mut network, 0)];
     network.say(0, &jobs[0], Word::Ack);
     network.run_ms(5);
+    // Both sides see at once that it is gone.
+    [0, 1].into_iter().for_each(|wire| network.unplug(wire));
+    network.run_ms(1);
     network.kill(Node::Streamer(0));
     network.run_ms(50);
     network.say(0, &jobs[1], Word::Ack);
     network.start(Node::Streamer(0));
+    [0, 1].into_iter().for_each(|wire| network.plug_in(wire));
     network.run_ms(1_000);
     let rest = work_off(&mut network, 0);
     assert_eq!(rest, (2..8).collect::<Vec<_>>(), "each once");
