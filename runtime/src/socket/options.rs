@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use drawdown_protocol::SocketType;
 use drawdown_protocol::store::Recovered;
 
 use crate::auth::Access;
 use crate::driver::ConnectOptions;
 use crate::error::Error;
-use crate::store::{Durability, OpenOptions, SledStore, Store, StoreError};
+use crate::store::{Durability, OpenOptions, SledStore, Store, StoreError, StoreOwner};
 
 /// What a socket is told that its engine need not know.
 #[derive(Clone, Debug, Default)]
@@ -32,12 +31,15 @@ pub(crate) struct OpenedStore {
 }
 
 impl StoreOptions {
-    /// Opens the store of a socket of this type; `None` if it is to have none.
-    pub(crate) async fn open(self, socket_type: SocketType) -> Result<Option<OpenedStore>, Error> {
+    /// Opens the store of this owner; `None` if it is to have none.
+    pub(crate) async fn open(
+        self,
+        owner: impl Into<StoreOwner>,
+    ) -> Result<Option<OpenedStore>, Error> {
         let Some(folder) = self.folder.filter(|_| self.durability != Durability::Memory) else {
             return Ok(None);
         };
-        let options = OpenOptions::new(socket_type).durability(self.durability);
+        let options = OpenOptions::new(owner).durability(self.durability);
         let (store, recovered) = open_blocking(move || SledStore::open(&folder, &options)).await?;
         Ok(Some(OpenedStore { store: Box::new(store), recovered }))
     }

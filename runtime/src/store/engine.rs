@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use drawdown_protocol::SocketType;
+
 use super::error::{StoreError, StoreErrorKind};
 use super::format::{PROBE_KEY, SYNCS_KEY, read_note, write_note};
 use super::marker::Marker;
 use super::sync::{self, RealSync};
 use super::witness::Witness;
-use super::{Durability, OpenOptions, folder};
+use super::{Durability, OpenOptions, StoreOwner, folder};
 
 /// A page has up to 26 entries, of which the shelf lets no more than six hold 64 KiB: it stays below a quarter of this,
 /// and so out of sled's blob files. sled keeps several buffers of this size.
@@ -208,13 +210,17 @@ fn said_by(panic: &(dyn Any + Send)) -> String {
 }
 
 fn find_marker(path: &Path, options: &OpenOptions) -> Result<Marker, StoreError> {
-    let wanted = options.wanted_socket_type();
-    if let (Some(socket_type), true) = (wanted, options.creates()) {
-        return Marker::find_or_make(path, socket_type);
+    let wanted = options.wanted_owner();
+    if wanted == Some(StoreOwner::Socket(SocketType::Sub)) {
+        let what = "a SUB socket keeps no messages, only a cursor";
+        return Err(StoreError::new(StoreErrorKind::WrongSocketType, path, what));
+    }
+    if let (Some(owner), true) = (wanted, options.creates()) {
+        return Marker::find_or_make(path, owner);
     }
     if let Some(marker) = Marker::read(path)? {
         match wanted {
-            Some(socket_type) => marker.check_socket_type(path, socket_type)?,
+            Some(owner) => marker.check_owner(path, owner)?,
             None => marker.check_holds_messages(path)?,
         }
         if marker.ready {

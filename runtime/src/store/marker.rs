@@ -9,6 +9,7 @@ use drawdown_protocol::{Seq, Session, SocketType};
 use serde::{Deserialize, Serialize};
 
 use super::error::{StoreError, StoreErrorKind};
+use super::owner::{self, StoreOwner};
 use super::small_file::SmallFile;
 
 pub(super) const FILE: SmallFile =
@@ -17,7 +18,7 @@ pub(super) const FILE: SmallFile =
 /// What the file says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Marker {
-    /// The type of the socket whose store it is, in small letters.
+    /// The type of the socket whose store it is, in small letters, or another owner.
     socket_type: String,
     /// Whether the store was ever completely made.
     pub(super) ready: bool,
@@ -36,14 +37,10 @@ pub(super) struct Reserved {
     pub(super) end: Seq,
 }
 
-fn tag(socket_type: SocketType) -> String {
-    socket_type.to_string().to_lowercase()
-}
-
 impl Marker {
-    pub(super) fn new(socket_type: SocketType) -> Self {
+    pub(super) fn new(owner: impl Into<StoreOwner>) -> Self {
         Self {
-            socket_type: tag(socket_type),
+            socket_type: owner.into().tag(),
             ready: false,
             generation: 0,
             proven: 0,
@@ -57,9 +54,13 @@ impl Marker {
     }
 
     /// The marker in `folder`, made if there is none.
-    pub(super) fn find_or_make(folder: &Path, wanted: SocketType) -> Result<Self, StoreError> {
+    pub(super) fn find_or_make(
+        folder: &Path,
+        wanted: impl Into<StoreOwner>,
+    ) -> Result<Self, StoreError> {
+        let wanted = wanted.into();
         if let Some(marker) = Self::read(folder)? {
-            marker.check_socket_type(folder, wanted)?;
+            marker.check_owner(folder, wanted)?;
             return Ok(marker);
         }
         let marker = Self::new(wanted);
@@ -69,26 +70,19 @@ impl Marker {
 
     /// Refuses a folder that never has messages in it.
     pub(super) fn check_holds_messages(&self, folder: &Path) -> Result<(), StoreError> {
-        if self.socket_type != tag(SocketType::Sub) {
+        if self.socket_type != StoreOwner::from(SocketType::Sub).tag() {
             return Ok(());
         }
         let what = "it is the cursor of a SUB socket, and holds no messages";
         Err(StoreError::new(StoreErrorKind::NotAStore, folder, what))
     }
 
-    /// Refuses a store of a socket of another type.
-    pub(super) fn check_socket_type(
-        &self,
-        folder: &Path,
-        wanted: SocketType,
-    ) -> Result<(), StoreError> {
-        if self.socket_type == tag(wanted) {
+    /// Refuses a store of somebody else.
+    pub(super) fn check_owner(&self, folder: &Path, wanted: StoreOwner) -> Result<(), StoreError> {
+        if self.socket_type == wanted.tag() {
             return Ok(());
         }
-        let what = format!(
-            "it belongs to a {} socket, not to a {wanted} socket",
-            self.socket_type.to_uppercase()
-        );
+        let what = format!("it belongs to {}, not to {wanted}", owner::named(&self.socket_type));
         Err(StoreError::new(StoreErrorKind::WrongSocketType, folder, what))
     }
 

@@ -25,6 +25,7 @@ mod format;
 mod inspect;
 mod marker;
 mod options;
+mod owner;
 mod recover;
 mod scan;
 mod shelf;
@@ -42,6 +43,7 @@ pub use durability::Durability;
 pub use error::{StoreError, StoreErrorKind};
 pub use inspect::{BlockReport, DeadReport, Inspector, StoreReport};
 pub use options::OpenOptions;
+pub use owner::StoreOwner;
 pub use scan::Damage;
 pub use sled_store::SledStore;
 

@@ -1,27 +1,25 @@
 //! How a store is opened.
 
-use drawdown_protocol::SocketType;
-
-use super::Durability;
+use super::{Durability, StoreOwner};
 
 /// How a store is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
-    socket_type: Option<SocketType>,
+    owner: Option<StoreOwner>,
     durability: Durability,
     create: bool,
 }
 
 impl OpenOptions {
-    /// For a socket of this type, synced, and made if there is none.
+    /// For a socket of this type, or another owner: synced, and made if there is none.
     #[must_use]
-    pub const fn new(socket_type: SocketType) -> Self {
-        Self { socket_type: Some(socket_type), durability: Durability::Synced, create: true }
+    pub fn new(owner: impl Into<StoreOwner>) -> Self {
+        Self { owner: Some(owner.into()), durability: Durability::Synced, create: true }
     }
 
-    /// For looking at a store of any socket type: nothing is made.
+    /// For looking at anybody's store: nothing is made.
     pub(super) const fn inspection() -> Self {
-        Self { socket_type: None, durability: Durability::Synced, create: false }
+        Self { owner: None, durability: Durability::Synced, create: false }
     }
 
     /// What a synced commit survives. [`Durability::Memory`] is refused when a store is opened: it has no files.
@@ -38,8 +36,8 @@ impl OpenOptions {
         self
     }
 
-    pub(super) const fn wanted_socket_type(&self) -> Option<SocketType> {
-        self.socket_type
+    pub(super) const fn wanted_owner(&self) -> Option<StoreOwner> {
+        self.owner
     }
 
     pub(super) const fn wanted_durability(&self) -> Durability {

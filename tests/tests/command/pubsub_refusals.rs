@@ -51,6 +51,9 @@ fn a_folder_of_another_kind_of_socket_is_refused() {
     run(["pub", "--bind", ANY_PORT, "--store", &ring], "a\n").with_code(0);
     run(["push", "--bind", ANY_PORT, "--store", &outbox], "").with_code(0);
     run(["sub", "--bind", ANY_PORT, "--cursor", &cursor, "--idle-exit", "1ms"], "").with_code(0);
+    let proxy =
+        ["proxy", "--upstream-bind", ANY_PORT, "--downstream-bind", ANY_PORT, "--store", &ring];
+    run(proxy, "").says("it belongs to a PUB socket, not to a proxy").with_code(1);
     for (args, words) in [
         (["pub", "--store", &outbox], "it belongs to a PUSH socket"),
         (["pub", "--store", &cursor], "it belongs to a SUB socket"),

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use drawdown_protocol::{
-    PeerId, ProxyConfig, ProxyEngine, PublishConfig, SocketType, SubscribeConfig,
-};
+use drawdown_protocol::{PeerId, ProxyConfig, ProxyEngine, PublishConfig, SubscribeConfig};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::socket::{OpenedStore, SocketOptions, StoreOptions, builder_options, ring_options};
+use crate::store::StoreOwner;
 
 use super::ProxySocket;
 
@@ -63,7 +62,7 @@ impl ProxyBuilder {
         let message_bytes_max = config.down.link.message_bytes_max;
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let clock = Clock::start();
-        let (engine, store) = match self.store.open(SocketType::Pub).await? {
+        let (engine, store) = match self.store.open(StoreOwner::Proxy).await? {
             None => (ProxyEngine::new(config, peer), None),
             Some(OpenedStore { store, recovered: None }) => {
                 (ProxyEngine::with_store(config, peer), Some(store))

@@ -96,3 +96,11 @@ fn a_publisher_and_a_pusher_refuse_each_others_stores() {
         assert!(error.to_string().contains(&said), "{error}");
     }
 }
+
+#[test]
+fn a_subscriber_has_no_store_of_messages() {
+    let folder = folder();
+    let options = OpenOptions::new(SocketType::Sub).durability(Durability::Buffered);
+    let error = SledStore::open(folder.path(), &options).map(drop).unwrap_err();
+    assert!(error.to_string().contains("a SUB socket keeps no messages"), "{error}");
+}
