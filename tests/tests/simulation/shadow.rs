@@ -239,7 +239,8 @@ fn a_restarted_sender_leaves_alone_what_its_receivers_hold() {
     assert_eq!(network.dispatched(0), 3, "one in hand, two queued");
     network.kill_push(0);
     network.start_up_push(0);
-    network.run_ms(200);
+    // The receiver may take three seconds to notice.
+    network.run_ms(4_000);
     assert_eq!((network.push(0).pending(), network.push(0).waiting()), (3, 2));
     assert_eq!(network.dispatched(0), 0);
     network.say(0, &job, Word::Ack);
