@@ -1,39 +1,13 @@
 //! The ticker as people run it.
 
-use std::env::consts::EXE_SUFFIX;
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod support;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-/// Cargo puts examples beside the folder that this test is in.
-fn ticker() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    profile.join("examples").join(format!("ticker{EXE_SUFFIX}"))
-}
-
-/// A run that puts what it needs into `scratch`.
-fn run_in(scratch: &Path) -> Command {
-    let mut command = Command::new(ticker());
-    command.env("TMPDIR", scratch);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).unwrap().next().is_none()
-}
+use support::{end_once, is_empty, run_in, said_by};
 
 #[test]
 fn every_subscriber_has_every_number() {
     let scratch = tempfile::tempdir().unwrap();
-    let output = run_in(scratch.path()).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}\n{errors}");
+    let said = said_by(run_in("ticker", scratch.path()));
     for words in [
         "\nsubscriber 2 restarted on its cursor; ",
         "\nthe publisher restarted on its store, ",
@@ -48,18 +22,6 @@ fn every_subscriber_has_every_number() {
 #[test]
 fn told_to_end_it_leaves_nothing_behind() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut run = run_in(scratch.path()).spawn().unwrap();
-    let mut said = BufReader::new(run.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.ends_with(" started\n") {
-        line.clear();
-        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended before it began");
-    }
-    kill_process(Pid::from_child(&run), Signal::TERM).unwrap();
-    let mut errors = String::new();
-    // All parts write there: it ends when the last of them is gone.
-    run.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-    assert!(errors.contains("told to end"), "{errors}");
-    assert!(!run.wait().unwrap().success());
+    end_once(run_in("ticker", scratch.path()), |line| line.ends_with(" started\n"));
     assert!(is_empty(scratch.path()));
 }
