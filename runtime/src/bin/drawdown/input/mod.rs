@@ -28,13 +28,16 @@ impl Input {
     pub(crate) fn start(bytes_max: usize) -> io::Result<Self> {
         let (sender, blocks) = mpsc::channel(BLOCKS_MAX);
         let handle = Handle::current();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         std::thread::Builder::new()
             .name("drawdown-stdin".to_owned())
-            .spawn(move || read_all(Lines::new(bytes_max), &sender, &handle))?;
-        Ok(Self { blocks, stop: CancellationToken::new() })
+            .spawn(move || read_all(Lines::new(bytes_max), &sender, &stopped, &handle))?;
+        Ok(Self { blocks, stop })
     }
 
-    /// Cancelled, it gives what was read and then ends.
+    /// Cancelled, it gives what had been read until then, and ends. What comes after that is not looked at, nor is
+    /// the end of the input: a line whose end had not come is not given.
     pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -52,7 +55,12 @@ impl Input {
     }
 }
 
-fn read_all(mut lines: Lines, blocks: &mpsc::Sender<io::Result<Block>>, handle: &Handle) {
+fn read_all(
+    mut lines: Lines,
+    blocks: &mpsc::Sender<io::Result<Block>>,
+    stopped: &CancellationToken,
+    handle: &Handle,
+) {
     let mut stdin = io::stdin().lock();
     let mut input = vec![0; READ_BYTES];
     loop {
@@ -60,7 +68,11 @@ fn read_all(mut lines: Lines, blocks: &mpsc::Sender<io::Result<Block>>, handle: 
         let Ok(place) = handle.block_on(blocks.reserve()) else {
             return;
         };
-        match stdin.read(&mut input) {
+        let read = stdin.read(&mut input);
+        if stopped.is_cancelled() {
+            return;
+        }
+        match read {
             Ok(0) => return place.send(Ok(lines.finish())),
             Ok(count) => place.send(Ok(lines.feed(input.get(..count).unwrap_or_default()))),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

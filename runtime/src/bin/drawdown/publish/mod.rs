@@ -128,10 +128,12 @@ impl Publisher<'_> {
         let mut interrupts = self.interrupts.clone();
         tokio::select! {
             end = &mut intake => return end,
-            interrupt = interrupts.first() => self.say_stopping(interrupt),
+            interrupt = interrupts.first() => {
+                stop.cancel();
+                self.say_stopping(interrupt);
+            }
         }
         // What was read already is published.
-        stop.cancel();
         match intake.await {
             End::Failed(failure) => End::Failed(failure),
             End::Input | End::Interrupted => End::Interrupted,

@@ -132,10 +132,12 @@ impl Sender<'_> {
         tokio::select! {
             end = &mut intake => return end,
             _ = self.watch.store_failed() => return End::StoreFailed,
-            interrupt = interrupts.first() => self.say_stopping(interrupt),
+            interrupt = interrupts.first() => {
+                stop.cancel();
+                self.say_stopping(interrupt);
+            }
         }
         // What was read already is sent, if there is room for it in time.
-        stop.cancel();
         match timeout(self.haste(), intake).await {
             Ok(End::Failed(failure)) => End::Failed(failure),
             _ => End::Interrupted,
