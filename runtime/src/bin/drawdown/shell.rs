@@ -33,10 +33,17 @@ fn running() -> MutexGuard<'static, BTreeSet<i32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Waits for a first line, which comes once the guard knows of the command: one whose drawdown is killed before that
+/// never begins.
+const GATE: &str = r#"read -r go && exec sh -c "$1""#;
+
+/// What opens the gate.
+const GO: &[u8] = b"\n";
+
 /// `sh -c` with this; its environment and its stdout can still be chosen.
 pub(crate) fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]);
+    shell.args(["-c", GATE, "sh", command]);
     shell
 }
 
@@ -110,6 +117,7 @@ impl Job {
 async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
     if let Some(mut stdin) = stdin {
         // A command need not read its input.
+        let _ = stdin.write_all(GO).await;
         let _ = stdin.write_all(input).await;
     }
 }

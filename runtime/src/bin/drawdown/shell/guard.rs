@@ -1,7 +1,7 @@
 //! Ends the commands that run when drawdown dies without a word, as of SIGKILL.
 //!
 //! A shell of its own is told which commands run. It reads that from a pipe, which ends with drawdown, however that comes
-//! about; then it kills what still runs. What is started in the instant in which drawdown is killed may be left running.
+//! about; then it kills what still runs.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -43,7 +43,7 @@ fn start() -> Option<ChildStdin> {
     guard.ok()?.stdin
 }
 
-/// The commands of this process group run from now on.
+/// The command of this process group begins after this.
 pub(super) fn watch(group: i32) {
     tell('+', group);
 }
