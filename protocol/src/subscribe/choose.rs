@@ -7,7 +7,7 @@ use crate::ids::{LinkId, Seq, Session};
 use crate::time::Time;
 
 use super::SubscribeEngine;
-use super::stream::Active;
+use super::stream::{Active, Stream};
 
 /// A session whose sources are changed often in vain has up to so many times the patience with the next.
 const CHANGES_SHIFT_MAX: u32 = 6;
@@ -15,9 +15,31 @@ const CHANGES_SHIFT_MAX: u32 = 6;
 impl SubscribeEngine {
     /// Whether any source has something of a session that has not come.
     pub(super) fn has_news(&self, session: Session) -> bool {
-        let next = self.streams.get(&session).and_then(|stream| stream.next).unwrap_or(0);
-        let mut sources = self.links.values().filter_map(|link| link.sources.get(&session));
-        sources.any(|source| source.ring.head > next)
+        let (next, head) = self.progress(session);
+        head > next.unwrap_or(0)
+    }
+
+    /// The first number that has not come, and the one behind the last that any source is known to have.
+    fn progress(&self, session: Session) -> (Option<Seq>, Seq) {
+        let next = self.streams.get(&session).and_then(|stream| stream.next);
+        let sources = self.links.values().filter_map(|link| link.sources.get(&session));
+        (next, sources.map(|source| source.ring.head).max().unwrap_or(0))
+    }
+
+    /// Whether a source that sends nothing may have found nothing that is wanted, and will not say so by itself: without
+    /// heartbeats it tells how far it has come only when it is asked.
+    pub(super) fn may_be_silent(&self, stream: &Stream) -> bool {
+        let Some(active) = &stream.active else {
+            return false;
+        };
+        let link = self.links.get(&active.link);
+        let heartbeat = link.and_then(|link| link.link.peer()?.heartbeat);
+        let has_moved = active.asked != self.progress(stream.session);
+        !self.wants_all() && heartbeat.is_none() && has_moved
+    }
+
+    fn wants_all(&self) -> bool {
+        self.filters.first().is_some_and(|prefix| prefix.as_bytes().is_empty())
     }
 
     /// Sees to it that a session is asked of the source that should be asked.
@@ -114,7 +136,7 @@ impl SubscribeEngine {
     /// How long the source of a session may be behind another one. Where not everything is wanted, it says how far it has
     /// come only with its heartbeats. Longer after each change that was in vain: an answer may take longer than this.
     fn lag_of(&self, session: Session) -> Duration {
-        let wants_all = self.filters.first().is_some_and(|prefix| prefix.as_bytes().is_empty());
+        let wants_all = self.wants_all();
         let Some(stream) = self.streams.get(&session) else {
             return self.config.lag;
         };
@@ -213,6 +235,7 @@ impl SubscribeEngine {
     fn ask(&mut self, session: Session, id: LinkId, now: Time) {
         self.end_request(session);
         self.turn += 1;
+        let asked = self.progress(session);
         let (Some(stream), Some(link)) = (self.streams.get_mut(&session), self.links.get_mut(&id))
         else {
             return;
@@ -231,6 +254,7 @@ impl SubscribeEngine {
             allowance: Default::default(),
             requested: false,
             since: now,
+            asked,
         });
         if let Some(next) = stream.next.filter(|next| *next > head) {
             self.events.push(Event::Ahead { session, next, head });
@@ -241,6 +265,7 @@ impl SubscribeEngine {
 
     /// Asks the same source again, so that credit is counted anew and nothing that is on its way counts.
     pub(super) fn ask_again(&mut self, session: Session, now: Time) {
+        let asked = self.progress(session);
         let Some(stream) = self.streams.get_mut(&session) else {
             return;
         };
@@ -260,6 +285,7 @@ impl SubscribeEngine {
         active.allowance = Default::default();
         active.requested = false;
         active.since = now;
+        active.asked = asked;
         self.wakes.push_back(id);
     }
 

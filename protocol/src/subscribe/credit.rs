@@ -153,7 +153,8 @@ impl SubscribeEngine {
             .filter(|stream| {
                 let active = stream.active.as_ref();
                 let has = active.map_or(Amount::ZERO, |active| active.allowance.outstanding());
-                has.messages > 0 && (over || !has.fits(share) || !self.has_news(stream.session))
+                let is_idle = !self.has_news(stream.session) || self.may_be_silent(stream);
+                has.messages > 0 && (over || !has.fits(share) || is_idle)
             })
             .map(|stream| stream.session)
             .collect();

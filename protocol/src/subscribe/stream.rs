@@ -67,6 +67,8 @@ pub(super) struct Active {
     pub(super) requested: bool,
     /// When it was made.
     pub(super) since: Time,
+    /// The first number that had not come then, and what was known to be there.
+    pub(super) asked: (Option<Seq>, Seq),
 }
 
 impl Stream {
