@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::process::{Running, run, start, start_unread};
+use crate::process::{Running, run, soon, start, start_unread};
 use crate::wire::Wire;
 
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
@@ -363,13 +362,4 @@ fn every_command_explains_itself_with_examples() {
 #[track_caller]
 fn wait_for(file: &Path) {
     soon(|| fs::metadata(file).is_ok_and(|file| file.len() > 0));
-}
-
-#[track_caller]
-fn soon(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !condition() {
-        assert!(Instant::now() < deadline, "it does not come to pass");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

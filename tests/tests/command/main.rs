@@ -19,4 +19,5 @@ mod refusals;
 mod rings;
 mod stores;
 mod streamers;
+mod topologies;
 mod wire;

@@ -204,3 +204,13 @@ impl Drop for Running {
         let _ = self.child.wait();
     }
 }
+
+/// Waits until something has come to pass.
+#[track_caller]
+pub(crate) fn soon(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "it does not come to pass");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -10,7 +10,7 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0    done: everything is confirmed, or what was asked for is shown
   1    an error; the sentence on stderr says what happened and what was kept
-  2    the command line makes no sense
+  2    the command line, or a topology, makes no sense
   3    a drain timed out; stderr names what is left
   4    some messages were not delivered: expired, dead letters, or over the size limit; or some requests failed
   5    stdout was closed by its reader
@@ -51,6 +51,12 @@ impl Failure {
 
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.sentence.as_deref().unwrap_or_default())
     }
 }
 

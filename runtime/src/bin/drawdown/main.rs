@@ -23,6 +23,7 @@ mod shell;
 mod store;
 mod streamer;
 mod subscribe;
+mod topology;
 mod units;
 mod watch;
 
@@ -63,6 +64,9 @@ enum Command {
     Rep(reply::RepArgs),
     Proxy(proxy::ProxyArgs),
     Streamer(streamer::StreamerArgs),
+    Run(topology::RunArgs),
+    Check(topology::CheckArgs),
+    Draw(topology::DrawArgs),
     Store(store::StoreArgs),
     Dead(dead::DeadArgs),
     Bench(bench::BenchArgs),
@@ -94,6 +98,9 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Rep(args) => block_on(reply::run(args, console)),
         Command::Proxy(args) => block_on(proxy::run(args, console)),
         Command::Streamer(args) => block_on(streamer::run(args, console)),
+        Command::Run(args) => block_on(topology::run(args, console)),
+        Command::Check(args) => topology::check(&args),
+        Command::Draw(args) => topology::draw(&args),
         Command::Bench(args) => block_on(bench::run(args, console)),
         Command::Store(args) => store::run(&args, cli.json),
         Command::Dead(args) => dead::run(&args, cli.json),

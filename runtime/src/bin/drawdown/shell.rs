@@ -47,6 +47,13 @@ pub(crate) fn shell(command: &str) -> Command {
     shell
 }
 
+/// As [`shell`], for a command that need not wait, since nobody feeds it.
+pub(crate) fn shell_at_once(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]);
+    shell
+}
+
 /// A command that runs.
 pub(crate) struct Job {
     child: Child,
@@ -62,7 +69,7 @@ impl Job {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let group = Group::of(&child);
+        let group = Group::of(&child, Signal::KILL);
         Ok(Self { child, group })
     }
 
@@ -108,7 +115,7 @@ impl Job {
 
     /// Ends it, and whatever it has started.
     pub(crate) async fn kill(mut self) {
-        self.group.kill();
+        self.group.signal(Signal::KILL);
         // So that nothing of it is left in the table of processes.
         let _ = self.child.wait().await;
     }
@@ -168,22 +175,23 @@ fn reason(status: ExitStatus, last_line: &[u8]) -> String {
 }
 
 /// The processes of one command.
-struct Group(Option<Pid>);
+pub(crate) struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    /// Those of this child, which is the first of them. If drawdown dies without a word, they get this signal.
+    pub(crate) fn of(child: &Child, at_our_death: Signal) -> Self {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(group) = group {
             running().insert(group.as_raw_nonzero().get());
-            guard::watch(group.as_raw_nonzero().get());
+            guard::watch(group.as_raw_nonzero().get(), at_our_death);
         }
         Self(group)
     }
 
-    fn kill(&self) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
             // One that is gone already is what is wanted.
-            let _ = kill_process_group(group, Signal::KILL);
+            let _ = kill_process_group(group, signal);
         }
     }
 }

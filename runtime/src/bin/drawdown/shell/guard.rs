@@ -1,30 +1,28 @@
 //! Ends the commands that run when drawdown dies without a word, as of SIGKILL.
 //!
 //! A shell of its own is told which commands run. It reads that from a pipe, which ends with drawdown, however that comes
-//! about; then it kills what still runs.
+//! about; then it ends what still runs.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-/// Lines say `+ GROUP` and `- GROUP`.
+use rustix::process::Signal;
+
+/// Lines say `KILL GROUP` or `TERM GROUP` when it begins, and `- GROUP` when it has ended.
 const SCRIPT: &str = r#"
 groups=
 while read -r sign group; do
-    case $sign in
-    +) groups="$groups $group" ;;
-    -)
-        left=
-        for other in $groups; do
-            [ "$other" = "$group" ] || left="$left $other"
-        done
-        groups=$left
-        ;;
-    esac
+    left=
+    for other in $groups; do
+        [ "${other#*:}" = "$group" ] || left="$left $other"
+    done
+    groups=$left
+    [ "$sign" = - ] || groups="$groups $sign:$group"
 done
 for group in $groups; do
-    kill -s KILL -- "-$group"
+    kill -s "${group%:*}" -- "-${group#*:}"
 done
 "#;
 
@@ -44,16 +42,16 @@ fn start() -> Option<ChildStdin> {
 }
 
 /// The command of this process group begins after this.
-pub(super) fn watch(group: i32) {
-    tell('+', group);
+pub(super) fn watch(group: i32, at_our_death: Signal) {
+    tell(if at_our_death == Signal::TERM { "TERM" } else { "KILL" }, group);
 }
 
 /// They have ended.
 pub(super) fn forget(group: i32) {
-    tell('-', group);
+    tell("-", group);
 }
 
-fn tell(sign: char, group: i32) {
+fn tell(sign: &str, group: i32) {
     let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pipe) = guard.as_mut()
         && pipe.write_all(format!("{sign} {group}\n").as_bytes()).is_err()

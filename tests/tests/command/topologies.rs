@@ -1,0 +1,179 @@
+//! Topologies of real processes: kept running, ended in order, changed while they run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use tempfile::{TempDir, tempdir};
+
+use crate::numbers::numbers;
+use crate::process::{Running, run, soon, start};
+
+/// Numbers go through a streamer to workers, each of which adds what it gets to a file.
+struct Line {
+    folder: TempDir,
+}
+
+impl Line {
+    fn new(input: &str, worker: &str) -> Self {
+        let line = Self { folder: tempdir().unwrap() };
+        line.write(input, worker);
+        line
+    }
+
+    fn write(&self, input: &str, worker: &str) {
+        let folder = self.folder.path().display();
+        let text = format!(
+            "[jobs]\nsocket = \"push\"\ninput = '''{input}'''\nconnect = \"intake\"\n\n\
+             [intake]\nsocket = \"streamer\"\nupstream-bind = \"ipc://{folder}/up\"\n\
+             downstream-bind = \"ipc://{folder}/down\"\n\n\
+             [workers]\nsocket = \"pull\"\nconnect = \"intake\"\n{worker}\n"
+        );
+        fs::write(self.file(), text).unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("t.toml")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self, args: &[&str]) -> Running {
+        let file = self.file();
+        start(["run", file.to_str().unwrap()].into_iter().chain(args.iter().copied()))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        fs::read_to_string(self.path(name)).is_ok_and(|text| text.ends_with('\n'))
+    }
+
+    fn pid(&self, name: &str) -> Pid {
+        soon(|| self.has(name));
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        Pid::from_raw(text.lines().last().unwrap().parse().unwrap()).unwrap()
+    }
+}
+
+fn sorted(path: &Path) -> Vec<u64> {
+    let mut found = numbers(&fs::read_to_string(path).unwrap());
+    found.sort_unstable();
+    found
+}
+
+fn all(count: u64) -> Vec<u64> {
+    (1..=count).collect()
+}
+
+#[test]
+fn all_input_goes_through_and_the_others_end_when_it_has() {
+    let line = Line::new("seq 1 2000", "copies = 3\noutput = \"done\"");
+    let ended = line.start(&["--until-done"]).end();
+    ended.says("5 processes of 3 nodes").says("all input has been taken").with_code(0);
+    assert_eq!(sorted(&line.path("done")), all(2_000));
+}
+
+#[test]
+fn what_a_node_writes_appears_with_its_name() {
+    let line = Line::new("echo one; echo two", "");
+    let ended = line.start(&["--until-done"]).end();
+    assert_eq!(ended.with_code(0), "workers\tone\nworkers\ttwo\n");
+}
+
+#[test]
+fn a_worker_that_is_killed_is_started_again_and_nothing_is_lost() {
+    let worker =
+        "exec = 'cat; echo; [ -e killed ] || { echo $PPID > pid; sleep 600; }'\noutput = \"done\"";
+    let line = Line::new("seq 1 50", worker);
+    let mut running = line.start(&["--until-done"]);
+    let worker = line.pid("pid");
+    fs::write(line.path("killed"), "").unwrap();
+    kill_process(worker, Signal::KILL).unwrap();
+    running.hears("workers: signal: 9 (SIGKILL); it is started again");
+    running.end().with_code(0);
+    let mut done = sorted(&line.path("done"));
+    done.dedup();
+    assert_eq!(done, all(50));
+}
+
+#[test]
+fn on_sigterm_what_was_read_is_worked_on_before_the_workers_end() {
+    let line = Line::new(
+        "seq 1 20; echo > begun; exec sleep 600",
+        "exec = 'cat; echo; sleep 0.01'\nwindow = 1\noutput = \"done\"",
+    );
+    let mut running = line.start(&[]);
+    soon(|| line.has("begun") && line.has("done"));
+    running.signal(Signal::TERM);
+    running.hears("SIGTERM: all are ended, those that send first");
+    running.end().with_code(0);
+    let done = sorted(&line.path("done"));
+    assert_eq!(done, all(done.len() as u64), "those that were read, each once");
+}
+
+#[test]
+fn what_does_not_end_in_time_is_killed_and_named() {
+    let line = Line::new("seq 1 3; exec sleep 600", "exec = 'echo > begun; exec sleep 600'");
+    let running = line.start(&["--drain-timeout", "100ms"]);
+    soon(|| line.has("begun"));
+    running.signal(Signal::TERM);
+    running.end().says("not ended in time, and killed").says("jobs (killed)").with_code(3);
+}
+
+#[test]
+fn a_change_of_the_file_is_taken_over_on_sighup() {
+    let line = Line::new("echo 1; exec sleep 600", "exec = 'echo $PPID > first'");
+    let mut running = line.start(&[]);
+    let first = line.pid("first");
+
+    fs::write(line.file(), "[workers]\nsocket = 3\n").unwrap();
+    running.signal(Signal::HUP);
+    running.hears("t.toml:2: workers: `socket` is one of");
+    running.hears("SIGHUP: nothing is changed until that is mended");
+
+    line.write("echo 2; exec sleep 600", "exec = 'echo $PPID > second'\ncopies = 2");
+    running.signal(Signal::HUP);
+    running.hears("SIGHUP: workers is ended");
+    running
+        .hears("SIGHUP: jobs has changed and is left as it is, since its input would begin anew");
+    running.hears("SIGHUP: workers.1 is started");
+    running.hears("SIGHUP: workers.2 is started");
+    soon(|| test_kill_process(first).is_err());
+
+    running.signal(Signal::HUP);
+    running.hears("SIGHUP: jobs has changed and is left");
+    running.signal(Signal::TERM);
+    running.end().with_code(0);
+}
+
+#[test]
+fn processes_do_not_outlive_a_run_that_is_killed() {
+    let line = Line::new("echo 1; exec sleep 600", "exec = 'echo $PPID > worker'");
+    let running = line.start(&[]);
+    let worker = line.pid("worker");
+    running.signal(Signal::KILL);
+    running.end();
+    soon(|| test_kill_process(worker).is_err());
+}
+
+#[test]
+fn a_topology_can_be_checked_and_drawn() {
+    let line = Line::new("seq 3", "copies = 2");
+    let file = line.file();
+    let file = file.to_str().unwrap();
+    let said = run(["check", file], "").with_code(0);
+    assert!(said.ends_with("3 nodes in 4 processes, 2 connections; nothing is wrong\n"), "{said}");
+    let tree = run(["draw", file], "").with_code(0);
+    assert!(tree.starts_with("jobs (push)\n└── intake (streamer)"), "{tree}");
+    let picture = line.path("t.svg");
+    run(["draw", file, "--svg", picture.to_str().unwrap()], "").with_code(0);
+    assert!(fs::read_to_string(picture).unwrap().contains("workers ×2"));
+    line.write("seq 3", "windw = 2");
+    run(["check", file], "").says("t.toml:14: workers: a pull has no `windw`").with_code(2);
+    run(["run", file, "--site", "east"], "").says("one thing is wrong").with_code(2);
+    line.write("seq 3", "");
+    run(["run", file, "--site", "east"], "")
+        .says("has nothing with the site \"east\"")
+        .with_code(2);
+}
