@@ -1,4 +1,5 @@
-/* One side of a measurement of libzmq: `pull ENDPOINT COUNT SIZE` or `push ENDPOINT COUNT SIZE`.
+/* One side of a measurement of libzmq: `pull ENDPOINT COUNT SIZE` or `push ENDPOINT COUNT SIZE`; or, between both,
+ * `proxy ENDPOINT RECEIVER`.
  *
  * The receiver binds, says `bound ENDPOINT` on stderr, and checks every byte of every message. Each side prints one
  * line of JSON at its end. `version` prints the version of libzmq. */
@@ -96,6 +97,24 @@ static void push(void *context, const char *endpoint, uint64_t count, size_t siz
     printf("{\"accepted_seconds\": %.9f}\n", accepted);
 }
 
+/* Never ends by itself. */
+static void proxy(void *context, const char *endpoint, const char *receiver)
+{
+    char bound[256];
+    size_t bound_bytes = sizeof bound;
+    void *front = open_socket(context, ZMQ_PULL, ZMQ_RCVHWM, 256);
+    void *back = open_socket(context, ZMQ_PUSH, ZMQ_SNDHWM, 256);
+    if (zmq_connect(back, receiver) != 0)
+        fail("zmq_connect");
+    if (zmq_bind(front, endpoint) != 0)
+        fail("zmq_bind");
+    if (zmq_getsockopt(front, ZMQ_LAST_ENDPOINT, bound, &bound_bytes) != 0)
+        fail("zmq_getsockopt");
+    fprintf(stderr, "bound %s\n", bound);
+    zmq_proxy(front, back, NULL);
+    fail("zmq_proxy");
+}
+
 static void pull(void *context, const char *endpoint, uint64_t count, size_t size)
 {
     char bound[256];
@@ -135,8 +154,15 @@ int main(int argc, char **argv)
         printf("%d.%d.%d\n", major, minor, patch);
         return 0;
     }
+    if (argc == 4 && strcmp(argv[1], "proxy") == 0) {
+        void *context = zmq_ctx_new();
+        if (context == NULL)
+            fail("zmq_ctx_new");
+        proxy(context, argv[2], argv[3]);
+        return 0;
+    }
     if (argc != 5) {
-        fprintf(stderr, "usage: zmq_push_pull version | (push|pull) ENDPOINT COUNT SIZE\n");
+        fprintf(stderr, "usage: zmq_push_pull version | proxy ENDPOINT RECEIVER | (push|pull) ENDPOINT COUNT SIZE\n");
         return 2;
     }
     uint64_t count = strtoull(argv[3], NULL, 10);

@@ -12,6 +12,8 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
     /// User and system time of all processes of the run, in microseconds a message; where the system tells it.
     pub(crate) cpu_us: Option<f64>,
+    /// What a device between sender and receiver cost, as a share of what those two did.
+    pub(crate) device: Option<f64>,
     /// Of what was published, the share that did not arrive; where that may be.
     pub(crate) dropped: Option<f64>,
 }
@@ -86,6 +88,10 @@ impl Series {
         spread(self.samples().filter_map(|sample| sample.dropped))
     }
 
+    pub(crate) fn device(&self) -> Option<Spread> {
+        spread(self.samples().filter_map(|sample| sample.device))
+    }
+
     pub(crate) fn cpu_us(&self) -> Option<Spread> {
         spread(self.samples().filter_map(|sample| sample.cpu_us))
     }
@@ -99,7 +105,7 @@ mod tests {
     fn series(peer: usize, values: &[Option<f64>]) -> Series {
         let turn = |value: &Option<f64>| {
             value
-                .map(|value| Sample { value, cpu_us: None, dropped: None })
+                .map(|value| Sample { value, cpu_us: None, device: None, dropped: None })
                 .ok_or_else(|| "hung".to_owned())
         };
         Series { peer, count: 1, turns: values.iter().map(turn).collect() }

@@ -32,12 +32,13 @@ pub(crate) fn json(about: &About, found: &Found, outcomes: &[Outcome]) -> Value 
 }
 
 fn series_json(outcome: &Outcome, series: &Series, found: &Found) -> Value {
-    let sample = |Sample { value, cpu_us, dropped }| json!({ "value": value, "cpu_us_per_message": cpu_us, "dropped_share": dropped });
+    let sample = |Sample { value, cpu_us, device, dropped }| json!({ "value": value, "cpu_us_per_message": cpu_us, "device_cpu_share": device, "dropped_share": dropped });
     json!({
         "peer": found.peers.get(series.peer).map(|peer| peer.name()),
         "messages": series.count,
         "value": series.value().map(spread_json),
         "cpu_us_per_message": series.cpu_us().map(spread_json),
+        "device_cpu_share": series.device().map(spread_json),
         "dropped_share": series.dropped().map(spread_json),
         "drawdown_times_as_good": outcome.ratio(series).map(spread_json),
         "samples": series.samples().map(sample).collect::<Vec<_>>(),

@@ -18,6 +18,8 @@ pub(crate) enum Measure {
     Ring,
     /// How long one message takes until its sender knows that it was received, one after the other.
     RoundTrip,
+    /// In memory, with a device between sender and receiver: how many in a second, or as `RoundTrip`.
+    Through { round_trip: bool },
     /// Requests, each with its reply: how long one takes, or with more of them outstanding how many there are in a second.
     /// `single`: one call of the library for each.
     Calls { outstanding: u64, single: bool },
@@ -66,6 +68,10 @@ macro_rules! rows {
 const BATCHES: Measure = Measure::Memory { single: false };
 const SINGLE: Measure = Measure::Memory { single: true };
 
+const fn through(round_trip: bool) -> Measure {
+    Measure::Through { round_trip }
+}
+
 const fn calls(outstanding: u64) -> Measure {
     Measure::Calls { outstanding, single: true }
 }
@@ -104,6 +110,8 @@ pub(crate) const ROWS: &[Row] = rows! {
     "send-receiver" "one durable send of 256 B, with a receiver" Measure::Send { receiver: true }, 256, 2_000;
     "send-alone" "one durable send of 256 B, no receiver" Measure::Send { receiver: false }, 256, 2_000;
     "round-trip" "64 B there, and the answer or confirmation back" Measure::RoundTrip, 64, 50_000;
+    "through-256" "through one device, 256 B, in batches" through(false), 256, 4_000_000;
+    "through-round-trip" "64 B there through one device, and the answer or confirmation back" through(true), 64, 50_000;
     "call-1" "64 B asked and replied, one by one" calls(1), 64, 50_000;
     "call-1000" "64 B asked and replied, 1,000 outstanding, in batches" calls_in_batches(1_000), 64, 1_500_000;
     "call-1000-single" "64 B asked and replied, 1,000 outstanding, one by one" calls(1_000), 64, 1_000_000;
@@ -116,9 +124,13 @@ impl Row {
             | Measure::Durable
             | Measure::Backlog
             | Measure::FanOut { .. }
-            | Measure::Ring => Unit::MessagesPerSecond,
+            | Measure::Ring
+            | Measure::Through { round_trip: false } => Unit::MessagesPerSecond,
             Measure::Calls { outstanding, .. } if outstanding > 1 => Unit::MessagesPerSecond,
-            Measure::Send { .. } | Measure::RoundTrip | Measure::Calls { .. } => Unit::Microseconds,
+            Measure::Send { .. }
+            | Measure::RoundTrip
+            | Measure::Through { round_trip: true }
+            | Measure::Calls { .. } => Unit::Microseconds,
         }
     }
 }

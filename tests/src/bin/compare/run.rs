@@ -70,6 +70,23 @@ impl<'a> Run<'a> {
         Ok((bound.result()?, other.result()?))
     }
 
+    /// Starts a receiver, once it is bound a device to it, and once that is bound too a sender to the device. Gives what
+    /// the receiver and the sender leave, and what the device cost.
+    pub(crate) fn through(
+        &self,
+        receiver: Command,
+        device: impl FnOnce(&str) -> Command,
+        device_bound: &str,
+        sender: impl FnOnce(&str) -> Command,
+    ) -> Result<(Ended, Ended, Option<Duration>), String> {
+        let mut receiver = self.start("receiver", receiver)?;
+        let mut device = self.start("device", device(&receiver.told("bound")?))?;
+        let mut sender = self.start("sender", sender(&device.told(device_bound)?))?;
+        wait_for(&mut [&mut receiver, &mut sender])?;
+        device.check_running()?;
+        Ok((receiver.result()?, sender.result()?, device.cpu()))
+    }
+
     /// Runs one process to its end.
     pub(crate) fn alone(&self, command: Command) -> Result<Ended, String> {
         self.start("sender", command)?.result()

@@ -12,7 +12,8 @@ const READING: &str = "
 Rates count from the receiver's first message to its last; where the sender gets confirmations, from its first send to
 the last of them, if that is longer. CPU is user and system time of all processes. \"Drawdown x 2\": twice as good as
 this peer, by the median of the rounds' ratios. What is published is not waited for: messages that arrived count, over all
-subscribers, and \"dropped\" is the share of the others.
+subscribers, and \"dropped\" is the share of the others. \"device\": what its CPU adds, as a share of
+that of sender and receiver.
 
 ";
 
@@ -40,7 +41,8 @@ pub(crate) fn row(outcome: &Outcome, peers: &[Box<dyn Peer>]) -> String {
         let cpu = cpu.map(|cpu| format!("CPU {:.2} µs a message", cpu.median)).unwrap_or_default();
         let ratio = outcome.ratio(series).map(ratio_column).unwrap_or_default();
         let dropped = series.dropped().map(dropped_column).unwrap_or_default();
-        let line = format!("  {name:<26} {value:<32} {cpu:<24} {dropped}{ratio}");
+        let device = series.device().map(device_column).unwrap_or_default();
+        let line = format!("  {name:<26} {value:<32} {cpu:<24} {device}{dropped}{ratio}");
         let _ = writeln!(text, "{}", line.trim_end());
         if let Some(failure) = series.failures().next() {
             let (failed, all) = (series.failures().count(), series.turns.len());
@@ -53,6 +55,11 @@ pub(crate) fn row(outcome: &Outcome, peers: &[Box<dyn Peer>]) -> String {
 fn value_column(unit: Unit, value: Spread) -> String {
     let Spread { median, min, max } = value;
     format!("{:<9} ({} - {})", unit.show(median), unit.show(min), unit.show(max))
+}
+
+/// Only where there is a device.
+fn device_column(share: Spread) -> String {
+    format!("{:<18}", format!("device + {:.2}", share.median))
 }
 
 /// Only where something may be dropped.

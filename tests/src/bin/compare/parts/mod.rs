@@ -29,6 +29,8 @@ pub(crate) enum Part {
     #[command(hide = true)]
     Ping(Connected),
     #[command(hide = true)]
+    Relay(Connected),
+    #[command(hide = true)]
     FileAppend {
         #[command(flatten)]
         load: Load,
@@ -111,6 +113,7 @@ pub(crate) fn run(part: Part) -> Result<(), String> {
         Part::TcpSend(Connected { load, connect }) => tcp::send(load, &connect),
         Part::Pong(load) => ping::pong(load),
         Part::Ping(Connected { load, connect }) => ping::ping(load, &connect),
+        Part::Relay(Connected { connect, .. }) => ping::relay(&connect),
         Part::FileAppend { load, file, single } => file::append(load, &file, single),
         Part::RedisConsume(Connected { load, connect }) => redis::consume(load, &connect),
         Part::RedisProduce(Producer { to: Connected { load, connect }, single: true }) => {

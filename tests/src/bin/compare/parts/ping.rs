@@ -48,6 +48,21 @@ pub(super) fn ping(load: Load, address: &str) -> Result<Value, String> {
     })
 }
 
+/// Passes on what it reads, until one of both ends.
+pub(super) fn relay(address: &str) -> Result<Value, String> {
+    on_one_thread(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(broken)?;
+        let mut far = TcpStream::connect(address).await.map_err(broken)?;
+        tell_bound(listener.local_addr().map_err(broken)?);
+        let (mut near, _) = listener.accept().await.map_err(broken)?;
+        near.set_nodelay(true).map_err(broken)?;
+        far.set_nodelay(true).map_err(broken)?;
+        tokio::io::copy_bidirectional(&mut near, &mut far).await.map_err(broken)?;
+        // It is measured while it runs.
+        std::future::pending().await
+    })
+}
+
 fn on_one_thread(task: impl Future<Output = Result<Value, String>>) -> Result<Value, String> {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()

@@ -7,10 +7,12 @@ use drawdown_tests::measure::drawdown_command;
 
 use crate::Args;
 use crate::outcome::Turn;
-use crate::rows::{Measure, Row};
+use crate::rows::{Measure, Row, Unit};
 use crate::run::Run;
 
-use super::{Peer, sample_of_calls, sample_of_fan_out, sample_of_pair, sample_of_sender};
+use super::{
+    Peer, sample_of_calls, sample_of_fan_out, sample_of_pair, sample_of_sender, sample_of_three,
+};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
@@ -27,7 +29,7 @@ pub(super) struct Drawdown {
     queue: Option<u64>,
 }
 
-/// PUSH and PULL where PUB and SUB are measured.
+/// PUSH and PULL where PUB and SUB are measured, and without a device where there is one.
 pub(super) struct Pipeline(Drawdown);
 
 impl Drawdown {
@@ -58,7 +60,7 @@ impl Drawdown {
         if row.measure.is_durable() {
             command.args(["--durability", "synced", "--store"]).arg(run.folder().join("outbox"));
         }
-        if matches!(row.measure, Measure::Send { .. } | Measure::RoundTrip) {
+        if row.unit() == Unit::Microseconds {
             command.arg("--latency");
         }
         command
@@ -81,6 +83,27 @@ impl Drawdown {
             push
         })?;
         sample_of_pair(row, count, &receiver, &sender)
+    }
+
+    fn run_through(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
+        let streamer = |receiver: &str| {
+            let mut command = Command::new(&self.program);
+            command.args([
+                "streamer",
+                "--upstream-bind",
+                ANY_PORT,
+                "--downstream-connect",
+                receiver,
+            ]);
+            command
+        };
+        let sender = |endpoint: &str| {
+            let mut push = self.push(row, count, run);
+            push.args(["--connect", endpoint]);
+            push
+        };
+        let three = run.through(self.pull(row, count), streamer, "bound upstream", sender)?;
+        sample_of_three(row, count, three)
     }
 
     fn run_calls(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
@@ -122,7 +145,9 @@ impl Drawdown {
 
 fn batch(row: &Row) -> &'static [&'static str] {
     match row.measure {
-        Measure::Send { .. } | Measure::RoundTrip => &["--batch", "1"],
+        Measure::Send { .. } | Measure::RoundTrip | Measure::Through { round_trip: true } => {
+            &["--batch", "1"]
+        }
         measure if measure.is_single() => &["--batch", "1"],
         _ => &[],
     }
@@ -156,6 +181,7 @@ impl Peer for Drawdown {
             Measure::FanOut { subscribers, .. } => self.run_fan_out(row, count, subscribers, run),
             Measure::Ring => self.run_fan_out(row, count, 1, run),
             Measure::Calls { .. } => self.run_calls(row, count, run),
+            Measure::Through { .. } => self.run_through(row, count, run),
             Measure::Backlog | Measure::Send { receiver: false } => {
                 let sender = run.alone(self.push_alone(row, count, run))?;
                 sample_of_sender(row, count, &sender)
@@ -185,7 +211,7 @@ impl Peer for Pipeline {
     }
 
     fn takes_part(&self, row: &Row) -> bool {
-        row.measure == Measure::Ring
+        matches!(row.measure, Measure::Ring | Measure::Through { .. })
     }
 
     fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {

@@ -7,7 +7,7 @@ use crate::outcome::Turn;
 use crate::rows::{Measure, Row};
 use crate::run::Run;
 
-use super::{Missing, Peer, sample_of_fan_out, sample_of_pair};
+use super::{Missing, Peer, sample_of_fan_out, sample_of_pair, sample_of_three};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:*";
 
@@ -94,7 +94,7 @@ impl Peer for Libzmq {
     fn settings(&self) -> String {
         "PUSH/PULL, high-water marks of 1000 on both sides, or of 4 MiB if those are fewer messages, one I/O thread a \
          side, messages made in place; its API knows single messages only, so that both kinds of row run the same; \
-         PUB/SUB, high-water marks of 1000 on both sides, or none, all subscribers polled by one thread"
+         as a device `zmq_proxy`; PUB/SUB, high-water marks of 1000 on both sides, or none, all subscribers polled by one thread"
             .to_owned()
     }
 
@@ -103,7 +103,12 @@ impl Peer for Libzmq {
     }
 
     fn takes_part(&self, row: &Row) -> bool {
-        matches!(row.measure, Measure::Memory { .. } | Measure::FanOut { .. })
+        matches!(
+            row.measure,
+            Measure::Memory { .. }
+                | Measure::FanOut { .. }
+                | Measure::Through { round_trip: false }
+        )
     }
 
     fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
@@ -115,6 +120,14 @@ impl Peer for Libzmq {
         }
         let receiver = self.push_pull("pull", ANY_PORT, row, count);
         let sender = |endpoint: &str| self.push_pull("push", endpoint, row, count);
+        if matches!(row.measure, Measure::Through { .. }) {
+            let device = |receiver: &str| {
+                let mut command = Command::new(&self.push_pull);
+                command.args(["proxy", ANY_PORT, receiver]);
+                command
+            };
+            return sample_of_three(row, count, run.through(receiver, device, "bound", sender)?);
+        }
         let (receiver, sender) = run.pair(receiver, sender)?;
         sample_of_pair(row, count, &receiver, &sender)
     }

@@ -11,6 +11,7 @@ mod zmq_rs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use drawdown_tests::measure::{Ended, Process, this_program};
 
@@ -68,6 +69,7 @@ pub(crate) fn find(args: &Args, folder: &Path) -> Result<Found, String> {
     found.add(jetstream::JetStream::find(&me, folder, jetstream::Syncs::Default));
     found.add(Ok(plain::Tcp::new(&me)));
     found.add(Ok(plain::PingPong::new(&me)));
+    found.add(Ok(plain::Relay::new(&me)));
     found.add(Ok(plain::File::new(&me)));
     Ok(found)
 }
@@ -85,7 +87,7 @@ impl Found {
 fn rate(count: u64, seconds: f64, ended: &[&Ended]) -> Sample {
     let cpu: Option<f64> = ended.iter().map(|ended| ended.cpu.map(|cpu| cpu.as_secs_f64())).sum();
     let cpu_us = cpu.map(|seconds| seconds * 1e6 / count as f64);
-    Sample { value: count as f64 / seconds, cpu_us, dropped: None }
+    Sample { value: count as f64 / seconds, cpu_us, device: None, dropped: None }
 }
 
 /// What subscribers got of `count` messages each, from the first to the last that arrived.
@@ -118,13 +120,28 @@ fn sample_of_pair(row: &Row, count: u64, receiver: &Ended, sender: &Ended) -> Tu
     }
 }
 
+/// What two processes and the device between them gave in the unit of the row.
+fn sample_of_three(
+    row: &Row,
+    count: u64,
+    (receiver, sender, device): (Ended, Ended, Option<Duration>),
+) -> Turn {
+    let sample = sample_of_pair(row, count, &receiver, &sender)?;
+    let ends = receiver.cpu.zip(sender.cpu).map(|(one, other)| one + other);
+    let device = device.zip(ends).map(|(device, ends)| device.as_secs_f64() / ends.as_secs_f64());
+    Ok(Sample { device, ..sample })
+}
+
 /// What a process without a receiver gave in the unit of the row.
 fn sample_of_sender(row: &Row, count: u64, sender: &Ended) -> Turn {
     match row.unit() {
         Unit::MessagesPerSecond => Ok(rate(count, sender.number("/accepted_seconds")?, &[sender])),
-        Unit::Microseconds => {
-            Ok(Sample { value: sender.number("/latency/p50_us")?, cpu_us: None, dropped: None })
-        }
+        Unit::Microseconds => Ok(Sample {
+            value: sender.number("/latency/p50_us")?,
+            cpu_us: None,
+            device: None,
+            dropped: None,
+        }),
     }
 }
 

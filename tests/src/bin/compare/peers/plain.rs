@@ -6,7 +6,7 @@ use crate::outcome::Turn;
 use crate::rows::{Measure, Row};
 use crate::run::Run;
 
-use super::{Peer, part, sample_of_pair, sample_of_sender};
+use super::{Peer, part, sample_of_pair, sample_of_sender, sample_of_three};
 
 /// A file takes much longer for what others need not write.
 const FILE_SHARE: u64 = 4;
@@ -31,6 +31,8 @@ plain! {
     Tcp;
     /// One message there, the same one back.
     PingPong;
+    /// The same, with a process between that passes on what it reads.
+    Relay;
     /// Messages back to back in one file.
     File;
 }
@@ -78,7 +80,8 @@ impl Peer for PingPong {
     }
 
     fn takes_part(&self, row: &Row) -> bool {
-        row.measure == Measure::RoundTrip || row.measure.outstanding() == 1
+        matches!(row.measure, Measure::RoundTrip | Measure::Through { round_trip: true })
+            || row.measure.outstanding() == 1
     }
 
     fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
@@ -88,6 +91,38 @@ impl Peer for PingPong {
             sender
         })?;
         sample_of_pair(row, count, &receiver, &sender)
+    }
+}
+
+impl Peer for Relay {
+    fn name(&self) -> &str {
+        "tokio relay"
+    }
+
+    fn settings(&self) -> String {
+        "the ping-pong through a process that copies what it reads, both ways, one thread"
+            .to_owned()
+    }
+
+    fn safety(&self) -> &'static str {
+        "The echo is the acknowledgement; stores nothing"
+    }
+
+    fn takes_part(&self, row: &Row) -> bool {
+        row.measure == (Measure::Through { round_trip: true })
+    }
+
+    fn run(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
+        let connected = |name: &'static str| {
+            move |address: &str| {
+                let mut command = part(&self.me, name, row, count);
+                command.args(["--connect", address]);
+                command
+            }
+        };
+        let pong = part(&self.me, "pong", row, count);
+        let three = run.through(pong, connected("relay"), "bound", connected("ping"))?;
+        sample_of_three(row, count, three)
     }
 }
 
