@@ -10,7 +10,7 @@ use indicatif::{BinaryBytes, DecimalBytes, HumanCount};
 use serde::{Deserialize, Serialize};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::Outcome;
+use drawdown_examples::Outcome;
 
 /// A file travels as one message. The default limit of 1 MiB is raised to this; larger files are left out.
 pub(crate) const FILE_BYTES_MAX: u64 = 16 << 20;

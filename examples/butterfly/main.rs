@@ -11,8 +11,8 @@
 //!
 //! To learn the library, read `ventilator.rs`, `worker.rs` and `sink.rs`. The rest is the stage that they stand on.
 
-mod child;
 mod files;
+mod news;
 mod report;
 mod scene;
 mod sink;
@@ -21,15 +21,13 @@ mod tally;
 mod ventilator;
 mod worker;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use drawdown_examples::Outcome;
 
 use scene::Scene;
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Counts the lines, words and bytes of many files in a pipeline of processes, some of which are killed on the way, and
 /// checks the sum against a plain pass over the same files.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use drawdown::{PullSocket, Seq, Session};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
-use crate::child::{self, News};
+use crate::news::News;
 use crate::scene::Scene;
 use crate::tally::Tally;
 use crate::worker::Counted;
+use drawdown_examples::Outcome;
+use drawdown_examples::child::{self, Lifeline};
 
 /// How long last confirmations may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -39,9 +40,10 @@ struct Ledger {
 pub(crate) async fn run(scene: &Scene, jobs: usize) -> Outcome<()> {
     let results = PullSocket::builder().bind(scene.results()).await?;
     let mut ledger = Ledger { first: vec![None; jobs], jobs_done: 0, totals: Totals::default() };
+    let mut lifeline = Lifeline::hold();
     tokio::select! {
         result = collect(&results, &mut ledger) => result?,
-        () = child::told_to_finish() => {}
+        () = lifeline.told_to_finish() => {}
     }
     results.close(CLOSE_PATIENCE).await?;
     ledger.totals.left_out.sort_unstable();

@@ -10,12 +10,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::Outcome;
-use crate::child::{Child, News};
 use crate::files::{self, Listed};
+use crate::news::News;
 use crate::report::Screen;
 use crate::scene::Scene;
 use crate::sink::Totals;
+use drawdown_examples::Outcome;
+use drawdown_examples::child::Child;
 
 /// What happens on the way, and at which percentage of the jobs.
 const ACTS: [(usize, Act); 3] =

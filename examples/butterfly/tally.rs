@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{DecimalBytes, HumanCount};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
 use crate::files::Listed;
+use drawdown_examples::Outcome;
 
 /// What is counted. Sums do not depend on the order.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]

@@ -13,10 +13,11 @@ use std::time::Duration;
 use drawdown::{Event, Events, PushSocket, Redelivery};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
-use crate::child::{self, News};
 use crate::files::{self, Listed};
+use crate::news::News;
 use crate::scene::{JOB_BYTES_MAX, Scene};
+use drawdown_examples::Outcome;
+use drawdown_examples::child::{self, Lifeline};
 
 /// Jobs that may wait for a worker; then the ventilator waits. It need not be far ahead of the work.
 const QUEUE_JOBS: u64 = 500;
@@ -41,9 +42,10 @@ pub(crate) struct JobHead {
 }
 
 pub(crate) async fn run(scene: &Scene) -> Outcome<()> {
+    let mut lifeline = Lifeline::hold();
     tokio::select! {
         result = ventilate(scene) => result,
-        () = child::told_to_finish() => Err("the stage is gone; what was accepted is in the store".into()),
+        () = lifeline.told_to_finish() => Err("the stage is gone; what was accepted is in the store".into()),
     }
 }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 use drawdown::{Delivery, Fate, PullSocket, PushSocket, Seq, Session};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
-use crate::child;
 use crate::scene::{JOB_BYTES_MAX, Scene};
 use crate::tally::Tally;
 use crate::ventilator::read_job;
+use drawdown_examples::Outcome;
+use drawdown_examples::child::Lifeline;
 
 /// The other parts are on this machine and come back soon: how long to wait before the next try, from and to.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
@@ -38,9 +38,10 @@ pub(crate) async fn run(scene: &Scene, number: u32) -> Outcome<()> {
         PullSocket::builder().window(1).max_message(JOB_BYTES_MAX).connect(scene.jobs()).await?;
     let results =
         PushSocket::builder().reconnect(RECONNECT.0, RECONNECT.1).connect(scene.results()).await?;
+    let mut lifeline = Lifeline::hold();
     tokio::select! {
         result = work(number, &jobs, &results) => result?,
-        () = child::told_to_finish() => {}
+        () = lifeline.told_to_finish() => {}
     }
     jobs.close(CLOSE_PATIENCE).await?;
     results.close(CLOSE_PATIENCE).await?;

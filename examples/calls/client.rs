@@ -8,10 +8,10 @@ use drawdown::ReqSocket;
 use drawdown::protocol::{LinkId, Priority};
 use tokio::time::sleep;
 
-use crate::Outcome;
 use crate::scene::{STANDBY, Scene};
 use crate::tally::{Tally, Why};
 use crate::work::{Answer, MESSAGE_BYTES_MAX, Question};
+use drawdown_examples::Outcome;
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(5);

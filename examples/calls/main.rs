@@ -13,7 +13,6 @@
 //!
 //! To learn the library, read `server.rs` and `client.rs`. The rest is the stage that they stand on.
 
-mod child;
 mod client;
 mod dice;
 mod report;
@@ -23,16 +22,14 @@ mod stage;
 mod tally;
 mod work;
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use drawdown_examples::Outcome;
 
 use dice::Dice;
 use scene::Scene;
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Asks three servers that are killed at random, and a standby, and checks that every call was answered exactly once.
 ///

@@ -5,10 +5,10 @@ use std::time::Duration;
 use drawdown::{Call, RepSocket};
 use tokio::time::sleep;
 
-use crate::Outcome;
-use crate::child::{self, Lifeline};
 use crate::scene::Scene;
 use crate::work::{Answer, MESSAGE_BYTES_MAX};
+use drawdown_examples::Outcome;
+use drawdown_examples::child::{self, Lifeline};
 
 /// Calls that it takes at a time: one server alone has room for all clients.
 const WINDOW: u64 = 100;
@@ -23,7 +23,8 @@ pub(crate) async fn run(scene: &Scene, number: u32) -> Outcome<()> {
     let mut lifeline = Lifeline::hold();
     let server = RepSocket::builder().window(WINDOW).max_message(MESSAGE_BYTES_MAX);
     let server = server.bind(scene.server(number)).await?;
-    child::say_ready()?;
+    // That it is bound.
+    child::say(&number)?;
     tokio::select! {
         served = serve(&server, number) => served?,
         () = lifeline.told_to_finish() => {}

@@ -7,17 +7,18 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
-use crate::Outcome;
-use crate::child::Child;
 use crate::client::{self, Signals};
 use crate::dice::Dice;
 use crate::report::Screen;
 use crate::scene::{CLIENTS, SERVERS, STANDBY, Scene};
 use crate::tally::Tally;
+use drawdown_examples::Outcome;
+use drawdown_examples::child::Child;
 
 /// How often the stage looks around.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -67,6 +68,9 @@ struct Stage {
     dice: Dice,
     /// Those that run.
     servers: BTreeMap<u32, Child>,
+    /// A line comes from each server that is bound; the sender is for those that are yet to come.
+    bound: mpsc::UnboundedReceiver<String>,
+    bound_sender: mpsc::UnboundedSender<String>,
     fates: BTreeMap<u32, Fate>,
     /// In the middle all servers are killed, once.
     blackout_is_to_come: bool,
@@ -75,12 +79,15 @@ struct Stage {
 
 impl Stage {
     fn new(scene: Scene, length: Duration, seed: u64) -> Self {
+        let (bound_sender, bound) = mpsc::unbounded_channel();
         Self {
             scene,
             length,
             seed,
             dice: Dice::new(seed),
             servers: BTreeMap::new(),
+            bound,
+            bound_sender,
             fates: BTreeMap::new(),
             blackout_is_to_come: true,
             screen: Screen::new(length),
@@ -91,8 +98,9 @@ impl Stage {
         for number in SERVERS.into_iter().chain([STANDBY]) {
             self.start(number)?;
         }
-        for (number, server) in &mut self.servers {
-            in_time(*number, timeout(PATIENCE, server.ready()).await)?;
+        for _ in 0..self.servers.len() {
+            let bound = timeout(PATIENCE, self.bound.recv()).await;
+            bound.map_err(|_| format!("not all servers have begun after {PATIENCE:?}"))?;
         }
         let servers = SERVERS.len();
         self.screen.say(&format!(
@@ -137,7 +145,7 @@ impl Stage {
             "--scene".into(),
             self.scene.folder().into(),
         ];
-        self.servers.insert(number, Child::start(arguments)?);
+        self.servers.insert(number, Child::start(arguments, self.bound_sender.clone())?);
         Ok(())
     }
 

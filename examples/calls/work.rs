@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
+use drawdown_examples::Outcome;
 
 /// The largest message of either kind. A server keeps credit for one of the largest size at each client that it is to hear
 /// from at once, so that small ones leave room for many clients.

@@ -1,1 +1,7 @@
-//! Things that people want to do with Drawdown; see the examples beside this file.
+//! Things that people want to do with Drawdown; see the examples beside this file. Here is what they share: the stage that
+//! their parts stand on.
+
+pub mod child;
+
+/// What comes of anything that may fail.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -14,7 +14,7 @@
 //! To learn the library, read `publisher.rs`, `proxy.rs` and `subscriber.rs`. The rest is the stage that they stand on.
 
 mod account;
-mod child;
+mod news;
 mod proxy;
 mod publisher;
 mod record;
@@ -23,14 +23,12 @@ mod scene;
 mod stage;
 mod subscriber;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use drawdown_examples::Outcome;
 
 use scene::Scene;
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Publishes this machine's statistics over two proxies to three subscribers, kills some of them on the way, and checks that
 /// every subscriber has had every number.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use drawdown::ProxySocket;
 
-use crate::Outcome;
-use crate::child::Lifeline;
 use crate::scene::Scene;
+use drawdown_examples::Outcome;
+use drawdown_examples::child::Lifeline;
 
 /// Subscribers have everything long before.
 const LINGER: Duration = Duration::from_secs(1);

@@ -10,9 +10,10 @@ use std::time::Duration;
 use drawdown::PubSocket;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::Outcome;
-use crate::child::{self, Lifeline, News};
+use crate::news::News;
 use crate::scene::Scene;
+use drawdown_examples::Outcome;
+use drawdown_examples::child::{self, Lifeline};
 
 /// How often is looked at the files.
 const TICK: Duration = Duration::from_millis(10);
@@ -37,13 +38,13 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(crate) async fn run(scene: &Scene) -> Outcome<()> {
     let mut lifeline = Lifeline::hold();
     let publisher = PubSocket::builder().store(scene.ring()).ring(RING_MESSAGES).build().await?;
-    child::say(News::Opened { next_seq: publisher.next_seq() })?;
+    child::say(&News::Opened { next_seq: publisher.next_seq() })?;
     publisher.bind(scene.publisher()).await?;
     tokio::select! {
         done = publish(&publisher) => done?,
         () = lifeline.told_to_be_quiet() => {}
     }
-    child::say(News::Stopped { next_seq: publisher.next_seq() })?;
+    child::say(&News::Stopped { next_seq: publisher.next_seq() })?;
     lifeline.told_to_finish().await;
     publisher.close(LINGER).await?;
     Ok(())
@@ -64,7 +65,7 @@ async fn publish(publisher: &PubSocket) -> Outcome<()> {
         if tick % TELL_TICKS == 0 {
             let next_seq = publisher.next_seq();
             publisher.accepted(first..next_seq).await?;
-            child::say(News::Published { next_seq })?;
+            child::say(&News::Published { next_seq })?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use drawdown::Seq;
 
-use crate::Outcome;
+use drawdown_examples::Outcome;
 
 /// Consecutive numbers, from the first to the last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,12 +11,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::Outcome;
 use crate::account::Account;
-use crate::child::{Child, News};
+use crate::news::News;
 use crate::record;
 use crate::report::Screen;
 use crate::scene::{PROXIES, SUBSCRIBERS, Scene};
+use drawdown_examples::Outcome;
+use drawdown_examples::child::Child;
 
 /// The number of the subscriber that is killed, and of the proxy.
 pub(crate) const DOOMED: u32 = 2;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use drawdown::{Incoming, SubSocket};
 
-use crate::Outcome;
-use crate::child::{self, Lifeline, News};
+use crate::news::News;
 use crate::record::{Entry, Record};
 use crate::scene::{PROXIES, Scene};
+use drawdown_examples::Outcome;
+use drawdown_examples::child::{self, Lifeline};
 
 /// Messages that are written down together.
 const BATCH: usize = 1_000;
@@ -50,7 +51,7 @@ async fn follow(subscriber: &SubSocket, number: u32, record: &mut Record) -> Out
         if let Some(message) = last {
             message.ack().await?;
         }
-        child::say(News::Had { subscriber: number, next_seq: record.next_seq() })?;
+        child::say(&News::Had { subscriber: number, next_seq: record.next_seq() })?;
     }
     Ok(())
 }

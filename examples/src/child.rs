@@ -1,15 +1,15 @@
-//! The parts as processes: both ends of the pipes between the stage and a part.
+//! Parts of an example as processes: both ends of the pipes between the stage and a part.
 //!
-//! A part says [`News`] on its standard output, one line each. Its standard input is its lifeline: the stage writes a byte
-//! there when the publisher is to publish no more, and when it ends, the part is to finish. It ends too when the stage
-//! dies, so that no part outlives it.
+//! A part says its news on its standard output, one line each. Its standard input is its lifeline: the stage writes a byte
+//! there when the part is to begin nothing new, and when it ends, the part is to finish. It ends too when the stage dies,
+//! so that no part outlives it.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::process::{ExitStatus, Stdio};
 
-use drawdown::Seq;
-use serde::{Deserialize, Serialize};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
@@ -17,21 +17,9 @@ use tokio::task::JoinHandle;
 
 use crate::Outcome;
 
-/// What parts tell the stage.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) enum News {
-    /// The publisher goes on with this number.
-    Opened { next_seq: Seq },
-    /// The publisher has published all numbers below this one, and they are on disk.
-    Published { next_seq: Seq },
-    /// The publisher will publish nothing more.
-    Stopped { next_seq: Seq },
-    /// A subscriber has had, or knows to have lost, all numbers below this one.
-    Had { subscriber: u32, next_seq: Seq },
-}
-
 /// A part that runs.
-pub(crate) struct Child {
+#[derive(Debug)]
+pub struct Child {
     process: tokio::process::Child,
     lifeline: Option<ChildStdin>,
     reader: JoinHandle<()>,
@@ -39,10 +27,10 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts this program again with other arguments. What it says goes to `lines`.
-    pub(crate) fn start(
-        arguments: Vec<OsString>,
-        lines: mpsc::UnboundedSender<String>,
-    ) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(arguments: Vec<OsString>, lines: mpsc::UnboundedSender<String>) -> Outcome<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -57,34 +45,72 @@ impl Child {
     }
 
     /// The process id, while there is a process.
-    pub(crate) fn pid(&self) -> Option<u32> {
+    pub fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
     /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
         Ok(self.process.try_wait()?)
     }
 
-    /// Ends it with SIGKILL, without a word.
-    pub(crate) async fn kill(&mut self) -> Outcome<()> {
-        Ok(self.process.kill().await?)
+    /// Ends it with SIGKILL, without a word; false if it had ended already.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub async fn kill(&mut self) -> Outcome<bool> {
+        let alive = self.ended()?.is_none();
+        if alive {
+            self.process.kill().await?;
+        }
+        Ok(alive)
     }
 
-    /// Lets it publish no more.
-    pub(crate) async fn quiet(&mut self) -> Outcome<()> {
+    /// Asks it with SIGTERM to end in good order.
+    ///
+    /// # Errors
+    /// If there is no such process any more.
+    pub fn terminate(&self) -> Outcome<()> {
+        let pid = self.pid().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        Ok(kill_process(pid.ok_or("it has ended already")?, Signal::TERM)?)
+    }
+
+    /// Lets it begin nothing new.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub async fn quiet(&mut self) -> Outcome<()> {
         if let Some(lifeline) = &mut self.lifeline {
             lifeline.write_all(b".").await?;
         }
         Ok(())
     }
 
-    /// Lets it finish, and waits until it has ended.
-    pub(crate) async fn finish(&mut self) -> Outcome<()> {
+    /// Lets it finish.
+    pub fn dismiss(&mut self) {
         self.lifeline = None;
+    }
+
+    /// Waits until it has ended and all that it said was passed on.
+    ///
+    /// # Errors
+    /// If it did not end well.
+    pub async fn wait(&mut self) -> Outcome<()> {
         let status = self.process.wait().await?;
         (&mut self.reader).await?;
         if status.success() { Ok(()) } else { Err(status.to_string().into()) }
+    }
+
+    /// Lets it finish, and waits until it has ended.
+    ///
+    /// # Errors
+    /// If it did not end well.
+    pub async fn finish(&mut self) -> Outcome<()> {
+        self.dismiss();
+        self.wait().await
     }
 }
 
@@ -100,8 +126,11 @@ async fn forward(stdout: Option<ChildStdout>, to: mpsc::UnboundedSender<String>)
 }
 
 /// In a part: tells the stage.
-pub(crate) fn say(news: News) -> Outcome<()> {
-    let mut line = serde_json::to_vec(&news)?;
+///
+/// # Errors
+/// If the stage is gone.
+pub fn say(news: &impl Serialize) -> Outcome<()> {
+    let mut line = serde_json::to_vec(news)?;
     line.push(b'\n');
     Ok(std::io::stdout().write_all(&line)?)
 }
@@ -115,11 +144,13 @@ enum Wish {
 }
 
 /// In a part: hears what the stage wants.
-#[derive(Clone)]
-pub(crate) struct Lifeline(watch::Receiver<Wish>);
+#[derive(Clone, Debug)]
+pub struct Lifeline(watch::Receiver<Wish>);
 
 impl Lifeline {
-    pub(crate) fn hold() -> Self {
+    /// Listens from now on. Only one at a time can.
+    #[must_use]
+    pub fn hold() -> Self {
         let (wish, wishes) = watch::channel(Wish::GoOn);
         // A thread of our own: the runtime would wait for its threads when the part ends, and this one may never return.
         std::thread::spawn(move || {
@@ -132,14 +163,14 @@ impl Lifeline {
         Self(wishes)
     }
 
-    /// Waits until it is to publish no more.
-    pub(crate) async fn told_to_be_quiet(&mut self) {
+    /// Waits until it is to begin nothing new. Cancel safe.
+    pub async fn told_to_be_quiet(&mut self) {
         // The thread ends only with its last wish.
         let _ = self.0.wait_for(|wish| *wish >= Wish::Quiet).await;
     }
 
-    /// Waits until it is to finish, or the stage is gone.
-    pub(crate) async fn told_to_finish(&mut self) {
+    /// Waits until it is to finish, or the stage is gone. Cancel safe.
+    pub async fn told_to_finish(&mut self) {
         let _ = self.0.wait_for(|wish| *wish == Wish::Finish).await;
     }
 }
