@@ -1,7 +1,11 @@
 //! The simulator of Drawdown and its checkers, the command to be tested, and what programs that measure share.
 #![forbid(unsafe_code)]
 
+pub mod chaos;
 pub mod command;
+pub mod fuzz;
 pub mod measure;
 pub mod name_server;
+pub mod planted;
+pub mod processes;
 pub mod sim;

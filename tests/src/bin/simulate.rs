@@ -4,7 +4,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use drawdown_tests::sim::{Kind, Report, run_seed};
+use drawdown_tests::sim::{Kind, Report, Script, Shrunk, run_script, shrink};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Networks that are run at the most to make a failure small.
+const SHRINK_RUNS_MAX: u64 = 2_000;
 
 /// Runs simulated networks with faults, and checks every step.
 #[derive(Parser)]
@@ -21,6 +25,12 @@ struct Args {
     /// Runs this one only.
     #[arg(long)]
     seed: Option<u64>,
+    /// Runs a part of a seed, as a failure that was made small names it.
+    #[arg(long, conflicts_with = "seed")]
+    script: Option<Script>,
+    /// Makes a failure small: fewer faults, nodes and messages.
+    #[arg(long)]
+    shrink: bool,
     /// Goes on after a seed that fails.
     #[arg(long)]
     keep_going: bool,
@@ -57,6 +67,21 @@ impl Kinds {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(script) = &args.script {
+        return match run_script(script, args.trace) {
+            Ok(report) => {
+                println!("{script}: nothing is wrong; {} faults", report.faults);
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                eprintln!("{failure}");
+                if args.shrink {
+                    tell_small(script.clone());
+                }
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut failures = 0;
     for kind in args.kind.list() {
         failures += run(*kind, &args);
@@ -77,11 +102,19 @@ fn run(kind: Kind, args: &Args) -> u64 {
     let mut total = Report::default();
     let mut failures = 0;
     let count = seeds.end - seeds.start;
+    let bar = progress(kind, if args.trace { 0 } else { count });
     for seed in seeds {
-        match run_seed(kind, seed, args.trace) {
-            Ok(report) => total.add(&report),
+        let script = Script::whole(kind, seed);
+        match run_script(&script, args.trace) {
+            Ok(report) => {
+                total.add(&report);
+                bar.inc(1);
+            }
             Err(failure) => {
-                eprintln!("{failure}");
+                bar.suspend(|| eprintln!("{failure}"));
+                if args.shrink {
+                    bar.suspend(|| tell_small(script));
+                }
                 failures += 1;
                 if !args.keep_going {
                     return failures;
@@ -89,6 +122,7 @@ fn run(kind: Kind, args: &Args) -> u64 {
             }
         }
     }
+    bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     println!(
         "{kind}: {count} seeds in {seconds:.1} s ({:.0} a second): {:.0} s of simulated time, {} steps, {} messages, \
@@ -102,4 +136,27 @@ fn run(kind: Kind, args: &Args) -> u64 {
         total.trace_hash,
     );
     failures
+}
+
+/// Shows how far a long run has come.
+fn progress(kind: Kind, seeds: u64) -> ProgressBar {
+    if seeds < 100 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos} of {len} seeds, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(seeds).with_style(style).with_message(kind.to_string())
+}
+
+/// Makes a failure small, and says how to keep it.
+fn tell_small(script: Script) {
+    let mut judge = |script: &Script| run_script(script, false).err();
+    let Some(Shrunk { script, failure, runs }) = shrink(script, SHRINK_RUNS_MAX, &mut judge) else {
+        return eprintln!("it does not fail again: the simulator is not what it was a moment ago");
+    };
+    let faults = failure.faults.len();
+    eprintln!("\nmade small in {runs} runs, {faults} faults are left:\n{failure}");
+    eprintln!(
+        "to keep it, add this line to KEPT in tests/tests/simulation/seeds.rs:\n    \"{script}\","
+    );
 }

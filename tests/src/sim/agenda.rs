@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use drawdown_protocol::{CallNumber, Time};
@@ -28,6 +29,22 @@ pub enum Node {
 }
 
 impl Node {
+    /// Its name once `other`, which stood before it or not, is left out.
+    pub(crate) fn after_leaving(self, other: Node) -> Node {
+        let moved = |at: usize, other: usize| at - usize::from(other < at);
+        match (self, other) {
+            (Node::Push(at), Node::Push(other)) => Node::Push(moved(at, other)),
+            (Node::Pull(at), Node::Pull(other)) => Node::Pull(moved(at, other)),
+            (Node::Pub(at), Node::Pub(other)) => Node::Pub(moved(at, other)),
+            (Node::Sub(at), Node::Sub(other)) => Node::Sub(moved(at, other)),
+            (Node::Proxy(at), Node::Proxy(other)) => Node::Proxy(moved(at, other)),
+            (Node::Req(at), Node::Req(other)) => Node::Req(moved(at, other)),
+            (Node::Rep(at), Node::Rep(other)) => Node::Rep(moved(at, other)),
+            (Node::Streamer(at), Node::Streamer(other)) => Node::Streamer(moved(at, other)),
+            (node, _) => node,
+        }
+    }
+
     /// A number of its own among all nodes.
     pub(crate) const fn index(self) -> u64 {
         match self {
@@ -55,6 +72,27 @@ impl fmt::Display for Node {
             Node::Rep(index) => write!(f, "rep-{index}"),
             Node::Streamer(index) => write!(f, "streamer-{index}"),
         }
+    }
+}
+
+impl FromStr for Node {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let unknown = || format!("`{name}` is the name of no node");
+        let (sort, at) = name.rsplit_once('-').ok_or_else(unknown)?;
+        let at = at.parse().map_err(|_| unknown())?;
+        Ok(match sort {
+            "push" => Node::Push(at),
+            "pull" => Node::Pull(at),
+            "pub" => Node::Pub(at),
+            "sub" => Node::Sub(at),
+            "proxy" => Node::Proxy(at),
+            "req" => Node::Req(at),
+            "rep" => Node::Rep(at),
+            "streamer" => Node::Streamer(at),
+            _ => return Err(unknown()),
+        })
     }
 }
 

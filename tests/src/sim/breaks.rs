@@ -126,6 +126,7 @@ impl Network {
         }
         match node {
             Node::Push(push) => {
+                self.ask_what_is_accepted(push);
                 self.pushes[push].engine = None;
                 self.pushes[push].store_at = None;
                 let recalled = self.recall(push);

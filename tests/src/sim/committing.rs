@@ -86,6 +86,7 @@ impl Network {
 
     /// The commit that is under way fails. What of it is on the disk nobody knows.
     pub(super) fn fail_store(&mut self, push: usize) -> bool {
+        self.ask_what_is_accepted(push);
         let node = &mut self.pushes[push];
         let (Some(engine), Some(store)) = (&mut node.engine, &mut node.store) else {
             return false;

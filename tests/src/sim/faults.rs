@@ -21,8 +21,11 @@ impl Network {
         let faults = std::mem::take(&mut self.plan.faults);
         let fault = self.dice.pick(&faults);
         self.plan.faults = faults;
-        if self.do_fault(fault) {
+        if let Some(number) = self.meets_fault()
+            && self.do_fault(fault)
+        {
             self.report.faults += 1;
+            self.report.faults_done.push(number);
             if self.trace.is_printed() {
                 println!("             fault: {fault:?}");
             }

@@ -29,7 +29,9 @@ mod pubsub;
 mod receiving;
 mod report;
 mod scenario;
+mod script;
 mod sending;
+mod shrink;
 mod socket;
 mod store;
 mod streaming;
@@ -48,13 +50,34 @@ pub use plan::{
 pub use plan::{RepPlan, ReqPlan};
 pub use pubsub::Got;
 pub use report::{Failure, Kind, Report};
+pub use script::{Plain, Script};
+pub use shrink::{Shrunk, shrink};
 
 /// Runs the network of a seed until everything in it is done; prints what happens if `printed`.
 ///
 /// # Errors
 /// If a checker finds something wrong, or an engine panics.
 pub fn run_seed(kind: Kind, seed: u64, printed: bool) -> Result<Report, Failure> {
-    let mut network = Network::random(kind, seed, printed);
+    run_script(&Script::whole(kind, seed), printed)
+}
+
+/// The same with what a script leaves of it.
+///
+/// # Errors
+/// If a checker finds something wrong, or an engine panics.
+pub fn run_script(script: &Script, printed: bool) -> Result<Report, Failure> {
+    run(Network::random(script, printed))
+}
+
+/// The same with a network, and with faults in it, that bytes throw instead of dice.
+///
+/// # Errors
+/// If a checker finds something wrong, or an engine panics.
+pub fn run_thrown(kind: Kind, throws: &[u8]) -> Result<Report, Failure> {
+    run(Network::thrown(kind, throws))
+}
+
+fn run(mut network: Network) -> Result<Report, Failure> {
     let outcome = catch_unwind(AssertUnwindSafe(|| network.run_to_the_end()));
     match outcome {
         Ok(result) => result,

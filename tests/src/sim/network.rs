@@ -14,6 +14,7 @@ use super::node::{Doing, Process, PullNode, PushNode, Worker};
 use super::plan::{Plan, PullPlan, PushPlan};
 use super::pubsub::{ProxyNode, PubNode, SubNode};
 use super::report::{Failure, Kind, Report};
+use super::script::Script;
 use super::streaming::StreamerNode;
 use super::trace::Trace;
 
@@ -22,7 +23,11 @@ const STEPS_AT_ONCE_MAX: u32 = 100_000;
 
 /// A simulated network.
 pub struct Network {
-    seed: Option<(Kind, u64)>,
+    script: Option<Script>,
+    /// A test drives it.
+    by_hand: bool,
+    /// Faults that were done or left out.
+    pub(super) faults_met: u64,
     pub(super) agenda: Agenda,
     pub(super) dice: Dice,
     pub(super) trace: Trace,
@@ -61,15 +66,20 @@ pub(super) struct Wire {
 
 impl Network {
     /// A network by chance.
-    pub(super) fn random(kind: Kind, seed: u64, printed: bool) -> Self {
-        let mut dice = Dice::new(seed);
-        let plan = match kind {
-            Kind::PushPull => Plan::random(&mut dice),
-            Kind::PubSub => Plan::random_pubsub(&mut dice),
-            Kind::Calls => Plan::random_calls(&mut dice),
-            Kind::Streamers => Plan::random_streamers(&mut dice),
-        };
-        let mut network = Self::build(plan, Some((kind, seed)), dice, printed);
+    pub(super) fn random(script: &Script, printed: bool) -> Self {
+        let (plan, dice) = plan_and_dice(script, Dice::new(script.seed));
+        let network = Self::build(plan, Some(script.clone()), dice, printed);
+        network.with_storm()
+    }
+
+    /// A network that bytes throw.
+    pub(super) fn thrown(kind: Kind, throws: &[u8]) -> Self {
+        let (plan, dice) = plan_and_dice(&Script::whole(kind, 0), Dice::of_bytes(throws));
+        Self::build(plan, None, dice, false).with_storm()
+    }
+
+    fn with_storm(self) -> Self {
+        let mut network = self;
         let storm = network.plan.storm;
         network.agenda.after(storm, Event::Calm);
         if !network.plan.faults.is_empty() && !storm.is_zero() {
@@ -78,22 +88,37 @@ impl Network {
         network
     }
 
+    /// What a script says.
+    pub(super) fn plan_of(script: &Script) -> Plan {
+        plan_and_dice(script, Dice::new(script.seed)).0
+    }
+
+    /// Whether the next fault happens, and which one it is by the order of all.
+    pub(super) fn meets_fault(&mut self) -> Option<u64> {
+        let fault = self.faults_met;
+        self.faults_met += 1;
+        self.script.as_ref().is_none_or(|script| script.allows(fault)).then_some(fault)
+    }
+
     /// A network as planned, to be driven by hand.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let mut network = Self::build(plan, None, Dice::new(0), false);
         network.is_calm = true;
+        network.by_hand = true;
         network
     }
 
-    fn build(plan: Plan, seed: Option<(Kind, u64)>, dice: Dice, printed: bool) -> Self {
+    fn build(plan: Plan, script: Option<Script>, dice: Dice, printed: bool) -> Self {
         let wires = plan.wires.iter().map(|_| Wire {
             is_dialling: false,
             is_unplugged: false,
             idle_since: Time::ZERO,
         });
         let mut network = Self {
-            seed,
+            script,
+            by_hand: false,
+            faults_met: 0,
             agenda: Agenda::new(),
             dice,
             trace: Trace::new(printed),
@@ -402,10 +427,27 @@ impl Network {
 
     /// Whether a test drives it.
     pub(super) const fn is_by_hand(&self) -> bool {
-        self.seed.is_none()
+        self.by_hand
     }
 
     pub(super) fn failure(&self, what: String) -> Failure {
-        Failure { seed: self.seed, at: self.elapsed(), what }
+        Failure {
+            script: self.script.clone().map(Box::new),
+            at: self.elapsed(),
+            what,
+            faults: self.report.faults_done.clone(),
+        }
     }
+}
+
+/// What a script says, and the dice as the making of it leaves them.
+fn plan_and_dice(script: &Script, mut dice: Dice) -> (Plan, Dice) {
+    let mut plan = match script.kind {
+        Kind::PushPull => Plan::random(&mut dice),
+        Kind::PubSub => Plan::random_pubsub(&mut dice),
+        Kind::Calls => Plan::random_calls(&mut dice),
+        Kind::Streamers => Plan::random_streamers(&mut dice),
+    };
+    script.reduce(&mut plan);
+    (plan, dice)
 }

@@ -1,7 +1,10 @@
 //! What came of a run.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
+
+use super::script::Script;
 
 /// What a network by chance consists of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +17,20 @@ pub enum Kind {
     Calls,
     /// PUSH and PULL sockets with streamers between them.
     Streamers,
+}
+
+impl Kind {
+    /// All there are.
+    pub const ALL: [Kind; 4] = [Kind::PushPull, Kind::PubSub, Kind::Calls, Kind::Streamers];
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Kind::ALL.into_iter().find(|kind| kind.to_string() == name);
+        found.ok_or_else(|| format!("there are no networks of `{name}`"))
+    }
 }
 
 impl fmt::Display for Kind {
@@ -42,10 +59,12 @@ pub struct Report {
     pub faults: u64,
     /// Events on the virtual clock.
     pub steps: u64,
+    /// The faults that were done, by the order in which all would have been.
+    pub faults_done: Vec<u64>,
 }
 
 impl Report {
-    /// Adds another run's numbers; the hashes are mixed.
+    /// Adds another run's numbers; the hashes are mixed, and which faults were done is forgotten.
     pub fn add(&mut self, other: &Report) {
         self.trace_hash = self.trace_hash.rotate_left(1) ^ other.trace_hash;
         self.simulated += other.simulated;
@@ -53,30 +72,34 @@ impl Report {
         self.dispatched += other.dispatched;
         self.faults += other.faults;
         self.steps += other.steps;
+        self.faults_done.clear();
     }
 }
 
 /// What was found wrong, when, and how to see it again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// The kind of network and its seed; none for a network that was made by hand.
-    pub seed: Option<(Kind, u64)>,
+    /// What was run; none for a network that was made by hand.
+    pub script: Option<Box<Script>>,
     /// The moment on the virtual clock, from its start.
     pub at: Duration,
     /// What is wrong.
     pub what: String,
+    /// The faults that were done before, by the order in which all would have been.
+    pub faults: Vec<u64>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { seed, at, what } = self;
-        let Some((kind, seed)) = seed else {
-            return write!(f, "at {:.6} s: {what}", at.as_secs_f64());
+        let Failure { script, at, what, .. } = self;
+        let at = at.as_secs_f64();
+        let Some(script) = script else {
+            return write!(f, "at {at:.6} s: {what}");
         };
         write!(
             f,
-            "{kind} seed {seed} at {:.6} s: {what}\nagain: cargo run --release -p drawdown-tests --bin simulate -- --kind {kind} --seed {seed} --trace",
-            at.as_secs_f64()
+            "{script} at {at:.6} s: {what}\nagain: cargo run --release -p drawdown-tests --bin simulate -- --script \
+             '{script}' --trace (or --shrink, to make it small)"
         )
     }
 }

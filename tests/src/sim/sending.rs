@@ -69,6 +69,17 @@ impl Network {
         Ok(())
     }
 
+    /// Somebody asks of every message whether it is accepted. Yes is a promise, whenever it is said.
+    pub(super) fn ask_what_is_accepted(&mut self, push: usize) {
+        let node = &self.pushes[push];
+        let Some(engine) = &node.engine else {
+            return;
+        };
+        for (seq, entry) in self.ledger.of(node.session, 0..u64::MAX) {
+            entry.accepted |= entry.standing == Standing::Live && engine.is_accepted(seq);
+        }
+    }
+
     fn push_event(&mut self, push: usize, event: Happened) -> Verdict {
         let now = self.agenda.now();
         let session = self.pushes[push].session;

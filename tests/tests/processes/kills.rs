@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::child::{Child, text};
-use crate::support::lines::{self, Name};
-use crate::support::pusher::{Pusher, bound};
-use crate::support::random::Random;
+use crate::support::pusher::Pusher;
 use crate::support::worker::{Habits, Worker, confirmed, deliveries};
 use drawdown_tests::command::binary;
+use drawdown_tests::processes::Random;
+use drawdown_tests::processes::bound;
+use drawdown_tests::processes::lines::{self, Name};
+use drawdown_tests::processes::{Child, text};
 
 #[test]
 fn a_killed_worker_costs_at_most_a_second_delivery_of_what_it_held() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::proxy::Proxy;
 use crate::support::pusher::Pusher;
 use crate::support::worker::{Entry, Habits, Worker, confirmed, deliveries};
+use drawdown_tests::processes::Proxy;
 
 #[test]
 fn a_stopped_worker_loses_its_jobs_to_another_and_goes_on_when_it_is_continued() {

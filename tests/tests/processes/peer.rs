@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::child::{Child, text};
-use crate::support::lines::{self, Name};
 use crate::support::pusher::Pusher;
 use drawdown_tests::command::binary;
+use drawdown_tests::processes::lines::{self, Name};
+use drawdown_tests::processes::{Child, text};
 
 const MESSAGES: u64 = 1_000;
 

@@ -2,9 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::child::{Child, text};
 use crate::support::pusher::Pusher;
 use drawdown_tests::command::binary;
+use drawdown_tests::processes::{Child, text};
 
 const MESSAGES: usize = 10;
 

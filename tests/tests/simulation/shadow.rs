@@ -68,6 +68,21 @@ fn a_receiver_that_reconnects_in_time_keeps_what_it_holds() {
 }
 
 #[test]
+fn a_confirmation_that_was_lost_on_the_way_is_said_again() {
+    let mut network = one_to_one(PushConfig::default(), 10);
+    network.send_all(0, 3);
+    network.run_ms(5);
+    let jobs = [take(&mut network, 0), take(&mut network, 0)];
+    network.silence(0);
+    jobs.iter().for_each(|job| network.say(0, job, Word::Ack));
+    network.run_ms(10_000);
+    assert_eq!(network.push(0).fate(1), Some(Fate::Confirmed), "told on the next link");
+    assert_eq!(work_off(&mut network, 0), [2]);
+    assert!(network.push(0).is_drained());
+    assert_eq!((network.dispatched(0), network.redelivered(0)), (3, 0));
+}
+
+#[test]
 fn a_receiver_that_reconnects_gets_again_what_was_lost_on_the_way() {
     let mut network = one_to_one(PushConfig::default(), 10);
     network.silence(0);

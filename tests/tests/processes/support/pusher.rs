@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::process::Command;
 
-use super::child::{Child, text};
 use drawdown_tests::command::binary;
+use drawdown_tests::processes::{Child, bound, text};
 
 pub(crate) struct Pusher {
     pub(crate) process: Child<String>,
@@ -33,11 +33,4 @@ impl Pusher {
         }
         self.process.write(lines.as_bytes());
     }
-}
-
-/// The endpoint that a command with port 0 tells.
-pub(crate) fn bound<T: Send + 'static>(process: &Child<T>) -> String {
-    process.stderr.wait_for("the bound endpoint", |lines| {
-        lines.iter().find_map(|line| line.strip_prefix("bound ")).map(str::to_owned)
-    })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
-use super::child::Child;
+use drawdown_tests::processes::Child;
 
 /// What a worker wrote down.
 #[derive(Clone, Copy, Debug)]

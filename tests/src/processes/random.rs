@@ -3,15 +3,21 @@
 use std::time::SystemTime;
 
 /// SplitMix64.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn of(seed: u64) -> Self {
+    /// Those of a seed.
+    #[must_use]
+    pub const fn of(seed: u64) -> Self {
         Self(seed)
     }
 
     /// With the seed in `DRAWDOWN_SEED`, or a new one, which is printed.
-    pub(crate) fn start() -> Self {
+    ///
+    /// # Panics
+    /// When the clock says that it is before 1970.
+    #[must_use]
+    pub fn start() -> Self {
         let given = std::env::var("DRAWDOWN_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -21,7 +27,8 @@ impl Random {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next one, of 64 bits.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,7 +36,8 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+    /// The next one, below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.number() % end
     }
 }

@@ -15,7 +15,7 @@ use super::PATIENCE;
 const LOOK: Duration = Duration::from_millis(2);
 
 /// What was read so far from one pipe, each line as a `T`.
-pub(crate) struct Log<T> {
+pub struct Log<T> {
     items: Mutex<Vec<T>>,
     grown: Condvar,
 }
@@ -43,12 +43,19 @@ impl<T: Send + 'static> Log<T> {
         (log, reader)
     }
 
-    pub(crate) fn items(&self) -> MutexGuard<'_, Vec<T>> {
+    /// All of it so far.
+    ///
+    /// # Panics
+    /// When what reads the pipe has.
+    pub fn items(&self) -> MutexGuard<'_, Vec<T>> {
         self.items.lock().expect("no reader panics while it holds the lock")
     }
 
     /// Waits until `found` finds what it looks for.
-    pub(crate) fn wait_for<F>(&self, what: &str, mut found: impl FnMut(&[T]) -> Option<F>) -> F {
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub fn wait_for<F>(&self, what: &str, mut found: impl FnMut(&[T]) -> Option<F>) -> F {
         let end = Instant::now() + PATIENCE;
         let mut items = self.items();
         loop {
@@ -63,18 +70,23 @@ impl<T: Send + 'static> Log<T> {
 }
 
 /// A process in a group of its own, which is killed when this is dropped.
-pub(crate) struct Child<T> {
+pub struct Child<T> {
     process: std::process::Child,
     name: String,
     stdin: Option<ChildStdin>,
-    pub(crate) stdout: Arc<Log<T>>,
-    pub(crate) stderr: Arc<Log<String>>,
+    /// What it wrote to its stdout.
+    pub stdout: Arc<Log<T>>,
+    /// What it wrote to its stderr.
+    pub stderr: Arc<Log<String>>,
     readers: Vec<JoinHandle<()>>,
 }
 
 impl<T: Send + 'static> Child<T> {
     /// Starts it; `read_line` makes something of each line of its stdout.
-    pub(crate) fn start(
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(
         mut command: Command,
         read_line: impl Fn(&[u8]) -> T + Send + 'static,
     ) -> Child<T> {
@@ -102,27 +114,44 @@ impl<T: Send + 'static> Child<T> {
     }
 
     /// Writes to its stdin and leaves it open.
-    pub(crate) fn write(&mut self, text: &[u8]) {
+    ///
+    /// # Panics
+    /// When it does not read that.
+    pub fn write(&mut self, text: &[u8]) {
         let stdin = self.stdin.as_mut().expect("its stdin is not closed yet");
         stdin.write_all(text).expect("it reads its stdin");
     }
 
-    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
+    /// Its stdin, for somebody else to write to.
+    ///
+    /// # Panics
+    /// When that is gone already.
+    pub fn take_stdin(&mut self) -> ChildStdin {
         self.stdin.take().expect("its stdin is not closed yet")
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has ended and was waited for.
+    pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("it still runs");
     }
 
     /// Kills it as `kill -9` does; what it wrote before is in the logs when this returns.
-    pub(crate) fn kill(&mut self) {
+    ///
+    /// # Panics
+    /// When it does not end, or what it wrote was not understood.
+    pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.wait();
     }
 
     /// Waits for its end and for all that it wrote.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
+    ///
+    /// # Panics
+    /// When it does not end, or what it wrote was not understood.
+    pub fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
         let status = loop {
             match self.process.try_wait().expect("it is our child") {
@@ -138,7 +167,10 @@ impl<T: Send + 'static> Child<T> {
     }
 
     /// Closes its stdin and waits for it to end well.
-    pub(crate) fn finish(&mut self) {
+    ///
+    /// # Panics
+    /// When it does not end, or not well.
+    pub fn finish(&mut self) {
         self.stdin = None;
         let status = self.wait();
         let said = self.stderr.items();
@@ -160,6 +192,21 @@ impl<T> Drop for Child<T> {
     }
 }
 
-pub(crate) fn text(line: &[u8]) -> String {
+/// A line as text.
+#[must_use]
+pub fn text(line: &[u8]) -> String {
     String::from_utf8_lossy(line).into_owned()
+}
+
+/// The endpoint that a command with port 0 tells.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn bound<T: Send + 'static>(process: &Child<T>) -> String {
+    process.stderr.wait_for("the bound endpoint", |lines| {
+        let told = lines.iter().find_map(|line| line.strip_prefix("bound "));
+        // A device says before, which side it is.
+        told.and_then(|told| told.split(' ').next_back()).map(str::to_owned)
+    })
 }

@@ -1,0 +1,15 @@
+//! Real processes, what is between them, and records of what they did.
+
+mod child;
+pub mod lines;
+mod proxy;
+mod random;
+
+use std::time::Duration;
+
+pub use child::{Child, Log, bound, text};
+pub use proxy::Proxy;
+pub use random::Random;
+
+/// Longer than anything here takes, so that what hangs fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
