@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::ids::{LinkId, PeerId, Priority, Seq, Session};
+use crate::ids::{CallId, LinkId, PeerId, Priority, Seq, Session};
 use crate::link::Identity;
 use crate::wire::{Close, Reason};
 
@@ -136,6 +136,20 @@ pub enum Event {
         from: Priority,
         /// The level that serves now.
         to: Priority,
+    },
+    /// A call came back to a router that it had passed before: it was given back, for its sender to send it elsewhere.
+    LoopRefused {
+        /// The link on which it came.
+        link: LinkId,
+        /// Its name.
+        call: CallId,
+    },
+    /// A call came to a router that had passed as many as it may: it was rejected.
+    HopLimit {
+        /// The link on which it came.
+        link: LinkId,
+        /// Its name.
+        call: CallId,
     },
     /// What an endpoint names cannot be found out: a name that stands for nothing, a file that is empty, broken or gone.
     /// Links that there are go on; it is tried again. Told once for each reason.

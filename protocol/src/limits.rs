@@ -139,3 +139,15 @@ pub const PARKED_MAX: Duration = Duration::from_millis(100);
 
 /// ATTACH frames with which a receiver may say what it holds.
 pub const ATTACH_FRAMES_MAX: u32 = 1_024;
+
+/// Routers that a call may pass: the last guard against a circle. So far ahead each knows the routers behind it.
+pub const HOPS_MAX: usize = 8;
+
+/// What a call's record grows by, at the most, with each router that it passes: that router's name, and once the tags.
+pub const HOP_COST_BYTES: u64 = 20;
+
+/// Routers that may stand behind a server.
+pub const ROUTERS_MAX: usize = 256;
+
+/// Calls taken back from a server whose next coming a router still knows.
+pub const TRIED_MAX: usize = 1_024;

@@ -11,17 +11,19 @@
 //! Records stand one after the other without padding. The known attributes, moments as u64 LE milliseconds since
 //! 1970-01-01 UTC by the sender's clock: tag 1, when the message expires; tag 2, the topic; tag 3, when it was published,
 //! which stands in some records only; tag 4, the call that a request or its reply belongs to; tag 5, that a reply is a
-//! rejection. Unknown tags are passed over.
+//! rejection; tag 6, that a request must run at most once; tag 7, the routers that it has passed. Unknown tags are passed
+//! over.
 
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use uuid::Uuid;
 
-use crate::ids::CallId;
+use crate::ids::{CallId, PeerId};
 use crate::limits::{
-    ATTRIBUTES_BYTES_MAX, BY_REFERENCE_BYTES, MESSAGE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES,
+    ATTRIBUTES_BYTES_MAX, BY_REFERENCE_BYTES, HOPS_MAX, MESSAGE_BYTES_MAX, MESSAGE_OVERHEAD_BYTES,
     TOPIC_BYTES_MAX,
 };
 use crate::time::WallTime;
@@ -34,6 +36,11 @@ const TAG_TOPIC: u8 = 2;
 const TAG_PUBLISHED: u8 = 3;
 const TAG_CALL: u8 = 4;
 const TAG_REJECTED: u8 = 5;
+const TAG_AT_MOST_ONCE: u8 = 6;
+const TAG_ROUTERS: u8 = 7;
+
+/// What a router's name takes.
+const ROUTER_BYTES: usize = 16;
 
 /// A message on its way into a socket.
 ///
@@ -192,6 +199,12 @@ pub struct RecordHead {
     pub call: Option<CallId>,
     /// It is a reply, and says why the call was rejected.
     pub rejected: bool,
+    /// It is a request that must run at most once.
+    pub at_most_once: bool,
+    /// Where the names of the routers begin that a request has passed, counted from the record's first byte.
+    routers_at: u16,
+    /// How long they are.
+    routers_bytes: u8,
 }
 
 /// What a record says of a message beside its payload.
@@ -203,6 +216,9 @@ pub(crate) struct Attributes<'a> {
     pub(crate) published: Option<WallTime>,
     pub(crate) call: Option<CallId>,
     pub(crate) rejected: bool,
+    pub(crate) at_most_once: bool,
+    /// As many as [`crate::limits::HOPS_MAX`].
+    pub(crate) routers: &'a [PeerId],
 }
 
 impl Attributes<'_> {
@@ -210,7 +226,8 @@ impl Attributes<'_> {
         let moments = self.expires.is_some() as usize + self.published.is_some() as usize;
         let topic = if self.topic.is_empty() { 0 } else { 2 + self.topic.len() };
         let call = if self.call.is_some() { 18 } else { 0 };
-        moments * 10 + topic + call + if self.rejected { 2 } else { 0 }
+        let flags = self.rejected as usize + self.at_most_once as usize;
+        moments * 10 + topic + call + 2 * flags + routers_bytes(self.routers.len())
     }
 
     /// How long the head of a record with these is.
@@ -234,6 +251,9 @@ impl RecordHead {
             published: None,
             call: None,
             rejected: false,
+            at_most_once: false,
+            routers_at: 0,
+            routers_bytes: 0,
         }
     }
 
@@ -243,6 +263,14 @@ impl RecordHead {
     pub const fn topic(&self) -> Range<usize> {
         let at = self.topic_at as usize;
         at..at + self.topic_bytes as usize
+    }
+
+    /// The routers that a request has passed, of the record that this is the head of.
+    pub fn routers<'a>(&self, record: &'a [u8]) -> impl Iterator<Item = PeerId> + use<'a> {
+        let at = usize::from(self.routers_at);
+        let names = record.get(at..at + usize::from(self.routers_bytes)).unwrap_or_default();
+        let (names, _) = names.as_chunks::<ROUTER_BYTES>();
+        names.iter().map(|name| PeerId::from_uuid(Uuid::from_bytes(*name)))
     }
 
     /// Where the payload is, counted from the record's first byte.
@@ -310,6 +338,15 @@ impl RecordHead {
                     self.call = Some(CallId::from_bytes(call));
                 }
                 TAG_REJECTED => self.rejected = true,
+                TAG_AT_MOST_ONCE => self.at_most_once = true,
+                TAG_ROUTERS if !bytes.len().is_multiple_of(ROUTER_BYTES) => {
+                    return Err(RecordError::Attributes);
+                }
+                TAG_ROUTERS => {
+                    // As for the topic.
+                    self.routers_at = (6 + value.start) as u16;
+                    self.routers_bytes = length;
+                }
                 TAG_TOPIC => {
                     // Attributes are no longer than a u16 can count, and stand behind six bytes.
                     self.topic_at = (6 + value.start) as u16;
@@ -321,6 +358,11 @@ impl RecordHead {
         }
         if at == attributes.len() { Ok(()) } else { Err(RecordError::Attributes) }
     }
+}
+
+/// What the names of so many routers take among the attributes.
+const fn routers_bytes(routers: usize) -> usize {
+    if routers == 0 { 0 } else { 2 + routers * ROUTER_BYTES }
 }
 
 fn read_moment(bytes: &[u8]) -> Result<WallTime, RecordError> {
@@ -360,6 +402,14 @@ fn write_attributes(out: &mut BytesMut, attributes: &Attributes<'_>) {
     }
     if attributes.rejected {
         out.put_slice(&[TAG_REJECTED, 0]);
+    }
+    if attributes.at_most_once {
+        out.put_slice(&[TAG_AT_MOST_ONCE, 0]);
+    }
+    if !attributes.routers.is_empty() {
+        debug_assert!(attributes.routers.len() <= HOPS_MAX);
+        out.put_slice(&[TAG_ROUTERS, (attributes.routers.len() * ROUTER_BYTES) as u8]);
+        attributes.routers.iter().for_each(|name| out.put_slice(name.as_uuid().as_bytes()));
     }
     if !attributes.topic.is_empty() {
         debug_assert!(attributes.topic.len() <= TOPIC_BYTES_MAX);

@@ -11,14 +11,15 @@ use common::{hello, peer, session, span, spans};
 use drawdown_protocol::limits;
 use drawdown_protocol::wire::{
     Attach, Behind, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint,
-    Frame, Grant, Heartbeat, Hello, More, Origin, Outcome, Prefix, Request, Retract, Ring, Settle,
-    Settlement, Skip, StartAt, Taken, VERSION_MAX, VERSION_MIN, encode_control,
+    Frame, Grant, Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix, Request, Retract,
+    Ring, Settle, Settlement, Skip, StartAt, Taken, VERSION_MAX, VERSION_MIN, encode_control,
 };
 use drawdown_protocol::{
     CallOptions, Cursor, Gap, Identity, Lineage, LinkId, LinkState, Message, Now, Position,
     Priority, PublishConfig, PublishEngine, PullConfig, PullEngine, PushConfig, PushEngine,
-    ReplyConfig, ReplyEngine, RequestConfig, RequestEngine, Run, Session, Settled, SocketType,
-    Start, SubCursor, SubscribeConfig, SubscribeEngine, Time, Transmit, message,
+    ReplyConfig, ReplyEngine, RequestConfig, RequestEngine, RouterConfig, RouterEngine, Run,
+    Session, Settled, Side, SocketType, Start, SubCursor, SubscribeConfig, SubscribeEngine, Time,
+    Transmit, message,
 };
 
 const PAGE: &str = include_str!("../WIRE.md");
@@ -74,6 +75,15 @@ fn controls() -> Vec<(&'static str, Control)> {
                 session: Some(Session::from_uuid(common::uuid(0x40))),
                 features: Hello::KNOWS_STREAMERS | Hello::STREAMER,
                 ..hello(SocketType::Push, peer(0x40))
+            }),
+        ),
+        (
+            "hops",
+            Control::Hops(Hops {
+                routers: [(0x40, 0), (0x20, 1)]
+                    .map(|(first, distance)| Hop { router: peer(first), distance })
+                    .into_iter()
+                    .collect(),
             }),
         ),
         (
@@ -153,7 +163,13 @@ fn controls() -> Vec<(&'static str, Control)> {
         ("skip", Control::Skip(Skip { request: 1, from: 7, next: 8 })),
         ("more", Control::More(More { request: 1, messages: 5, bytes: (8 << 20) + 46 })),
         ("end", Control::End(End { request: 1 })),
-        ("hello-client", Control::Hello(hello(SocketType::Req, peer(0x20)))),
+        (
+            "hello-client",
+            Control::Hello(Hello {
+                features: Hello::KNOWS_ROUTERS,
+                ..hello(SocketType::Req, peer(0x20))
+            }),
+        ),
         ("hello-server", Control::Hello(hello(SocketType::Rep, peer(0x30)))),
         ("grant-calls", Control::Grant(grant(2, 6, (8 << 20) + 140))),
         ("settle-answers", Control::Settle(settle(vec![settled(0, 2, Outcome::Confirmed)]))),
@@ -203,7 +219,7 @@ fn each_control_frame_is_written_and_read_as_the_page_shows_it() {
 #[test]
 fn no_block_of_the_page_goes_unchecked() {
     let of_the_conversation =
-        ["preface", "data-first", "data-again", "publish", "calls", "answers"];
+        ["preface", "data-first", "data-again", "publish", "calls", "answers", "call-routed"];
     let mut checked: Vec<_> = controls().into_iter().map(|(label, _)| label).collect();
     checked.extend(of_the_conversation);
     checked.sort_unstable();
@@ -497,4 +513,49 @@ fn a_client_and_a_server_hold_the_conversation_of_the_page() {
         server.handle_frame(s, frame, now);
     }
     assert!(server.is_drained());
+}
+
+#[test]
+fn a_router_passes_a_call_on_as_the_page_says() {
+    let mut now = Now { time: Time::ZERO, wall: common::WALL };
+    let (high, low) = peer(0x20).as_uuid().as_u64_pair();
+    let entropy = high ^ low ^ 0xa0a1_a2a3_a4a5_a6a7;
+    let mut client = RequestEngine::new(RequestConfig::default(), peer(0x20), entropy);
+    let mut router = RouterEngine::new(RouterConfig::default(), peer(0x50), peer(0x40));
+    let c = client.open_link(Identity::new("router"), Priority::BEST, now.time);
+    let identity = Identity::new("client");
+    let up = router.open_link(identity, Side::Upstream, Priority::BEST, now.time);
+    let identity = Identity::new("server");
+    let down = router.open_link(identity, Side::Downstream, Priority::BEST, now.time);
+    let decode = |said: &[u8], decoder: &mut Decoder| {
+        let mut input = BytesMut::from(said);
+        std::iter::from_fn(|| decoder.decode(&mut input).unwrap()).collect::<Vec<_>>()
+    };
+    let said = |out: &Transmit| out.pieces().flatten().copied().collect::<Vec<u8>>();
+    let server_says = said_in_order(&["preface", "hello-server", "grant-first"]);
+    for frame in decode(&server_says, &mut Decoder::new(1 << 20)) {
+        router.handle_frame(down, frame, now);
+    }
+    let mut out = Transmit::new();
+    router.poll_transmit(down, now, &mut out);
+    let (mut to_router, mut to_client) = (Decoder::new(1 << 20), Decoder::new(1 << 20));
+    let options = CallOptions { at_most_once: true, ..CallOptions::default() };
+    client.call(Message::from("ping"), options, now.time).unwrap();
+    for _ in 0..2 {
+        let mut out = Transmit::new();
+        client.poll_transmit(c, now, &mut out);
+        for frame in decode(&said(&out), &mut to_router) {
+            router.handle_frame(up, frame, now);
+        }
+        let mut out = Transmit::new();
+        router.poll_transmit(up, now, &mut out);
+        for frame in decode(&said(&out), &mut to_client) {
+            client.handle_frame(c, frame, now);
+        }
+    }
+    let later = Duration::from_secs(5);
+    now = Now { time: now.time + later, wall: now.wall + later };
+    let mut out = Transmit::new();
+    router.poll_transmit(down, now, &mut out);
+    assert_eq!(hex(&said(&out)), hex(&said_in_order(&["call-routed"])));
 }

@@ -10,8 +10,8 @@ use drawdown_protocol::limits::{
 use drawdown_protocol::message::RecordError;
 use drawdown_protocol::wire::{
     Attach, Behind, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint,
-    Frame, Grant, Heartbeat, More, Origin, Outcome, Prefix, Request, Retract, Ring, Settle,
-    Settlement, Skip, StartAt, Taken, WireError,
+    Frame, Grant, Heartbeat, Hop, Hops, More, Origin, Outcome, Prefix, Request, Retract, Ring,
+    Settle, Settlement, Skip, StartAt, Taken, WireError,
 };
 use drawdown_protocol::{Lineage, SocketType};
 
@@ -224,6 +224,12 @@ fn a_body_is_all_of_its_frame_and_no_more() {
             "BEHIND",
         ),
         (Control::Origin(Origin { session: session(), reports_taken: true }), "ORIGIN"),
+        (
+            Control::Hops(Hops {
+                routers: [Hop { router: peer(0x20), distance: 1 }].into_iter().collect(),
+            }),
+            "HOPS",
+        ),
     ];
     for (control, name) in controls {
         let whole = encoded(&control);
@@ -250,7 +256,7 @@ fn fields_that_mean_nothing_are_refused() {
         bytes[at] = byte;
         refused(&bytes)
     };
-    assert_eq!(changed(&grant, 0, 21), WireError::UnknownKind(21));
+    assert_eq!(changed(&grant, 0, 22), WireError::UnknownKind(22));
     assert_eq!(changed(&grant, 0, 0), WireError::UnknownKind(0));
     for at in 1..4 {
         assert_eq!(changed(&grant, at, 1), WireError::ReservedBits);

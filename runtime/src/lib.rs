@@ -92,7 +92,7 @@ pub use drawdown_protocol::wire::{Fingerprint, PrefixTooLong};
 pub use drawdown_protocol::{
     self as protocol, CallId, ConfirmOn, Fate, Gap, Lineage, Message, NewSession, OldSession,
     Position, ProxyStats, PublishConfig, PublishStats, PullStats, PushConfig, PushStats,
-    ReplyStats, RequestStats, Seq, Session, Start, StreamerStats, SubscribeStats,
+    ReplyStats, RequestStats, RouterStats, Seq, Session, Start, StreamerStats, SubscribeStats,
 };
 pub use error::{Closed, DrainError, Error, SendError, SendErrorKind, TrySendError, Undone};
 pub use event::{Event, Events, Redelivery};
@@ -106,6 +106,7 @@ pub use socket::request::{
     CallBuilder, Reply, ReqBuilder, ReqSocket, Request, RequestBatch, RequestError,
     RequestErrorKind,
 };
+pub use socket::router::{RouterBuilder, RouterSocket};
 pub use socket::streamer::{StreamerBuilder, StreamerSocket};
 pub use socket::subscribe::{Incoming, Publication, SubBuilder, SubSocket};
 pub use store::Durability;

@@ -1,10 +1,15 @@
 //! Devices: sockets with two sides, that pass on what they get.
 
 mod proxy;
+mod router;
 mod streamer;
+mod vocabulary;
 
 pub use proxy::{ProxyConfig, ProxyEngine, ProxyStats};
+pub use router::{RouterConfig, RouterEngine, RouterStats};
 pub use streamer::{StreamerConfig, StreamerEngine, StreamerStats};
+
+use vocabulary::{TwoSided, device_vocabulary};
 
 use crate::ids::LinkId;
 

@@ -6,18 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::Event;
 use crate::ids::{LinkId, PeerId, RequestId};
 use crate::limits::FETCH_MESSAGES;
-use crate::link::{Identity, LinkState, Transmit};
+use crate::link::Identity;
 use crate::publish::{Fetch, PublishConfig, PublishEngine, PublishStats};
 use crate::push::StoreNeed;
 use crate::store::{Commit, Recovered};
 use crate::subscribe::{LaneId, Laned, SubscribeConfig, SubscribeEngine, SubscribeStats, Taken};
 use crate::time::{Now, Time};
-use crate::wire::{Close, Frame};
 
-use super::{DOWNSTREAM, Side};
+use super::{DOWNSTREAM, Side, TwoSided, device_vocabulary};
 
 /// The settings of a [`ProxyEngine`].
 #[derive(Clone, Debug, Default)]
@@ -48,6 +46,18 @@ pub struct ProxyEngine {
     by_demand: bool,
     /// What is being fetched, by the subscriber's link and request.
     fetching: BTreeMap<(LinkId, RequestId), (LaneId, Fetch)>,
+}
+
+device_vocabulary!(ProxyEngine);
+
+impl TwoSided for ProxyEngine {
+    fn pass(&mut self, now: Now) {
+        self.flow(now);
+    }
+
+    fn note_links(&mut self, _now: Time) {
+        self.note_upstream();
+    }
 }
 
 impl ProxyEngine {
@@ -94,99 +104,6 @@ impl ProxyEngine {
         }
     }
 
-    /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
-    pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.handle_bytes(id, now),
-            Side::Downstream => self.down.handle_bytes(id, now),
-        }
-    }
-
-    /// Takes what a peer said. A peer that breaks the rules loses its link.
-    pub fn handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) {
-        match Side::of(id) {
-            Side::Upstream => self.up.handle_frame(id, frame, now),
-            Side::Downstream => self.down.handle_frame(id, frame, now),
-        }
-        self.flow(now);
-    }
-
-    /// The connection is gone, without a last word.
-    pub fn link_lost(&mut self, id: LinkId, reason: &str, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.link_lost(id, reason, now),
-            Side::Downstream => self.down.link_lost(id, reason, now),
-        }
-        self.note_upstream();
-    }
-
-    /// Ends a link with a last word to the peer, for a reason that the engine does not know of.
-    pub fn fail_link(&mut self, id: LinkId, close: Close, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.fail_link(id, close, now),
-            Side::Downstream => self.down.fail_link(id, close, now),
-        }
-        self.note_upstream();
-    }
-
-    /// The last word is written and the connection is closed.
-    pub fn remove_link(&mut self, id: LinkId) {
-        match Side::of(id) {
-            Side::Upstream => self.up.remove_link(id),
-            Side::Downstream => self.down.remove_link(id),
-        }
-    }
-
-    /// Whether there is any link, one that is closing included.
-    #[must_use]
-    pub fn has_links(&self) -> bool {
-        self.up.has_links() || self.down.has_links()
-    }
-
-    /// Says goodbye on all links.
-    pub fn close_links(&mut self, now: Time) {
-        self.up.close_links(now);
-        self.down.close_links(now);
-    }
-
-    /// Writes what a link has to say now.
-    pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
-        match Side::of(id) {
-            Side::Upstream => self.up.poll_transmit(id, now, out),
-            Side::Downstream => {
-                self.down.poll_transmit(id, now, out);
-                self.flow(now);
-            }
-        }
-    }
-
-    /// How far a link has come.
-    #[must_use]
-    pub fn link_state(&self, id: LinkId) -> LinkState {
-        match Side::of(id) {
-            Side::Upstream => self.up.link_state(id),
-            Side::Downstream => self.down.link_state(id),
-        }
-    }
-
-    /// When [`ProxyEngine::handle_link_timeout`] wants to be called for a link.
-    #[must_use]
-    pub fn poll_link_timeout(&self, id: LinkId) -> Option<Time> {
-        match Side::of(id) {
-            Side::Upstream => self.up.poll_link_timeout(id),
-            Side::Downstream => self.down.poll_link_timeout(id),
-        }
-    }
-
-    /// Lets time pass on a link: heartbeats, and the end of a peer that is silent.
-    pub fn handle_link_timeout(&mut self, id: LinkId, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.handle_link_timeout(id, now),
-            Side::Downstream => self.down.handle_link_timeout(id, now),
-        }
-        self.note_upstream();
-    }
-
     /// When [`ProxyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
@@ -198,16 +115,6 @@ impl ProxyEngine {
         self.up.handle_timeout(now.time);
         self.down.handle_timeout(now);
         self.flow(now);
-    }
-
-    /// The next link whose driver should transmit.
-    pub fn poll_wake(&mut self) -> Option<LinkId> {
-        self.up.poll_wake().or_else(|| self.down.poll_wake())
-    }
-
-    /// The next thing that happened, on either side.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.up.poll_event().or_else(|| self.down.poll_event())
     }
 
     /// How many upstream endpoints it is to have: it waits a while for all of them before it puts up with a gap.

@@ -7,15 +7,14 @@
 use std::time::Duration;
 
 use crate::credit::Amount;
-use crate::event::Event;
 use crate::ids::{LinkId, PeerId, Session};
-use crate::link::{Identity, LinkConfig, LinkState, Transmit};
+use crate::link::{Identity, LinkConfig};
 use crate::pull::{PullConfig, PullEngine, PullStats};
 use crate::push::{PushConfig, PushEngine, PushStats, Upward};
 use crate::time::{Now, Time};
-use crate::wire::{Close, Control, Frame};
+use crate::wire::{Control, Frame};
 
-use super::{DOWNSTREAM, Side};
+use super::{DOWNSTREAM, Side, TwoSided, device_vocabulary};
 
 /// The settings of a [`StreamerEngine`].
 #[derive(Clone, Debug)]
@@ -61,6 +60,24 @@ pub struct StreamerEngine {
     is_closing: bool,
 }
 
+device_vocabulary!(StreamerEngine);
+
+impl TwoSided for StreamerEngine {
+    fn before_downstream(&mut self, _id: LinkId, frame: &Frame) {
+        if let Frame::Control(Control::Attach(attach)) = frame {
+            self.down.set_may_adopt(self.up.may_adopt(attach.session));
+        }
+    }
+
+    fn pass(&mut self, now: Now) {
+        self.flow(now.time);
+    }
+
+    fn note_links(&mut self, now: Time) {
+        self.flow(now);
+    }
+}
+
 impl StreamerEngine {
     /// A streamer with nothing in it. One that is to be known again after a restart starts with the same `peer_id`; no two
     /// that run at one time may have the same.
@@ -90,46 +107,6 @@ impl StreamerEngine {
         }
     }
 
-    /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
-    pub fn handle_bytes(&mut self, id: LinkId, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.handle_bytes(id, now),
-            Side::Downstream => self.down.handle_bytes(id, now),
-        }
-    }
-
-    /// Takes what a peer said. A peer that breaks the rules loses its link.
-    pub fn handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) {
-        match Side::of(id) {
-            Side::Upstream => self.up.handle_frame(id, frame, now),
-            Side::Downstream => {
-                if let Frame::Control(Control::Attach(attach)) = &frame {
-                    self.down.set_may_adopt(self.up.may_adopt(attach.session));
-                }
-                self.down.handle_frame(id, frame, now);
-            }
-        }
-        self.flow(now.time);
-    }
-
-    /// The connection is gone, without a last word.
-    pub fn link_lost(&mut self, id: LinkId, reason: &str, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.link_lost(id, reason, now),
-            Side::Downstream => self.down.link_lost(id, reason, now),
-        }
-        self.flow(now);
-    }
-
-    /// Ends a link with a last word to the peer, for a reason that the engine does not know of.
-    pub fn fail_link(&mut self, id: LinkId, close: Close, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.fail_link(id, close, now),
-            Side::Downstream => self.down.fail_link(id, close, now),
-        }
-        self.flow(now);
-    }
-
     /// Hands out nothing more on a link that leads downstream: it is to be ended once [`StreamerEngine::is_settled`].
     pub fn leave_link(&mut self, id: LinkId, now: Time) {
         if Side::of(id) == Side::Downstream {
@@ -142,20 +119,6 @@ impl StreamerEngine {
     #[must_use]
     pub fn is_settled(&self, id: LinkId) -> bool {
         self.down.is_settled(id)
-    }
-
-    /// The last word is written and the connection is closed.
-    pub fn remove_link(&mut self, id: LinkId) {
-        match Side::of(id) {
-            Side::Upstream => self.up.remove_link(id),
-            Side::Downstream => self.down.remove_link(id),
-        }
-    }
-
-    /// Whether there is any link, one that is closing included.
-    #[must_use]
-    pub fn has_links(&self) -> bool {
-        self.up.has_links() || self.down.has_links()
     }
 
     /// Asks for nothing more; what is on its way still passes.
@@ -178,51 +141,6 @@ impl StreamerEngine {
         self.down.is_drained() && self.up.is_drained()
     }
 
-    /// Says goodbye on all links.
-    pub fn close_links(&mut self, now: Time) {
-        self.down.close_links(now);
-        self.flow(now);
-        self.up.close_links(now);
-    }
-
-    /// Writes what a link has to say now.
-    pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
-        match Side::of(id) {
-            Side::Upstream => self.up.poll_transmit(id, now, out),
-            Side::Downstream => {
-                self.down.poll_transmit(id, now, out);
-                self.flow(now.time);
-            }
-        }
-    }
-
-    /// How far a link has come.
-    #[must_use]
-    pub fn link_state(&self, id: LinkId) -> LinkState {
-        match Side::of(id) {
-            Side::Upstream => self.up.link_state(id),
-            Side::Downstream => self.down.link_state(id),
-        }
-    }
-
-    /// When [`StreamerEngine::handle_link_timeout`] wants to be called for a link.
-    #[must_use]
-    pub fn poll_link_timeout(&self, id: LinkId) -> Option<Time> {
-        match Side::of(id) {
-            Side::Upstream => self.up.poll_link_timeout(id),
-            Side::Downstream => self.down.poll_link_timeout(id),
-        }
-    }
-
-    /// Lets time pass on a link: heartbeats, and the end of a peer that is silent.
-    pub fn handle_link_timeout(&mut self, id: LinkId, now: Time) {
-        match Side::of(id) {
-            Side::Upstream => self.up.handle_link_timeout(id, now),
-            Side::Downstream => self.down.handle_link_timeout(id, now),
-        }
-        self.flow(now);
-    }
-
     /// When [`StreamerEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
@@ -234,16 +152,6 @@ impl StreamerEngine {
         self.up.handle_rebuilt(now.time);
         self.down.handle_timeout(now);
         self.flow(now.time);
-    }
-
-    /// The next link whose driver should transmit.
-    pub fn poll_wake(&mut self) -> Option<LinkId> {
-        self.up.poll_wake().or_else(|| self.down.poll_wake())
-    }
-
-    /// The next thing that happened, on either side. Numbers are those of the messages' own sessions.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.up.poll_event().or_else(|| self.down.poll_event())
     }
 
     /// The streamer in numbers.

@@ -84,6 +84,18 @@ impl Speaker {
     pub(crate) const fn new(socket_type: SocketType, peer: PeerId) -> Self {
         Self { socket_type, peer, session: None, reports_taken: false, features: 0 }
     }
+
+    /// A socket that calls.
+    pub(crate) const fn client(peer: PeerId) -> Self {
+        Self { features: Hello::KNOWS_ROUTERS, ..Self::new(SocketType::Req, peer) }
+    }
+
+    /// One side of a router of this name.
+    pub(crate) fn router(socket_type: SocketType, peer: PeerId, name: PeerId) -> Self {
+        let features = Hello::ROUTER | Hello::KNOWS_ROUTERS;
+        let session = Some(Session::from_uuid(*name.as_uuid()));
+        Self { session, features, ..Self::new(socket_type, peer) }
+    }
 }
 
 impl LinkConfig {
@@ -117,6 +129,16 @@ impl Peer {
 
     pub(crate) const fn is_streamer(&self) -> bool {
         self.features & Hello::STREAMER != 0
+    }
+
+    pub(crate) const fn knows_routers(&self) -> bool {
+        self.features & Hello::KNOWS_ROUTERS != 0
+    }
+
+    /// Its name, if it is a router. Unlike its peer id, that may be the same after a restart.
+    pub(crate) fn router(&self) -> Option<PeerId> {
+        let name = self.session.map_or(self.id, |name| PeerId::from_uuid(*name.as_uuid()));
+        (self.features & Hello::ROUTER != 0).then_some(name)
     }
 }
 

@@ -251,12 +251,14 @@ impl ReplyEngine {
     /// When [`ReplyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let (_, oldest) = self.memory.answers.first()?;
-        Some(oldest.given + self.config.memory.age)
+        let oldest = self.memory.answers.first().map(|(_, answer)| answer.given);
+        let forget_at = oldest.map(|given| given + self.config.memory.age);
+        forget_at.into_iter().chain(self.doubt_at()).min()
     }
 
     /// Lets time pass: what was remembered long enough is forgotten.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.doubt(now);
         self.forget_old_answers(now);
     }
 }

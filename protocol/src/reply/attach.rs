@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::ids::{LinkId, SocketType};
-use crate::link::{Identity, Link, Speaker, link_vocabulary, violation};
+use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::time::{Now, Time};
 use crate::wire::{Close, Control, Frame, Hello};
 
@@ -15,7 +15,7 @@ impl ReplyEngine {
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        let speaker = Speaker::new(SocketType::Rep, self.peer_id);
+        let speaker = self.speaker();
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(
             id,
@@ -30,6 +30,8 @@ impl ReplyEngine {
                 unconfirmed: Default::default(),
                 received: 0,
                 opened: now,
+                hops: Default::default(),
+                hops_due: false,
             },
         );
         id
@@ -68,6 +70,9 @@ impl ReplyEngine {
             return Ok(());
         };
         let connected = link.link.handle_hello(id, SocketType::Rep, &self.config.link, hello)?;
+        if let Some(routing) = &mut self.routing {
+            routing.links_changed = true;
+        }
         self.pool.attach(id);
         self.wake_granted();
         self.events.push(connected);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::credit::Amount;
-use crate::ids::{CallId, Delivery, LinkId};
+use crate::ids::{CallId, Delivery, LinkId, PeerId};
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
@@ -17,13 +17,25 @@ struct Coming {
     payload: Bytes,
     deadline: Option<Time>,
     cost: Amount,
+    at_most_once: bool,
+    routers: Box<[PeerId]>,
 }
 
 impl Running {
     fn new(client: ClientKey, at: (LinkId, Delivery), coming: Coming) -> Self {
-        let Coming { id, payload, deadline, cost } = coming;
-        let at = Some(at);
-        Self { id, client, at, payload, deadline, begun: false, cost, cancelled: false }
+        let Coming { id, payload, deadline, cost, at_most_once, routers } = coming;
+        Self {
+            id,
+            client,
+            at: Some(at),
+            payload,
+            deadline,
+            begun: false,
+            cost,
+            cancelled: false,
+            at_most_once,
+            routers,
+        }
     }
 }
 
@@ -65,7 +77,11 @@ impl ReplyEngine {
             let payload = at + head.payload().start..at + head.payload().end;
             let deadline = head.expires.map(|expires| now + data.header.sent_at.until(expires));
             let payload = data.records.slice(payload);
-            self.take_in(id, delivery, Coming { id: id_of_call, payload, deadline, cost });
+            let record = data.records.get(at..).unwrap_or_default();
+            let routers = head.routers(record).collect();
+            let at_most_once = head.at_most_once;
+            let coming = Coming { id: id_of_call, payload, deadline, cost, at_most_once, routers };
+            self.take_in(id, delivery, coming);
         }
         // What comes after a call that is none is not taken in, and takes no room.
         self.pool.release(left);
@@ -146,8 +162,8 @@ impl ReplyEngine {
         }
     }
 
-    /// Ends a call that nobody has begun with.
-    fn end_unbegun(&mut self, key: CallKey, outcome: Outcome) {
+    /// Ends a call that nobody has begun with; at a router, any call that it has no answer to.
+    pub(super) fn end_unbegun(&mut self, key: CallKey, outcome: Outcome) {
         let Some(call) = self.forget_call(key) else {
             return;
         };
@@ -168,7 +184,7 @@ impl ReplyEngine {
     }
 
     /// Takes a call out of everything; its room is free, and its name is not known any more.
-    fn forget_call(&mut self, key: CallKey) -> Option<Running> {
+    pub(super) fn forget_call(&mut self, key: CallKey) -> Option<Running> {
         let call = self.take_out(key)?;
         self.names.forget(call.client, call.id);
         Some(call)
@@ -196,6 +212,10 @@ impl ReplyEngine {
                 .map(|link| link.calls.range(deliveries).map(|(_, key)| *key).collect())
                 .unwrap_or_default();
             for key in keys {
+                if self.routing.is_some() {
+                    self.retract_routed(key);
+                    continue;
+                }
                 match self.calls.get_mut(&key.0) {
                     Some(call) if call.begun => {
                         call.cancelled = true;
@@ -214,7 +234,12 @@ impl ReplyEngine {
         };
         for key in link.calls.take_all() {
             match self.calls.get_mut(&key.0) {
-                Some(call) if call.begun => call.at = None,
+                Some(call) if call.begun => {
+                    call.at = None;
+                    if let Some(routing) = &mut self.routing {
+                        routing.orphaned.push(key);
+                    }
+                }
                 _ => {
                     self.forget_call(key);
                 }

@@ -3,7 +3,8 @@
 //! A call waits, is then worked on, and is answered once. The answer goes to wherever its caller is by then, and is
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
 //! on, or gets the first answer. The parts, a file each: calls that come in (`intake`), answers (`answers`), links
-//! (`attach`, `transmit`), what is known by name (`names`), and what is on disk (`journal`).
+//! (`attach`, `transmit`), what is known by name (`names`), what is on disk (`journal`), and what a router does otherwise
+//! (`routing`).
 
 mod answers;
 mod attach;
@@ -11,6 +12,7 @@ mod config;
 mod intake;
 mod journal;
 mod names;
+mod routing;
 mod stats;
 mod transmit;
 
@@ -30,11 +32,13 @@ use crate::message::cost_bytes_max;
 use crate::queue::Rising;
 use crate::store::Recovered;
 use crate::time::{Now, Time};
-use crate::wire::Settlement;
+use crate::wire::{Hops, Settlement};
 
 use answers::{Answer, AnswerKey, Memory};
 use journal::Journal;
 use names::{ClientKey, Known, Names};
+pub(crate) use routing::Routable;
+use routing::Routing;
 use stats::Counters;
 
 /// A REP socket without its I/O.
@@ -53,6 +57,8 @@ pub struct ReplyEngine {
     names: Names,
     memory: Memory,
     journal: Option<Journal>,
+    /// Of a router.
+    routing: Option<Routing>,
     wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
@@ -61,6 +67,13 @@ pub struct ReplyEngine {
 /// Names a call inside one engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallKey(u64);
+
+impl CallKey {
+    /// Its place among all of its engine.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// A call that is not answered.
 #[derive(Debug)]
@@ -76,6 +89,9 @@ struct Running {
     cost: Amount,
     /// Its caller does not wait any more.
     cancelled: bool,
+    at_most_once: bool,
+    /// The routers that it has passed.
+    routers: Box<[PeerId]>,
 }
 
 /// A call in the hands of the application.
@@ -109,6 +125,9 @@ struct RepLink {
     unconfirmed: Rising<AnswerKey>,
     received: u64,
     opened: Time,
+    /// What a router at the other end is to be told of the routers behind this one.
+    hops: Hops,
+    hops_due: bool,
 }
 
 impl ReplyEngine {
@@ -130,6 +149,7 @@ impl ReplyEngine {
             names: Names::default(),
             memory: Memory::default(),
             journal: None,
+            routing: None,
             wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),

@@ -33,6 +33,9 @@ impl ReplyEngine {
                 let deliveries = link.next_delivery;
                 out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
             }
+            if std::mem::take(&mut link.hops_due) {
+                out.control(&Control::Hops(link.hops.clone()));
+            }
             let grant =
                 if heartbeat { self.pool.repeat_grant(id) } else { self.pool.poll_grant(id) };
             if let Some(grant) = grant {

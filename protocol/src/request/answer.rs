@@ -68,7 +68,6 @@ impl RequestEngine {
         data: DataRun,
         now: Time,
     ) -> Result<(), Close> {
-        let client = self.client;
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -86,9 +85,8 @@ impl RequestEngine {
             self.start_trial(id, now);
         }
         for (at, head) in Records::new(&data.records) {
-            let number = head.call.and_then(|call| call.number_of(client));
-            let Some(number) = number.filter(|number| *number < self.next_call) else {
-                return Err(violation("an answer to what was never asked"));
+            let Some(call) = head.call else {
+                return Err(violation("an answer without a name"));
             };
             let payload = at + head.payload().start..at + head.payload().end;
             let settled = match head.rejected {
@@ -98,6 +96,14 @@ impl RequestEngine {
                     let reason = String::from_utf8_lossy(reason).into_owned();
                     Settled::Failed(CallError::Rejected(reason.into()))
                 }
+            };
+            if self.routing.is_some() {
+                self.settle_routed(id, call, &settled);
+                continue;
+            }
+            let number = call.number_of(self.client).filter(|number| *number < self.next_call);
+            let Some(number) = number else {
+                return Err(violation("an answer to what was never asked"));
             };
             self.settle_at(id, number, settled);
         }
@@ -116,7 +122,7 @@ impl RequestEngine {
     }
 
     /// A call is over, by the word of one of its servers; another one that has it is told.
-    fn settle_at(&mut self, id: LinkId, number: CallNumber, settled: Settled) {
+    pub(super) fn settle_at(&mut self, id: LinkId, number: CallNumber, settled: Settled) {
         let Some(call) = self.calls.get_mut(&number) else {
             // It is late, or comes for the second time.
             self.counters.late += 1;
@@ -174,11 +180,15 @@ impl RequestEngine {
             let Some(deliveries) = range else {
                 return Err(violation("it settles what was never sent"));
             };
-            if !matches!(settlement.outcome, Outcome::Released | Outcome::Expired) {
-                return Err(violation("an outcome that a call does not have"));
-            }
             let Some(link) = self.links.get_mut(&id) else {
                 return Ok(());
+            };
+            let is_router = link.link.peer().is_some_and(|peer| peer.router().is_some());
+            let why = match settlement.outcome {
+                Outcome::Released | Outcome::Expired => Failure::GivenBack,
+                // The server behind it is gone, and may have begun.
+                Outcome::Rejected(_) if is_router => Failure::Lost,
+                _ => return Err(violation("an outcome that a call does not have")),
             };
             let flights: Vec<_> =
                 link.flights.range(deliveries).map(|(delivery, call)| (delivery, *call)).collect();
@@ -186,7 +196,7 @@ impl RequestEngine {
                 if let Some(link) = self.links.get_mut(&id) {
                     link.flights.remove(&delivery);
                 }
-                self.fail_copy(number, id, Failure::GivenBack, now);
+                self.fail_copy(number, id, why, now);
             }
         }
         self.dispatch(now);
@@ -216,10 +226,14 @@ impl RequestEngine {
     }
 
     /// A server has not answered: it is left out until it does, or for a while.
-    fn silence(&mut self, id: LinkId, attempt_timeout: Duration, now: Time) {
+    pub(super) fn silence(&mut self, id: LinkId, attempt_timeout: Duration, now: Time) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        // It is not the router that is silent, but a server behind it, which it finds out by itself.
+        if link.link.peer().is_some_and(|peer| peer.router().is_some()) {
+            return;
+        }
         let wait = attempt_timeout.saturating_mul(1 << link.silences.min(6));
         link.silences += 1;
         self.silent.insert((now + wait, id));

@@ -3,7 +3,7 @@
 use crate::credit::Spender;
 use crate::event::Event;
 use crate::ids::{LinkId, Priority, SocketType};
-use crate::link::{Identity, Link, Speaker, link_vocabulary, violation};
+use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Close, Control, Frame, Hello};
@@ -18,7 +18,7 @@ impl RequestEngine {
     pub fn open_link(&mut self, identity: Identity, priority: Priority, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        let speaker = Speaker::new(SocketType::Req, self.peer_id);
+        let speaker = self.speaker();
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(
             id,
@@ -41,6 +41,7 @@ impl RequestEngine {
                 trial_until: None,
                 answered: 0,
                 opened: now,
+                routes: Default::default(),
             },
         );
         id
@@ -62,6 +63,7 @@ impl RequestEngine {
                 Ok(())
             }
             Frame::Control(Control::Settle(settle)) => self.handle_given_back(id, settle, now.time),
+            Frame::Control(Control::Hops(hops)) => self.handle_hops(id, &hops, now.time),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
             Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
                 Err(violation("a frame that a server does not send"))
@@ -75,6 +77,8 @@ impl RequestEngine {
         };
         let connected = link.link.handle_hello(id, SocketType::Req, &self.config.link, hello)?;
         self.events.push(connected);
+        self.note_router(id)?;
+        self.unstick(hello.peer);
         self.note_back(id, now);
         self.recount(id, now);
         self.dispatch(now);
@@ -114,6 +118,7 @@ impl RequestEngine {
         let written: Vec<_> = link.flights.take_all().collect();
         self.recount(id, now);
         self.asked.remove(&id);
+        self.forget_router(id);
         self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
         for number in unwritten {
             self.fail_copy(number, id, Failure::GivenBack, now);

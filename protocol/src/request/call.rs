@@ -8,7 +8,7 @@ use crate::message::{Attributes, cost_bytes};
 use crate::time::{Now, Time, WallTime};
 
 use super::agenda::Times;
-use super::{CallNumber, CallOptions, RequestEngine};
+use super::{CallNumber, CallOptions, RequestEngine, Routed};
 
 /// A call that is under way.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Call {
     /// Whether better servers are asked for room before it goes to a worse one.
     pub(super) asking: Asking,
     pub(super) times: Times,
+    /// Of a router: what the client that made it said.
+    pub(super) routed: Option<Box<Routed>>,
 }
 
 /// How far a call has come in asking better servers than one that has room.
@@ -112,12 +114,21 @@ impl Call {
             bound_to: None,
             asking: Asking::NotYet,
             times: Times::new(deadline),
+            routed: None,
         }
     }
 
     /// What it costs in bytes of credit.
     pub(super) fn cost(&self) -> u64 {
-        cost_bytes(1, (HEAD_BYTES + self.payload.len()) as u64)
+        // As far as nothing is known of the moment, whose length is always the same.
+        let moment = Now { time: self.deadline, wall: WallTime::default() };
+        let head = self.attributes(CallId::new([0; 8], 0), moment).head_bytes();
+        cost_bytes(1, (head + self.payload.len()) as u64)
+    }
+
+    /// The server that alone may have it.
+    pub(super) fn bound(&self) -> Option<PeerId> {
+        self.bound_to.filter(|_| self.options.at_most_once && self.may_have_run)
     }
 
     pub(super) fn is_at(&self, link: LinkId) -> bool {
@@ -125,15 +136,19 @@ impl Call {
     }
 
     /// The attributes of its record.
-    pub(super) fn attributes(&self, id: CallId, now: Now) -> Attributes<'static> {
+    pub(super) fn attributes(&self, id: CallId, now: Now) -> Attributes<'_> {
         let left = self.deadline.since(now.time);
         let expires: WallTime = now.wall + left;
-        Attributes { expires: Some(expires), call: Some(id), ..Attributes::default() }
+        let routed = self.routed.as_deref();
+        Attributes {
+            expires: Some(expires),
+            call: Some(routed.map_or(id, |routed| routed.id)),
+            at_most_once: self.options.at_most_once,
+            routers: routed.map_or(&[], |routed| &routed.routers),
+            ..Attributes::default()
+        }
     }
 }
-
-/// The head of a request's record: length, attributes' length, deadline, name.
-const HEAD_BYTES: usize = 4 + 2 + 10 + 18;
 
 impl RequestEngine {
     /// Takes a call out of everything, and tells its servers that nobody waits for it.
@@ -141,11 +156,36 @@ impl RequestEngine {
         let call = self.calls.remove(&number)?;
         self.waiting.remove(&number);
         self.hedges.remove(&number);
+        if let Some(peer) = call.bound() {
+            self.unnote_stuck(peer, number);
+        }
+        if let (Some(routing), Some(routed)) = (&mut self.routing, &call.routed) {
+            routing.forget(routed.id, number);
+        }
         self.agenda.remove(number, &call.times);
         for copy in call.copies.iter() {
             self.take_from(number, *copy, call.cost());
         }
         Some(call)
+    }
+
+    /// A call waits for a server that is not there.
+    pub(super) fn note_stuck(&mut self, peer: PeerId, number: CallNumber) {
+        self.stuck.entry(peer).or_default().insert(number);
+    }
+
+    fn unnote_stuck(&mut self, peer: PeerId, number: CallNumber) {
+        if let Some(calls) = self.stuck.get_mut(&peer) {
+            calls.remove(&number);
+            if calls.is_empty() {
+                self.stuck.remove(&peer);
+            }
+        }
+    }
+
+    /// A server is there: what waits for it may go to it.
+    pub(super) fn unstick(&mut self, peer: PeerId) {
+        self.waiting.extend(self.stuck.remove(&peer).into_iter().flatten());
     }
 
     /// Takes a call from a server: unwritten, it was never there, and its room is free; written, the server is told.

@@ -25,7 +25,7 @@ impl RequestEngine {
         {
             return self.give(number, link, now);
         }
-        self.waiting.insert(number);
+        self.wait_for_server(number, now);
         self.dispatch(now);
     }
 
@@ -48,7 +48,10 @@ impl RequestEngine {
                     passed_over.push(number);
                 }
                 // It has to wait for a server of its own, or for bytes; others need not wait for it.
-                Choice::Nobody => passed_over.push(number),
+                Choice::Nobody => match self.absent_server(number) {
+                    Some(peer) => self.note_stuck(peer, number),
+                    None => passed_over.push(number),
+                },
             }
             if passed_over.len() > 64 {
                 break;
@@ -65,11 +68,12 @@ impl RequestEngine {
         let Some(call) = self.calls.get(&number) else {
             return Choice::Nobody;
         };
-        let bound = call.bound_to.filter(|_| call.options.at_most_once && call.may_have_run);
+        let bound = call.bound();
         let may_have_it = |id: LinkId| {
             let link = self.links.get(&id)?;
             let its_own = bound.is_none() || bound == link.link.peer().map(|peer| peer.id);
-            (its_own && !call.is_at(id)).then_some(link)
+            let goes_on = call.routed.as_ref().is_none_or(|routed| routed.may_pass(&link.routes));
+            (its_own && goes_on && !call.is_at(id)).then_some(link)
         };
         let is_to_say = |link: &ReqLink| !link.mute && !link.spender.is_refused();
         // Of those whose room is too small for it, the best that may give more.
@@ -201,6 +205,7 @@ impl RequestEngine {
         if let Some(place) = link.place.take() {
             self.ready.remove(&place);
         }
+
         self.short.remove(&(link.priority, id));
         let room = link.spender.room();
         let on_trial = link.trial_until.is_some();
@@ -216,6 +221,7 @@ impl RequestEngine {
                 self.ready.insert(place);
             }
         }
+        self.count_room(id, now);
     }
 
     /// A copy is lost: the call goes elsewhere if it may, or waits.
@@ -245,7 +251,7 @@ impl RequestEngine {
         self.counters.retried += 1;
         let wait = self.backoff(number, why);
         match wait {
-            None => self.wait_for_server(number),
+            None => self.wait_for_server(number, now),
             Some(wait) => {
                 if let Some(call) = self.calls.get_mut(&number) {
                     call.state = State::BackingOff;
@@ -255,11 +261,28 @@ impl RequestEngine {
         }
     }
 
-    pub(super) fn wait_for_server(&mut self, number: CallNumber) {
-        if let Some(call) = self.calls.get_mut(&number) {
-            call.state = State::Waiting;
-            self.waiting.insert(number);
+    pub(super) fn wait_for_server(&mut self, number: CallNumber, now: Time) {
+        let absent = self.absent_server(number);
+        let Some(call) = self.calls.get_mut(&number) else {
+            return;
+        };
+        call.state = State::Waiting;
+        match absent {
+            Some(peer) => self.note_stuck(peer, number),
+            None => {
+                self.waiting.insert(number);
+                self.park(number, now);
+            }
         }
+    }
+
+    /// The only server that a call may go to, if that is not there.
+    fn absent_server(&self, number: CallNumber) -> Option<crate::ids::PeerId> {
+        let peer = self.calls.get(&number)?.bound()?;
+        let is_it = |link: &ReqLink| {
+            link.link.is_open() && link.link.peer().is_some_and(|other| other.id == peer)
+        };
+        (!self.links.values().any(is_it)).then_some(peer)
     }
 
     /// How long a call waits before it is tried again: not at all after its first failure.

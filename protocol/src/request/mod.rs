@@ -3,8 +3,8 @@
 //! A call waits here until a server has room for it. It is then at one server, or with hedging at two, until its answer
 //! comes, its time is over, or that server fails it. Every attempt has the same name, so a server that is asked twice
 //! answers twice and works once; and whichever answer comes first is the answer. The parts, a file each: calls (`call`),
-//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), time (`agenda`, `timeouts`), and servers that
-//! failed (`trial`).
+//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), time (`agenda`, `timeouts`), servers that
+//! failed (`trial`), and what a router does otherwise (`routing`).
 
 mod agenda;
 mod answer;
@@ -12,6 +12,7 @@ mod attach;
 mod call;
 mod choose;
 mod config;
+mod routing;
 mod stats;
 mod timeouts;
 mod transmit;
@@ -36,6 +37,8 @@ use crate::time::Time;
 
 use agenda::{Agenda, Timer};
 use call::{Asking, Call, Copy, State};
+pub(crate) use routing::Routed;
+use routing::{Routes, Routing};
 use stats::Counters;
 
 /// A call's number at its socket.
@@ -54,6 +57,8 @@ pub struct RequestEngine {
     calls: Rising<Call>,
     /// Calls that wait for a server with room, those that were made first before others.
     waiting: BTreeSet<CallNumber>,
+    /// Calls that wait for one server, which alone may have them and is not there, by its peer id.
+    stuck: BTreeMap<PeerId, BTreeSet<CallNumber>>,
     /// Calls that a second server is to be asked about as well.
     hedges: BTreeSet<CallNumber>,
     agenda: Agenda,
@@ -83,6 +88,8 @@ pub struct RequestEngine {
     wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
+    /// Of a router.
+    routing: Option<Routing>,
 }
 
 /// Where a server stands among those with room.
@@ -117,6 +124,8 @@ struct ReqLink {
     trial_until: Option<Time>,
     answered: u64,
     opened: Time,
+    /// Which routers are at its other end and behind that.
+    routes: Routes,
 }
 
 impl RequestEngine {
@@ -133,6 +142,7 @@ impl RequestEngine {
             next_call: 0,
             calls: Rising::new(),
             waiting: BTreeSet::new(),
+            stuck: BTreeMap::new(),
             hedges: BTreeSet::new(),
             agenda: Agenda::default(),
             confirm_at: None,
@@ -151,6 +161,7 @@ impl RequestEngine {
             wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
+            routing: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! How many calls wait, and who answers them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::credit::Amount;
@@ -92,7 +93,8 @@ impl RequestEngine {
         });
         RequestStats {
             pending: self.calls.len() as u64,
-            waiting: self.waiting.len() as u64,
+            waiting: (self.waiting.len() + self.stuck.values().map(BTreeSet::len).sum::<usize>())
+                as u64,
             made: counters.made,
             answered: counters.answered,
             failed: counters.failed,

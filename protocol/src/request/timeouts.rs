@@ -10,8 +10,11 @@ impl RequestEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let trial = self.trials.first().map(|(until, _)| *until);
-        let timer = self.agenda.next().into_iter().chain(self.confirm_at).chain(trial).min();
-        if self.waiting.is_empty() {
+        let unpark = self.unpark_at();
+        let timers = [self.agenda.next(), self.confirm_at, trial, unpark];
+        let timer = timers.into_iter().flatten().min();
+        // A router has to grant the room of who is tried again.
+        if self.waiting.is_empty() && self.routing.is_none() {
             return timer;
         }
         let back = self.silent.first().map(|(until, _)| *until);
@@ -32,11 +35,12 @@ impl RequestEngine {
                 Timer::Ask => self.ask_in_vain(number),
                 Timer::Retry => {
                     if self.calls.get(&number).is_some_and(|call| call.state == State::BackingOff) {
-                        self.wait_for_server(number);
+                        self.wait_for_server(number, now);
                     }
                 }
             }
         }
+        self.unpark(now);
         self.dispatch(now);
     }
 

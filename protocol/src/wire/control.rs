@@ -48,6 +48,8 @@ pub enum Control {
     Behind(Behind),
     /// Streamer to receiver: what follows is of this session.
     Origin(Origin),
+    /// Router to router: which routers stand behind it.
+    Hops(Hops),
 }
 
 impl Hello {
@@ -56,6 +58,10 @@ impl Hello {
     /// A sender that passes on messages of others: its session names itself, and each message's session is that of the
     /// last [`Origin`].
     pub const STREAMER: u64 = 1 << 1;
+    /// A client that knows routers: a call may come back to it that a server may have begun with.
+    pub const KNOWS_ROUTERS: u64 = 1 << 2;
+    /// A router, which passes calls on. Its name is what stands as its session.
+    pub const ROUTER: u64 = 1 << 3;
 }
 
 /// Who this is and what it can do.
@@ -65,9 +71,9 @@ pub struct Hello {
     pub socket_type: SocketType,
     /// One life of the socket; the same over all its links and reconnects.
     pub peer: PeerId,
-    /// The session of what a sending socket sends; none for a receiving one.
+    /// The session of what a sending socket sends, or the name of a router; none from all others.
     pub session: Option<Session>,
-    /// Features beyond the version's: [`Hello::KNOWS_STREAMERS`], [`Hello::STREAMER`]; unknown bits are ignored.
+    /// Features beyond the version's, such as [`Hello::KNOWS_STREAMERS`]; unknown bits are ignored.
     pub features: u64,
     /// The largest payload that this side takes, in bytes.
     pub message_bytes_max: u64,
@@ -529,6 +535,22 @@ pub struct Origin {
     pub session: Session,
     /// Whether their sender wants to know when they are taken by the application ([`Taken`]).
     pub reports_taken: bool,
+}
+
+/// The routers by way of which a call may go on from a router, itself included.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Hops {
+    /// Each once.
+    pub routers: Bounded<Hop>,
+}
+
+/// A router behind another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hop {
+    /// Its name.
+    pub router: PeerId,
+    /// How many routers a call passes before it at the least, the one that says so included; 0 for that itself.
+    pub distance: u32,
 }
 
 /// Of the numbers from `from` to `next` the subscriber wants none; what it expected below `from` is lost.

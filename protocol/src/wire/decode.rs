@@ -251,6 +251,7 @@ impl Decoder {
             Kind::Skip => Control::Skip(parse(bytes, "SKIP")?),
             Kind::Behind => Control::Behind(parse(bytes, "BEHIND")?),
             Kind::Origin => Control::Origin(parse(bytes, "ORIGIN")?),
+            Kind::Hops => Control::Hops(parse(bytes, "HOPS")?),
             Kind::Data | Kind::Publish => return Err(WireError::Malformed("a run of messages")),
         };
         self.state = State::Header;

@@ -35,6 +35,7 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
         Control::Skip(body) => frame(Kind::Skip, body, out),
         Control::Behind(body) => frame(Kind::Behind, body, out),
         Control::Origin(body) => frame(Kind::Origin, body, out),
+        Control::Hops(body) => frame(Kind::Hops, body, out),
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) enum Kind {
     Skip = 18,
     Behind = 19,
     Origin = 20,
+    Hops = 21,
 }
 
 impl Kind {
@@ -102,6 +103,7 @@ impl Kind {
             18 => Kind::Skip,
             19 => Kind::Behind,
             20 => Kind::Origin,
+            21 => Kind::Hops,
             _ => return None,
         })
     }

@@ -9,8 +9,8 @@ mod header;
 
 pub use control::{
     Attach, Behind, Close, CloseCode, Control, Demand, Echo, End, Filter, Fingerprint, Grant,
-    Heartbeat, Hello, More, Origin, Outcome, Prefix, PrefixTooLong, Reason, Request, Retract, Ring,
-    Settle, Settlement, Skip, Span, Spans, StartAt, Taken,
+    Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix, PrefixTooLong, Reason, Request,
+    Retract, Ring, Settle, Settlement, Skip, Span, Spans, StartAt, Taken,
 };
 pub use decode::{DataRun, Decoder, Frame, PublishRun};
 pub use encode::{encode_control, encode_data_header, encode_preface, encode_publish_header};

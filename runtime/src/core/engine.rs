@@ -3,7 +3,8 @@
 use drawdown_protocol::wire::{Close, Frame};
 use drawdown_protocol::{
     Event, Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine,
-    PushEngine, ReplyEngine, RequestEngine, Side, StreamerEngine, SubscribeEngine, Time, Transmit,
+    PushEngine, ReplyEngine, RequestEngine, RouterEngine, Side, StreamerEngine, SubscribeEngine,
+    Time, Transmit,
 };
 
 /// A protocol engine with many links.
@@ -129,6 +130,20 @@ engine!(StreamerEngine, Side, {
         self.is_settled(link)
     }
 });
+engine!(
+    RouterEngine,
+    (Side, Priority),
+    |self, identity, (side, priority), now| self.open_link(identity, side, priority, now),
+    {
+        fn leave_link(&mut self, link: LinkId, now: Time) {
+            self.leave_link(link, now);
+        }
+
+        fn is_settled(&self, link: LinkId) -> bool {
+            self.is_settled(link)
+        }
+    }
+);
 engine!(SubscribeEngine);
 engine!(PullEngine);
 engine!(RequestEngine, Priority, {

@@ -212,6 +212,12 @@ fn log(event: &Event) {
         Event::LevelChanged { from, to } => {
             tracing::info!(from = from.level(), to = to.level(), "another priority serves");
         }
+        Event::LoopRefused { link, call } => {
+            tracing::warn!(%link, %call, "a call came back to a router that it had passed");
+        }
+        Event::HopLimit { link, call } => {
+            tracing::warn!(%link, %call, "a call has passed as many routers as it may");
+        }
         Event::StoreSlow { waited } => {
             tracing::warn!(?waited, "the store does not answer; what is not accepted yet waits");
         }

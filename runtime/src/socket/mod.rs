@@ -1,6 +1,7 @@
 //! The sockets that people use.
 
 mod commit;
+pub(crate) mod device;
 mod drain;
 mod ends;
 mod options;
@@ -11,6 +12,7 @@ pub(crate) mod push;
 mod receiving;
 pub(crate) mod reply;
 pub(crate) mod request;
+pub(crate) mod router;
 mod sending;
 pub(crate) mod streamer;
 pub(crate) mod subscribe;

@@ -49,6 +49,8 @@ enum Kinds {
     Calls,
     /// PUSH and PULL with streamers between them.
     Streamers,
+    /// REQ and REP with routers between them.
+    Routers,
     /// One after the other.
     All,
 }
@@ -60,7 +62,8 @@ impl Kinds {
             Kinds::Pubsub => &[Kind::PubSub],
             Kinds::Calls => &[Kind::Calls],
             Kinds::Streamers => &[Kind::Streamers],
-            Kinds::All => &[Kind::PushPull, Kind::PubSub, Kind::Calls, Kind::Streamers],
+            Kinds::Routers => &[Kind::Routers],
+            Kinds::All => &Kind::ALL,
         }
     }
 }

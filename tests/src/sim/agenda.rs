@@ -26,6 +26,8 @@ pub enum Node {
     Rep(usize),
     /// A streamer.
     Streamer(usize),
+    /// A router.
+    Router(usize),
 }
 
 impl Node {
@@ -41,6 +43,7 @@ impl Node {
             (Node::Req(at), Node::Req(other)) => Node::Req(moved(at, other)),
             (Node::Rep(at), Node::Rep(other)) => Node::Rep(moved(at, other)),
             (Node::Streamer(at), Node::Streamer(other)) => Node::Streamer(moved(at, other)),
+            (Node::Router(at), Node::Router(other)) => Node::Router(moved(at, other)),
             (node, _) => node,
         }
     }
@@ -56,6 +59,7 @@ impl Node {
             Node::Req(index) => 5_000 + index as u64,
             Node::Rep(index) => 6_000 + index as u64,
             Node::Streamer(index) => 7_000 + index as u64,
+            Node::Router(index) => 8_000 + index as u64,
         }
     }
 }
@@ -71,6 +75,7 @@ impl fmt::Display for Node {
             Node::Req(index) => write!(f, "req-{index}"),
             Node::Rep(index) => write!(f, "rep-{index}"),
             Node::Streamer(index) => write!(f, "streamer-{index}"),
+            Node::Router(index) => write!(f, "router-{index}"),
         }
     }
 }
@@ -91,6 +96,7 @@ impl FromStr for Node {
             "req" => Node::Req(at),
             "rep" => Node::Rep(at),
             "streamer" => Node::Streamer(at),
+            "router" => Node::Router(at),
             _ => return Err(unknown()),
         })
     }

@@ -139,6 +139,7 @@ impl Network {
             Node::Req(req) => self.req_dies(req),
             Node::Rep(rep) => self.rep_dies(rep),
             Node::Streamer(streamer) => self.streamer_dies(streamer),
+            Node::Router(router) => self.router_dies(router),
         }
     }
 
@@ -178,6 +179,7 @@ impl Network {
             Node::Req(req) if !self.is_up(node) => self.start_req(req),
             Node::Rep(rep) if !self.is_up(node) => self.start_rep(rep),
             Node::Streamer(streamer) if !self.is_up(node) => self.start_streamer(streamer),
+            Node::Router(router) if !self.is_up(node) => self.start_router(router),
             _ => {}
         }
     }

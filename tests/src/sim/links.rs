@@ -102,6 +102,9 @@ impl Network {
             Node::Streamer(streamer) => {
                 self.streamers[streamer].engine.as_mut().map(|e| e as &mut dyn Socket)
             }
+            Node::Router(router) => {
+                self.routers[router].engine.as_mut().map(|e| e as &mut dyn Socket)
+            }
         }
     }
 
@@ -338,6 +341,7 @@ impl Network {
             Node::Req(req) => self.after_req(req),
             Node::Rep(rep) => self.after_rep(rep),
             Node::Streamer(streamer) => self.after_streamer(streamer),
+            Node::Router(router) => self.after_router(router),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Whole networks of PUSH and PULL engines, with streamers or without, of PUB and SUB engines and proxies, or of REQ and REP engines, on a virtual clock, from one seed, with faults and with checkers that look
-//! at every step.
+//! Whole networks of PUSH and PULL engines, with streamers or without, of PUB and SUB engines and proxies, or of REQ
+//! and REP engines, with routers or without, on a virtual clock, from one seed, with faults and with checkers that look at
+//! every step.
 //!
 //! Nothing here knows the time of day, has threads, or depends on the order of a hash: the same seed gives the same
 //! run, which [`Report::trace_hash`] proves. An index that does not exist is a bug of the simulator and ends the seed
@@ -28,6 +29,7 @@ mod plan;
 mod pubsub;
 mod receiving;
 mod report;
+mod routing;
 mod scenario;
 mod script;
 mod sending;
@@ -45,9 +47,9 @@ pub use calls::{Task, Verb};
 pub use network::Network;
 pub use node::{Job, Word};
 pub use plan::{
-    Fault, Keeps, Plan, ProxyPlan, PubPlan, PullPlan, PushPlan, StreamerPlan, SubPlan, WirePlan,
+    Fault, Keeps, Plan, ProxyPlan, PubPlan, PullPlan, PushPlan, RepPlan, ReqPlan, RouterPlan,
+    StreamerPlan, SubPlan, WirePlan,
 };
-pub use plan::{RepPlan, ReqPlan};
 pub use pubsub::Got;
 pub use report::{Failure, Kind, Report};
 pub use script::{Plain, Script};

@@ -14,6 +14,7 @@ use super::node::{Doing, Process, PullNode, PushNode, Worker};
 use super::plan::{Plan, PullPlan, PushPlan};
 use super::pubsub::{ProxyNode, PubNode, SubNode};
 use super::report::{Failure, Kind, Report};
+use super::routing::RouterNode;
 use super::script::Script;
 use super::streaming::StreamerNode;
 use super::trace::Trace;
@@ -40,6 +41,7 @@ pub struct Network {
     pub(super) reqs: Vec<ReqNode>,
     pub(super) reps: Vec<RepNode>,
     pub(super) streamers: Vec<StreamerNode>,
+    pub(super) routers: Vec<RouterNode>,
     pub(super) wires: Vec<Wire>,
     pub(super) conns: BTreeMap<u64, Conn>,
     pub(super) next_conn: u64,
@@ -130,6 +132,7 @@ impl Network {
             reqs: Vec::new(),
             reps: Vec::new(),
             streamers: Vec::new(),
+            routers: Vec::new(),
             wires: wires.collect(),
             conns: BTreeMap::new(),
             next_conn: 0,
@@ -319,7 +322,7 @@ impl Network {
                 }
             }
             Node::Pub(_) | Node::Sub(_) | Node::Proxy(_) => self.pubsub_timer(node, life),
-            Node::Req(_) | Node::Rep(_) => self.calls_timer(node, life),
+            Node::Req(_) | Node::Rep(_) | Node::Router(_) => self.calls_timer(node, life),
             Node::Streamer(streamer) => self.streamer_timer(streamer, life),
             Node::Pull(pull) => {
                 let PullNode { process, engine, flush_at, confirmed, .. } = &mut self.pulls[pull];
@@ -360,6 +363,7 @@ impl Network {
             Node::Req(req) => &mut self.reqs[req].process,
             Node::Rep(rep) => &mut self.reps[rep].process,
             Node::Streamer(streamer) => &mut self.streamers[streamer].process,
+            Node::Router(router) => &mut self.routers[router].process,
         }
     }
 
@@ -373,6 +377,7 @@ impl Network {
             Node::Req(req) => self.reqs[req].engine.is_some(),
             Node::Rep(rep) => self.reps[rep].engine.is_some(),
             Node::Streamer(streamer) => self.streamers[streamer].engine.is_some(),
+            Node::Router(router) => self.routers[router].engine.is_some(),
         }
     }
 
@@ -387,6 +392,7 @@ impl Network {
             Node::Req(req) => &self.reqs[req].plan.config.link,
             Node::Rep(rep) => &self.reps[rep].plan.config.link,
             Node::Streamer(streamer) => &self.streamers[streamer].plan.config.link,
+            Node::Router(router) => &self.routers[router].plan.config.link,
         };
         link.message_bytes_max
     }
@@ -447,6 +453,7 @@ fn plan_and_dice(script: &Script, mut dice: Dice) -> (Plan, Dice) {
         Kind::PubSub => Plan::random_pubsub(&mut dice),
         Kind::Calls => Plan::random_calls(&mut dice),
         Kind::Streamers => Plan::random_streamers(&mut dice),
+        Kind::Routers => Plan::random_routers(&mut dice),
     };
     script.reduce(&mut plan);
     (plan, dice)

@@ -30,6 +30,7 @@ impl Network {
             }
             (Node::Req(_) | Node::Rep(_), _) => self.observe_calls_said(end, node, frame),
             (Node::Streamer(_), _) => self.observe_streamer_said(end, node, frame),
+            (Node::Router(router), _) => self.observe_router_said(end, router, frame),
             _ => Ok(()),
         };
         self.check(verdict.map_err(|why| format!("{node}: {why}")));

@@ -17,11 +17,14 @@ pub enum Kind {
     Calls,
     /// PUSH and PULL sockets with streamers between them.
     Streamers,
+    /// REQ and REP sockets with routers between them.
+    Routers,
 }
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Kind; 4] = [Kind::PushPull, Kind::PubSub, Kind::Calls, Kind::Streamers];
+    pub const ALL: [Kind; 5] =
+        [Kind::PushPull, Kind::PubSub, Kind::Calls, Kind::Streamers, Kind::Routers];
 }
 
 impl FromStr for Kind {
@@ -40,6 +43,7 @@ impl fmt::Display for Kind {
             Kind::PubSub => "pubsub",
             Kind::Calls => "calls",
             Kind::Streamers => "streamers",
+            Kind::Routers => "routers",
         })
     }
 }

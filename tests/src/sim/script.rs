@@ -145,6 +145,7 @@ fn leave_out(plan: &mut Plan, node: Node) {
         Node::Req(at) => take(&mut plan.reqs, at),
         Node::Rep(at) => take(&mut plan.reps, at),
         Node::Streamer(at) => take(&mut plan.streamers, at),
+        Node::Router(at) => take(&mut plan.routers, at),
     };
     if is_there {
         plan.wires.retain(|wire| wire.up != node && wire.down != node);
@@ -181,8 +182,10 @@ pub(crate) fn nodes(plan: &Plan) -> Vec<Node> {
     let reqs = (0..plan.reqs.len()).map(Node::Req);
     let reps = (0..plan.reps.len()).map(Node::Rep);
     let streamers = (0..plan.streamers.len()).map(Node::Streamer);
+    let routers = (0..plan.routers.len()).map(Node::Router);
     let messages = pushes.chain(pulls).chain(streamers);
-    messages.chain(pubs).chain(subs).chain(proxies).chain(reqs).chain(reps).collect()
+    let calls = reqs.chain(reps).chain(routers);
+    messages.chain(pubs).chain(subs).chain(proxies).chain(calls).collect()
 }
 
 impl fmt::Display for Script {

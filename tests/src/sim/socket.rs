@@ -3,7 +3,7 @@
 use drawdown_protocol::wire::{Close, Frame};
 use drawdown_protocol::{
     Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine, PushEngine,
-    ReplyEngine, RequestEngine, StreamerEngine, SubscribeEngine, Time, Transmit,
+    ReplyEngine, RequestEngine, RouterEngine, StreamerEngine, SubscribeEngine, Time, Transmit,
 };
 
 use super::agenda::Side;
@@ -71,5 +71,11 @@ socket!(PublishEngine, |self, identity, _way, now| self.open_link(identity, now)
 socket!(SubscribeEngine, |self, identity, _way, now| self.open_link(identity, now));
 socket!(ProxyEngine, |self, identity, way, now| self.open_link(identity, way.side.leads(), now));
 socket!(StreamerEngine, |self, identity, way, now| self.open_link(identity, way.side.leads(), now));
+socket!(RouterEngine, |self, identity, way, now| self.open_link(
+    identity,
+    way.side.leads(),
+    way.priority,
+    now
+));
 socket!(RequestEngine, |self, identity, way, now| self.open_link(identity, way.priority, now));
 socket!(ReplyEngine, |self, identity, _way, now| self.open_link(identity, now));

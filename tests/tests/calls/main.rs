@@ -5,5 +5,6 @@ mod failures;
 mod levels;
 mod replies;
 mod restarts;
+mod routers;
 mod support;
 mod turns;

@@ -7,7 +7,9 @@ fn every_command_explains_itself_with_examples() {
     for command in [
         "push",
         "pull",
+        "proxy",
         "streamer",
+        "router",
         "store",
         "dead",
         "bench",

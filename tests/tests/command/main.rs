@@ -17,6 +17,7 @@ mod publishing;
 mod pubsub_refusals;
 mod refusals;
 mod rings;
+mod routers;
 mod stores;
 mod streamers;
 mod topologies;

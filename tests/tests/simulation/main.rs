@@ -6,6 +6,7 @@ mod calls;
 mod credit;
 mod proxies;
 mod publish;
+mod routers;
 mod seeds;
 mod shadow;
 mod streamers;

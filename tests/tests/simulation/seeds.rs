@@ -14,6 +14,9 @@ const CALLS_SEEDS_EACH: u64 = 750;
 /// The same for PUSH and PULL with streamers between them: twelve hundred together.
 const STREAMERS_SEEDS_EACH: u64 = 600;
 
+/// The same for REQ and REP with routers between them: six hundred together.
+const ROUTERS_SEEDS_EACH: u64 = 300;
+
 fn run_seeds(kind: Kind, first: u64, count: u64) {
     for seed in first..first + count {
         if let Err(failure) = run_seed(kind, seed, false) {
@@ -90,6 +93,16 @@ fn streamers_lose_nothing_a() {
 #[test]
 fn streamers_lose_nothing_b() {
     run_seeds(Kind::Streamers, STREAMERS_SEEDS_EACH, STREAMERS_SEEDS_EACH);
+}
+
+#[test]
+fn routers_answer_every_call_that_they_may_a() {
+    run_seeds(Kind::Routers, 0, ROUTERS_SEEDS_EACH);
+}
+
+#[test]
+fn routers_answer_every_call_that_they_may_b() {
+    run_seeds(Kind::Routers, ROUTERS_SEEDS_EACH, ROUTERS_SEEDS_EACH);
 }
 
 #[test]

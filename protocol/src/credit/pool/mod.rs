@@ -59,6 +59,15 @@ struct Line {
     gave_up: bool,
     /// What is taken back from it did not come in time for somebody who asked.
     slow: bool,
+    /// The most that it may have, if not all of the room is for it.
+    cap: Option<Amount>,
+}
+
+impl Line {
+    /// What it may be given beside what it has.
+    fn left(&self) -> Option<Amount> {
+        self.cap.map(|cap| cap.saturating_sub(self.granter.intended()))
+    }
 }
 
 impl Pool {
@@ -154,6 +163,16 @@ impl Pool {
         let one = Amount::new(1, self.message_cost_max);
         let for_all = Amount::new(links, links.saturating_mul(one.bytes));
         if allowance == Amount::ZERO && for_all.fits(room) { one } else { allowance }
+    }
+
+    /// The same for one link, which may not be for all of the room.
+    fn ease_of(&self, link: LinkId) -> Amount {
+        match self.lines.get(&link).and_then(|line| line.cap) {
+            None => self.ease(),
+            // Bytes are of no use without a message to put them in.
+            Some(cap) if cap.messages == 0 => Amount::ZERO,
+            Some(cap) => cap.min(self.ease()),
+        }
     }
 
     /// What a link with demand is given at a time.
@@ -316,6 +335,53 @@ impl Pool {
         }
     }
 
+    /// Sets the room of a router as that of a streamer, and lets these links have so much of it at the most. Links that
+    /// were never named may have all of it.
+    pub(crate) fn forward_capped(
+        &mut self,
+        room: Amount,
+        waiting: Amount,
+        caps: impl Iterator<Item = (LinkId, Amount)>,
+    ) {
+        let mut changed = self.forwarded != Some(room) || self.queued != waiting;
+        self.forwarded = Some(room);
+        self.queued = waiting;
+        for (link, cap) in caps {
+            if let Some(line) = self.lines.get_mut(&link).filter(|line| line.cap != Some(cap)) {
+                line.cap = Some(cap);
+                changed = true;
+                self.lower(link, cap);
+            }
+        }
+        if changed {
+            self.resize();
+        }
+    }
+
+    /// Whether somebody waits for room while one of these links has some that it was given because it asked.
+    pub(crate) fn waits_for(&self, mut links: impl Iterator<Item = LinkId>) -> bool {
+        !self.hungry.is_empty()
+            && links.any(|link| self.lines.get(&link).is_some_and(|line| line.fed > 0))
+    }
+
+    /// These links may not be about to use what they were given because they asked: it is taken back as from any other.
+    pub(crate) fn doubt(&mut self, links: impl Iterator<Item = LinkId>) {
+        for link in links {
+            if let Some(line) = self.lines.get_mut(&link) {
+                line.fed = 0;
+            }
+        }
+        self.take_back();
+        self.share_out();
+        self.answer();
+    }
+
+    /// Links, and the messages that wait at each for credit, and those that were given credit for that reason and have not
+    /// arrived.
+    pub(crate) fn demands(&self) -> impl Iterator<Item = (LinkId, u64, u64)> {
+        self.lines.iter().map(|(link, line)| (*link, line.demand, line.fed))
+    }
+
     /// Messages that wait at senders for credit, and those that were given credit for that reason and have not arrived.
     pub(crate) fn demanded(&self) -> (u64, u64) {
         let lines = self.lines.values();
@@ -365,7 +431,7 @@ impl Pool {
 
     /// Remembers a link that has used up half of what it may sit on.
     fn note_low(&mut self, link: LinkId) {
-        let ease = self.ease();
+        let ease = self.ease_of(link);
         if let Some(line) = self.lines.get_mut(&link)
             && !line.in_low
             && runs_low(line.granter.intended(), ease, self.message_cost_max)

@@ -45,7 +45,17 @@ impl Pool {
         // More bytes than its messages can take are of no use to it, and others may need them.
         let bytes_max = (intended.messages + messages).saturating_mul(self.message_cost_max);
         let bytes = share.bytes.min(bytes_max.saturating_sub(intended.bytes));
-        let by = Amount::new(messages, bytes).min(free);
+        let mut by = Amount::new(messages, bytes).min(free);
+        if let Some(left) = line.left() {
+            by = by.min(left);
+            let has_no_more = (messages > 0 && left.messages == 0)
+                || intended.bytes + left.bytes < self.message_cost_max;
+            if wanted > 0 && has_no_more {
+                // There is no more for it; others need not wait for it.
+                self.hungry.rotate_left(1);
+                return true;
+            }
+        }
         let stuck = intended.bytes + by.bytes < self.message_cost_max;
         let least = if self.answers { 0 } else { messages / 4 };
         if wanted > 0 && (stuck || by.messages < least.max(messages.min(1))) {
@@ -67,7 +77,7 @@ impl Pool {
 
     /// Fills a link up to what it may sit on if there is enough free to bother, and remembers it if that was not enough.
     fn top_up(&mut self, link: LinkId) {
-        let (free, allowance) = (self.free(), self.ease());
+        let (free, allowance) = (self.free(), self.ease_of(link));
         let Some(line) = self.lines.get_mut(&link) else {
             return;
         };

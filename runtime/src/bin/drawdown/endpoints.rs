@@ -72,6 +72,7 @@ impl LinkArgs {
     apply_links!(apply_to_sub, drawdown::SubBuilder);
     apply_links!(apply_to_proxy, drawdown::ProxyBuilder);
     apply_links!(apply_to_streamer, drawdown::StreamerBuilder);
+    apply_links!(apply_to_router, drawdown::RouterBuilder);
     apply_links!(apply_to_req, drawdown::ReqBuilder);
     apply_links!(apply_to_rep, drawdown::RepBuilder);
 

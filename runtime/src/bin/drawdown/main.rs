@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod console;
 mod dead;
+mod device;
 mod durability;
 mod endpoints;
 mod exit;
@@ -19,6 +20,7 @@ mod push;
 mod reply;
 mod request;
 mod ring;
+mod router;
 mod shell;
 mod store;
 mod streamer;
@@ -64,6 +66,7 @@ enum Command {
     Rep(reply::RepArgs),
     Proxy(proxy::ProxyArgs),
     Streamer(streamer::StreamerArgs),
+    Router(router::RouterArgs),
     Run(topology::RunArgs),
     Check(topology::CheckArgs),
     Draw(topology::DrawArgs),
@@ -98,6 +101,7 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Rep(args) => block_on(reply::run(args, console)),
         Command::Proxy(args) => block_on(proxy::run(args, console)),
         Command::Streamer(args) => block_on(streamer::run(args, console)),
+        Command::Router(args) => block_on(router::run(args, console)),
         Command::Run(args) => block_on(topology::run(args, console)),
         Command::Check(args) => topology::check(&args),
         Command::Draw(args) => topology::draw(&args),

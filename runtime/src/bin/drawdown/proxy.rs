@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use drawdown::{Endpoint, Error, ProxySocket};
+use drawdown::ProxySocket;
 
 use crate::console::{Console, Rate};
-use crate::endpoints::{Attach, Endpoints, LinkArgs};
+use crate::device::DeviceEndpoints;
+use crate::endpoints::LinkArgs;
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::ring::RingArgs;
@@ -36,10 +37,7 @@ With port 0 the system chooses a port, and the lines `bound upstream ENDPOINT` a
 `bound downstream ENDPOINT` on stderr tell it.")]
 pub(crate) struct ProxyArgs {
     #[command(flatten)]
-    upstream: Upstream,
-
-    #[command(flatten)]
-    downstream: Downstream,
+    endpoints: DeviceEndpoints,
 
     /// Messages that may be on their way from upstream [default: 1000].
     #[arg(long, value_name = "COUNT")]
@@ -56,75 +54,15 @@ pub(crate) struct ProxyArgs {
     links: LinkArgs,
 }
 
-#[derive(Args, Debug)]
-#[group(required = true, multiple = true)]
-struct Upstream {
-    /// Wait for publishers or other proxies at this endpoint; may be repeated.
-    #[arg(long, value_name = "ENDPOINT")]
-    upstream_bind: Vec<Endpoint>,
-
-    /// Connect to a publisher or another proxy, and again whenever the link is lost; may be repeated. Also `srv+tcp://NAME` and
-    /// `file:///PATH`: all that it names.
-    #[arg(long, value_name = "ENDPOINT")]
-    upstream_connect: Vec<Endpoint>,
-}
-
-#[derive(Args, Debug)]
-#[group(required = true, multiple = true)]
-struct Downstream {
-    /// Wait for subscribers or other proxies at this endpoint; may be repeated.
-    #[arg(long, value_name = "ENDPOINT")]
-    downstream_bind: Vec<Endpoint>,
-
-    /// Connect to a subscriber or another proxy, and again whenever the link is lost; may be repeated. Also `srv+tcp://NAME` and
-    /// `file:///PATH`: all that it names.
-    #[arg(long, value_name = "ENDPOINT")]
-    downstream_connect: Vec<Endpoint>,
-}
-
-/// One side of a proxy, as a socket of its own.
-struct UpstreamOf<'a>(&'a ProxySocket);
-struct DownstreamOf<'a>(&'a ProxySocket);
-
-impl Attach for UpstreamOf<'_> {
-    const BOUND: &'static str = "bound upstream";
-
-    async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
-        self.0.bind_upstream(endpoint).await
-    }
-
-    fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        self.0.connect_upstream(endpoint)
-    }
-}
-
-impl Attach for DownstreamOf<'_> {
-    const BOUND: &'static str = "bound downstream";
-
-    async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
-        self.0.bind_downstream(endpoint).await
-    }
-
-    fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        self.0.connect_downstream(endpoint)
-    }
-}
-
 pub(crate) async fn run(args: ProxyArgs, console: &Console) -> Result<(), Failure> {
-    let upstream = Endpoints::new(&args.upstream.upstream_bind, &args.upstream.upstream_connect);
-    let downstream =
-        Endpoints::new(&args.downstream.downstream_bind, &args.downstream.downstream_connect);
-    upstream.check()?;
-    downstream.check()?;
+    args.endpoints.check()?;
     let mut interrupts = Interrupts::listen(|| ())?;
     let proxy = args.socket().await?;
-    let peers = [upstream.peers(), downstream.peers()].concat();
+    let peers = args.endpoints.peers();
     let watch = Watch::start(proxy.events(), &peers, String::new(), console);
     let rate = Rate::new();
     let work = async {
-        // Whoever subscribes at once finds what is upstream.
-        upstream.attach(&UpstreamOf(&proxy), console).await?;
-        downstream.attach(&DownstreamOf(&proxy), console).await?;
+        args.endpoints.attach(&proxy, console).await?;
         tokio::select! {
             _ = interrupts.first() => Ok(()),
             reason = watch.store_failed() => Err(Failure::new(

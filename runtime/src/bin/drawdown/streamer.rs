@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use drawdown::{Endpoint, Error, StreamerSocket};
+use drawdown::StreamerSocket;
 
 use crate::console::{Console, Rate};
-use crate::endpoints::{Attach, Endpoints, LinkArgs};
+use crate::device::DeviceEndpoints;
+use crate::endpoints::LinkArgs;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
 use crate::units;
@@ -33,10 +34,7 @@ With port 0 the system chooses a port, and the lines `bound upstream ENDPOINT` a
 back to its senders.")]
 pub(crate) struct StreamerArgs {
     #[command(flatten)]
-    upstream: Upstream,
-
-    #[command(flatten)]
-    downstream: Downstream,
+    endpoints: DeviceEndpoints,
 
     /// The name by which senders and receivers know this streamer again after a restart; no two may have the same.
     #[arg(long, value_name = "NAME")]
@@ -58,74 +56,15 @@ pub(crate) struct StreamerArgs {
     links: LinkArgs,
 }
 
-#[derive(Args, Debug)]
-#[group(required = true, multiple = true)]
-struct Upstream {
-    /// Wait for senders or other streamers at this endpoint; may be repeated.
-    #[arg(long, value_name = "ENDPOINT")]
-    upstream_bind: Vec<Endpoint>,
-
-    /// Connect to a sender or another streamer, and again whenever the link is lost; may be repeated. Also `srv+tcp://NAME` and
-    /// `file:///PATH`: all that it names.
-    #[arg(long, value_name = "ENDPOINT")]
-    upstream_connect: Vec<Endpoint>,
-}
-
-#[derive(Args, Debug)]
-#[group(required = true, multiple = true)]
-struct Downstream {
-    /// Wait for receivers or other streamers at this endpoint; may be repeated.
-    #[arg(long, value_name = "ENDPOINT")]
-    downstream_bind: Vec<Endpoint>,
-
-    /// Connect to a receiver or another streamer, and again whenever the link is lost; may be repeated. Also `srv+tcp://NAME` and
-    /// `file:///PATH`: all that it names.
-    #[arg(long, value_name = "ENDPOINT")]
-    downstream_connect: Vec<Endpoint>,
-}
-
-/// One side of a streamer, as a socket of its own.
-struct UpstreamOf<'a>(&'a StreamerSocket);
-struct DownstreamOf<'a>(&'a StreamerSocket);
-
-impl Attach for UpstreamOf<'_> {
-    const BOUND: &'static str = "bound upstream";
-
-    async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
-        self.0.bind_upstream(endpoint).await
-    }
-
-    fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        self.0.connect_upstream(endpoint)
-    }
-}
-
-impl Attach for DownstreamOf<'_> {
-    const BOUND: &'static str = "bound downstream";
-
-    async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
-        self.0.bind_downstream(endpoint).await
-    }
-
-    fn connect_to(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        self.0.connect_downstream(endpoint)
-    }
-}
-
 pub(crate) async fn run(args: StreamerArgs, console: &Console) -> Result<(), Failure> {
-    let upstream = Endpoints::new(&args.upstream.upstream_bind, &args.upstream.upstream_connect);
-    let downstream =
-        Endpoints::new(&args.downstream.downstream_bind, &args.downstream.downstream_connect);
-    upstream.check()?;
-    downstream.check()?;
+    args.endpoints.check()?;
     let mut interrupts = Interrupts::listen(|| ())?;
     let streamer = args.socket()?;
-    let peers = [upstream.peers(), downstream.peers()].concat();
+    let peers = args.endpoints.peers();
     let watch = Watch::start(streamer.events(), &peers, String::new(), console);
     let rate = Rate::new();
     let work = async {
-        upstream.attach(&UpstreamOf(&streamer), console).await?;
-        downstream.attach(&DownstreamOf(&streamer), console).await?;
+        args.endpoints.attach(&streamer, console).await?;
         interrupts.first().await;
         Ok(())
     };

@@ -163,6 +163,15 @@ impl Teller {
                 to.level(),
                 from.level()
             )),
+            Event::LoopRefused { .. } => self.once(
+                "a call came back by way of a router that it had passed, and was given back; this ends when routers have \
+                 told each other who stands behind them"
+                    .to_owned(),
+            ),
+            Event::HopLimit { .. } => self.once(
+                "a call has passed as many routers as it may, and was rejected: lead the routers to servers in fewer steps"
+                    .to_owned(),
+            ),
             Event::StoreFailed { reason } => {
                 self.failed.send_replace(Some(reason));
             }

@@ -7,19 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::ProxyBuilder;
-use drawdown_protocol::{ProxyEngine, ProxyStats, Side};
+use drawdown_protocol::{ProxyEngine, ProxyStats};
 
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::driver;
 use crate::error::{DrainError, Error, Undone};
-use crate::event::Events;
+use crate::socket::SocketOptions;
 use crate::socket::commit::CommitThread;
+use crate::socket::device::device_ends;
 use crate::socket::drain::drained;
 use crate::socket::publish::furthest_behind;
-use crate::socket::{OfEndpoint, SocketOptions};
 use crate::store::Store;
-use crate::transport::{Endpoint, IntoEndpoint};
 
 use state::ProxyState;
 
@@ -35,6 +34,13 @@ pub struct ProxySocket {
     thread: CommitThread,
     durable: bool,
 }
+
+device_ends!(
+    ProxySocket,
+    ProxyStats,
+    "publishers and other proxies",
+    "subscribers and other proxies"
+);
 
 impl ProxySocket {
     /// Settings for a new proxy.
@@ -55,64 +61,6 @@ impl ProxySocket {
         let thread = CommitThread::start(&core, store)?;
         driver::spawn_timer(&core);
         Ok(Self { core, options, thread, durable })
-    }
-
-    /// Binds an endpoint to which publishers and other proxies connect; gives it as it was bound, with the port that the
-    /// system chose if it was 0.
-    ///
-    /// # Errors
-    /// If the endpoint is none, is in use, or may be reached by other machines without anyone checking who connects.
-    pub async fn bind_upstream(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        self.bind(Side::Upstream, endpoint).await
-    }
-
-    /// Connects to a publisher or another proxy, in the background, and again whenever the link is lost.
-    ///
-    /// # Errors
-    /// If the endpoint is none.
-    pub fn connect_upstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        self.connect(Side::Upstream, endpoint)
-    }
-
-    /// Binds an endpoint to which subscribers and other proxies connect; gives it as it was bound.
-    ///
-    /// # Errors
-    /// As for [`ProxySocket::bind_upstream`].
-    pub async fn bind_downstream(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        self.bind(Side::Downstream, endpoint).await
-    }
-
-    /// Connects to a subscriber or another proxy, in the background, and again whenever the link is lost.
-    ///
-    /// # Errors
-    /// If the endpoint is none.
-    pub fn connect_downstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        self.connect(Side::Downstream, endpoint)
-    }
-
-    async fn bind(&self, side: Side, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        let endpoint = endpoint.into_endpoint()?;
-        <()>::of(&endpoint)?;
-        crate::socket::bind(&self.core, side, &endpoint).await
-    }
-
-    fn connect(&self, side: Side, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        let side = move |endpoint: &Endpoint| <()>::of(endpoint).map(|()| side);
-        crate::socket::connect(&self.core, side, endpoint.into_endpoint()?, &self.options)?;
-        Ok(())
-    }
-
-    /// What happens in the proxy, on either side, from now on.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        Events::new(self.core.subscribe())
-    }
-
-    /// The proxy in numbers. Costs as much as there are links and sessions.
-    #[must_use]
-    pub fn stats(&self) -> ProxyStats {
-        let now = self.core.clock.time();
-        self.core.lock().socket.engine.stats(now)
     }
 
     /// Closes the proxy in good order: waits up to `linger` for a moment in which every subscriber that is there has been
@@ -148,11 +96,5 @@ impl Drop for ProxySocket {
         self.core.closing.cancel();
         self.core.stop.cancel();
         CommitThread::stop(&self.core);
-    }
-}
-
-impl std::fmt::Debug for ProxySocket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProxySocket").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::socket::device::named;
 use crate::socket::{SocketOptions, builder_options};
 
 use super::StreamerSocket;
@@ -75,26 +76,5 @@ impl StreamerBuilder {
         let clock = Clock::start();
         let engine = StreamerEngine::new(config, PeerId::from_uuid(peer), clock.time());
         Ok(StreamerSocket::start(engine, clock, message_bytes_max, self.options))
-    }
-}
-
-/// The UUID that a name stands for: its FNV-1a hash of 128 bits. Nobody is to be kept from guessing it.
-fn named(name: &str) -> Uuid {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let hash =
-        name.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
-    Uuid::from_u128(hash)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_always_the_same_uuid_and_no_other_name_is() {
-        // The known hash of "foobar".
-        assert_eq!(named("foobar").as_u128(), 0x343e_1662_793c_64bf_6f0d_3597_ba44_6f18);
-        assert_ne!(named("east"), named("west"));
     }
 }

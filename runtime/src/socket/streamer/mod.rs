@@ -1,24 +1,20 @@
 //! The streamer: receives upstream and sends the same downstream.
 
 mod builder;
-mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::StreamerBuilder;
-use drawdown_protocol::{Side, StreamerEngine, StreamerStats};
+use drawdown_protocol::{StreamerEngine, StreamerStats};
 
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::driver;
-use crate::error::{DrainError, Error, Undone};
-use crate::event::Events;
+use crate::error::{DrainError, Undone};
+use crate::socket::SocketOptions;
+use crate::socket::device::{DeviceState, device_ends};
 use crate::socket::drain::drained;
-use crate::socket::{OfEndpoint, SocketOptions};
-use crate::transport::{Endpoint, IntoEndpoint};
-
-use state::StreamerState;
 
 /// Passes messages on from any number of senders to any number of receivers, without a queue of its own: it asks its
 /// senders for exactly what its receivers ask of it.
@@ -45,9 +41,16 @@ use state::StreamerState;
 /// # }
 /// ```
 pub struct StreamerSocket {
-    core: Arc<Core<StreamerState>>,
+    core: Arc<Core<DeviceState<StreamerEngine>>>,
     options: SocketOptions,
 }
+
+device_ends!(
+    StreamerSocket,
+    StreamerStats,
+    "senders and other streamers",
+    "receivers and other streamers"
+);
 
 impl StreamerSocket {
     /// Settings for a new streamer.
@@ -62,67 +65,9 @@ impl StreamerSocket {
         options: SocketOptions,
     ) -> Self {
         let access = options.access.clone();
-        let core = Core::new(StreamerState::new(engine), clock, access, message_bytes_max);
+        let core = Core::new(DeviceState::new(engine), clock, access, message_bytes_max);
         driver::spawn_timer(&core);
         Self { core, options }
-    }
-
-    /// Binds an endpoint to which senders and other streamers connect; gives it as it was bound, with the port that the
-    /// system chose if it was 0.
-    ///
-    /// # Errors
-    /// If the endpoint is none, is in use, or may be reached by other machines without anyone checking who connects.
-    pub async fn bind_upstream(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        self.bind(Side::Upstream, endpoint).await
-    }
-
-    /// Connects to a sender or another streamer, in the background, and again whenever the link is lost.
-    ///
-    /// # Errors
-    /// If the endpoint is none.
-    pub fn connect_upstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        self.connect(Side::Upstream, endpoint)
-    }
-
-    /// Binds an endpoint to which receivers and other streamers connect; gives it as it was bound.
-    ///
-    /// # Errors
-    /// As for [`StreamerSocket::bind_upstream`].
-    pub async fn bind_downstream(&self, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        self.bind(Side::Downstream, endpoint).await
-    }
-
-    /// Connects to a receiver or another streamer, in the background, and again whenever the link is lost.
-    ///
-    /// # Errors
-    /// If the endpoint is none.
-    pub fn connect_downstream(&self, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        self.connect(Side::Downstream, endpoint)
-    }
-
-    async fn bind(&self, side: Side, endpoint: impl IntoEndpoint) -> Result<Endpoint, Error> {
-        let endpoint = endpoint.into_endpoint()?;
-        <()>::of(&endpoint)?;
-        crate::socket::bind(&self.core, side, &endpoint).await
-    }
-
-    fn connect(&self, side: Side, endpoint: impl IntoEndpoint) -> Result<(), Error> {
-        let side = move |endpoint: &Endpoint| <()>::of(endpoint).map(|()| side);
-        crate::socket::connect(&self.core, side, endpoint.into_endpoint()?, &self.options)?;
-        Ok(())
-    }
-
-    /// What happens in the streamer, on either side, from now on. Numbers are those that senders gave.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        Events::new(self.core.subscribe())
-    }
-
-    /// The streamer in numbers. Costs as much as there are links.
-    #[must_use]
-    pub fn stats(&self) -> StreamerStats {
-        let now = self.core.clock.time();
-        self.core.lock().socket.engine.stats(now)
     }
 
     /// Closes the streamer in good order: asks for nothing more, waits up to `timeout` until its receivers have settled what
@@ -154,11 +99,5 @@ impl Drop for StreamerSocket {
     fn drop(&mut self) {
         self.core.closing.cancel();
         self.core.stop.cancel();
-    }
-}
-
-impl std::fmt::Debug for StreamerSocket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamerSocket").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

@@ -284,7 +284,7 @@ impl Network {
 }
 
 /// Whether any server may have any of its calls.
-fn is_plain(node: &ReqNode) -> bool {
+pub(crate) fn is_plain(node: &ReqNode) -> bool {
     let free = |options: &CallOptions| options.hedge_after.is_none() && !options.at_most_once;
     node.plan.manners.iter().all(free) && free(&node.plan.config.call)
 }

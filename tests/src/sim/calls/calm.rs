@@ -19,6 +19,9 @@ impl Network {
                 self.plug_in(wire);
             }
         }
+        for router in 0..self.routers.len() {
+            self.restart(Node::Router(router));
+        }
         for req in 0..self.reqs.len() {
             self.restart(Node::Req(req));
             let node = &mut self.reqs[req];
@@ -49,11 +52,13 @@ impl Network {
         let made = self.reqs.iter().all(|node| {
             node.left == 0 && node.engine.as_ref().is_some_and(|engine| engine.pending() == 0)
         });
-        made && self.reps.iter().all(|node| {
-            let is_idle = node.workers.iter().all(|w| !matches!(w.doing, Doing::Busy(..)));
-            let is_drained = |engine: &ReplyEngine| engine.unanswered() == 0 && engine.is_drained();
-            is_idle && node.engine.as_ref().is_some_and(is_drained)
-        })
+        made && self.routers_are_done()
+            && self.reps.iter().all(|node| {
+                let is_idle = node.workers.iter().all(|w| !matches!(w.doing, Doing::Busy(..)));
+                let is_drained =
+                    |engine: &ReplyEngine| engine.unanswered() == 0 && engine.is_drained();
+                is_idle && node.engine.as_ref().is_some_and(is_drained)
+            })
     }
 
     /// Who waited in patience has an answer, and nobody keeps anything.
@@ -79,7 +84,7 @@ impl Network {
             let queued = node.engine.as_ref().map(|engine| engine.pool().queued().messages);
             ensure(queued.unwrap_or(0) == 0, || format!("rep-{rep} still has {queued:?}"))?;
         }
-        Ok(())
+        self.check_routers_end()
     }
 
     /// Who has what, for people.
@@ -93,5 +98,6 @@ impl Network {
             let stats = node.engine.as_ref().map(|engine| engine.stats(now));
             lines.push(format!("rep-{rep}: {stats:?}"));
         }
+        self.describe_routers(lines);
     }
 }

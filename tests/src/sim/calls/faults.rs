@@ -21,9 +21,21 @@ impl Network {
             Fault::RepPause => self.pause_rep(rep),
             Fault::RepResize => self.resize_rep(rep),
             Fault::RepStuck => self.stick_rep(rep),
+            Fault::RouterCrash => {
+                let router = self.some_router();
+                self.crash_for_a_while(Node::Router(router))
+            }
+            Fault::RouterClose => {
+                let router = self.some_router();
+                self.close_router(router)
+            }
             Fault::DiskFailure => self.fail_disk(Node::Rep(rep)),
             _ => false,
         }
+    }
+
+    fn some_router(&mut self) -> usize {
+        self.dice.between(0..=self.routers.len() as u64 - 1) as usize
     }
 
     /// Some of the wires lead nowhere for a while: what is on them is lost without a word, or they break.

@@ -12,6 +12,7 @@ mod working;
 
 use drawdown_protocol::wire::CloseCode;
 
+pub(crate) use calling::is_plain;
 pub(crate) use node::{RepNode, ReqNode};
 pub use node::{Task, Verb};
 
@@ -25,6 +26,9 @@ impl Network {
         for plan in self.plan.reps.clone() {
             self.add_rep(plan);
         }
+        for plan in self.plan.routers.clone() {
+            self.add_router(plan);
+        }
         for plan in self.plan.reqs.clone() {
             self.add_req(plan);
         }
@@ -35,6 +39,7 @@ impl Network {
         match node {
             Node::Req(req) => self.reqs[req].is_closing,
             Node::Rep(rep) => self.reps[rep].is_stopping,
+            Node::Router(router) => self.routers[router].is_closing,
             _ => false,
         }
     }
@@ -56,6 +61,11 @@ impl Network {
                     engine.handle_timeout(now);
                 }
             }
+            Node::Router(router) => {
+                if let Some(engine) = &mut self.routers[router].engine {
+                    engine.handle_timeout(now);
+                }
+            }
             _ => {}
         }
         self.after(node);
@@ -63,7 +73,7 @@ impl Network {
 }
 
 /// Ends of links that our own engines have no reason for.
-fn check_end(code: CloseCode, reason: &str) -> Verdict {
+pub(super) fn check_end(code: CloseCode, reason: &str) -> Verdict {
     use CloseCode::{Done, HandshakeTimeout, HeartbeatTimeout, Internal};
     let expected = matches!(code, Done | HeartbeatTimeout | HandshakeTimeout | Internal);
     ensure(expected, || format!("a link ended with {code:?}: {reason}"))

@@ -1,9 +1,9 @@
 //! What clients and servers say on a connection, when they say it and when it is heard.
 
-use drawdown_protocol::CallId;
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::message::{Records, cost_bytes};
 use drawdown_protocol::wire::{Control, DataRun, Frame, Settle};
+use drawdown_protocol::{CallId, Identity};
 
 use crate::sim::agenda::{EndId, Node, Side};
 use crate::sim::check::{Incarnation, Verdict, call_id, ensure};
@@ -63,13 +63,20 @@ impl Network {
 
     fn observe_given_back(&mut self, end: EndId, rep: usize, settle: &Settle) -> Verdict {
         let by = self.reps[rep].incarnation(rep);
+        let via = self.identity_at(end.peer());
         for settlement in settle.settlements.iter() {
             for delivery in settlement.deliveries.range().into_iter().flatten() {
                 let id = self.asked(end, delivery).ok_or("it settles what was never sent")?;
-                self.book.get(id)?.give_back(by, (end.conn, delivery))?;
+                self.book.get(id)?.give_back((by, via.clone()), (end.conn, delivery))?;
             }
         }
         Ok(())
+    }
+
+    /// Who a server takes its caller for.
+    fn identity_at(&mut self, end: EndId) -> Identity {
+        let node = self.node_at(end);
+        node.map_or(Identity::new(""), |node| self.process(node).identity.clone())
     }
 
     /// The call that was sent under this number.
@@ -88,19 +95,20 @@ impl Network {
             return Ok(());
         };
         let by: Incarnation = self.reps[rep].incarnation(rep);
+        let via = self.identity_at(end.peer());
         match frame {
             Frame::Data(data) => {
                 let first = data.header.first_delivery;
                 for delivery in first..first + u64::from(data.header.count) {
                     let id = self.asked(end, delivery).ok_or("it hears what was never sent")?;
-                    self.book.get(id)?.arrive(by, (end.conn, delivery));
+                    self.book.get(id)?.arrive((by, via.clone()), (end.conn, delivery));
                 }
             }
             Frame::Control(Control::Retract(retract)) => {
                 for delivery in retract.deliveries.iter().filter_map(|span| span.range()).flatten()
                 {
                     let id = self.asked(end, delivery).ok_or("what was never sent is retracted")?;
-                    self.book.get(id)?.retract(by, (end.conn, delivery));
+                    self.book.get(id)?.retract((by, via.clone()), (end.conn, delivery));
                 }
             }
             _ => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use drawdown_protocol::{CallError, CallId, CallOptions, Delivery, Settled, Time};
+use drawdown_protocol::{CallError, CallId, CallOptions, Delivery, Identity, Settled, Time};
 use uuid::Uuid;
 
 use super::calls_memory::MemoryModel;
@@ -48,6 +48,11 @@ impl Sign {
     }
 }
 
+/// Whether a rejection is that of a router, because a call has passed too many.
+pub(crate) fn is_too_far(reason: &[u8]) -> bool {
+    reason.starts_with(b"the call has passed")
+}
+
 /// The name that a payload begins with.
 pub(crate) fn call_id(text: &str) -> Result<CallId, String> {
     let name = text.split(' ').next().unwrap_or_default();
@@ -73,8 +78,11 @@ pub(crate) struct CallEntry {
     pub(crate) end: Option<End>,
     pub(crate) begun: Vec<Begun>,
     /// Where it came last to a server, and whether it was withdrawn from there.
-    arrivals: BTreeMap<Incarnation, Arrival>,
+    arrivals: BTreeMap<By, Arrival>,
 }
+
+/// A server, and who it takes a caller for: it knows a call by its name and by that.
+pub(crate) type By = (Incarnation, Identity);
 
 struct Arrival {
     at: (u64, Delivery),
@@ -94,6 +102,7 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Begun {
     pub(crate) by: Incarnation,
+    pub(crate) via: Identity,
     pub(crate) came_to: CameTo,
     /// Its answer has left its server.
     pub(crate) was_sent: bool,
@@ -146,6 +155,7 @@ impl CallBook {
         &mut self,
         id: CallId,
         by: Incarnation,
+        via: &Identity,
         now: Time,
     ) -> Result<usize, String> {
         let memory = self.memories.entry(by.rep).or_default();
@@ -154,7 +164,7 @@ impl CallBook {
             ensure(before.by == by || !entry.options.at_most_once, || {
                 format!("it must run at most once, and {before:?} was before {by:?}")
             })?;
-            ensure(!memory.must_know(before, by, now), || {
+            ensure(before.via != *via || !memory.must_know(before, by, now), || {
                 format!("{by:?} begins with it again, and must know of {before:?}")
             })?;
         }
@@ -162,9 +172,10 @@ impl CallBook {
         ensure(entry.end.as_ref() != Some(&no_service), || {
             "its caller was told that nobody would begin with it".to_owned()
         })?;
-        let arrival = entry.arrivals.get(&by).ok_or("it has not come here")?;
+        let arrival = entry.arrivals.get(&(by, via.clone())).ok_or("it has not come here")?;
         ensure(!arrival.retracted, || "it was withdrawn before anybody began".to_owned())?;
-        let begun = Begun { by, came_to: CameTo::Nothing, was_sent: false, bytes: 0 };
+        let via = via.clone();
+        let begun = Begun { by, via, came_to: CameTo::Nothing, was_sent: false, bytes: 0 };
         entry.begun.push(begun);
         Ok(entry.begun.len() - 1)
     }
@@ -178,6 +189,13 @@ impl CallBook {
         })?;
         match &settled {
             Settled::Answered(payload) => entry.check_answer(id, payload, false)?,
+            Settled::Failed(CallError::Rejected(reason))
+                if is_too_far(reason.as_str().as_bytes()) =>
+            {
+                ensure(entry.begun.is_empty(), || {
+                    format!("it never came to a server, it says, but {:?} began", entry.begun)
+                })?;
+            }
             Settled::Failed(CallError::Rejected(reason)) => {
                 entry.check_answer(id, reason.as_str().as_bytes(), true)?;
             }
@@ -188,6 +206,14 @@ impl CallBook {
         }
         entry.end = Some(End::Settled(settled));
         Ok(())
+    }
+
+    /// An answer passes a router: some server has given it.
+    pub(crate) fn was_given(&mut self, sign: &Sign) -> Verdict {
+        let begun = self.get(sign.id)?.begun.get(sign.nth).ok_or("nobody has begun with it")?;
+        ensure(begun.by == sign.by && matches!(begun.came_to, CameTo::Answer(_)), || {
+            format!("{sign} is passed on, and there is {begun:?}")
+        })
     }
 
     /// A server sends an answer.
@@ -223,28 +249,29 @@ impl CallEntry {
     }
 
     /// It comes to a server.
-    pub(crate) fn arrive(&mut self, by: Incarnation, at: (u64, Delivery)) {
+    pub(crate) fn arrive(&mut self, by: By, at: (u64, Delivery)) {
         self.arrivals.insert(by, Arrival { at, retracted: false });
     }
 
     /// A server hears that nobody waits for it any more.
-    pub(crate) fn retract(&mut self, by: Incarnation, at: (u64, Delivery)) {
-        let running = self.is_running(by);
+    pub(crate) fn retract(&mut self, by: By, at: (u64, Delivery)) {
+        let running = self.is_running(&by);
         if let Some(arrival) = self.arrivals.get_mut(&by).filter(|arrival| arrival.at == at) {
             arrival.retracted = !running;
         }
     }
 
     /// A server gives it back from there: it has not begun.
-    pub(crate) fn give_back(&self, by: Incarnation, at: (u64, Delivery)) -> Verdict {
+    pub(crate) fn give_back(&self, by: By, at: (u64, Delivery)) -> Verdict {
         let here = self.arrivals.get(&by).is_some_and(|arrival| arrival.at == at);
-        ensure(!here || !self.is_running(by), || {
+        ensure(!here || !self.is_running(&by), || {
             format!("{by:?} gives it back and has begun: {:?}", self.begun)
         })
     }
 
-    fn is_running(&self, by: Incarnation) -> bool {
-        self.begun.iter().any(|begun| begun.by == by && begun.came_to == CameTo::Nothing)
+    fn is_running(&self, (by, via): &By) -> bool {
+        let is_it = |begun: &&Begun| begun.by == *by && begun.via == *via;
+        self.begun.iter().filter(is_it).any(|begun| begun.came_to == CameTo::Nothing)
     }
 
     fn check_answer(&self, id: CallId, payload: &[u8], rejected: bool) -> Verdict {

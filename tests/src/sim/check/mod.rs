@@ -11,6 +11,7 @@ mod requests;
 
 pub(crate) use calls::{
     CallBook, CallEntry, CameTo, End, Incarnation, LATE, SIGN_BYTES, Sign, call_id, filled,
+    is_too_far,
 };
 pub(crate) use chronicle::{Chronicle, PREFIXES, Publication, TOPICS};
 pub(crate) use credit::{CreditWatch, WindowWatch};

@@ -77,7 +77,7 @@ fn hedge(dice: &mut Dice, percent: u32) -> Option<Duration> {
 }
 
 impl ReqPlan {
-    fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
+    pub(super) fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
         let config = RequestConfig {
             link: link(dice, message_bytes_max),
             pending_calls: dice.pick(&[1, 1, 2, 5, 50, u64::MAX]),
@@ -102,7 +102,7 @@ impl ReqPlan {
 }
 
 impl RepPlan {
-    fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
+    pub(super) fn random(dice: &mut Dice, message_bytes_max: usize) -> Self {
         let message = cost_bytes_max(message_bytes_max);
         let store = dice.chance(40);
         let config = ReplyConfig {

@@ -5,6 +5,7 @@ mod calls_random;
 mod pubsub;
 mod pubsub_random;
 mod random;
+mod routers;
 mod streamers;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::agenda::{Node, Side};
 pub use calls::{RepPlan, ReqPlan};
 pub(crate) use calls_random::PATIENT;
 pub use pubsub::{Keeps, ProxyPlan, PubPlan, SubPlan};
+pub use routers::RouterPlan;
 pub use streamers::StreamerPlan;
 
 /// A network, and how it is treated.
@@ -33,6 +35,8 @@ pub struct Plan {
     pub proxies: Vec<ProxyPlan>,
     /// The streamers.
     pub streamers: Vec<StreamerPlan>,
+    /// The routers.
+    pub routers: Vec<RouterPlan>,
     /// The REQ nodes.
     pub reqs: Vec<ReqPlan>,
     /// The REP nodes.
@@ -197,6 +201,10 @@ pub enum Fault {
     StreamerCrash,
     /// A streamer is closed in good order and started again.
     StreamerClose,
+    /// A router dies, with all that it held.
+    RouterCrash,
+    /// A router is closed in good order and started again.
+    RouterClose,
     /// A REP process dies, with all but its store.
     RepCrash,
     /// A REP node stops in good order and is started again.
@@ -269,6 +277,23 @@ impl Fault {
         Fault::RepResize,
         Fault::RepStuck,
         Fault::DiskFailure,
+    ];
+
+    /// Those of networks of REQ and REP nodes with routers.
+    pub const ROUTERS: [Fault; 13] = [
+        Fault::Cut,
+        Fault::HalfOpen,
+        Fault::Partition,
+        Fault::ReqCrash,
+        Fault::ReqClose,
+        Fault::RepCrash,
+        Fault::RepStop,
+        Fault::RepPause,
+        Fault::RepResize,
+        Fault::RepStuck,
+        Fault::DiskFailure,
+        Fault::RouterCrash,
+        Fault::RouterClose,
     ];
 }
 

@@ -63,7 +63,7 @@ impl Network {
                     engine.handle_timeout(clock);
                 }
             }
-            Node::Push(_) | Node::Pull(_) | Node::Req(_) | Node::Rep(_) | Node::Streamer(_) => {}
+            _ => {}
         }
         self.after(node);
     }

@@ -90,7 +90,7 @@ const fn downstream(role: Role) -> Side {
     Side { role, bind: "downstream-bind", connect: "downstream-connect" }
 }
 
-pub(super) static KINDS: [Kind; 8] = [
+pub(super) static KINDS: [Kind; 9] = [
     socket("push", &[only(Role::Push)], true),
     socket("pull", &[only(Role::Pull)], false),
     socket("pub", &[only(Role::Pub)], true),
@@ -98,5 +98,6 @@ pub(super) static KINDS: [Kind; 8] = [
     socket("req", &[only(Role::Req)], true),
     socket("rep", &[only(Role::Rep)], false),
     socket("streamer", &[upstream(Role::Pull), downstream(Role::Push)], false),
+    socket("router", &[upstream(Role::Rep), downstream(Role::Req)], false),
     socket("proxy", &[upstream(Role::Sub), downstream(Role::Pub)], false),
 ];

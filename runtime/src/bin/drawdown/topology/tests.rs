@@ -146,6 +146,21 @@ fn a_ring_of_devices_is_a_fault_at_each_of_its_connections() {
 }
 
 #[test]
+fn sites_whose_routers_lend_to_each_other_are_no_ring() {
+    let site = |name: &str, other: &str, port: u16| {
+        format!(
+            "[{name}]\nsocket = \"router\"\nupstream-bind = \"tcp://127.0.0.1:{port}\"\ndownstream-bind = \"tcp://127.0.0.1:{}\"\ndownstream-connect = \"{other}?priority=2\"\n\
+             [{name}-work]\nsocket = \"rep\"\nconnect = \"{name}\"\nexec = \"true\"\n",
+            port + 1
+        )
+    };
+    let topology = parsed(&(site("east", "west", 7000) + &site("west", "east", 8000)));
+    let lends = "--downstream-connect=tcp://127.0.0.1:8000?priority=2";
+    assert!(topology.command_line(0).iter().any(|arg| arg == lends));
+    assert!(topology.command_line(1).iter().any(|arg| arg == "--connect=tcp://127.0.0.1:7001"));
+}
+
+#[test]
 fn a_tree_shows_each_node_once_and_says_where_it_was() {
     let text = GOOD.replace("[\"intake\",", "[\"intake\", \"intake?priority=4\",");
     let tree = draw::tree(&parsed(&text));
