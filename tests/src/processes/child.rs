@@ -177,6 +177,12 @@ impl<T: Send + 'static> Child<T> {
         assert!(status.success(), "{} ended with {status} and said {said:?}", self.name);
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.process)
     }

@@ -95,6 +95,21 @@ fn a_loss_upstream_is_told_downstream() {
 }
 
 #[test]
+fn a_source_that_falls_silent_is_left_for_one_that_has_more_before_it_is_taken_for_dead() {
+    // One of the two is asked.
+    for silent in [2, 3] {
+        let mut network = diamond(100);
+        network.publish_all(0, b"", 5);
+        network.run_ms(20);
+        assert_eq!(drain(&mut network, 0), ((0..5).collect(), vec![]));
+        network.silence(silent);
+        network.publish_all(0, b"", 5);
+        network.run_ms(1_700);
+        assert_eq!(drain(&mut network, 0), ((5..10).collect(), vec![]), "wire {silent}");
+    }
+}
+
+#[test]
 fn when_one_of_two_proxies_dies_nothing_is_lost_and_nothing_comes_twice() {
     let mut network = diamond(100);
     network.publish_all(0, b"", 30);

@@ -26,6 +26,8 @@ fn a_message_is_confirmed_when_it_is_processed() {
     network.send_all(0, 1);
     network.run_ms(5);
     let job = take(&mut network, 0);
+    // The next receive call tells that this one was taken.
+    network.wait(0);
     network.run_ms(50);
     assert_eq!(network.push(0).fate(0), None);
     network.say(0, &job, Word::Ack);
@@ -80,6 +82,24 @@ fn a_confirmation_that_was_lost_on_the_way_is_said_again() {
     assert_eq!(work_off(&mut network, 0), [2]);
     assert!(network.push(0).is_drained());
     assert_eq!((network.dispatched(0), network.redelivered(0)), (3, 0));
+}
+
+#[test]
+fn what_a_receiver_holds_that_is_back_waits_for_nobody_else() {
+    let mut network = one_to_one(PushConfig { grace: ms(0), ..PushConfig::default() }, 10);
+    network.send_all(0, 3);
+    network.run_ms(5);
+    let first = take(&mut network, 0);
+    network.unplug(0);
+    network.run_ms(200);
+    assert_eq!(network.push(0).waiting(), 3, "it is given up at once");
+    network.plug_in(0);
+    network.run_ms(20);
+    assert_eq!((network.push(0).waiting(), network.push(0).pending()), (0, 3));
+    network.say(0, &first, Word::Ack);
+    assert_eq!(work_off(&mut network, 0), [1, 2]);
+    assert!(network.push(0).is_drained());
+    assert_eq!(network.dispatched(0), 3, "each once");
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! What counts only once the disk has it: a message as accepted, an answer as one that may be sent.
+
+mod common;
+
+use bytes::Bytes;
+use common::raw::Raw;
+use common::{data, handshake, hello, peer, record, run, session};
+use drawdown_protocol::wire::Frame;
+use drawdown_protocol::{
+    CallId, Now, PushConfig, PushEngine, ReplyConfig, ReplyEngine, SocketType, Time,
+};
+
+const NOW: Now = Now { time: Time::from_micros(1_000_000), wall: common::WALL };
+
+fn durable() -> PushEngine {
+    PushEngine::with_store(PushConfig::default(), peer(0x20), session())
+}
+
+#[test]
+fn a_message_is_accepted_once_the_store_has_it_and_not_when_it_is_given_to_it() {
+    let mut push = durable();
+    let seq = push.try_send("one".into(), || NOW).expect("there is room");
+    assert!(!push.is_accepted(seq));
+    assert!(push.poll_store(NOW.time).is_some_and(|commit| commit.sync));
+    assert!(!push.is_accepted(seq), "the store may still fail");
+    assert_eq!(push.first_unaccepted(0..1), Some(0));
+    push.handle_stored(Ok(()));
+    assert!(push.is_accepted(seq));
+    assert_eq!(push.first_unaccepted(0..1), None);
+}
+
+#[test]
+fn what_a_store_that_failed_was_given_is_never_accepted() {
+    let mut push = durable();
+    let seq = push.try_send("one".into(), || NOW).expect("there is room");
+    push.poll_store(NOW.time).expect("it is to be written");
+    push.handle_stored(Err("the disk is full".to_owned()));
+    assert!(!push.is_accepted(seq));
+    assert!(push.try_send("two".into(), || NOW).is_err());
+}
+
+#[test]
+fn an_answer_is_not_sent_before_the_store_has_it() {
+    let mut server = ReplyEngine::with_store(ReplyConfig::default(), peer(0x30), session());
+    assert!(server.poll_store(NOW.time).is_some(), "numbers are reserved");
+    server.handle_stored(Ok(()));
+    let mut client = Raw::connect(&mut server, "client", NOW);
+    client.says(&mut server, &handshake(&hello(SocketType::Req, peer(0x20))), NOW);
+    let named = [&[4, 16][..], CallId::new([7; 8], 0).as_bytes()].concat();
+    client.says(&mut server, &data(run(0, 0, 1), &record(b"x", Some(&named))), NOW);
+    let call = server.take(NOW.time).expect("it came");
+    server.answer(call.key, Bytes::from_static(b"y"), NOW.time).expect("its caller waits");
+    let mut answers = |server: &mut ReplyEngine| {
+        let heard = client.hears(server, NOW);
+        heard.iter().filter(|frame| matches!(frame, Frame::Data(_))).count()
+    };
+    assert_eq!(answers(&mut server), 0);
+    assert!(server.poll_store(NOW.time).is_some());
+    assert_eq!(answers(&mut server), 0, "the store may still fail");
+    server.handle_stored(Ok(()));
+    assert_eq!(answers(&mut server), 1);
+}
