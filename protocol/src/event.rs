@@ -118,14 +118,15 @@ pub enum Event {
         /// Its link.
         link: LinkId,
     },
-    /// A server that failed is well again, and has to be so for a while before it is used like others.
+    /// A server, or a receiver of a PUSH socket, that failed is well again, and has to be so for a while before it is used
+    /// like others.
     ServerOnTrial {
         /// Its link.
         link: LinkId,
         /// For how long.
         time: Duration,
     },
-    /// A server that failed was well for long enough: it is used like others.
+    /// A server, or a receiver, that failed was well for long enough: it is used like others.
     ServerTrusted {
         /// Its link.
         link: LinkId,

@@ -20,6 +20,7 @@ pub mod store;
 mod subscribe;
 pub mod targets;
 mod time;
+mod trials;
 pub mod wire;
 
 pub use backoff::Backoff;

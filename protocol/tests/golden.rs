@@ -116,7 +116,7 @@ fn controls() -> Vec<(&'static str, Control)> {
             "close",
             Control::Close(Close { code: CloseCode::Done, reason: "the socket was closed".into() }),
         ),
-        ("demand", Control::Demand(Demand { waiting: 500 })),
+        ("demand", Control::Demand(Demand { waiting: 500, asks: false })),
         ("retract", Control::Retract(Retract { deliveries: spans(&[(7, 3)]) })),
         (
             "attach-return",

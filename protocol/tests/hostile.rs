@@ -135,7 +135,7 @@ fn control() -> impl Strategy<Value = Control> {
         any::<(u64, u64, u64)>().prop_map(|(serial, messages, bytes)| {
             Control::Echo(Echo { serial, messages, bytes })
         }),
-        any::<u64>().prop_map(|waiting| Control::Demand(Demand { waiting })),
+        any::<u64>().prop_map(|waiting| Control::Demand(Demand { waiting, asks: false })),
         prop::collection::vec(settlement, 0..20).prop_map(|settlements| {
             Control::Settle(Settle { settlements: settlements.into_iter().collect() })
         }),

@@ -48,7 +48,7 @@ fn a_stream_begins_with_the_preface_and_hello() {
     let first = |bytes: &[u8]| Decoder::new(PAYLOAD_MAX).decode(&mut BytesMut::from(bytes));
     assert_eq!(first(b"GET / HTTP/1.1\r\n"), Err(WireError::NotDrawdown));
     assert_eq!(
-        first(&encoded(&Control::Demand(Demand { waiting: 1 }))),
+        first(&encoded(&Control::Demand(Demand { waiting: 1, asks: false }))),
         Err(WireError::NotDrawdown)
     );
 
@@ -194,7 +194,7 @@ fn a_body_is_all_of_its_frame_and_no_more() {
         ),
         (Control::Grant(Grant { serial: 1, messages: 2, bytes: 3, contended: true }), "GRANT"),
         (Control::Echo(Echo { serial: 1, messages: 2, bytes: 3 }), "ECHO"),
-        (Control::Demand(Demand { waiting: 1 }), "DEMAND"),
+        (Control::Demand(Demand { waiting: 1, asks: false }), "DEMAND"),
         (Control::Settle(Settle { settlements: settlements.into_iter().collect() }), "SETTLE"),
         (Control::Taken(Taken { deliveries: spans(&[(0, 1)]) }), "TAKEN"),
         (Control::Retract(Retract { deliveries: spans(&[(0, 1)]) }), "RETRACT"),
@@ -336,7 +336,7 @@ fn an_error_is_the_end() {
     let mut decoder = open_decoder();
     let mut input = BytesMut::from(&frame(99, b"")[..]);
     assert_eq!(decoder.decode(&mut input), Err(WireError::UnknownKind(99)));
-    input = BytesMut::from(&encoded(&Control::Demand(Demand { waiting: 1 }))[..]);
+    input = BytesMut::from(&encoded(&Control::Demand(Demand { waiting: 1, asks: false }))[..]);
     assert_eq!(decoder.decode(&mut input), Err(WireError::UnknownKind(99)));
     assert_eq!(decoder.decode(&mut BytesMut::new()), Err(WireError::UnknownKind(99)));
 }

@@ -146,7 +146,7 @@ fn what_breaks_the_rules_of_a_receiver_ends_its_link() {
         ("took what was never sent", encoded(&taken(3, 1))),
         ("took nothing", encoded(&taken(0, 0))),
         ("took without end", encoded(&taken(u64::MAX, u64::MAX))),
-        ("DEMAND", encoded(&Control::Demand(Demand { waiting: 1 }))),
+        ("DEMAND", encoded(&Control::Demand(Demand { waiting: 1, asks: false }))),
         ("ECHO", encoded(&Control::Echo(Echo { serial: 1, messages: 0, bytes: 0 }))),
         ("RETRACT", encoded(&Control::Retract(Retract { deliveries: spans(&[(0, 1)]) }))),
         ("DATA", data(run(0, 0, 1), &record(b"x", None))),
@@ -319,7 +319,7 @@ fn a_move(final_words: bool) -> impl Strategy<Value = Move> {
         1 => (number(), number(), number()).prop_map(|(head, deliveries, settles)| {
             Move::Say(Control::Heartbeat(Heartbeat { head, deliveries, settles }))
         }),
-        1 => number().prop_map(|waiting| Move::Say(Control::Demand(Demand { waiting }))),
+        1 => number().prop_map(|waiting| Move::Say(Control::Demand(Demand { waiting, asks: false }))),
         1 => Just(Move::Say(Control::Close(Close { code: CloseCode::Done, reason: "bye".into() }))),
         1 => Just(Move::SayData),
         4 => (0u64..300).prop_map(Move::Pass),

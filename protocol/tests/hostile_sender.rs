@@ -188,8 +188,8 @@ fn what_means_nothing_does_nothing() {
     let heartbeat = Heartbeat { head: u64::MAX, deliveries: u64::MAX, settles: u64::MAX };
     let nothing = [(0, 0), (u64::MAX, u64::MAX), (1, u64::MAX), (2, 5)];
     let harmless = [
-        Control::Demand(Demand { waiting: u64::MAX }),
-        Control::Demand(Demand { waiting: 0 }),
+        Control::Demand(Demand { waiting: u64::MAX, asks: false }),
+        Control::Demand(Demand { waiting: 0, asks: false }),
         Control::Heartbeat(heartbeat),
         Control::Retract(Retract { deliveries: spans(&nothing) }),
         Control::Echo(Echo { serial: 0, messages: 2, bytes: 2 * COST }),
@@ -253,7 +253,7 @@ fn a_move() -> impl Strategy<Value = Move> {
         12 => (prop_oneof![20 => Just(0), 1 => number()], number(), 1u32..9, bytes).prop_map(
             |(skip, seq, count, payload_bytes)| Move::Send { skip, seq, count, payload_bytes }
         ),
-        6 => number().prop_map(|waiting| Move::Say(Control::Demand(Demand { waiting }))),
+        6 => number().prop_map(|waiting| Move::Say(Control::Demand(Demand { waiting, asks: false }))),
         2 => (number(), number(), number()).prop_map(|(serial, messages, bytes)| {
             Move::Say(Control::Echo(Echo { serial, messages, bytes }))
         }),

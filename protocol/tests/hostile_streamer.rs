@@ -217,7 +217,8 @@ fn any_upstream() -> impl Strategy<Value = Vec<u8>> {
     });
     let retract = some_spans()
         .prop_map(|list| encoded(&Control::Retract(Retract { deliveries: spans(&list) })));
-    let demand = small().prop_map(|waiting| encoded(&Control::Demand(Demand { waiting })));
+    let demand =
+        small().prop_map(|waiting| encoded(&Control::Demand(Demand { waiting, asks: false })));
     let echo = (small(), small(), small()).prop_map(|(serial, messages, bytes)| {
         encoded(&Control::Echo(Echo { serial, messages, bytes }))
     });

@@ -97,6 +97,7 @@ pub use drawdown_protocol::{
 pub use error::{Closed, DrainError, Error, SendError, SendErrorKind, TrySendError, Undone};
 pub use event::{Event, Events, Redelivery};
 pub use names::Resolver;
+pub use socket::preferred::{Preferred, Receive};
 pub use socket::proxy::{ProxyBuilder, ProxySocket};
 pub use socket::publish::{PubBuilder, PubSocket};
 pub use socket::pull::{Delivery, DeliveryBatch, PullBuilder, PullSocket};

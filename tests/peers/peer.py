@@ -394,7 +394,7 @@ class Pusher:
             bytes_are_short = self.spent[0] < self.limit[0] and self.asked_after != self.serial
             news = self.advertised == 0 or bytes_are_short
         if news:
-            self.link.send(DEMAND, struct.pack("<Q", waiting))
+            self.link.send(DEMAND, struct.pack("<Q?", waiting, False))
             self.advertised = waiting
             self.asked_after = self.serial if waiting else None
 

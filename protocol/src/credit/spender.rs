@@ -19,6 +19,8 @@ pub(crate) struct Spender {
     asked: bool,
     /// Nothing more is dispatched, whatever is granted.
     stopped: bool,
+    /// It is to answer what it was told last.
+    asks: bool,
     /// It has said something since it was told that messages wait.
     answered: bool,
 }
@@ -39,6 +41,11 @@ impl Spender {
         self.serial = Some(grant.serial);
         self.limit = limit;
         self.contended = grant.contended;
+    }
+
+    /// Whether nothing more is dispatched, whatever is granted.
+    pub(crate) const fn has_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Whether the receiver wants to be told what waits.
@@ -105,27 +112,35 @@ impl Spender {
 
     /// What the receiver should be told about what waits here, if it wants to know and does not know it.
     pub(crate) fn poll_demand(&mut self, waiting: u64, blocked: bool) -> Option<Demand> {
-        if self.contended { self.ask(waiting, blocked) } else { None }
+        if self.contended { self.tell(waiting, blocked, false) } else { None }
     }
 
-    /// The same, whether it wants to know or not.
+    /// The same, and it is to answer, whether it wants to know or not.
     pub(crate) fn ask(&mut self, waiting: u64, blocked: bool) -> Option<Demand> {
+        self.tell(waiting, blocked, true)
+    }
+
+    fn tell(&mut self, waiting: u64, blocked: bool, asks: bool) -> Option<Demand> {
         let waiting = if self.stopped { 0 } else { waiting };
         // With messages left it is bytes that are short: the receiver, who counts messages, may think that all is well.
         let short_of_bytes = self.room().messages > 0 && self.told_after != self.serial;
         let news = match (waiting, self.advertised) {
             // Also if all that was asked for has been used: the receiver may have given more on the same word.
             (0, _) => self.asked,
-            (_, advertised) => blocked && (advertised == 0 || short_of_bytes),
+            (_, advertised) => {
+                let unasked = asks && !self.asks && !self.answered;
+                blocked && (advertised == 0 || short_of_bytes || unasked)
+            }
         };
         if !news {
             return None;
         }
         self.advertised = waiting;
         self.asked = waiting > 0;
+        self.asks = asks && waiting > 0;
         self.answered = false;
         self.told_after = self.serial;
-        Some(Demand { waiting })
+        Some(Demand { waiting, asks: self.asks })
     }
 }
 
@@ -165,9 +180,9 @@ mod tests {
         spender.handle_grant(grant(1, 2));
         assert_eq!(spender.poll_demand(5, false), None);
         spender.spend(Amount::new(2, 200));
-        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 3 }));
+        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 3, asks: false }));
         assert_eq!(spender.poll_demand(3, true), None, "told already");
-        assert_eq!(spender.poll_demand(0, false), Some(Demand { waiting: 0 }));
+        assert_eq!(spender.poll_demand(0, false), Some(Demand { waiting: 0, asks: false }));
         assert_eq!(spender.poll_demand(0, false), None);
     }
 
@@ -176,11 +191,11 @@ mod tests {
         let mut spender = Spender::default();
         spender.handle_grant(grant(1, 2));
         spender.spend(Amount::new(2, 200));
-        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 3 }));
+        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 3, asks: false }));
         spender.stop();
         spender.handle_grant(grant(2, 10));
         assert_eq!(spender.room(), Amount::ZERO);
-        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 0 }));
+        assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 0, asks: false }));
         spender.handle_grant(grant(3, 1));
         assert_eq!(spender.poll_echo(), Some(Echo { serial: 3, messages: 2, bytes: 200 }));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::event::Event;
-use crate::ids::{LinkId, Session, SocketType};
+use crate::ids::{LinkId, Priority, Session, SocketType};
 use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation};
 use crate::range::RangeSet;
@@ -17,15 +17,20 @@ use super::{Place, PullEngine, PullLink, SessionState};
 link_vocabulary!(PullEngine);
 
 impl PullEngine {
-    /// A connection was made; whose it is, the transport or an authorizer says.
+    /// A connection was made, to or from an endpoint of the best priority; whose it is, the transport or an authorizer says.
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
+        self.open_link_at(identity, Priority::BEST, now)
+    }
+
+    /// A connection was made, to or from an endpoint of this priority: what comes from a better one is served first.
+    pub fn open_link_at(&mut self, identity: Identity, priority: Priority, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         let streamer = if self.passing.is_some() { Hello::STREAMER } else { 0 };
         let features = Hello::KNOWS_STREAMERS | streamer;
         let speaker = Speaker { features, ..Speaker::new(SocketType::Pull, self.peer_id) };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
-        self.links.insert(id, PullLink::new(link, now));
+        self.links.insert(id, PullLink::new(link, priority, now));
         id
     }
 
@@ -37,7 +42,7 @@ impl PullEngine {
             Frame::Data(data) => self.handle_data(id, data, now.time),
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Demand(demand)) => {
-                self.pool.demand(id, demand.waiting);
+                self.pool.demand(id, demand);
                 self.wake_granted();
                 Ok(())
             }
@@ -94,7 +99,8 @@ impl PullEngine {
     /// Says what is held, and lets a link have its part of the room.
     pub(super) fn enter(&mut self, id: LinkId, session: Session) {
         self.attach(id, session);
-        self.pool.attach(id);
+        let priority = self.links.get(&id).map_or(Priority::BEST, |link| link.priority);
+        self.pool.attach_at(id, priority);
         self.wake_granted();
         self.wakes.push_back(id);
     }
@@ -204,9 +210,10 @@ impl PullEngine {
 }
 
 impl PullLink {
-    fn new(link: Link, now: Time) -> Self {
+    fn new(link: Link, priority: Priority, now: Time) -> Self {
         Self {
             link,
+            priority,
             session: None,
             origin: None,
             behind_told: false,

@@ -12,7 +12,7 @@ use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome};
 
-use super::run::{Run, RunKey};
+use super::run::{self, Run, RunKey};
 use super::{Batch, ConfirmOn, Consumed, Held, Place, PullEngine, Waiting};
 
 impl PullEngine {
@@ -42,7 +42,7 @@ impl PullEngine {
         link.next_delivery += count;
         link.received += count;
         self.counters.received += count;
-        let key = self.next_run;
+        let key = run::key(link.priority, self.next_run);
         self.next_run += 1;
         let run = Arc::new(Run::new(key, origin.session, &header, records, now));
         let indices = 0..header.count;
@@ -87,7 +87,7 @@ impl PullEngine {
         }
     }
 
-    /// Hands out the oldest messages in the queue: at most `messages_max`, all of one run. Their room is free once they
+    /// Hands out the oldest messages of the best level in the queue: at most `messages_max`, all of one run. Their room is free once they
     /// are reported by [`PullEngine::handle_consumed`].
     ///
     /// A sender that wants to know what the application has taken is served message by message.

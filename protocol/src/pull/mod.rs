@@ -28,7 +28,7 @@ pub use stats::{PullLinkStats, PullStats};
 
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
-use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
+use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
 use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
 use crate::range::RangeSet;
@@ -49,10 +49,10 @@ pub struct PullEngine {
     stopped: bool,
     links: BTreeMap<LinkId, PullLink>,
     next_link: u64,
-    /// What waits for the application, oldest first, by run and first index.
+    /// What waits for the application, the best level first, in it the oldest, by run and first index.
     queue: BTreeMap<(RunKey, u32), Waiting>,
     held: BTreeMap<RunKey, Held>,
-    next_run: RunKey,
+    next_run: u64,
     /// Queued messages with a shelf life.
     expiring: BTreeSet<(Time, RunKey, u32)>,
     sessions: BTreeMap<Session, SessionState>,
@@ -66,6 +66,8 @@ pub struct PullEngine {
 #[derive(Debug)]
 struct PullLink {
     link: Link,
+    /// Its endpoint's.
+    priority: Priority,
     /// The session that names its sender.
     session: Option<Session>,
     /// What messages that arrive are of: the same session, unless the sender is a streamer.
@@ -177,6 +179,16 @@ impl PullEngine {
     #[must_use]
     pub fn has_queued(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Whether something better may arrive than what the application would get next.
+    #[must_use]
+    pub fn may_be_outranked(&self) -> bool {
+        let next = self.queue.first_key_value();
+        let is_better = |link: &PullLink, key| run::key(link.priority, run::KEYS) <= key;
+        next.is_some_and(|((key, _), _)| {
+            *key >= run::KEYS && self.links.values().any(|link| is_better(link, *key))
+        })
     }
 
     /// Whether every message that arrived is settled, and every settlement is sent as far as there are links.

@@ -6,11 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::ids::{Seq, Session};
+use crate::ids::{Priority, Seq, Session};
 use crate::time::{Time, WallTime};
 
-/// Names a run inside one engine.
+/// Names a run inside one engine: by the level of the link that it came on, and in each level by its arrival.
 pub(crate) type RunKey = u64;
+
+/// Keys of one level: more than there are runs in a lifetime.
+pub(super) const KEYS: RunKey = 1 << 59;
+
+/// The key of a run that is the `number`th to arrive, on a link of this level.
+pub(super) const fn key(level: Priority, number: u64) -> RunKey {
+    (level.level() as u64 - 1) * KEYS + number
+}
 
 /// Messages that arrived together. A confirmation is one bit here; the engine collects the bits in batches.
 #[derive(Debug)]

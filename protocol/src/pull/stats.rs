@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::credit::Amount;
-use crate::ids::{LinkId, PeerId, Session};
+use crate::ids::{LinkId, PeerId, Priority, Session};
 use crate::link::Identity;
 use crate::time::Time;
 
@@ -55,6 +55,8 @@ pub struct PullLinkStats {
     pub peer: Option<PeerId>,
     /// Who it is.
     pub identity: Identity,
+    /// The level of its endpoint.
+    pub priority: Priority,
     /// The session that it carries.
     pub session: Option<Session>,
     /// Granted and not arrived.
@@ -87,6 +89,7 @@ impl PullEngine {
                     link: id,
                     peer: link.link.peer().map(|peer| peer.id),
                     identity: link.link.identity.clone(),
+                    priority: link.priority,
                     session: link.session,
                     granted: self.pool.outstanding_on(id),
                     received: link.received,

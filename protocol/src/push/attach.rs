@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::credit::Spender;
 use crate::event::{Event, Redelivery};
-use crate::ids::{LinkId, PeerId, Seq, Session, SocketType, span};
+use crate::ids::{LinkId, PeerId, Priority, Seq, Session, SocketType, span};
 use crate::limits::{ABSENT_PEERS_MAX, ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Flights};
@@ -26,8 +26,13 @@ pub(super) struct Absent {
 link_vocabulary!(PushEngine);
 
 impl PushEngine {
-    /// A connection was made; whose it is, the transport or an authorizer says.
+    /// A connection was made, to or from an endpoint of the best priority; whose it is, the transport or an authorizer says.
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
+        self.open_link_at(identity, Priority::BEST, now)
+    }
+
+    /// A connection was made, to or from an endpoint of this priority.
+    pub fn open_link_at(&mut self, identity: Identity, priority: Priority, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         let speaker = Speaker {
@@ -53,7 +58,11 @@ impl PushEngine {
                 settles: 0,
                 counted: 0,
                 counted_bytes: 0,
-                counted_receivers: 0,
+                standing: Default::default(),
+                priority,
+                declined: None,
+                mute: false,
+                trial_until: None,
                 receivers: 1,
                 streamers: Vec::new(),
                 turn: 0,
@@ -73,11 +82,17 @@ impl PushEngine {
             return Ok(());
         };
         match frame {
-            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
+            Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Attach(attach)) => self.handle_attach(id, attach, now.time),
             Frame::Control(Control::Grant(grant)) if link.attached => {
                 link.spender.handle_grant(grant);
+                link.mute = false;
+                link.declined = None;
                 self.recount(id);
+                if self.levels.are_several() {
+                    // It may have lost its credit, or have said that there is none.
+                    self.wake_idle_if_work();
+                }
                 Ok(())
             }
             Frame::Control(Control::Settle(settle)) if link.attached => {
@@ -94,7 +109,7 @@ impl PushEngine {
         }
     }
 
-    fn handle_hello(&mut self, id: LinkId, hello: &Hello) -> Result<(), Close> {
+    fn handle_hello(&mut self, id: LinkId, hello: &Hello, now: Time) -> Result<(), Close> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -107,6 +122,7 @@ impl PushEngine {
             return Err(refusal(CloseCode::SocketTypeMismatch, reason));
         }
         self.events.push(connected);
+        self.note_back(id, now);
         Ok(())
     }
 
@@ -328,9 +344,16 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        let was_open = link.link.is_open();
         if !link.link.end(close.clone(), by_us) {
             return;
         }
+        if was_open {
+            self.note_lost(id);
+        }
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         let peer = link.link.peer().map(|peer| peer.id);
         let identity = link.link.identity.clone();
         let in_good_order = close.code == CloseCode::Done;
@@ -354,6 +377,8 @@ impl PushEngine {
             }
             None => {}
         }
+        // Where it was the best, others have their turn now.
+        self.wake_idle_if_work();
         self.wake(id);
     }
 

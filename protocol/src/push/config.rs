@@ -32,6 +32,12 @@ pub struct PushConfig {
     pub reassign_after: Option<Duration>,
     /// How long an application may take to settle a message that it has taken; none: as long as it likes.
     pub process_timeout: Option<Duration>,
+    /// How long messages wait, before they go to a worse level, for receivers of better ones to say whether they have room.
+    pub ask_patience: Duration,
+    /// For how long a receiver whose link was lost must have been well before it is used again; until then only if no other
+    /// one has room. A link counts as that of a receiver that is back if as many of its level were lost and did not come
+    /// back. Zero: it is used at once.
+    pub fail_back_after: Duration,
 }
 
 impl Default for PushConfig {
@@ -49,6 +55,8 @@ impl Default for PushConfig {
             grace: Duration::from_secs(1),
             reassign_after: None,
             process_timeout: None,
+            ask_patience: Duration::from_millis(200),
+            fail_back_after: Duration::ZERO,
         }
     }
 }

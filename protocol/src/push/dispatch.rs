@@ -11,7 +11,7 @@ use crate::queue::Flight;
 use crate::time::Now;
 use crate::wire::{Control, DataHeader, Heartbeat, Retract};
 
-use super::PushEngine;
+use super::{Declined, PushEngine};
 
 impl PushEngine {
     /// Writes what a link has to send now: control frames, and its share of the queue.
@@ -53,18 +53,26 @@ impl PushEngine {
             self.seal();
         }
         if self.gives_way(id) {
-            return self.rest(id);
+            self.let_pass(id, Declined::GivenBack);
+            self.rest(id);
+            if self.levels.are_several() {
+                self.wake_idle_if_work();
+            }
+            return;
         }
         let mut messages_left =
             self.share(id).min(self.config.pending_messages.saturating_sub(self.pending));
         let mut stopped = false;
-        while messages_left > 0 && out.len() < TAKE_BYTES {
-            let taken = self.dispatch_run(id, messages_left, now, out);
+        while messages_left > 0 && out.len() < TAKE_BYTES && self.has_turn(id) {
+            // What comes after a message that a better one could not take is for that one.
+            let most = if self.has_decliners() { 1 } else { messages_left };
+            let taken = self.dispatch_run(id, most, now, out);
             stopped = taken == 0;
             if stopped {
                 break;
             }
             messages_left -= taken;
+            self.review_decliners();
             if self.queued.is_empty() {
                 self.seal();
             }
@@ -79,8 +87,11 @@ impl PushEngine {
     /// What one link may take at a time: an even part of what waits, so that receivers with credit fare alike.
     fn share(&self, id: LinkId) -> u64 {
         let waiting = self.queued.len() + self.chunks.open_len();
-        let receivers = self.links.get(&id).map_or(1, |link| link.receivers());
-        waiting.saturating_mul(receivers).div_ceil(self.ready_receivers.max(1))
+        let Some(link) = self.links.get(&id) else {
+            return 0;
+        };
+        let sharing = self.levels.sharing(link.standing).max(1);
+        waiting.saturating_mul(link.receivers()).div_ceil(sharing)
     }
 
     /// Whether a link with credit would find something to dispatch.
@@ -111,6 +122,7 @@ impl PushEngine {
             return 0;
         }
         let Some(slice) = self.chunks.slice(run.start..end, room.bytes) else {
+            self.let_pass(id, Declined::TooLarge);
             return 0;
         };
         let seqs = slice.seqs.clone();
@@ -133,10 +145,12 @@ impl PushEngine {
         let flight = Flight::new(seqs, now.time);
         link.flights.insert(link.next_delivery, flight);
         link.next_delivery += count;
+        let priority = link.priority;
         self.pending += count;
         self.queued.pop_first(count);
         self.forget_given_back(run.start..run.start + count);
         self.counters.dispatched += count;
+        self.note_level(priority);
         if let Some(origin) = origin {
             out.control(&Control::Origin(origin));
         }
@@ -163,6 +177,7 @@ impl PushEngine {
     fn after_dispatch(&mut self, id: LinkId, stopped: bool, now: Now, out: &mut Transmit) {
         let waiting = self.queued.len() + self.chunks.open_len();
         let dispatchable = self.dispatchable();
+        let (outranked, is_to_answer) = (self.is_outranked(id), self.is_to_answer(id));
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -175,13 +190,27 @@ impl PushEngine {
         // What waits upstream may be of any size.
         let short = behind > 0 && room.bytes < cost_bytes_max(self.config.link.message_bytes_max);
         let wants = wanted > 0 && (room.messages == 0 || short || (stopped && dispatchable));
+        let wants = wants && !outranked;
         // What was given because somebody upstream waits is about to be used.
         let keeps = wanted == 0 && fed > 0;
-        if !keeps && let Some(demand) = link.spender.poll_demand(wanted, wants) {
+        let contended = link.spender.is_contended();
+        let demand = match contended && is_to_answer {
+            _ if keeps => None,
+            true => link.spender.ask(wanted, wants),
+            false => link.spender.poll_demand(wanted, wants),
+        };
+        if let Some(demand) = demand {
             out.control(&Control::Demand(demand));
+            // It may have been counted as one that has answered.
+            self.recount(id);
         }
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         link.flow.note(room.messages > 0 && waiting == 0, blocked, now.time);
-        if !dispatchable {
+        self.note_asked(id, dispatchable, now.time);
+        let waits_for_turn = outranked || (room.messages > 0 && !self.has_turn(id));
+        if !dispatchable || waits_for_turn {
             self.rest(id);
         }
     }

@@ -2,14 +2,15 @@
 //!
 //! A message that is not done is in exactly one place: the open chunk, the queue, a delay, a link's flights, or the
 //! flights of a receiver that is away. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
-//! (`dispatch`), what became of it (`settle`), receivers that come and go (`attach`), time (`timeouts`), and what is
-//! kept on disk (`journal`).
+//! (`dispatch`), to whom first (`levels`), what became of it (`settle`), receivers that come and go (`attach`), time
+//! (`timeouts`), and what is kept on disk (`journal`).
 
 mod admit;
 mod attach;
 mod config;
 mod dispatch;
 mod journal;
+mod levels;
 mod passing;
 mod settle;
 mod stats;
@@ -26,7 +27,7 @@ pub use stats::{PushLinkStats, PushStats};
 
 use crate::credit::{Amount, Spender};
 use crate::event::Events;
-use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
+use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
 use crate::limits::COUNTED_CREDIT_MAX;
 use crate::link::Link;
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
@@ -37,6 +38,7 @@ use crate::wire::Origin;
 
 use attach::Absent;
 use journal::Journal;
+use levels::{Declined, Levels, Standing};
 use passing::Passing;
 pub(crate) use passing::Upward;
 use stats::{Counters, Flow};
@@ -72,8 +74,8 @@ pub struct PushEngine {
     ready: u64,
     spare: u64,
     spare_bytes: u64,
-    /// Receivers that stand behind links with credit.
-    ready_receivers: u64,
+    /// Who of them comes first.
+    levels: Levels,
     /// Links with credit that found nothing to dispatch, longest first.
     idle: VecDeque<LinkId>,
     /// Links without credit that had nothing to ask any for, longest first.
@@ -112,10 +114,18 @@ struct PushLink {
     abandoned: Flights,
     retracts: Vec<Range<Delivery>>,
     settles: u64,
-    /// Room as it is counted in the engine's `ready`, `spare`, `spare_bytes` and `ready_receivers`.
+    /// Room as it is counted in the engine's `ready`, `spare` and `spare_bytes`, and what is counted in its `levels`.
     counted: u64,
     counted_bytes: u64,
-    counted_receivers: u64,
+    standing: Standing,
+    /// Its endpoint's.
+    priority: Priority,
+    /// It has credit and does not take what comes next.
+    declined: Option<Declined>,
+    /// It was asked whether it can have credit, and did not answer in time.
+    mute: bool,
+    /// Its receiver failed, and has to be well until then.
+    trial_until: Option<Time>,
     /// Receivers that stand behind it, and streamers on the way to them.
     receivers: u32,
     streamers: Vec<PeerId>,
@@ -154,6 +164,10 @@ impl PushEngine {
             let mut live: RangeSet = [block.seqs.clone()].into_iter().collect();
             for done in block.done {
                 live.remove(done);
+            }
+            // A crash may have come between a dead letter and the end of its message.
+            for letter in &recovered.dead {
+                live.remove(letter.seq..letter.seq + 1);
             }
             journal.restore(block.seqs.clone(), live.len());
             engine.done.remove(block.seqs.clone());
@@ -199,7 +213,7 @@ impl PushEngine {
             ready: 0,
             spare: 0,
             spare_bytes: 0,
-            ready_receivers: 0,
+            levels: Levels::default(),
             idle: VecDeque::new(),
             silent: VecDeque::new(),
             pending: 0,
@@ -366,22 +380,34 @@ impl PushEngine {
     /// should ask for credit, one after the other.
     #[inline]
     fn wake_idle(&mut self) {
-        if let Some(id) = self.idle.pop_front() {
+        if self.levels.are_several() || self.has_decliners() {
+            self.wake_ranked();
+        } else if let Some(id) = self.idle.pop_front() {
             if let Some(link) = self.links.get_mut(&id) {
                 link.in_idle = false;
             }
             self.wake(id);
-        } else if let Some(id) = self.silent.pop_front() {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.in_silent = false;
-            }
-            self.wake(id);
+        } else {
+            self.wake_silent();
         }
+    }
+
+    /// The link without credit that has kept silent for longest is to ask for some. False if there is none.
+    fn wake_silent(&mut self) -> bool {
+        let Some(id) = self.silent.pop_front() else {
+            return false;
+        };
+        if let Some(link) = self.links.get_mut(&id) {
+            link.in_silent = false;
+        }
+        self.wake(id);
+        true
     }
 
     #[inline]
     fn is_any_idle(&self) -> bool {
-        !self.idle.is_empty() || !self.silent.is_empty()
+        let is_any_ready = !self.idle.is_empty() || !self.silent.is_empty();
+        is_any_ready && !self.levels.is_settled()
     }
 
     /// Notes a link that found nothing to dispatch. One with several receivers behind it has a turn for each of them.
@@ -392,6 +418,7 @@ impl PushEngine {
         if !link.attached || !link.link.is_open() {
             return;
         }
+        self.levels.unsettle();
         if link.spender.room().messages > 0 {
             if std::mem::replace(&mut link.in_idle, true) {
                 return;
@@ -423,8 +450,8 @@ impl PushEngine {
         self.spare_bytes = self.spare_bytes - link.counted_bytes + room.bytes;
         link.counted_bytes = room.bytes;
         let receivers = if counted > 0 { link.receivers() } else { 0 };
-        self.ready_receivers = self.ready_receivers - link.counted_receivers + receivers;
-        link.counted_receivers = receivers;
+        let standing = Self::standing(link, receivers);
+        self.levels.replace(std::mem::replace(&mut link.standing, standing), standing);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::credit::Amount;
-use crate::ids::{LinkId, PeerId};
+use crate::ids::{LinkId, PeerId, Priority};
 use crate::link::Identity;
 use crate::time::Time;
 
@@ -106,6 +106,10 @@ pub struct PushLinkStats {
     pub peer: Option<PeerId>,
     /// Who it is.
     pub identity: Identity,
+    /// The level of its endpoint.
+    pub priority: Priority,
+    /// It failed, and has to be well for a while before it is used like others.
+    pub on_trial: bool,
     /// What it has granted since it was attached.
     pub granted: Amount,
     /// What of that was used.
@@ -153,6 +157,8 @@ impl super::PushLink {
             link,
             peer: self.link.peer().map(|peer| peer.id),
             identity: self.link.identity.clone(),
+            priority: self.priority,
+            on_trial: self.trial_until.is_some(),
             granted: self.spender.limit(),
             used: self.spender.spent(),
             pending: self.flights.len(),

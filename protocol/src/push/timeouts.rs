@@ -21,6 +21,7 @@ impl PushEngine {
             || self.next_reassign.is_some()
             || self.store_slow_at().is_some()
             || self.unpark_at().is_some()
+            || self.levels.next_timeout().is_some()
     }
 
     /// When [`PushEngine::handle_timeout`] wants to be called. Links have their own times:
@@ -33,7 +34,8 @@ impl PushEngine {
         let deadline = self.deadlines.first().map(|(until, ..)| *until);
         let slow = self.store_slow_at();
         let unpark = self.unpark_at();
-        [expiry, delay, grace, deadline, self.next_reassign, slow, unpark]
+        let levels = self.levels.next_timeout();
+        [expiry, delay, grace, deadline, self.next_reassign, slow, unpark, levels]
             .into_iter()
             .flatten()
             .min()
@@ -50,6 +52,7 @@ impl PushEngine {
         self.reassign(now.time);
         self.tell_slow_store(now.time);
         self.unpark(now.time);
+        self.review_levels(now.time);
         self.wake_idle_if_work();
     }
 

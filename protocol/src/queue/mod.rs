@@ -5,6 +5,7 @@ mod chunks;
 mod delays;
 mod flights;
 mod gathering;
+mod levelled;
 mod rising;
 
 pub(crate) use chunk::{Chunk, Kept, Mark, Slice};
@@ -12,4 +13,5 @@ pub(crate) use chunks::Chunks;
 pub(crate) use delays::Delays;
 pub(crate) use flights::{Flight, Flights};
 pub(crate) use gathering::{Gathered, Gathering};
+pub(crate) use levelled::Levelled;
 pub use rising::Rising;

@@ -1,7 +1,7 @@
 //! Clients that come and go.
 
 use crate::event::Event;
-use crate::ids::{LinkId, SocketType};
+use crate::ids::{LinkId, Priority, SocketType};
 use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::time::{Now, Time};
 use crate::wire::{Close, Control, Frame, Hello};
@@ -11,8 +11,13 @@ use super::{RepLink, ReplyEngine};
 link_vocabulary!(ReplyEngine);
 
 impl ReplyEngine {
-    /// A connection was made; whose it is, the transport or an authorizer says.
+    /// A connection was made, to or from an endpoint of the best priority; whose it is, the transport or an authorizer says.
     pub fn open_link(&mut self, identity: Identity, now: Time) -> LinkId {
+        self.open_link_at(identity, Priority::BEST, now)
+    }
+
+    /// A connection was made, to or from an endpoint of this priority: what comes from a better one is served first.
+    pub fn open_link_at(&mut self, identity: Identity, priority: Priority, now: Time) -> LinkId {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         let speaker = self.speaker();
@@ -21,6 +26,7 @@ impl ReplyEngine {
             id,
             RepLink {
                 link,
+                priority,
                 next_delivery: 0,
                 client: None,
                 calls: Default::default(),
@@ -42,7 +48,7 @@ impl ReplyEngine {
             Frame::Data(data) => self.handle_calls(id, data, now.time),
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
             Frame::Control(Control::Demand(demand)) => {
-                self.pool.demand(id, demand.waiting);
+                self.pool.demand(id, demand);
                 self.wake_granted();
                 Ok(())
             }
@@ -73,7 +79,7 @@ impl ReplyEngine {
         if let Some(routing) = &mut self.routing {
             routing.links_changed = true;
         }
-        self.pool.attach(id);
+        self.pool.attach_at(id, link.priority);
         self.wake_granted();
         self.events.push(connected);
         Ok(())

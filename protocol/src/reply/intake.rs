@@ -106,10 +106,11 @@ impl ReplyEngine {
             (client, None) => {
                 let key = CallKey(self.next_call);
                 self.next_call += 1;
+                let priority = link.priority;
                 link.calls.insert(delivery, key);
                 self.names.note(client, coming.id, Known::Running(key));
                 self.calls.insert(key.0, Running::new(client, (id, delivery), coming));
-                self.queue.push_back(key);
+                self.queue.push_back(priority, key);
                 if self.stopped {
                     self.give_back(key);
                 }
@@ -134,7 +135,7 @@ impl ReplyEngine {
         }
     }
 
-    /// Hands out the call that has waited longest, whose caller still waits.
+    /// Hands out the call that has waited longest of those of the best level, and whose caller still waits.
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
         loop {
             let key = self.queue.pop_front()?;

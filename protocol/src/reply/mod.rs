@@ -26,10 +26,10 @@ pub use stats::{ReplyLinkStats, ReplyStats};
 
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
-use crate::ids::{CallId, Delivery, LinkId, PeerId, Session};
+use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority, Session};
 use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
-use crate::queue::Rising;
+use crate::queue::{Levelled, Rising};
 use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::{Hops, Settlement};
@@ -53,7 +53,7 @@ pub struct ReplyEngine {
     calls: Rising<Running>,
     next_call: u64,
     /// Calls that nobody works on yet.
-    queue: VecDeque<CallKey>,
+    queue: Levelled<CallKey>,
     names: Names,
     memory: Memory,
     journal: Option<Journal>,
@@ -112,6 +112,8 @@ pub struct TakenCall {
 #[derive(Debug)]
 struct RepLink {
     link: Link,
+    /// Its endpoint's.
+    priority: Priority,
     next_delivery: Delivery,
     /// The client whose call came last.
     client: Option<ClientKey>,
@@ -145,7 +147,7 @@ impl ReplyEngine {
             next_link: 0,
             calls: Rising::new(),
             next_call: 0,
-            queue: VecDeque::new(),
+            queue: Levelled::default(),
             names: Names::default(),
             memory: Memory::default(),
             journal: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::credit::Amount;
-use crate::ids::{LinkId, PeerId};
+use crate::ids::{LinkId, PeerId, Priority};
 use crate::link::Identity;
 use crate::time::Time;
 
@@ -69,6 +69,8 @@ pub struct ReplyLinkStats {
     pub peer: Option<PeerId>,
     /// Who it is.
     pub identity: Identity,
+    /// The level of its endpoint.
+    pub priority: Priority,
     /// Its calls that are here and not answered.
     pub unanswered: u64,
     /// Answers that it has not confirmed.
@@ -90,6 +92,7 @@ impl ReplyEngine {
             link: id,
             peer: link.link.peer().map(|peer| peer.id),
             identity: link.link.identity.clone(),
+            priority: link.priority,
             unanswered: link.calls.len() as u64,
             unconfirmed: link.unconfirmed.len() as u64,
             granted: self.pool.outstanding_on(id),

@@ -230,6 +230,8 @@ pub struct Echo {
 pub struct Demand {
     /// Messages that wait; 0 takes an earlier demand back.
     pub waiting: u64,
+    /// It has receivers of worse levels to turn to, and wants a grant for an answer, also if there is no room.
+    pub asks: bool,
 }
 
 /// What became of messages.

@@ -135,7 +135,8 @@ fn any_upstream() -> impl Strategy<Value = Vec<u8>> {
             deliveries: [span(first, count)].into_iter().collect(),
         }))
     });
-    let demand = small().prop_map(|waiting| encoded(&Control::Demand(Demand { waiting })));
+    let demand =
+        small().prop_map(|waiting| encoded(&Control::Demand(Demand { waiting, asks: false })));
     let echo = (small(), small(), small()).prop_map(|(serial, messages, bytes)| {
         encoded(&Control::Echo(Echo { serial, messages, bytes }))
     });

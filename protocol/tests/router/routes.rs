@@ -141,7 +141,7 @@ fn demand_goes_down_but_not_to_where_it_came_from() {
     other.says(&mut engine, &contended(0), NOW);
     let mut up = joined(&mut engine, 0x01, Side::Upstream);
     up.hears(&mut engine, NOW);
-    let wants = drawdown_protocol::wire::Demand { waiting: 4 };
+    let wants = drawdown_protocol::wire::Demand { waiting: 4, asks: false };
     up.says(&mut engine, &encoded(&Control::Demand(wants)), NOW);
     assert!(!demands(&down.hears(&mut engine, NOW)));
     assert!(demands(&other.hears(&mut engine, NOW)));

@@ -13,6 +13,10 @@ pub(crate) trait Engine: Send + 'static {
     /// all links are alike.
     type Side: Copy + Send + Sync + 'static;
 
+    /// Whether it hands out by levels: then those of a service's targets that are worse are of worse levels, and do not
+    /// stand by.
+    const HANDS_OUT_BY_LEVEL: bool = false;
+
     fn open_link(&mut self, identity: Identity, side: Self::Side, now: Time) -> LinkId;
     fn handle_bytes(&mut self, link: LinkId, now: Time);
     fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
@@ -112,15 +116,22 @@ macro_rules! engine {
 
 engine!(ProxyEngine, Side);
 engine!(PublishEngine);
-engine!(PushEngine, {
-    fn leave_link(&mut self, link: LinkId, _now: Time) {
-        self.leave_link(link);
-    }
+engine!(
+    PushEngine,
+    Priority,
+    |self, identity, level, now| self.open_link_at(identity, level, now),
+    {
+        const HANDS_OUT_BY_LEVEL: bool = true;
 
-    fn is_settled(&self, link: LinkId) -> bool {
-        self.is_settled(link)
+        fn leave_link(&mut self, link: LinkId, _now: Time) {
+            self.leave_link(link);
+        }
+
+        fn is_settled(&self, link: LinkId) -> bool {
+            self.is_settled(link)
+        }
     }
-});
+);
 engine!(StreamerEngine, Side, {
     fn leave_link(&mut self, link: LinkId, now: Time) {
         self.leave_link(link, now);
@@ -145,8 +156,10 @@ engine!(
     }
 );
 engine!(SubscribeEngine);
-engine!(PullEngine);
+engine!(PullEngine, Priority, |self, identity, level, now| self.open_link_at(identity, level, now));
 engine!(RequestEngine, Priority, {
+    const HANDS_OUT_BY_LEVEL: bool = true;
+
     fn leave_link(&mut self, link: LinkId, now: Time) {
         self.leave_link(link, now);
     }
@@ -155,4 +168,5 @@ engine!(RequestEngine, Priority, {
         self.is_settled(link)
     }
 });
-engine!(ReplyEngine);
+engine!(ReplyEngine, Priority, |self, identity, level, now| self
+    .open_link_at(identity, level, now));

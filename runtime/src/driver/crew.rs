@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::core::{Core, Side, Socket};
+use crate::core::{Core, Engine, Side, Socket};
 use crate::names::{Looking, Named, follow};
 use crate::transport::{Endpoint, EndpointError};
 
@@ -96,6 +96,7 @@ impl<S: Socket> Crew<S> {
             names: self.options.names.clone(),
             timeout: self.options.look_up_timeout(),
             backoff: self.options.backoff(),
+            ranked: <S::Engine as Engine>::HANDS_OUT_BY_LEVEL,
             check: move |endpoint: &Endpoint| sides(endpoint).map(drop),
         };
         let looker = follow(self.endpoint.clone(), looking, found);

@@ -38,6 +38,8 @@ pub(crate) struct Looking<C> {
     pub(crate) timeout: Duration,
     /// Between looks that fail.
     pub(crate) backoff: Backoff,
+    /// Whether a service's targets that are worse are of worse levels, and do not stand by.
+    pub(crate) ranked: bool,
     /// Whether an endpoint is one for the socket.
     pub(crate) check: C,
 }
@@ -62,13 +64,12 @@ async fn follow_service<C>(
 ) where
     C: Fn(&Endpoint) -> Result<(), EndpointError>,
 {
-    let ranked = (looking.check)(&endpoint.ranked(drawdown_protocol::Priority::WORST)).is_ok();
     loop {
         let answer = looking.names.services(name, looking.timeout).await;
         let (look, pause) = match answer {
             Ok(answer) => {
                 let pause = look_again_after(answer.valid_for, looking.names.refresh);
-                (service::targets(endpoint, answer.found, ranked), pause)
+                (service::targets(endpoint, answer.found, looking.ranked), pause)
             }
             Err(error) => (Err(error.to_string()), Duration::ZERO),
         };

@@ -5,6 +5,7 @@ pub(crate) mod device;
 mod drain;
 mod ends;
 mod options;
+pub(crate) mod preferred;
 pub(crate) mod proxy;
 pub(crate) mod publish;
 pub(crate) mod pull;

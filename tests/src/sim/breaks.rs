@@ -206,6 +206,10 @@ impl Network {
             letters.extend(found.dead.into_iter().map(|letter| letter.seq));
             attempts.extend(found.attempts);
         }
+        // A dead letter is no message any more, whatever its block says.
+        letters.iter().for_each(|seq| {
+            live.remove(*seq..*seq + 1);
+        });
         let durable = self.pushes[push].store.is_some();
         let mut replays = Vec::new();
         for (seq, entry) in self.ledger.of(session, 0..u64::MAX) {

@@ -74,7 +74,7 @@ impl Network {
         let wire = self.conns[&end.conn].wire;
         let (node, other) = (self.node_of(wire, end.side), self.node_of(wire, end.side.other()));
         let identity = self.process(other).identity.clone();
-        let priority = self.plan.wires[wire].priority;
+        let priority = self.plan.wires[wire].priority(end.side);
         let message_bytes_max = self.message_bytes_max(node);
         let Some(socket) = self.socket(node) else {
             return;
@@ -164,9 +164,12 @@ impl Network {
             return;
         }
         let (link, mut out) = (driver.link, std::mem::take(&mut driver.out));
+        let rooms = self.better_rooms(node, link);
         if let Some(socket) = self.socket(node) {
             socket.poll_transmit(link, now, &mut out);
         }
+        let verdict = self.check_levels(node, link, rooms);
+        self.check(verdict);
         let Some(driver) = self.end(end) else {
             return;
         };

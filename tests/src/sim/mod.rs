@@ -20,6 +20,7 @@ mod committing;
 mod conn;
 mod dice;
 mod faults;
+mod levels;
 mod links;
 mod network;
 mod node;

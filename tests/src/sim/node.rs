@@ -122,6 +122,12 @@ impl Job {
         self.run.seq(self.index)
     }
 
+    /// The session of its sender.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        self.run.session()
+    }
+
     /// How often it has failed before, as its sender counts.
     #[must_use]
     pub fn failed_attempts(&self) -> u32 {

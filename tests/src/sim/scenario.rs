@@ -161,6 +161,12 @@ impl Network {
         }
     }
 
+    /// The same, and it is not made again until it is plugged in: as if the machine at the other end had lost power.
+    pub fn vanish(&mut self, wire: usize) {
+        self.wires[wire].is_unplugged = true;
+        self.silence(wire);
+    }
+
     pub(super) fn conns_on(&self, wire: usize) -> Vec<u64> {
         self.conns.iter().filter(|(_, conn)| conn.wire == wire).map(|(id, _)| *id).collect()
     }

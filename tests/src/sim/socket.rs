@@ -65,8 +65,8 @@ macro_rules! socket {
     };
 }
 
-socket!(PushEngine, |self, identity, _way, now| self.open_link(identity, now));
-socket!(PullEngine, |self, identity, _way, now| self.open_link(identity, now));
+socket!(PushEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now));
+socket!(PullEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now));
 socket!(PublishEngine, |self, identity, _way, now| self.open_link(identity, now));
 socket!(SubscribeEngine, |self, identity, _way, now| self.open_link(identity, now));
 socket!(ProxyEngine, |self, identity, way, now| self.open_link(identity, way.side.leads(), now));
@@ -78,4 +78,4 @@ socket!(RouterEngine, |self, identity, way, now| self.open_link(
     now
 ));
 socket!(RequestEngine, |self, identity, way, now| self.open_link(identity, way.priority, now));
-socket!(ReplyEngine, |self, identity, _way, now| self.open_link(identity, now));
+socket!(ReplyEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now));

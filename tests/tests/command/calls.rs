@@ -345,7 +345,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         assert!(ended.stderr.starts_with("drawdown: "), "{line}: {ended:?}");
         assert_eq!(ended.with_code(2), "", "{line}");
     }
-    let ranked = ["rep", "--echo", "--connect", "tcp://127.0.0.1:1?priority=2"];
+    let ranked = ["sub", "--connect", "tcp://127.0.0.1:1?priority=2"];
     run(ranked, "").says("priority").with_code(1);
 }
 

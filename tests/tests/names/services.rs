@@ -123,27 +123,47 @@ async fn until_left(events: &mut drawdown::Events, target: Target<'_>) {
 
 #[tokio::test]
 async fn targets_of_a_worse_priority_stand_by_until_no_better_one_can_be_reached() -> Outcome {
-    let (first, at_first) = receiver().await?;
-    let (standby, at_standby) = receiver().await?;
+    let (first, standby) =
+        (PushSocket::builder().build().await?, PushSocket::builder().build().await?);
+    let at_first = first.bind(ANY_PORT).await?.to_string();
+    let at_standby = standby.bind(ANY_PORT).await?.to_string();
     let (best, worse) = (target(10, &at_first), target(20, &at_standby));
-    let (server, push) = name_server()?;
+    let (server, _) = name_server()?;
     server.set_service(SERVICE, &[worse, best]);
-    let push = push.build().await?;
-    let mut events = push.events();
-    push.connect(format!("srv+tcp://{SERVICE}"))?;
+    let resolver = DnsResolver::at([server.address()]);
+    let pull = PullSocket::builder().refresh_names(OFTEN).resolver(resolver).build()?;
+    let mut events = pull.events();
+    pull.connect(format!("srv+tcp://{SERVICE}"))?;
     assert_eq!(change(&mut events).await, (vec![named(best)], vec![]));
+    send(&first, 0..10).await?;
+    expect(&pull, 0..10).await?;
+    soon(first.close(PATIENCE)).await?;
+    assert_eq!(change(&mut events).await, (vec![named(worse)], vec![]));
+    send(&standby, 10..20).await?;
+    expect(&pull, 10..20).await?;
+    // It is back.
+    let first = PushSocket::builder().bind(at_first.as_str()).await?;
+    assert_eq!(change(&mut events).await, (vec![], vec![named(worse)]));
+    until(|| pull.stats().links.len() == 1).await;
+    send(&first, 20..30).await?;
+    expect(&pull, 20..30).await?;
+    soon(first.close(PATIENCE)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sender_hands_out_to_the_best_targets_of_a_service() -> Outcome {
+    let (first, at_first) = receiver().await?;
+    let (second, at_second) = receiver().await?;
+    let (server, push) = name_server()?;
+    server.set_service(SERVICE, &[target(20, &at_second), target(10, &at_first)]);
+    let push = push.connect(format!("srv+tcp://{SERVICE}")).await?;
+    until(|| push.stats().links.iter().filter(|link| link.granted.messages > 0).count() == 2).await;
     send(&push, 0..10).await?;
     expect(&first, 0..10).await?;
     soon(first.close(PATIENCE)).await?;
-    assert_eq!(change(&mut events).await, (vec![named(worse)], vec![]));
     send(&push, 10..20).await?;
-    expect(&standby, 10..20).await?;
-    // It is back.
-    let first = PullSocket::builder().window(100).bind(at_first.as_str()).await?;
-    assert_eq!(change(&mut events).await, (vec![], vec![named(worse)]));
-    until(|| push.stats().links.len() == 1).await;
-    send(&push, 20..30).await?;
-    expect(&first, 20..30).await?;
+    expect(&second, 10..20).await?;
     soon(push.close(PATIENCE)).await?;
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! What is queued and what may still arrive never add up to more than the window. With one sender it gets everything.
 //! With several, half of the room is spread evenly, so that a first message needs no round trip, and the other half
-//! goes to those who say that messages wait, in the order in which they said so. An idle sender's credit is taken back
-//! when somebody else is short, or comes without finding any left.
+//! goes to those who say that messages wait, the better levels first, and within one in the order in which they said so. An
+//! idle sender's credit is taken back when somebody else is short, or comes without finding any left.
 
 mod share;
 #[cfg(test)]
@@ -12,8 +12,8 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Add;
 
-use crate::ids::LinkId;
-use crate::wire::{Echo, Grant};
+use crate::ids::{LinkId, Priority};
+use crate::wire::{Demand, Echo, Grant};
 
 use super::Amount;
 use super::granter::Granter;
@@ -24,7 +24,7 @@ pub struct Pool {
     window: Amount,
     /// The most that one message can cost: a link with fewer bytes than this may be stuck.
     message_cost_max: u64,
-    /// Senders are answered when they ask: they have other receivers to turn to.
+    /// All senders are answered when they say that something waits: they have other receivers to turn to.
     answers: bool,
     paused: bool,
     /// Receive calls that wait: all the room that a window of 0 has.
@@ -34,7 +34,7 @@ pub struct Pool {
     queued: Amount,
     outstanding: Amount,
     lines: BTreeMap<LinkId, Line>,
-    /// Links whose senders wait for credit, longest first.
+    /// Links whose senders wait for credit: the best level first, in it the one that has waited longest.
     hungry: VecDeque<LinkId>,
     /// Links without demand that ran low.
     low: VecDeque<LinkId>,
@@ -47,6 +47,7 @@ pub struct Pool {
 #[derive(Debug, Default)]
 struct Line {
     granter: Granter,
+    priority: Priority,
     /// What the sender said that waits, less what it was given since.
     demand: u64,
     /// What it was given on its demand and has not used.
@@ -182,9 +183,14 @@ impl Pool {
         Amount::new((room.messages / parts).max(1), (room.bytes / parts).max(self.message_cost_max))
     }
 
-    /// Takes a link in.
+    /// Takes a link in, whose sender is of the best level.
     pub fn attach(&mut self, link: LinkId) {
-        self.lines.insert(link, Line::default());
+        self.attach_at(link, Priority::BEST);
+    }
+
+    /// Takes a link in. While senders of several levels wait for room, that of the best gets it.
+    pub fn attach_at(&mut self, link: LinkId, priority: Priority) {
+        self.lines.insert(link, Line { priority, ..Line::default() });
         match self.lines.len() {
             1 if self.answers => self.mark_due(link),
             // A streamer asks for what senders ask of it, so it has to know.
@@ -255,7 +261,8 @@ impl Pool {
     }
 
     /// Takes a sender's word on how many messages wait for credit.
-    pub fn demand(&mut self, link: LinkId, waiting: u64) {
+    pub fn demand(&mut self, link: LinkId, demand: Demand) {
+        let waiting = demand.waiting;
         let Some(line) = self.lines.get_mut(&link) else {
             return;
         };
@@ -266,10 +273,10 @@ impl Pool {
                 line.gave_up |= std::mem::take(&mut line.asks);
             }
             _ => {
-                if !std::mem::replace(&mut line.in_hungry, true) {
-                    self.hungry.push_back(link);
+                self.line_up(link);
+                if self.answers || demand.asks {
+                    self.note_question(link);
                 }
-                self.note_question(link);
             }
         }
         self.share_out();

@@ -57,22 +57,40 @@ impl Pool {
             }
         }
         let stuck = intended.bytes + by.bytes < self.message_cost_max;
-        let least = if self.answers { 0 } else { messages / 4 };
+        let least = if self.answers || line.asks { 0 } else { messages / 4 };
         if wanted > 0 && (stuck || by.messages < least.max(messages.min(1))) {
             return false;
         }
         self.hungry.pop_front();
         line.demand -= by.messages;
         line.fed += by.messages;
-        line.in_hungry = line.demand > 0;
-        if line.in_hungry {
-            self.hungry.push_back(link);
-        }
+        line.in_hungry = false;
+        let waits_on = line.demand > 0;
         if wanted > 0 {
             line.asks = false;
             self.give(link, by);
         }
+        if waits_on {
+            self.line_up(link);
+        }
         true
+    }
+
+    /// Puts a link among those that wait, behind all of its level.
+    pub(super) fn line_up(&mut self, link: LinkId) {
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        if std::mem::replace(&mut line.in_hungry, true) {
+            return;
+        }
+        let own = line.priority;
+        let level = |link: &LinkId| self.lines.get(link).map_or(own, |line| line.priority);
+        let at = match self.hungry.back() {
+            Some(last) if level(last) > own => self.hungry.partition_point(|l| level(l) <= own),
+            _ => self.hungry.len(),
+        };
+        self.hungry.insert(at, link);
     }
 
     /// Fills a link up to what it may sit on if there is enough free to bother, and remembers it if that was not enough.
@@ -186,9 +204,6 @@ impl Pool {
 
     /// A sender says that messages wait: where it has others to turn to, it waits for an answer.
     pub(super) fn note_question(&mut self, link: LinkId) {
-        if !self.answers {
-            return;
-        }
         let Some(line) = self.lines.get_mut(&link) else {
             return;
         };
@@ -254,11 +269,12 @@ impl Pool {
             let unfed = line.fed.saturating_sub(keep.messages);
             line.fed -= unfed;
             line.demand = line.demand.saturating_add(unfed);
-            if line.demand > 0 && !std::mem::replace(&mut line.in_hungry, true) {
-                self.hungry.push_back(link);
-            }
+            let waits = line.demand > 0;
             if !was_due {
                 self.due.push_back(link);
+            }
+            if waits {
+                self.line_up(link);
             }
             self.note_low(link);
         }

@@ -12,6 +12,18 @@ fn granted(pool: &mut Pool, link: LinkId) -> u64 {
     pool.poll_grant(link).expect("a grant is due").messages
 }
 
+fn waiting(waiting: u64) -> Demand {
+    Demand { waiting, asks: false }
+}
+
+/// Lets all grants be seen by senders that have dispatched nothing.
+fn settle(pool: &mut Pool) {
+    while let Some(due) = pool.poll_due() {
+        let Some(grant) = pool.poll_grant(due) else { continue };
+        assert!(pool.echo(due, Echo { serial: grant.serial, messages: 0, bytes: 0 }));
+    }
+}
+
 #[test]
 fn one_sender_gets_exactly_the_room() {
     let mut pool = pool(7);
@@ -28,7 +40,7 @@ fn a_window_of_one_goes_to_the_sender_with_work() {
     pool.attach(A);
     assert_eq!(granted(&mut pool, A), 1);
     pool.attach(B);
-    pool.demand(B, 3);
+    pool.demand(B, waiting(3));
     let lowered = pool.poll_grant(A).unwrap();
     assert_eq!(lowered.messages, 0, "A is idle and sits on the only room");
     assert_eq!(pool.outstanding_on(B), Amount::ZERO, "not before A has echoed");
@@ -95,10 +107,7 @@ fn who_comes_later_gets_a_share_of_what_the_first_one_has() {
     let mut pool = pool(100);
     for link in 1..=50 {
         pool.attach(LinkId(link));
-        while let Some(due) = pool.poll_due() {
-            let Some(grant) = pool.poll_grant(due) else { continue };
-            assert!(pool.echo(due, Echo { serial: grant.serial, messages: 0, bytes: 0 }));
-        }
+        settle(&mut pool);
         for other in 1..=link {
             assert!(pool.outstanding_on(LinkId(other)).messages >= 1, "{other} of {link}");
         }
@@ -111,15 +120,12 @@ fn where_there_is_one_for_each_everybody_gets_one_until_somebody_waits() {
     let mut pool = pool(3);
     for link in [A, B, LinkId(3)] {
         pool.attach(link);
-        while let Some(due) = pool.poll_due() {
-            let Some(grant) = pool.poll_grant(due) else { continue };
-            assert!(pool.echo(due, Echo { serial: grant.serial, messages: 0, bytes: 0 }));
-        }
+        settle(&mut pool);
     }
     let messages = [A, B, LinkId(3)].map(|link| pool.outstanding_on(link).messages);
     assert_eq!(messages, [1, 1, 1]);
     assert!(pool.receive(B, Amount::new(1, 10)));
-    pool.demand(B, 1);
+    pool.demand(B, waiting(1));
     let lowered = pool.poll_grant(A).expect("somebody needs it more");
     assert_eq!(lowered.messages, 0);
     assert!(pool.poll_grant(LinkId(3)).is_none(), "no more than is needed is taken back");
@@ -134,7 +140,7 @@ fn who_asks_is_answered_once_nothing_comes_back_any_more() {
     assert_eq!(granted(&mut pool, A), 1);
     pool.attach(B);
     granted(&mut pool, B);
-    pool.demand(B, 1);
+    pool.demand(B, waiting(1));
     assert!(pool.poll_grant(B).is_none(), "A may not need it");
     let lowered = pool.poll_grant(A).expect("it sits on it");
     assert!(pool.receive(A, Amount::new(1, 10)), "it needs it");
@@ -151,10 +157,10 @@ fn nobody_waits_twice_for_what_does_not_come_back() {
     granted(&mut pool, A);
     pool.attach(B);
     granted(&mut pool, B);
-    pool.demand(B, 1);
+    pool.demand(B, waiting(1));
     assert!(pool.poll_grant(B).is_none());
-    pool.demand(B, 0);
-    pool.demand(B, 1);
+    pool.demand(B, waiting(0));
+    pool.demand(B, waiting(1));
     assert_eq!(granted(&mut pool, B), 0);
 }
 
@@ -165,7 +171,46 @@ fn nobody_gets_more_bytes_than_its_messages_can_take() {
     (1..=9).for_each(|link| pool.attach(LinkId(link)));
     pool.set_paused(false);
     for link in (1..=4).map(LinkId) {
-        pool.demand(link, 1);
+        pool.demand(link, waiting(1));
         assert_eq!(pool.outstanding_on(link), Amount::new(1, COST_MAX), "{link}");
     }
+}
+
+#[test]
+fn of_those_who_wait_the_better_level_gets_the_room_and_a_worse_one_what_it_leaves() {
+    let level = |level| Priority::new(level).unwrap();
+    let mut pool = pool(1);
+    pool.attach_at(A, level(2));
+    pool.attach_at(B, level(1));
+    pool.attach_at(LinkId(3), level(2));
+    pool.set_paused(true);
+    settle(&mut pool);
+    for link in [LinkId(3), A, B] {
+        pool.demand(link, waiting(2));
+    }
+    pool.set_paused(false);
+    for expected in [B, B, LinkId(3), A, LinkId(3), A] {
+        let given: Vec<_> = [A, B, LinkId(3)]
+            .into_iter()
+            .filter(|l| pool.outstanding_on(*l).messages > 0)
+            .collect();
+        assert_eq!(given, [expected]);
+        assert!(pool.receive(expected, Amount::new(1, 10)));
+        pool.release(Amount::new(1, 10));
+    }
+}
+
+#[test]
+fn one_that_asks_is_answered_also_if_others_are_not() {
+    let mut pool = pool(1);
+    pool.attach(A);
+    pool.attach(B);
+    settle(&mut pool);
+    assert!(pool.receive(A, Amount::new(1, 10)), "the room is taken");
+    pool.demand(B, waiting(1));
+    assert!(pool.poll_grant(B).is_none());
+    pool.demand(B, Demand { waiting: 1, asks: true });
+    assert_eq!(granted(&mut pool, B), 0, "there is none");
+    pool.release(Amount::new(1, 10));
+    assert_eq!(granted(&mut pool, B), 1);
 }

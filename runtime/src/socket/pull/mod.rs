@@ -18,6 +18,7 @@ use crate::core::{Core, WaitList};
 use crate::driver;
 use crate::error::{Closed, DrainError, Undone};
 use crate::socket::drain::drained;
+use crate::socket::preferred::sealed::Receiver;
 use crate::socket::receiving::{self, ReceivingState};
 use crate::socket::turns::Turns;
 use crate::socket::{SocketOptions, socket_ends};
@@ -176,6 +177,18 @@ impl PullSocket {
     #[inline]
     fn reader(&self) -> MutexGuard<'_, Reader> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Receiver for PullSocket {
+    type Item = Delivery;
+
+    fn take(&self) -> Option<Delivery> {
+        self.try_recv()
+    }
+
+    async fn wait(&self) -> Option<Delivery> {
+        receiving::wait_for(&self.shared.core, || self.reader().next(&self.shared)).await
     }
 }
 

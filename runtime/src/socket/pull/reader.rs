@@ -24,7 +24,7 @@ impl Reader {
     pub(super) fn next(&mut self, shared: &Arc<PullShared>) -> Option<Delivery> {
         loop {
             let Some((source, cursor)) = &mut self.current else {
-                match self.fetch(shared) {
+                match self.fetch(1, shared) {
                     true => continue,
                     false => return None,
                 }
@@ -52,7 +52,7 @@ impl Reader {
     ) -> Option<DeliveryBatch> {
         loop {
             let Some((source, cursor)) = &mut self.current else {
-                match self.fetch(shared) {
+                match self.fetch(count, shared) {
                     true => continue,
                     false => return None,
                 }
@@ -77,9 +77,9 @@ impl Reader {
         }
     }
 
-    /// Takes the oldest batch from the engine. False if there is none.
-    fn fetch(&mut self, shared: &Arc<PullShared>) -> bool {
-        let batch = shared.core.with(|socket| fetch(socket, shared));
+    /// Takes the next batch from the engine, for `count` messages that are asked for. False if there is none.
+    fn fetch(&mut self, count: usize, shared: &Arc<PullShared>) -> bool {
+        let batch = shared.core.with(|socket| fetch(count, socket, shared));
         self.current = batch;
         self.current.is_some()
     }
@@ -114,9 +114,18 @@ impl Reader {
     }
 }
 
-fn fetch(socket: &mut PullState, shared: &Arc<PullShared>) -> Option<(Arc<Source>, Cursor)> {
+fn fetch(
+    count: usize,
+    socket: &mut PullState,
+    shared: &Arc<PullShared>,
+) -> Option<(Arc<Source>, Cursor)> {
     socket.collect();
-    let batch = socket.engine.take(FETCH_MAX)?;
+    // What is fetched is served before anything better that arrives.
+    let count = match socket.engine.may_be_outranked() {
+        true => u32::try_from(count).unwrap_or(FETCH_MAX).min(FETCH_MAX),
+        false => FETCH_MAX,
+    };
+    let batch = socket.engine.take(count)?;
     socket.receiving.in_reader = batch.len() as u64;
     let source = Arc::new(Source { run: Arc::clone(batch.run()), shared: Arc::clone(shared) });
     Some((source, Cursor::new(batch)))

@@ -106,6 +106,23 @@ impl PushBuilder {
         self
     }
 
+    /// How long messages wait, before they go to a receiver of a worse [priority](crate::transport::Priority), for those of
+    /// better ones to say whether they have room: 200 ms unless set. They say so within a round trip or two, unless they hang;
+    /// one that has no other sender is not asked.
+    pub fn ask_patience(mut self, time: Duration) -> Self {
+        self.config.ask_patience = time;
+        self
+    }
+
+    /// For how long a receiver whose link was lost must have been well before it is used again: not at all unless set. Until
+    /// then it gets messages only if no other receiver has room.
+    /// [`Event::ServerOnTrial`](crate::Event::ServerOnTrial) and [`Event::ServerTrusted`](crate::Event::ServerTrusted) tell
+    /// of it.
+    pub fn fail_back_after(mut self, time: Duration) -> Self {
+        self.config.fail_back_after = time;
+        self
+    }
+
     builder_ends!(PushSocket);
 
     /// Makes the socket without any link: it takes messages in up to the length of its queue.

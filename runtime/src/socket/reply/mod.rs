@@ -23,6 +23,7 @@ use crate::driver;
 use crate::error::{Closed, DrainError, Error, Undone};
 use crate::socket::commit::CommitThread;
 use crate::socket::drain::drained;
+use crate::socket::preferred::sealed::Receiver;
 use crate::socket::turns::Turns;
 use crate::socket::{SocketOptions, socket_ends};
 use crate::store::Store;
@@ -225,6 +226,24 @@ impl RepSocket {
     pub fn stats(&self) -> ReplyStats {
         let now = self.core.clock.time();
         self.core.lock().socket.engine.stats(now)
+    }
+}
+
+impl Receiver for RepSocket {
+    type Item = Call;
+
+    fn take(&self) -> Option<Call> {
+        let now = self.core.clock.time();
+        let taken = self.core.with(|socket| match socket.is_stopped() {
+            true => None,
+            false => socket.engine.take(now),
+        });
+        taken.map(|taken| Call::new(&self.core, taken))
+    }
+
+    async fn wait(&self) -> Option<Call> {
+        let mut receive = Receive { core: &self.core, place: None };
+        poll_fn(|cx| receive.poll(cx)).await
     }
 }
 

@@ -76,7 +76,7 @@ impl ReplyState {
     }
 
     /// Answers that cannot be kept cannot be given, so a store that fails stops the socket.
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped || self.engine.store_failure().is_some()
     }
 

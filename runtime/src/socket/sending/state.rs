@@ -9,7 +9,7 @@ use crate::socket::commit::{Committer, Stored, StoredEngine};
 use crate::socket::drain::Draining;
 
 /// An engine that numbers the messages that are given to it, and keeps them until it is done with them.
-pub(crate) trait SendingEngine: StoredEngine<Side = ()> {
+pub(crate) trait SendingEngine: StoredEngine {
     fn close_intake(&mut self);
     /// Whether a socket that closes in good order has nothing more to wait for.
     fn is_drained(&self) -> bool;

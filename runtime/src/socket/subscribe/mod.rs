@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::core::Core;
 use crate::driver;
 use crate::error::{Closed, Error};
+use crate::socket::preferred::sealed::Receiver;
 use crate::socket::receiving::{self, ReceivingState, ReportAfter};
 use crate::socket::turns::Turns;
 use crate::socket::{LAST_WORDS, SocketOptions, socket_ends};
@@ -217,6 +218,18 @@ impl SubSocket {
     #[inline]
     fn reader(&self) -> MutexGuard<'_, Reader> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Receiver for SubSocket {
+    type Item = Incoming;
+
+    fn take(&self) -> Option<Incoming> {
+        self.try_recv()
+    }
+
+    async fn wait(&self) -> Option<Incoming> {
+        receiving::wait_for(&self.shared.core, || self.reader().next(&self.shared)).await
     }
 }
 

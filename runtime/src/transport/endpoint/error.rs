@@ -199,7 +199,7 @@ impl fmt::Display for Problem {
                 "the priority {level:?} is not a number from 1, the best, to 16; {QUERY_EXAMPLE}"
             ),
             Self::Ranked => f.write_str(
-                "only the endpoints of a REQ socket have a priority; leave out \"?\" and what follows",
+                "only the endpoints of PUSH, PULL, REQ and REP sockets have a priority; leave out \"?\" and what follows",
             ),
             Self::BindOnly => f.write_str(
                 "a wildcard host or port 0 is for binding only; connect to an address and its port",

@@ -108,8 +108,10 @@ pub struct WirePlan {
     pub buffer_bytes: usize,
     /// The longest wait before a lost connection is made again.
     pub redial: Duration,
-    /// The level of a server, as its client sees it.
+    /// The level of a server or receiver, as its client or sender sees it.
     pub priority: Priority,
+    /// The level of a client or sender, as its server or receiver sees it.
+    pub source_priority: Priority,
 }
 
 impl WirePlan {
@@ -131,6 +133,7 @@ impl WirePlan {
             buffer_bytes: 1 << 20,
             redial: Duration::from_millis(5),
             priority: Priority::BEST,
+            source_priority: Priority::BEST,
         }
     }
 
@@ -139,6 +142,14 @@ impl WirePlan {
         match side {
             Side::Up => self.up,
             Side::Down => self.down,
+        }
+    }
+
+    /// The level of the other side, as a side sees it.
+    pub(crate) const fn priority(&self, side: Side) -> Priority {
+        match side {
+            Side::Up => self.priority,
+            Side::Down => self.source_priority,
         }
     }
 

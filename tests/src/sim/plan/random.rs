@@ -22,7 +22,8 @@ impl Plan {
             (0..dice.between(1..=6)).map(|_| PullPlan::random(dice, message_bytes_max)).collect();
         let pushes: Vec<_> =
             (0..dice.between(1..=4)).map(|_| PushPlan::random(dice, message_bytes_max)).collect();
-        let wires = wires(dice, pushes.len(), pulls.len());
+        let mut wires = wires(dice, pushes.len(), pulls.len());
+        rank(dice, &mut wires);
         let faults = Fault::PUSH_PULL.into_iter().filter(|_| dice.chance(60)).collect();
         let storm = if dice.chance(10) { Duration::ZERO } else { dice.micros(10_000..=6_000_000) };
         let fault_every = dice.micros(1_000..=800_000);
@@ -45,6 +46,16 @@ fn wires(dice: &mut Dice, pushes: usize, pulls: usize) -> Vec<WirePlan> {
     wires
 }
 
+/// In some networks receivers are of several levels, in some senders are.
+fn rank(dice: &mut Dice, wires: &mut [WirePlan]) {
+    let levels = |dice: &mut Dice| if dice.chance(40) { vec![1, 1, 2, 2, 16] } else { vec![1] };
+    let (receivers, senders) = (levels(dice), levels(dice));
+    for wire in wires {
+        wire.priority = Priority::new(dice.pick(&receivers)).unwrap_or_default();
+        wire.source_priority = Priority::new(dice.pick(&senders)).unwrap_or_default();
+    }
+}
+
 impl WirePlan {
     pub(super) fn random(dice: &mut Dice, up: Node, down: Node) -> Self {
         let latency = Duration::from_micros(dice.spread(20..=40_000));
@@ -57,6 +68,7 @@ impl WirePlan {
             buffer_bytes: dice.pick(&[300, 4_000, 65_536, 1 << 20]),
             redial: dice.micros(100..=400_000),
             priority: Priority::BEST,
+            source_priority: Priority::BEST,
         }
     }
 }
@@ -86,6 +98,8 @@ impl PushPlan {
             grace: dice.pick(&[ms(0), ms(20), ms(300), ms(1_500)]),
             reassign_after: dice.chance(50).then(|| dice.micros(1_000..=400_000)),
             process_timeout: dice.chance(40).then(|| dice.micros(5_000..=1_000_000)),
+            ask_patience: dice.pick(&[ms(2), ms(50), ms(200), ms(200)]),
+            fail_back_after: dice.pick(&[ms(0), ms(0), ms(0), ms(150)]),
         };
         Self {
             config,

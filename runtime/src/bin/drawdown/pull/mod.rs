@@ -23,6 +23,9 @@ use crate::watch::Watch;
 /// of a shell command, and confirmed when that exits 0; else it is rejected with the exit status and the last line that
 /// the command wrote to stderr, and tried again, or a dead letter in the end, as its sender wants.
 ///
+/// An endpoint may end in ?priority=2, up to 16: what comes from its senders is served, and gets room, only while those with
+/// a better number, 1 if it has none, have nothing.
+///
 /// On SIGTERM or SIGINT it takes no more messages, finishes those that it has, and gives back those that it has not begun.
 #[derive(Args, Debug)]
 #[command(after_help = "\

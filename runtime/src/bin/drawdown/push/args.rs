@@ -21,6 +21,9 @@ const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 /// On SIGTERM or SIGINT it stops reading, and waits for what it has read for up to the drain timeout.
 ///
 /// With --store, messages survive the process: started again on the same store, it sends first what is pending there.
+///
+/// An endpoint may end in ?priority=2, up to 16: its receivers get messages only while all those with a better number, 1 if
+/// it has none, are gone or busy.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,6 +32,9 @@ Examples:
 
   # A program that must know which of its messages are safe.
   producer | drawdown push --connect tcp://127.0.0.1:7000 --store ./outbox --receipts
+
+  # To the first as long as it has room; what is too much for it, and all while it is gone, to the second.
+  producer | drawdown push --connect tcp://10.0.0.1:7000 --connect 'tcp://10.0.0.2:7000?priority=2'
 
   # Send what an earlier run left behind, for up to a minute.
   drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox --drain-timeout 1m < /dev/null

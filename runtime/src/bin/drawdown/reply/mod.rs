@@ -26,6 +26,9 @@ use crate::watch::Watch;
 /// A request that comes again, because its caller has lost the reply, is not worked on again: its reply is remembered for
 /// a minute, and with --store also when the command is started again.
 ///
+/// An endpoint may end in ?priority=2, up to 16: requests of its clients are worked on, and get room, only while those with a
+/// better number, 1 if it has none, have none.
+///
 /// On SIGTERM or SIGINT it takes no more requests, finishes those that it has begun, and gives back the others: their
 /// callers ask elsewhere at once.
 #[derive(Args, Debug)]
