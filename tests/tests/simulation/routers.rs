@@ -372,7 +372,7 @@ fn a_router_has_no_more_calls_under_way_than_it_may() {
 /// Each of them once showed a fault of its own.
 #[test]
 fn what_once_went_wrong_goes_well() {
-    for seed in [1226, 3075, 3681, 11_971] {
+    for seed in [1226, 3075, 3681, 11_971, 21_855] {
         if let Err(failure) = run_seed(Kind::Routers, seed, false) {
             panic!("{failure}");
         }

@@ -371,14 +371,19 @@ impl Pool {
             && links.any(|link| self.lines.get(&link).is_some_and(|line| line.fed > 0))
     }
 
-    /// These links may not be about to use what they were given because they asked: it is taken back as from any other.
+    /// These links may not be about to use what they were given because they asked: it is taken back, and they wait behind
+    /// all others.
     pub(crate) fn doubt(&mut self, links: impl Iterator<Item = LinkId>) {
         for link in links {
-            if let Some(line) = self.lines.get_mut(&link) {
-                line.fed = 0;
+            if self.lines.get(&link).is_none_or(|line| line.fed == 0) {
+                continue;
+            }
+            self.lower(link, Amount::ZERO);
+            if let Some(at) = self.hungry.iter().position(|other| *other == link) {
+                self.hungry.remove(at);
+                self.hungry.push_back(link);
             }
         }
-        self.take_back();
         self.share_out();
         self.answer();
     }
