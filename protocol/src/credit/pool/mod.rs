@@ -372,16 +372,18 @@ impl Pool {
     }
 
     /// These links may not be about to use what they were given because they asked: it is taken back, and they wait behind
-    /// all others.
+    /// all others of their level.
     pub(crate) fn doubt(&mut self, links: impl Iterator<Item = LinkId>) {
         for link in links {
             if self.lines.get(&link).is_none_or(|line| line.fed == 0) {
                 continue;
             }
             self.lower(link, Amount::ZERO);
-            if let Some(at) = self.hungry.iter().position(|other| *other == link) {
-                self.hungry.remove(at);
-                self.hungry.push_back(link);
+            if let Some(line) = self.lines.get_mut(&link)
+                && std::mem::take(&mut line.in_hungry)
+            {
+                self.hungry.retain(|other| *other != link);
+                self.line_up(link);
             }
         }
         self.share_out();
