@@ -11,8 +11,9 @@ use common::{hello, peer, session, span, spans};
 use drawdown_protocol::limits;
 use drawdown_protocol::wire::{
     Attach, Behind, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint,
-    Frame, Grant, Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix, Request, Retract,
-    Ring, Settle, Settlement, Skip, StartAt, Taken, VERSION_MAX, VERSION_MIN, encode_control,
+    Forgot, Frame, Future, Grant, Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix,
+    Recall, Request, Retract, Ring, Settle, Settlement, Skip, StartAt, Take, Taken, VERSION_MAX,
+    VERSION_MIN, encode_control,
 };
 use drawdown_protocol::{
     CallOptions, Cursor, Gap, Identity, Lineage, LinkId, LinkState, Message, Now, Position,
@@ -58,7 +59,7 @@ fn controls() -> Vec<(&'static str, Control)> {
             "hello-sender",
             Control::Hello(Hello {
                 reports_taken: true,
-                features: Hello::KNOWS_STREAMERS,
+                features: Hello::KNOWS_STREAMERS | Hello::FUTURES,
                 ..hello(SocketType::Push, peer(0x20))
             }),
         ),
@@ -117,6 +118,10 @@ fn controls() -> Vec<(&'static str, Control)> {
             Control::Close(Close { code: CloseCode::Done, reason: "the socket was closed".into() }),
         ),
         ("demand", Control::Demand(Demand { waiting: 500, asks: false })),
+        ("future", Control::Future(Future { messages: 2, bytes: 4_096 })),
+        ("take", Control::Take(Take { copies: span(0, 1), first_delivery: 3, bytes: 39 })),
+        ("recall", Control::Recall(Recall { copies: spans(&[(1, 1)]) })),
+        ("forgot", Control::Forgot(Forgot { copies: spans(&[(1, 1)]) })),
         ("retract", Control::Retract(Retract { deliveries: spans(&[(7, 3)]) })),
         (
             "attach-return",

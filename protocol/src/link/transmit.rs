@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::wire::{
-    Control, DataHeader, PublishHeader, encode_control, encode_data_header, encode_preface,
-    encode_publish_header,
+    Control, DataHeader, PublishHeader, encode_control, encode_copies_header, encode_data_header,
+    encode_preface, encode_publish_header,
 };
 
 /// Bytes for one link, as pieces that share memory with the queue: headers are written here, payloads are only
@@ -82,6 +82,13 @@ impl Transmit {
     pub(crate) fn data(&mut self, header: DataHeader, body: Bytes, tail: Option<Bytes>) {
         let record_bytes = body.len() + tail.as_ref().map_or(0, Bytes::len);
         encode_data_header(header, record_bytes, &mut self.scratch);
+        self.records(body, tail);
+    }
+
+    /// Copies of messages: their records are `body`, then `tail`.
+    pub(crate) fn copies(&mut self, header: DataHeader, body: Bytes, tail: Option<Bytes>) {
+        let record_bytes = body.len() + tail.as_ref().map_or(0, Bytes::len);
+        encode_copies_header(header, record_bytes, &mut self.scratch);
         self.records(body, tail);
     }
 

@@ -55,9 +55,11 @@ impl PublishEngine {
             Frame::Control(Control::More(more)) => link.handle_more(more),
             Frame::Control(Control::End(End { request })) => link.handle_end(request),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Publish(_) => {
-                Err(violation("a frame that a subscriber does not send"))
-            }
+            Frame::Preface(_)
+            | Frame::Control(_)
+            | Frame::Data(_)
+            | Frame::Publish(_)
+            | Frame::Copies(_) => Err(violation("a frame that a subscriber does not send")),
         }
     }
 

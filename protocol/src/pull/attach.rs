@@ -27,7 +27,7 @@ impl PullEngine {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         let streamer = if self.passing.is_some() { Hello::STREAMER } else { 0 };
-        let features = Hello::KNOWS_STREAMERS | streamer;
+        let features = Hello::KNOWS_STREAMERS | streamer | self.future_feature();
         let speaker = Speaker { features, ..Speaker::new(SocketType::Pull, self.peer_id) };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(id, PullLink::new(link, priority, now));
@@ -44,6 +44,12 @@ impl PullEngine {
             Frame::Control(Control::Demand(demand)) => {
                 self.pool.demand(id, demand);
                 self.wake_granted();
+                Ok(())
+            }
+            Frame::Copies(data) => self.handle_copies(id, data, now.time),
+            Frame::Control(Control::Take(take)) => self.handle_take(id, take),
+            Frame::Control(Control::Recall(recall)) => {
+                self.handle_recall(id, recall);
                 Ok(())
             }
             Frame::Control(Control::Echo(echo)) => {
@@ -197,6 +203,7 @@ impl PullEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
+        link.drop_copies();
         let peer = link.link.peer().map(|peer| peer.id);
         if let Some(session) = link.session.take() {
             let unheard = std::mem::take(&mut link.unheard);
@@ -218,6 +225,7 @@ impl PullLink {
             origin: None,
             behind_told: false,
             attaches: Default::default(),
+            copies: Default::default(),
             next_delivery: 0,
             confirms: RangeSet::new(),
             settlements: Default::default(),

@@ -13,6 +13,10 @@ pub struct PullConfig {
     pub window_bytes: u64,
     /// What confirms a message.
     pub confirm_on: ConfirmOn,
+    /// Copies of messages that wait at their senders, kept beside the window in case that this receiver gets them; 0: none.
+    pub future_messages: u64,
+    /// Bytes of the same.
+    pub future_bytes: u64,
 }
 
 impl Default for PullConfig {
@@ -22,6 +26,8 @@ impl Default for PullConfig {
             window_messages: 1_000,
             window_bytes: 32 << 20,
             confirm_on: ConfirmOn::Processed,
+            future_messages: 0,
+            future_bytes: 16 << 20,
         }
     }
 }

@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::credit::Amount;
-use crate::ids::LinkId;
+use crate::ids::{Delivery, LinkId, Session};
 use crate::limits::EXPIRIES_SPARE;
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
 use crate::range::RangeSet;
 use crate::time::Time;
-use crate::wire::{Close, CloseCode, DataRun, Outcome};
+use crate::wire::{Close, CloseCode, DataRun, Origin, Outcome};
 
 use super::run::{self, Run, RunKey};
 use super::{Batch, ConfirmOn, Consumed, Held, Place, PullEngine, Waiting};
@@ -45,9 +45,24 @@ impl PullEngine {
         let key = run::key(link.priority, self.next_run);
         self.next_run += 1;
         let run = Arc::new(Run::new(key, origin.session, &header, records, now));
-        let indices = 0..header.count;
-        let spans = vec![Place { indices: indices.clone(), first: header.first_delivery }];
-        let collected = vec![0; header.count.div_ceil(64) as usize].into_boxed_slice();
+        self.take_in(id, via, origin, run, header.first_delivery, expires);
+        self.wake_granted();
+        Ok(())
+    }
+
+    /// Queues messages that came, or that were here as copies.
+    pub(super) fn take_in(
+        &mut self,
+        id: LinkId,
+        via: Session,
+        origin: Origin,
+        run: Arc<Run>,
+        first_delivery: Delivery,
+        expires: bool,
+    ) {
+        let (key, count) = (run.key, run.count);
+        let spans = vec![Place { indices: 0..count, first: first_delivery }];
+        let collected = vec![0; count.div_ceil(64) as usize].into_boxed_slice();
         let shared = Arc::clone(&run);
         let held = Held {
             run,
@@ -60,15 +75,13 @@ impl PullEngine {
             taken_behind: RangeSet::new(),
         };
         self.held.insert(key, held);
-        self.queue.insert((key, 0), Waiting { end: header.count, at: 0 });
+        self.queue.insert((key, 0), Waiting { end: count, at: 0 });
         if expires && self.passing.is_none() {
             self.note_expiries(&shared);
         }
         if self.stopped {
             self.release_queued();
         }
-        self.wake_granted();
-        Ok(())
     }
 
     /// Notes when messages that were just queued expire; forgets in bulk what has been taken meanwhile.

@@ -7,6 +7,7 @@
 mod attach;
 mod config;
 mod cursor;
+mod future;
 mod intake;
 mod memory;
 mod passing;
@@ -35,6 +36,7 @@ use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Attach, Origin, Settlement};
 
+use future::Copies;
 use memory::Memory;
 use passing::Passing;
 use stats::Counters;
@@ -75,6 +77,7 @@ struct PullLink {
     /// It has heard who stands behind this streamer.
     behind_told: bool,
     attaches: VecDeque<Attach>,
+    copies: Copies,
     next_delivery: Delivery,
     /// Confirmations that wait to be sent.
     confirms: RangeSet,

@@ -41,6 +41,8 @@ pub struct PullStats {
     pub released: u64,
     /// Expired here.
     pub expired: u64,
+    /// Copies of messages that wait at their senders.
+    pub copies: Amount,
     /// Each of its links.
     pub links: Vec<PullLinkStats>,
 }
@@ -82,6 +84,7 @@ impl PullEngine {
             confirmed: counters.confirmed,
             released: counters.released,
             expired: counters.expired,
+            copies: self.copies(),
             links: self
                 .links
                 .iter()

@@ -23,6 +23,9 @@ impl PullEngine {
                 out.control(&Control::Behind(behind));
             }
         }
+        if self.links.get(&id).is_some_and(|link| link.link.is_open()) {
+            self.transmit_future(id, out);
+        }
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };

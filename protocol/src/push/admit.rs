@@ -111,6 +111,7 @@ impl PushEngine {
         if self.is_any_idle() {
             self.wake_idle();
         }
+        self.wake_to_place();
         Ok(seq)
     }
 

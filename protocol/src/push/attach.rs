@@ -41,7 +41,7 @@ impl PushEngine {
             session: Some(self.session),
             reports_taken: self.passing.is_none() && self.config.wants_taken(),
             features: Hello::KNOWS_STREAMERS
-                | if self.passing.is_some() { Hello::STREAMER } else { 0 },
+                | if self.passing.is_some() { Hello::STREAMER } else { Hello::FUTURES },
         };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(
@@ -53,6 +53,7 @@ impl PushEngine {
                 attaches: 0,
                 next_delivery: 0,
                 flights: Flights::default(),
+                copies: Default::default(),
                 abandoned: Flights::default(),
                 retracts: Vec::new(),
                 settles: 0,
@@ -85,10 +86,15 @@ impl PushEngine {
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Attach(attach)) => self.handle_attach(id, attach, now.time),
             Frame::Control(Control::Grant(grant)) if link.attached => {
+                let before = link.spender.limit().messages;
                 link.spender.handle_grant(grant);
+                let has_asked = link.spender.limit().messages > before;
                 link.mute = false;
                 link.declined = None;
                 self.recount(id);
+                if has_asked {
+                    self.note_asked_for_more(id, now.time);
+                }
                 if self.levels.are_several() {
                     // It may have lost its credit, or have said that there is none.
                     self.wake_idle_if_work();
@@ -101,11 +107,17 @@ impl PushEngine {
             Frame::Control(Control::Taken(taken)) if link.attached => {
                 self.handle_taken(id, taken, now.time)
             }
+            Frame::Control(Control::Future(future)) if link.attached => {
+                self.handle_future(id, future)
+            }
+            Frame::Control(Control::Forgot(forgot)) => self.handle_forgot(id, forgot),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
             Frame::Control(Control::Behind(behind)) => self.handle_behind(id, behind),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Publish(_) => {
-                Err(violation("a frame that a receiver does not send now"))
-            }
+            Frame::Preface(_)
+            | Frame::Control(_)
+            | Frame::Data(_)
+            | Frame::Publish(_)
+            | Frame::Copies(_) => Err(violation("a frame that a receiver does not send now")),
         }
     }
 
@@ -358,6 +370,7 @@ impl PushEngine {
         let identity = link.link.identity.clone();
         let in_good_order = close.code == CloseCode::Done;
         let flights = link.flights.take_all();
+        self.forget_copies(id);
         self.note_members();
         self.recount(id);
         self.idle.retain(|other| *other != id);

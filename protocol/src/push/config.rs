@@ -32,6 +32,8 @@ pub struct PushConfig {
     pub reassign_after: Option<Duration>,
     /// How long an application may take to settle a message that it has taken; none: as long as it likes.
     pub process_timeout: Option<Duration>,
+    /// Bytes of copies that are placed at receivers with room for them while nobody has credit; 0: none are.
+    pub future_bytes: u64,
     /// How long messages wait, before they go to a worse level, for receivers of better ones to say whether they have room.
     pub ask_patience: Duration,
     /// For how long a receiver whose link was lost must have been well before it is used again; until then only if no other
@@ -55,6 +57,7 @@ impl Default for PushConfig {
             grace: Duration::from_secs(1),
             reassign_after: None,
             process_timeout: None,
+            future_bytes: 16 << 20,
             ask_patience: Duration::from_millis(200),
             fail_back_after: Duration::ZERO,
         }

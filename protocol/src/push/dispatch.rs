@@ -39,6 +39,8 @@ impl PushEngine {
             }
             if self.links.get(&id).is_some_and(|link| link.attached) {
                 self.dispatch(id, now, out);
+                self.place();
+                self.write_copies(id, now, out);
             }
         }
         if let Some(link) = self.links.get_mut(&id) {
@@ -103,17 +105,21 @@ impl PushEngine {
     }
 
     /// Numbers from here on may not be dispatched yet.
-    fn reserved_end(&self) -> Seq {
+    pub(super) fn reserved_end(&self) -> Seq {
         self.journal.as_ref().map_or(Seq::MAX, super::Journal::reserved_end)
     }
 
     /// Dispatches one frame of at most `messages_max` messages; says how many it holds.
     fn dispatch_run(&mut self, id: LinkId, messages_max: u64, now: Now, out: &mut Transmit) -> u64 {
+        if let Some(copies) = self.copies_to_take(id, messages_max) {
+            return self.dispatch_copies(id, &copies, now, out);
+        }
         let (Some(run), Some(link)) = (self.queued.first_run(), self.links.get(&id)) else {
             return 0;
         };
         let room = link.spender.room();
         let end = run.end.min(run.start + messages_max.min(room.messages)).min(self.reserved_end());
+        let end = self.before_copies(id, &(run.start..end.max(run.start)));
         let (end, attempt) = match &self.passing {
             None => self.attempts_from(run.start..end),
             Some(_) => (self.run_end(&(run.start..end)), 0),
@@ -148,6 +154,7 @@ impl PushEngine {
         let priority = link.priority;
         self.pending += count;
         self.queued.pop_first(count);
+        self.recall(run.start..run.start + count);
         self.forget_given_back(run.start..run.start + count);
         self.counters.dispatched += count;
         self.note_level(priority);
@@ -162,7 +169,7 @@ impl PushEngine {
     }
 
     /// Cuts a run where the number of failed attempts changes, and says what it is: a frame has one for all.
-    fn attempts_from(&self, seqs: Range<Seq>) -> (Seq, u32) {
+    pub(super) fn attempts_from(&self, seqs: Range<Seq>) -> (Seq, u32) {
         if self.attempts.is_empty() || seqs.is_empty() {
             return (seqs.end, 0);
         }

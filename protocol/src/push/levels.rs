@@ -141,23 +141,25 @@ impl Levels {
 impl PushEngine {
     /// Whether a link may take what waits.
     pub(super) fn has_turn(&self, id: LinkId) -> bool {
-        let link = self.links.get(&id);
-        !self.levels.are_several()
-            || link.is_some_and(|link| self.levels.turn(link.standing) == Turn::Its)
+        !self.levels.are_several() || self.turn(id) == Some(Turn::Its)
     }
 
     /// Whether better ones have credit for what waits.
     pub(super) fn is_outranked(&self, id: LinkId) -> bool {
-        let link = self.links.get(&id);
-        self.levels.are_several()
-            && link.is_some_and(|link| self.levels.turn(link.standing) == Turn::Others)
+        self.levels.are_several() && self.turn(id) == Some(Turn::Others)
+    }
+
+    fn turn(&self, id: LinkId) -> Option<Turn> {
+        self.links.get(&id).map(|link| self.levels.turn(link.standing))
     }
 
     /// Whether the receiver of a link is to answer: one of a worse level waits for it.
     pub(super) fn is_to_answer(&self, id: LinkId) -> bool {
+        if !self.levels.are_several() {
+            return false;
+        }
         let rank = self.links.get(&id).map_or(0, |link| link.standing.rank);
-        self.levels.are_several()
-            && self.levels.present_bits.checked_shr(u32::from(rank) + 1) > Some(0)
+        self.levels.present_bits.checked_shr(u32::from(rank) + 1) > Some(0)
     }
 
     /// How a link is to be counted, which has this many receivers with credit.
@@ -248,12 +250,13 @@ impl PushEngine {
             let Some(link) = self.links.get_mut(&id) else {
                 continue;
             };
-            let is_forgiven = |why| is_over || (nobody && why == Declined::GivenBack);
-            if link.declined.is_none_or(is_forgiven) {
-                link.declined = None;
-                self.recount(id);
-            } else {
-                stay.push(id);
+            match link.declined {
+                Some(Declined::TooLarge) if !is_over => stay.push(id),
+                Some(Declined::GivenBack) if !is_over && !nobody => stay.push(id),
+                _ => {
+                    link.declined = None;
+                    self.recount(id);
+                }
             }
         }
         self.levels.decliners = stay;

@@ -9,6 +9,7 @@ mod admit;
 mod attach;
 mod config;
 mod dispatch;
+mod future;
 mod journal;
 mod levels;
 mod passing;
@@ -37,6 +38,7 @@ use crate::time::{Time, WallTime};
 use crate::wire::Origin;
 
 use attach::Absent;
+use future::{Copies, Placed};
 use journal::Journal;
 use levels::{Declined, Levels, Standing};
 use passing::Passing;
@@ -76,6 +78,7 @@ pub struct PushEngine {
     spare_bytes: u64,
     /// Who of them comes first.
     levels: Levels,
+    placed: Placed,
     /// Links with credit that found nothing to dispatch, longest first.
     idle: VecDeque<LinkId>,
     /// Links without credit that had nothing to ask any for, longest first.
@@ -110,6 +113,8 @@ struct PushLink {
     attaches: u32,
     next_delivery: Delivery,
     flights: Flights,
+    /// Of messages that still wait.
+    copies: Copies,
     /// What was given to somebody else although this receiver may still confirm it.
     abandoned: Flights,
     retracts: Vec<Range<Delivery>>,
@@ -214,6 +219,7 @@ impl PushEngine {
             spare: 0,
             spare_bytes: 0,
             levels: Levels::default(),
+            placed: Placed::default(),
             idle: VecDeque::new(),
             silent: VecDeque::new(),
             pending: 0,
@@ -406,8 +412,8 @@ impl PushEngine {
 
     #[inline]
     fn is_any_idle(&self) -> bool {
-        let is_any_ready = !self.idle.is_empty() || !self.silent.is_empty();
-        is_any_ready && !self.levels.is_settled()
+        let rests_any = !self.idle.is_empty() || !self.silent.is_empty();
+        rests_any && !self.levels.is_settled()
     }
 
     /// Notes a link that found nothing to dispatch. One with several receivers behind it has a turn for each of them.

@@ -415,7 +415,8 @@ impl PushEngine {
                 }
             }
         }
-        self.queued.remove(seqs);
+        self.queued.remove(seqs.clone());
+        self.recall(seqs);
     }
 
     fn cost_of(&mut self, seqs: Range<Seq>) -> Amount {

@@ -333,5 +333,6 @@ impl PushEngine {
         if self.is_any_idle() && self.dispatchable() {
             self.wake_idle();
         }
+        self.wake_to_place();
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct Counters {
     pub(super) failed_attempts: u64,
     pub(super) expired: u64,
     pub(super) dead_lettered: u64,
+    pub(super) taken_copies: u64,
 }
 
 /// For how long a link had credit and nothing to send, and for how long messages waited without credit on it.
@@ -72,6 +73,12 @@ pub struct PushStats {
     pub room: u64,
     /// Dispatched and not settled.
     pub pending: u64,
+    /// Of those that wait, how many have a copy at a receiver.
+    pub placed: u64,
+    /// What those copies cost in bytes.
+    pub placed_bytes: u64,
+    /// Dispatched since the socket was made by telling a receiver to take its copy.
+    pub taken_copies: u64,
     /// Dead letters kept.
     pub dead_letters: u64,
     /// Bytes of all messages that are not done.
@@ -135,6 +142,9 @@ impl PushEngine {
             waiting: self.waiting(),
             room: self.room(),
             pending: self.pending,
+            placed: self.placed.len(),
+            placed_bytes: self.placed.bytes(),
+            taken_copies: counters.taken_copies,
             dead_letters: self.dead.len() as u64,
             retained_bytes: self.chunks.bytes(),
             taken_in: counters.taken_in,

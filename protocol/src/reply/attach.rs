@@ -65,7 +65,7 @@ impl ReplyEngine {
                 Ok(())
             }
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
+            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) | Frame::Copies(_) => {
                 Err(violation("a frame that a client does not send"))
             }
         }
@@ -76,10 +76,11 @@ impl ReplyEngine {
             return Ok(());
         };
         let connected = link.link.handle_hello(id, SocketType::Rep, &self.config.link, hello)?;
+        let priority = link.priority;
         if let Some(routing) = &mut self.routing {
             routing.links_changed = true;
         }
-        self.pool.attach_at(id, link.priority);
+        self.pool.attach_at(id, priority);
         self.wake_granted();
         self.events.push(connected);
         Ok(())

@@ -65,7 +65,7 @@ impl RequestEngine {
             Frame::Control(Control::Settle(settle)) => self.handle_given_back(id, settle, now.time),
             Frame::Control(Control::Hops(hops)) => self.handle_hops(id, &hops, now.time),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
+            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) | Frame::Copies(_) => {
                 Err(violation("a frame that a server does not send"))
             }
         }

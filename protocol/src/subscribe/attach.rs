@@ -40,7 +40,7 @@ impl SubscribeEngine {
             Frame::Control(Control::Ring(ring)) => self.handle_ring(id, ring, now.time),
             Frame::Control(Control::Skip(skip)) => self.handle_skip(id, skip, now.time),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) => {
+            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Copies(_) => {
                 Err(violation("a frame that a publisher does not send"))
             }
         }

@@ -50,6 +50,14 @@ pub enum Control {
     Origin(Origin),
     /// Router to router: which routers stand behind it.
     Hops(Hops),
+    /// Receiver to sender: room for copies of messages that are not dispatched.
+    Future(Future),
+    /// Sender to receiver: copies that were placed are messages now.
+    Take(Take),
+    /// Sender to receiver: forget these copies.
+    Recall(Recall),
+    /// Receiver to sender: these copies found no room.
+    Forgot(Forgot),
 }
 
 impl Hello {
@@ -62,6 +70,8 @@ impl Hello {
     pub const KNOWS_ROUTERS: u64 = 1 << 2;
     /// A router, which passes calls on. Its name is what stands as its session.
     pub const ROUTER: u64 = 1 << 3;
+    /// As a sender it may place copies, as a receiver it has room for them ([`Future`]).
+    pub const FUTURES: u64 = 1 << 4;
 }
 
 /// Who this is and what it can do.
@@ -528,6 +538,41 @@ pub struct Behind {
     pub receivers: u32,
     /// The streamers on the way to them, by their peer ids: none may find itself here.
     pub streamers: Bounded<PeerId>,
+}
+
+/// Room for copies: messages that stay in the sender's queue, so that they are there already if this receiver is the one
+/// that gets them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Future {
+    /// Copies that may be on this link at a time.
+    pub messages: u64,
+    /// Bytes of the same, each counted as if it were dispatched.
+    pub bytes: u64,
+}
+
+/// Copies become messages: they are dispatched, on credit, as if they came in a data frame now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Take {
+    /// The copies, by the order in which they were placed on this link; their messages have consecutive numbers.
+    pub copies: Span,
+    /// The delivery number of the first of them.
+    pub first_delivery: Delivery,
+    /// What they cost of the credit in bytes.
+    pub bytes: u64,
+}
+
+/// Copies that are not wanted any more: another receiver has them, or nobody needs to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Recall {
+    /// By the order in which they were placed on this link.
+    pub copies: Spans,
+}
+
+/// Copies that were not kept, since other senders have the room.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Forgot {
+    /// By the order in which they were placed on this link.
+    pub copies: Spans,
 }
 
 /// What the messages that follow on a link are of, until the next of these.

@@ -26,6 +26,8 @@ pub enum Frame {
     Data(DataRun),
     /// Whole published messages, in pieces in the same way.
     Publish(PublishRun),
+    /// Whole copies, in pieces in the same way; the first delivery number in the header is that of a copy.
+    Copies(DataRun),
 }
 
 /// Whole messages with consecutive numbers.
@@ -53,12 +55,13 @@ pub struct PublishRun {
 enum RunHeader {
     Data(DataHeader),
     Publish(PublishHeader),
+    Copies(DataHeader),
 }
 
 impl RunHeader {
     const fn count(&self) -> u32 {
         match self {
-            RunHeader::Data(header) => header.count,
+            RunHeader::Data(header) | RunHeader::Copies(header) => header.count,
             RunHeader::Publish(header) => header.count,
         }
     }
@@ -66,13 +69,8 @@ impl RunHeader {
     /// Gives the first `count` messages to a frame, and goes on behind them.
     fn cut(&mut self, count: u32, records: Bytes, expires: bool) -> Frame {
         match self {
-            RunHeader::Data(next) => {
-                let header = DataHeader { count, ..*next };
-                next.first_delivery += u64::from(count);
-                next.first_seq += u64::from(count);
-                next.count -= count;
-                Frame::Data(DataRun { header, records, expires })
-            }
+            RunHeader::Data(next) => Frame::Data(cut(next, count, records, expires)),
+            RunHeader::Copies(next) => Frame::Copies(cut(next, count, records, expires)),
             RunHeader::Publish(next) => {
                 let header = PublishHeader { count, ..*next };
                 next.first_seq += u64::from(count);
@@ -82,6 +80,14 @@ impl RunHeader {
             }
         }
     }
+}
+
+fn cut(next: &mut DataHeader, count: u32, records: Bytes, expires: bool) -> DataRun {
+    let header = DataHeader { count, ..*next };
+    next.first_delivery += u64::from(count);
+    next.first_seq += u64::from(count);
+    next.count -= count;
+    DataRun { header, records, expires }
 }
 
 /// Cuts the bytes of one direction of a link into frames.
@@ -182,7 +188,7 @@ impl Decoder {
         if header.body_bytes > bytes_max {
             return Err(WireError::FrameTooLong { bytes: header.body_bytes, bytes_max });
         }
-        if matches!(header.kind, Kind::Data | Kind::Publish) {
+        if matches!(header.kind, Kind::Data | Kind::Publish | Kind::Copies) {
             return self.data_header(header, input);
         }
         self.wanted = HEADER_BYTES + header.body_bytes;
@@ -193,7 +199,7 @@ impl Decoder {
         match (&self.state, kind) {
             (State::Hello, Kind::Hello | Kind::Close) => Ok(HANDSHAKE_BYTES_MAX),
             (State::Hello, _) => Err(WireError::BeforeHello),
-            (_, Kind::Data | Kind::Publish) => {
+            (_, Kind::Data | Kind::Publish | Kind::Copies) => {
                 let one_message = self.message_bytes_max + ATTRIBUTES_BYTES_MAX + 6;
                 Ok(DATA_HEADER_BYTES + DATA_BYTES_MAX + one_message)
             }
@@ -215,6 +221,7 @@ impl Decoder {
         };
         let next = match header.kind {
             Kind::Publish => RunHeader::Publish(PublishHeader::read(*bytes)?),
+            Kind::Copies => RunHeader::Copies(DataHeader::read(*bytes)?),
             _ => RunHeader::Data(DataHeader::read(*bytes)?),
         };
         if bytes_left / 4 < next.count() as usize {
@@ -252,7 +259,13 @@ impl Decoder {
             Kind::Behind => Control::Behind(parse(bytes, "BEHIND")?),
             Kind::Origin => Control::Origin(parse(bytes, "ORIGIN")?),
             Kind::Hops => Control::Hops(parse(bytes, "HOPS")?),
-            Kind::Data | Kind::Publish => return Err(WireError::Malformed("a run of messages")),
+            Kind::Future => Control::Future(parse(bytes, "FUTURE")?),
+            Kind::Take => Control::Take(parse(bytes, "TAKE")?),
+            Kind::Recall => Control::Recall(parse(bytes, "RECALL")?),
+            Kind::Forgot => Control::Forgot(parse(bytes, "FORGOT")?),
+            Kind::Data | Kind::Publish | Kind::Copies => {
+                return Err(WireError::Malformed("a run of messages"));
+            }
         };
         self.state = State::Header;
         Ok(Some(Frame::Control(control)))

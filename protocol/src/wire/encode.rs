@@ -36,6 +36,10 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
         Control::Behind(body) => frame(Kind::Behind, body, out),
         Control::Origin(body) => frame(Kind::Origin, body, out),
         Control::Hops(body) => frame(Kind::Hops, body, out),
+        Control::Future(body) => frame(Kind::Future, body, out),
+        Control::Take(body) => frame(Kind::Take, body, out),
+        Control::Recall(body) => frame(Kind::Recall, body, out),
+        Control::Forgot(body) => frame(Kind::Forgot, body, out),
     }
 }
 
@@ -51,8 +55,18 @@ fn frame(kind: Kind, body: &impl Serialize, out: &mut BytesMut) {
 
 /// Writes what stands before the records of a data frame; `record_bytes` of records must follow.
 pub fn encode_data_header(header: DataHeader, record_bytes: usize, out: &mut BytesMut) {
+    run_header(Kind::Data, header, record_bytes, out);
+}
+
+/// Writes what stands before the records of copies, which have the numbers of copies where a data frame has those of
+/// deliveries; `record_bytes` of records must follow.
+pub fn encode_copies_header(header: DataHeader, record_bytes: usize, out: &mut BytesMut) {
+    run_header(Kind::Copies, header, record_bytes, out);
+}
+
+fn run_header(kind: Kind, header: DataHeader, record_bytes: usize, out: &mut BytesMut) {
     out.reserve(HEADER_BYTES + DATA_HEADER_BYTES);
-    FrameHeader { kind: Kind::Data, body_bytes: DATA_HEADER_BYTES + record_bytes }.write(out);
+    FrameHeader { kind, body_bytes: DATA_HEADER_BYTES + record_bytes }.write(out);
     header.write(out);
 }
 

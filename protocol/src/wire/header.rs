@@ -78,6 +78,11 @@ pub(super) enum Kind {
     Behind = 19,
     Origin = 20,
     Hops = 21,
+    Future = 24,
+    Copies = 25,
+    Take = 26,
+    Recall = 27,
+    Forgot = 28,
 }
 
 impl Kind {
@@ -104,6 +109,11 @@ impl Kind {
             19 => Kind::Behind,
             20 => Kind::Origin,
             21 => Kind::Hops,
+            24 => Kind::Future,
+            25 => Kind::Copies,
+            26 => Kind::Take,
+            27 => Kind::Recall,
+            28 => Kind::Forgot,
             _ => return None,
         })
     }

@@ -8,11 +8,14 @@ mod error;
 mod header;
 
 pub use control::{
-    Attach, Behind, Close, CloseCode, Control, Demand, Echo, End, Filter, Fingerprint, Grant,
-    Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix, PrefixTooLong, Reason, Request,
-    Retract, Ring, Settle, Settlement, Skip, Span, Spans, StartAt, Taken,
+    Attach, Behind, Close, CloseCode, Control, Demand, Echo, End, Filter, Fingerprint, Forgot,
+    Future, Grant, Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix, PrefixTooLong,
+    Reason, Recall, Request, Retract, Ring, Settle, Settlement, Skip, Span, Spans, StartAt, Take,
+    Taken,
 };
 pub use decode::{DataRun, Decoder, Frame, PublishRun};
-pub use encode::{encode_control, encode_data_header, encode_preface, encode_publish_header};
+pub use encode::{
+    encode_control, encode_copies_header, encode_data_header, encode_preface, encode_publish_header,
+};
 pub use error::WireError;
 pub use header::{DataHeader, Preface, PublishHeader, VERSION_MAX, VERSION_MIN};

@@ -146,6 +146,8 @@ engine!(
     (Side, Priority),
     |self, identity, (side, priority), now| self.open_link(identity, side, priority, now),
     {
+        const HANDS_OUT_BY_LEVEL: bool = true;
+
         fn leave_link(&mut self, link: LinkId, now: Time) {
             self.leave_link(link, now);
         }

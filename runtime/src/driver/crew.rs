@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drawdown_protocol::Event;
 use drawdown_protocol::targets::{Change, Roster, Standing};
+use drawdown_protocol::{Event, Priority};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -92,11 +92,13 @@ impl<S: Socket> Crew<S> {
     ) {
         let (found, mut looks) = mpsc::channel(1);
         let sides = Arc::clone(&self.sides);
+        // One side of a device may, and the other not.
+        let takes_levels = sides(&self.endpoint.ranked(Priority::WORST)).is_ok();
         let looking = Looking {
             names: self.options.names.clone(),
             timeout: self.options.look_up_timeout(),
             backoff: self.options.backoff(),
-            ranked: <S::Engine as Engine>::HANDS_OUT_BY_LEVEL,
+            ranked: <S::Engine as Engine>::HANDS_OUT_BY_LEVEL && takes_levels,
             check: move |endpoint: &Endpoint| sides(endpoint).map(drop),
         };
         let looker = follow(self.endpoint.clone(), looking, found);

@@ -58,7 +58,9 @@ fn read(bytes: &[u8], size: usize) -> Read {
 impl Read {
     fn note(&mut self, frame: Frame) {
         let (first, count, records) = match frame {
-            Frame::Data(run) => (run.header.first_seq, run.header.count, run.records),
+            Frame::Data(run) | Frame::Copies(run) => {
+                (run.header.first_seq, run.header.count, run.records)
+            }
             Frame::Publish(run) => (run.header.first_seq, run.header.count, run.records),
             frame => return self.frames.push(frame),
         };

@@ -28,6 +28,8 @@ pub(crate) struct Conn {
     /// What the PUSH engine has not been told the end of, by delivery number.
     pub(crate) flights: BTreeMap<Delivery, Seq>,
     pub(crate) next_delivery: Delivery,
+    /// Copies that the PUSH engine has placed, by their order, and what each costs in bytes.
+    pub(crate) copies: BTreeMap<u64, (Seq, u64)>,
     /// Calls, by delivery number.
     pub(crate) asked: Vec<CallId>,
     /// What messages are of, as a streamer says.
@@ -53,6 +55,7 @@ impl Conn {
             requests: RequestsWatch::default(),
             flights: BTreeMap::new(),
             next_delivery: 0,
+            copies: BTreeMap::new(),
             asked: Vec::new(),
             origin: None,
             peer: None,

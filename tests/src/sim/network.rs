@@ -180,6 +180,7 @@ impl Network {
             left: plan.messages,
             waits_for_room: false,
             fresh_from: 0,
+            places: self.plan.pulls.iter().any(|pull| pull.config.future_messages > 0),
             dispatched_to: 0,
             left_behind: Default::default(),
             letters_full: false,

@@ -61,6 +61,8 @@ pub(crate) struct PushNode {
     pub(crate) waits_for_room: bool,
     /// The first number that this life has given out, and the highest that it has dispatched for the first time.
     pub(crate) fresh_from: Seq,
+    /// Its receivers have room for copies: what is placed there may go before what comes first.
+    pub(crate) places: bool,
     pub(crate) dispatched_to: Seq,
     pub(crate) left_behind: LeftBehind,
     pub(crate) letters_full: bool,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::message::{Records, cost_bytes};
-use drawdown_protocol::wire::{Attach, Control, DataHeader, DataRun, Frame, Settle};
+use drawdown_protocol::wire::{Attach, Control, DataHeader, DataRun, Frame, Settle, Take};
 use drawdown_protocol::{PushEngine, Seq};
 
 use super::agenda::{EndId, Node, Side};
@@ -20,6 +20,19 @@ impl Network {
         };
         let verdict = match (node, frame) {
             (Node::Push(push), Frame::Data(data)) => self.observe_dispatch(end, push, data),
+            (Node::Push(push), Frame::Copies(data)) => self.observe_copies(end, push, data),
+            (Node::Push(push), Frame::Control(Control::Take(take))) => {
+                self.observe_take(end, push, take)
+            }
+            (Node::Push(_), Frame::Control(Control::Recall(recall))) => {
+                let conn = self.conns.get_mut(&end.conn);
+                let gone = recall.copies.iter().filter_map(|span| span.range()).flatten();
+                conn.map_or(Ok(()), |conn| {
+                    gone.map(|number| conn.copies.remove(&number)).try_for_each(|copy| {
+                        ensure(copy.is_some(), || "recalls no copy".to_owned())
+                    })
+                })
+            }
             (Node::Pull(_), Frame::Control(Control::Grant(grant))) => {
                 let numbers = [end.conn, grant.serial, grant.messages, grant.bytes];
                 self.trace.note(self.agenda.now(), node, "grants", &numbers);
@@ -71,6 +84,70 @@ impl Network {
         Ok(())
     }
 
+    /// Copies are placed: of what waits, and no more than the sender's limit and the receiver's room allow.
+    fn observe_copies(&mut self, end: EndId, push: usize, data: &DataRun) -> Verdict {
+        let now = self.agenda.now();
+        let DataRun { header, records, .. } = data;
+        let numbers = [end.conn, header.first_delivery, header.first_seq, header.count.into()];
+        self.trace.note(now, Node::Push(push), "places", &numbers);
+        let node = &self.pushes[push];
+        let session = node.session;
+        check_limits(node, &(header.first_seq..header.first_seq + u64::from(header.count)))?;
+        if let Some(engine) = &node.engine {
+            let (bytes, most) = (engine.stats(now).placed_bytes, engine.config().future_bytes);
+            ensure(bytes <= most, || format!("{bytes} bytes are placed of at most {most}"))?;
+        }
+        let conn = self.conns.get_mut(&end.conn).ok_or("it has no connection")?;
+        let named = (header.first_delivery..).zip(header.first_seq..);
+        for ((number, seq), (at, head)) in named.zip(Records::new(records)) {
+            let bytes = cost_bytes(1, head.record_bytes() as u64);
+            ensure(conn.copies.insert(number, (seq, bytes)).is_none(), || {
+                format!("copy {number} is placed twice")
+            })?;
+            let entry = self.ledger.get(session, seq)?;
+            entry.check_payload(&records[at + head.head_bytes..at + head.record_bytes()])?;
+            ensure(entry.standing == Standing::Live, || {
+                format!("message {seq} is placed although it is {:?}", entry.standing)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Copies are dispatched.
+    fn observe_take(&mut self, end: EndId, push: usize, take: &Take) -> Verdict {
+        let now = self.agenda.now();
+        let count = take.copies.count;
+        self.report.dispatched += count;
+        let conn = self.conns.get_mut(&end.conn).ok_or("it has no connection")?;
+        ensure(take.first_delivery == conn.next_delivery, || {
+            format!("delivery {} after {}", take.first_delivery, conn.next_delivery)
+        })?;
+        conn.next_delivery += count;
+        let mut bytes = 0;
+        let mut seqs = Vec::new();
+        for number in take.copies.range().into_iter().flatten() {
+            let copy = conn.copies.remove(&number);
+            let (seq, cost) = copy.ok_or_else(|| format!("copy {number} is taken and is none"))?;
+            bytes += cost;
+            seqs.push(seq);
+        }
+        ensure(bytes == take.bytes, || format!("{bytes} bytes are taken as {}", take.bytes))?;
+        conn.flights.extend((take.first_delivery..).zip(seqs.iter().copied()));
+        conn.credit.dispatched(Amount::new(count, bytes))?;
+        for seq in seqs {
+            self.trace.note(now, Node::Push(push), "hands over", &[end.conn, seq]);
+            let session = self.pushes[push].session;
+            let entry = self.ledger.get(session, seq)?;
+            ensure(entry.standing == Standing::Live, || {
+                format!("message {seq} is handed over although it is {:?}", entry.standing)
+            })?;
+            entry.dispatched += 1;
+            entry.has_left = true;
+            entry.check_shelf_life(now).map_err(|why| format!("message {seq}: {why}"))?;
+        }
+        Ok(())
+    }
+
     /// An engine is about to hear this.
     pub(super) fn observe_heard(&mut self, end: EndId, frame: &Frame) {
         let now = self.agenda.now();
@@ -95,6 +172,9 @@ impl Network {
                 let cost = Amount::new(count, cost_bytes(count, records.len() as u64));
                 conn.credit.arrived(cost);
                 self.trace.note(now, node, "gets", &[end.conn, header.first_seq, count]);
+            }
+            (Side::Down, Frame::Control(Control::Take(take))) => {
+                conn.credit.arrived(Amount::new(take.copies.count, take.bytes));
             }
             (Side::Up, Frame::Control(control)) => match control {
                 Control::Hello(hello) => conn.peer = Some(hello.peer),
@@ -154,7 +234,7 @@ fn check_message(
     ensure(entry.standing == Standing::Live, || {
         format!("dispatched although it is {:?}", entry.standing)
     })?;
-    if entry.dispatched == 0 && seq >= node.fresh_from {
+    if entry.dispatched == 0 && seq >= node.fresh_from && !node.places {
         let before = node.dispatched_to;
         ensure(seq >= before, || format!("dispatched for the first time after {before}"))?;
         node.dispatched_to = seq;
@@ -180,6 +260,7 @@ fn forget_settled(conn: &mut super::conn::Conn, settle: &Settle) {
 fn brief(frame: &Frame) -> String {
     match frame {
         Frame::Data(data) => format!("{:?}", data.header),
+        Frame::Copies(data) => format!("copies {:?}", data.header),
         Frame::Publish(data) => format!("{:?}", data.header),
         Frame::Preface(_) => "PREFACE".to_owned(),
         Frame::Control(control) => format!("{control:?}"),

@@ -4,6 +4,7 @@
 
 mod calls;
 mod credit;
+mod future;
 mod levels;
 mod proxies;
 mod publish;

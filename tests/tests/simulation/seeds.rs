@@ -5,11 +5,11 @@ use drawdown_tests::sim::{Kind, Report, Script, run_script, run_seed};
 /// Seeds that each of the tests with faults runs: four thousand of PUSH and PULL together.
 const SEEDS_EACH: u64 = 1_000;
 
-/// The same for PUB and SUB: two thousand together.
-const PUBSUB_SEEDS_EACH: u64 = 500;
+/// The same for PUB and SUB: three thousand together.
+const PUBSUB_SEEDS_EACH: u64 = 750;
 
-/// The same for REQ and REP: three thousand together.
-const CALLS_SEEDS_EACH: u64 = 750;
+/// The same for REQ and REP: two thousand together.
+const CALLS_SEEDS_EACH: u64 = 500;
 
 /// The same for PUSH and PULL with streamers between them: twelve hundred together.
 const STREAMERS_SEEDS_EACH: u64 = 600;

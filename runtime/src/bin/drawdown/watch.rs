@@ -155,11 +155,11 @@ impl Teller {
             )),
             Event::ServerAnswers { link } => self.change(format_args!("server {link} answers again")),
             Event::ServerOnTrial { link, time } => self.change(format_args!(
-                "server {link} is back: it is used again once it was well for {time:?}, or if no other has room"
+                "the peer of {link} is back: it is used again once it was well for {time:?}, or if no other has room"
             )),
-            Event::ServerTrusted { link } => self.change(format_args!("server {link} is used again")),
+            Event::ServerTrusted { link } => self.change(format_args!("the peer of {link} is used again")),
             Event::LevelChanged { from, to } => self.change(format_args!(
-                "servers of priority {} are used from now on, those of {} were before",
+                "peers of priority {} are used from now on, those of {} were before",
                 to.level(),
                 from.level()
             )),

@@ -37,6 +37,16 @@ impl PullBuilder {
         self
     }
 
+    /// Copies of messages that still wait at their senders, kept beside the window, over all senders; and their bytes. None
+    /// unless set. A message that nobody has credit for is placed at the receiver that is likely to ask next, while it stays
+    /// its sender's: if this one asks first it need not travel any more, if another does that one gets it. A window of 0 with
+    /// copies is as fair as one of 0 and as quick as one with messages in it.
+    pub fn future(mut self, messages: u64, bytes: u64) -> Self {
+        self.config.future_messages = messages;
+        self.config.future_bytes = bytes;
+        self
+    }
+
     /// What confirms a message to its sender: that it was processed (unless set), or that it was taken.
     pub fn confirm_on(mut self, confirm_on: ConfirmOn) -> Self {
         self.config.confirm_on = confirm_on;

@@ -106,6 +106,13 @@ impl PushBuilder {
         self
     }
 
+    /// Bytes of copies that are placed at receivers with room for them (see [`PullBuilder::future`](crate::PullBuilder::future))
+    /// while nobody has credit: 16 MiB unless set; 0: none are placed.
+    pub fn future_bytes(mut self, bytes: u64) -> Self {
+        self.config.future_bytes = bytes;
+        self
+    }
+
     /// How long messages wait, before they go to a receiver of a worse [priority](crate::transport::Priority), for those of
     /// better ones to say whether they have room: 200 ms unless set. They say so within a round trip or two, unless they hang;
     /// one that has no other sender is not asked.

@@ -98,6 +98,7 @@ impl PushPlan {
             grace: dice.pick(&[ms(0), ms(20), ms(300), ms(1_500)]),
             reassign_after: dice.chance(50).then(|| dice.micros(1_000..=400_000)),
             process_timeout: dice.chance(40).then(|| dice.micros(5_000..=1_000_000)),
+            future_bytes: dice.pick(&[0, message, 5 * message, 16 << 20]),
             ask_patience: dice.pick(&[ms(2), ms(50), ms(200), ms(200)]),
             fail_back_after: dice.pick(&[ms(0), ms(0), ms(0), ms(150)]),
         };
@@ -121,6 +122,8 @@ impl PullPlan {
             link: link(dice, message_bytes_max),
             window_messages: dice.pick(&[0, 0, 1, 1, 2, 5, 30, 1_000]),
             window_bytes: if dice.chance(40) { message * dice.between(1..=3) } else { 64 << 20 },
+            future_messages: dice.pick(&[0, 0, 0, 1, 1, 3, 20]),
+            future_bytes: dice.pick(&[message, 3 * message, 16 << 20]),
             confirm_on: if dice.chance(85) { ConfirmOn::Processed } else { ConfirmOn::Taken },
         };
         Self {

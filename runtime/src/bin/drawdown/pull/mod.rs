@@ -17,6 +17,9 @@ use crate::shell;
 use crate::units;
 use crate::watch::Watch;
 
+/// Bytes of copies that are kept with --future.
+const FUTURE_BYTES: u64 = 16 << 20;
+
 /// Receive messages: a line on stdout each, or the input of a command each.
 ///
 /// A message is written with a newline after it, flushed, and then confirmed to its sender. With --exec it is the stdin
@@ -49,6 +52,11 @@ pub(crate) struct PullArgs {
     /// [default: 1000, with --exec 1].
     #[arg(long, value_name = "COUNT")]
     window: Option<u64>,
+
+    /// Copies, up to 16 MiB, of messages that still wait at their senders, kept in case that this command asks first: with
+    /// --window 0, or 1, it then need not wait for their way.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    future: u64,
 
     /// Exit after so many confirmed messages; what came beyond that goes back to its sender.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
@@ -107,6 +115,7 @@ impl PullArgs {
     fn socket(&self) -> Result<PullSocket, Failure> {
         let window = self.window.unwrap_or(if self.exec.is_some() { 1 } else { 1_000 });
         let builder = self.links.apply_to_pull(PullSocket::builder()).window(window);
+        let builder = builder.future(self.future, FUTURE_BYTES);
         let builder = match self.ack {
             Ack::Processed => builder,
             Ack::Taken => builder.confirm_on(ConfirmOn::Taken),
