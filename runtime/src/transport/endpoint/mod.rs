@@ -23,9 +23,11 @@ pub use error::EndpointError;
 /// | `srv+tcp://name` | The targets of the DNS SRV records of this name, which may begin with labels like `_jobs._tcp`. Only to connect to: a link to each target of the best priority that can be reached. |
 /// | `file:///path` | The endpoints in a file, one a line; `#` begins a comment. Only to connect to: a link to each, as the file is now. |
 ///
-/// Options follow as query parameters. The only one so far is `priority=1` to `priority=16`, see [`Priority`]; only a
-/// [`ReqSocket`](crate::ReqSocket) takes it. That of a `srv+tcp` or `file` endpoint is that of all that it names; an endpoint in
-/// a file may have its own.
+/// Options follow as query parameters. The only one so far is `priority=1` to `priority=16`, see [`Priority`]: whose turn comes
+/// first, for those who hand out ([`PushSocket`](crate::PushSocket), [`ReqSocket`](crate::ReqSocket), a
+/// [`RouterSocket`](crate::RouterSocket) downstream) as for those who take ([`PullSocket`](crate::PullSocket),
+/// [`RepSocket`](crate::RepSocket)); the others refuse it. That of a `srv+tcp` or `file` endpoint is that of all that it names;
+/// an endpoint in a file may have its own.
 ///
 /// An endpoint is at most 1,024 bytes long. `Display` gives its canonical form: host names in lower case, IP
 /// addresses in their shortest form, and no parameters that have their default value.
