@@ -21,7 +21,7 @@ use uuid::Uuid;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// What strangers may cost a process, beside what each of them does.
-const SPARE_BYTES: f64 = 16.0 * MIB;
+const SPARE_BYTES: f64 = 32.0 * MIB;
 /// What one of them may cost while it is there.
 const STRANGER_BYTES: f64 = 16.0 * 1024.0;
 
@@ -149,7 +149,7 @@ fn those_that_say_nothing_are_hung_up_on_and_cost_little() {
     let all = line.give(2_000, 100);
     line.await_all(all);
     line.told(&format!("{strangers} silent connections"), before);
-    assert!(line.resident() - before < SPARE_BYTES + STRANGER_BYTES * strangers as f64);
+    assert!(line.resident() - before < SPARE_BYTES / 2.0 + STRANGER_BYTES * strangers as f64);
     for stream in &mut silent {
         // What it says first, perhaps why it hangs up, and then nothing more.
         let mut said = Vec::new();
@@ -162,9 +162,10 @@ fn those_that_say_nothing_are_hung_up_on_and_cost_little() {
 
 #[test]
 fn small_frames_without_end_cost_no_memory_and_hold_nobody_up() {
-    const FRAMES: usize = 200_000;
+    // Kept, they would be twice the bytes that may be spent.
+    const FRAMES: usize = 2_000_000;
     let mut line = Line::start(&[]);
-    let all = line.give(100, 100);
+    let all = line.give(5_000, 100);
     line.await_all(all);
     let mut chatterer = line.connect();
     shake_hands(&mut chatterer);
@@ -200,7 +201,7 @@ fn one_that_asks_for_all_and_reads_nothing_gets_little_and_keeps_nothing() {
     line.await_all(all);
     line.told("one that reads nothing", before);
     // The queue, of 20 MB, is in memory until it is confirmed; what was written to the stranger is not there twice.
-    assert!(line.resident() - before < 3.0 * SPARE_BYTES);
+    assert!(line.resident() - before < 1.5 * SPARE_BYTES);
     drop(glutton);
     line.end();
 }
