@@ -42,7 +42,7 @@ impl PullEngine {
             Frame::Data(data) => self.handle_data(id, data, now.time),
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Demand(demand)) => {
-                self.pool.demand(id, demand);
+                self.pool.demand(id, demand, now.time);
                 self.wake_granted();
                 Ok(())
             }

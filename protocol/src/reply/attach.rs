@@ -48,7 +48,7 @@ impl ReplyEngine {
             Frame::Data(data) => self.handle_calls(id, data, now.time),
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
             Frame::Control(Control::Demand(demand)) => {
-                self.pool.demand(id, demand);
+                self.pool.demand(id, demand, now.time);
                 self.wake_granted();
                 Ok(())
             }

@@ -139,10 +139,7 @@ fn what_once_went_wrong_for_subscribers_goes_well() {
 }
 
 /// What `simulate --shrink` made of failures that are mended. A line says what went wrong once.
-const KEPT: [&str; 1] = [
-    // Nothing yet that the seeds above do not show.
-    "push 5 without=pull-1 faults=0,1 messages=10 plain=wires",
-];
+const KEPT: [&str; 1] = ["calls 2015 without=rep-2 faults= messages=50 plain=work,payloads,lives"];
 
 #[test]
 fn what_was_kept_of_failures_goes_well() {

@@ -11,8 +11,10 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Add;
+use std::time::Duration;
 
 use crate::ids::{LinkId, Priority};
+use crate::time::Time;
 use crate::wire::{Demand, Echo, Grant};
 
 use super::Amount;
@@ -44,6 +46,10 @@ pub struct Pool {
     due: VecDeque<LinkId>,
 }
 
+/// A sender whose question is not answered for so long goes elsewhere for that reason. Rooms that are given back at all are
+/// given back within a round trip or two.
+const IMPATIENT_AFTER: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Default)]
 struct Line {
     granter: Granter,
@@ -54,9 +60,9 @@ struct Line {
     fed: u64,
     in_hungry: bool,
     in_low: bool,
-    /// It waits to hear whether there is room.
-    asks: bool,
-    /// It asked, and went elsewhere before it was answered.
+    /// Since when it waits to hear whether there is room.
+    asks: Option<Time>,
+    /// It asked, and was out of patience before it was answered.
     gave_up: bool,
     /// What is taken back from it did not come in time for somebody who asked.
     slow: bool,
@@ -261,7 +267,7 @@ impl Pool {
     }
 
     /// Takes a sender's word on how many messages wait for credit.
-    pub fn demand(&mut self, link: LinkId, demand: Demand) {
+    pub fn demand(&mut self, link: LinkId, demand: Demand, now: Time) {
         let waiting = demand.waiting;
         let Some(line) = self.lines.get_mut(&link) else {
             return;
@@ -270,12 +276,14 @@ impl Pool {
         match waiting {
             0 => {
                 line.fed = 0;
-                line.gave_up |= std::mem::take(&mut line.asks);
+                // One that goes elsewhere sooner may just have found room there.
+                let asked = line.asks.take();
+                line.gave_up |= asked.is_some_and(|asked| now >= asked + IMPATIENT_AFTER);
             }
             _ => {
                 self.line_up(link);
                 if self.answers || demand.asks {
-                    self.note_question(link);
+                    self.note_question(link, now);
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::ops::Add;
 
 use crate::credit::Amount;
 use crate::ids::LinkId;
+use crate::time::Time;
 
 use super::Pool;
 
@@ -57,7 +58,7 @@ impl Pool {
             }
         }
         let stuck = intended.bytes + by.bytes < self.message_cost_max;
-        let least = if self.answers || line.asks { 0 } else { messages / 4 };
+        let least = if self.answers || line.asks.is_some() { 0 } else { messages / 4 };
         if wanted > 0 && (stuck || by.messages < least.max(messages.min(1))) {
             return false;
         }
@@ -67,7 +68,7 @@ impl Pool {
         line.in_hungry = false;
         let waits_on = line.demand > 0;
         if wanted > 0 {
-            line.asks = false;
+            line.asks = None;
             self.give(link, by);
         }
         if waits_on {
@@ -203,11 +204,12 @@ impl Pool {
     }
 
     /// A sender says that messages wait: where it has others to turn to, it waits for an answer.
-    pub(super) fn note_question(&mut self, link: LinkId) {
+    pub(super) fn note_question(&mut self, link: LinkId, now: Time) {
         let Some(line) = self.lines.get_mut(&link) else {
             return;
         };
-        if !std::mem::replace(&mut line.asks, true) {
+        if line.asks.is_none() {
+            line.asks = Some(now);
             self.askers.push_back(link);
         }
         if std::mem::take(&mut line.gave_up) {
@@ -227,7 +229,7 @@ impl Pool {
         }
         while let Some(link) = self.askers.pop_front() {
             if let Some(line) = self.lines.get_mut(&link)
-                && std::mem::take(&mut line.asks)
+                && line.asks.take().is_some()
             {
                 self.mark_due(link);
             }

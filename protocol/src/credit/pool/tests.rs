@@ -1,5 +1,7 @@
 use super::*;
 
+const NOW: Time = Time::from_micros(1_000_000);
+
 const COST_MAX: u64 = 100;
 const A: LinkId = LinkId(1);
 const B: LinkId = LinkId(2);
@@ -40,7 +42,7 @@ fn a_window_of_one_goes_to_the_sender_with_work() {
     pool.attach(A);
     assert_eq!(granted(&mut pool, A), 1);
     pool.attach(B);
-    pool.demand(B, waiting(3));
+    pool.demand(B, waiting(3), NOW);
     let lowered = pool.poll_grant(A).unwrap();
     assert_eq!(lowered.messages, 0, "A is idle and sits on the only room");
     assert_eq!(pool.outstanding_on(B), Amount::ZERO, "not before A has echoed");
@@ -125,7 +127,7 @@ fn where_there_is_one_for_each_everybody_gets_one_until_somebody_waits() {
     let messages = [A, B, LinkId(3)].map(|link| pool.outstanding_on(link).messages);
     assert_eq!(messages, [1, 1, 1]);
     assert!(pool.receive(B, Amount::new(1, 10)));
-    pool.demand(B, waiting(1));
+    pool.demand(B, waiting(1), NOW);
     let lowered = pool.poll_grant(A).expect("somebody needs it more");
     assert_eq!(lowered.messages, 0);
     assert!(pool.poll_grant(LinkId(3)).is_none(), "no more than is needed is taken back");
@@ -140,7 +142,7 @@ fn who_asks_is_answered_once_nothing_comes_back_any_more() {
     assert_eq!(granted(&mut pool, A), 1);
     pool.attach(B);
     granted(&mut pool, B);
-    pool.demand(B, waiting(1));
+    pool.demand(B, waiting(1), NOW);
     assert!(pool.poll_grant(B).is_none(), "A may not need it");
     let lowered = pool.poll_grant(A).expect("it sits on it");
     assert!(pool.receive(A, Amount::new(1, 10)), "it needs it");
@@ -157,10 +159,14 @@ fn nobody_waits_twice_for_what_does_not_come_back() {
     granted(&mut pool, A);
     pool.attach(B);
     granted(&mut pool, B);
-    pool.demand(B, waiting(1));
+    pool.demand(B, waiting(1), NOW);
     assert!(pool.poll_grant(B).is_none());
-    pool.demand(B, waiting(0));
-    pool.demand(B, waiting(1));
+    pool.demand(B, waiting(0), NOW);
+    pool.demand(B, waiting(1), NOW);
+    assert!(pool.poll_grant(B).is_none(), "it went elsewhere, but not for want of an answer");
+    let later = NOW + IMPATIENT_AFTER;
+    pool.demand(B, waiting(0), later);
+    pool.demand(B, waiting(1), later);
     assert_eq!(granted(&mut pool, B), 0);
 }
 
@@ -171,7 +177,7 @@ fn nobody_gets_more_bytes_than_its_messages_can_take() {
     (1..=9).for_each(|link| pool.attach(LinkId(link)));
     pool.set_paused(false);
     for link in (1..=4).map(LinkId) {
-        pool.demand(link, waiting(1));
+        pool.demand(link, waiting(1), NOW);
         assert_eq!(pool.outstanding_on(link), Amount::new(1, COST_MAX), "{link}");
     }
 }
@@ -186,7 +192,7 @@ fn of_those_who_wait_the_better_level_gets_the_room_and_a_worse_one_what_it_leav
     pool.set_paused(true);
     settle(&mut pool);
     for link in [LinkId(3), A, B] {
-        pool.demand(link, waiting(2));
+        pool.demand(link, waiting(2), NOW);
     }
     pool.set_paused(false);
     for expected in [B, B, LinkId(3), A, LinkId(3), A] {
@@ -207,9 +213,9 @@ fn one_that_asks_is_answered_also_if_others_are_not() {
     pool.attach(B);
     settle(&mut pool);
     assert!(pool.receive(A, Amount::new(1, 10)), "the room is taken");
-    pool.demand(B, waiting(1));
+    pool.demand(B, waiting(1), NOW);
     assert!(pool.poll_grant(B).is_none());
-    pool.demand(B, Demand { waiting: 1, asks: true });
+    pool.demand(B, Demand { waiting: 1, asks: true }, NOW);
     assert_eq!(granted(&mut pool, B), 0, "there is none");
     pool.release(Amount::new(1, 10));
     assert_eq!(granted(&mut pool, B), 1);
