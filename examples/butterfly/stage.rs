@@ -6,7 +6,6 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -17,6 +16,7 @@ use crate::scene::Scene;
 use crate::sink::Totals;
 use drawdown_examples::Outcome;
 use drawdown_examples::child::Child;
+use drawdown_examples::stage::{self, Audience};
 
 /// What happens on the way, and at which percentage of the jobs.
 const ACTS: [(usize, Act); 3] =
@@ -68,18 +68,13 @@ pub(crate) struct Run {
 
 /// Runs the pipeline over these files. Whatever happens, no process and no file is left behind.
 pub(crate) async fn run(files: &[Listed], workers: u32) -> Outcome<Run> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut audience = Audience::listen()?;
     let folder = tempfile::Builder::new().prefix("butterfly-").tempdir()?;
     let scene = Scene::new(folder.path());
     files::save(files, &scene.list())?;
 
     let mut stage = Stage::new(scene, files.len(), workers);
-    let played = tokio::select! {
-        played = stage.play() => played,
-        _ = interrupt.recv() => Err("interrupted; everything is cleared away".into()),
-        _ = terminate.recv() => Err("told to end; everything is cleared away".into()),
-    };
+    let played = audience.watch(stage.play()).await;
     stage.clear().await;
     folder.close()?;
     played
@@ -260,10 +255,6 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        while let Some((part, mut child)) = self.parts.pop_first() {
-            if let Err(error) = child.kill().await {
-                eprintln!("butterfly: {part} could not be ended: {error}");
-            }
-        }
+        stage::clear("butterfly:", &mut self.parts).await;
     }
 }

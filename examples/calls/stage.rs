@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
@@ -19,6 +18,7 @@ use crate::scene::{CLIENTS, SERVERS, STANDBY, Scene};
 use crate::tally::Tally;
 use drawdown_examples::Outcome;
 use drawdown_examples::child::Child;
+use drawdown_examples::stage::{self, Audience};
 
 /// How often the stage looks around.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -41,15 +41,10 @@ pub(crate) struct Run {
 
 /// Runs the whole. Whatever happens, no process and no file is left behind.
 pub(crate) async fn run(length: Duration, seed: u64) -> Outcome<Run> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut audience = Audience::listen()?;
     let folder = tempfile::Builder::new().prefix("calls-").tempdir()?;
     let mut stage = Stage::new(Scene::new(folder.path()), length, seed);
-    let played = tokio::select! {
-        played = stage.play() => played,
-        _ = interrupt.recv() => Err("interrupted; everything is cleared away".into()),
-        _ = terminate.recv() => Err("told to end; everything is cleared away".into()),
-    };
+    let played = audience.watch(stage.play()).await;
     stage.clear().await;
     folder.close()?;
     played
@@ -198,11 +193,7 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        while let Some((number, mut server)) = self.servers.pop_first() {
-            if let Err(error) = server.kill().await {
-                eprintln!("calls: server {number} could not be ended: {error}");
-            }
-        }
+        stage::clear("calls: server", &mut self.servers).await;
     }
 }
 

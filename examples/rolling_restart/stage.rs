@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use drawdown_examples::Outcome;
 use drawdown_examples::child::Child;
-use tokio::signal::unix::{SignalKind, signal};
+use drawdown_examples::stage::{self, Audience};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -61,15 +61,10 @@ pub(crate) struct Run {
 
 /// Runs the whole. Whatever happens, no process and no file is left behind.
 pub(crate) async fn run() -> Outcome<Run> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut audience = Audience::listen()?;
     let folder = tempfile::Builder::new().prefix("rolling-restart-").tempdir()?;
     let mut stage = Stage::new(Scene::new(folder.path()));
-    let played = tokio::select! {
-        played = stage.play() => played,
-        _ = interrupt.recv() => Err("interrupted; everything is cleared away".into()),
-        _ = terminate.recv() => Err("told to end; everything is cleared away".into()),
-    };
+    let played = audience.watch(stage.play()).await;
     stage.clear().await;
     folder.close()?;
     played
@@ -210,11 +205,7 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        while let Some((part, mut child)) = self.parts.pop_first() {
-            if let Err(error) = child.kill().await {
-                eprintln!("rolling_restart: {part} could not be ended: {error}");
-            }
-        }
+        stage::clear("rolling_restart:", &mut self.parts).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! their parts stand on.
 
 pub mod child;
+pub mod stage;
 
 /// What comes of anything that may fail.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use drawdown::Seq;
 use indicatif::HumanCount;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -18,6 +17,7 @@ use crate::report::Screen;
 use crate::scene::{PROXIES, SUBSCRIBERS, Scene};
 use drawdown_examples::Outcome;
 use drawdown_examples::child::Child;
+use drawdown_examples::stage::{self, Audience};
 
 /// The number of the subscriber that is killed, and of the proxy.
 pub(crate) const DOOMED: u32 = 2;
@@ -76,15 +76,10 @@ pub(crate) struct Run {
 
 /// Runs the whole. Whatever happens, no process and no file is left behind.
 pub(crate) async fn run() -> Outcome<Run> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut audience = Audience::listen()?;
     let folder = tempfile::Builder::new().prefix("ticker-").tempdir()?;
     let mut stage = Stage::new(Scene::new(folder.path()));
-    let played = tokio::select! {
-        played = stage.play() => played,
-        _ = interrupt.recv() => Err("interrupted; everything is cleared away".into()),
-        _ = terminate.recv() => Err("told to end; everything is cleared away".into()),
-    };
+    let played = audience.watch(stage.play()).await;
     stage.clear().await;
     folder.close()?;
     played
@@ -271,10 +266,6 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        while let Some((part, mut child)) = self.parts.pop_first() {
-            if let Err(error) = child.kill().await {
-                eprintln!("ticker: {part} could not be ended: {error}");
-            }
-        }
+        stage::clear("ticker:", &mut self.parts).await;
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use drawdown_examples::Outcome;
 use drawdown_examples::child::Child;
-use tokio::signal::unix::{SignalKind, signal};
+use drawdown_examples::stage::{self, Audience};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -83,20 +83,20 @@ impl Run {
 
 /// Runs the whole. Whatever happens, no process and no file is left behind.
 pub(crate) async fn run() -> Outcome<Run> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut audience = Audience::listen()?;
     let folder = tempfile::Builder::new().prefix("two-sites-").tempdir()?;
     let mut stage = Stage::new(Scene::new(folder.path()));
     let [to_east, to_west] = Site::BOTH.map(|site| {
         ocean::carry(stage.scene.far_router_path(site), stage.scene.router_path(site), OCEAN)
     });
-    let played = tokio::select! {
-        played = stage.play() => played,
-        ended = to_east => Err(format!("the ocean has run dry: {ended:?}").into()),
-        ended = to_west => Err(format!("the ocean has run dry: {ended:?}").into()),
-        _ = interrupt.recv() => Err("interrupted; everything is cleared away".into()),
-        _ = terminate.recv() => Err("told to end; everything is cleared away".into()),
+    let play = async {
+        tokio::select! {
+            played = stage.play() => played,
+            ended = to_east => Err(format!("the ocean has run dry: {ended:?}").into()),
+            ended = to_west => Err(format!("the ocean has run dry: {ended:?}").into()),
+        }
     };
+    let played = audience.watch(play).await;
     stage.clear().await;
     folder.close()?;
     played
@@ -264,11 +264,7 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        while let Some((part, mut child)) = self.parts.pop_first() {
-            if let Err(error) = child.kill().await {
-                eprintln!("two_sites: {part} could not be ended: {error}");
-            }
-        }
+        stage::clear("two_sites:", &mut self.parts).await;
     }
 }
 

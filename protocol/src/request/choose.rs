@@ -18,7 +18,7 @@ impl RequestEngine {
         let nobody_waits =
             self.waiting.is_empty() && self.hedges.is_empty() && self.asked.is_empty();
         let nothing_changes =
-            self.regained.is_empty() && self.silent.is_empty() && self.trials.is_empty();
+            self.regained.is_empty() && self.silent.is_empty() && self.trials.next().is_none();
         if nobody_waits
             && nothing_changes
             && let Choice::Server(link) = self.server_for(number)

@@ -34,6 +34,7 @@ use crate::push::{Refusal, Refused};
 use crate::queue::Rising;
 use crate::range::RangeSet;
 use crate::time::Time;
+use crate::trials::Trials;
 
 use agenda::{Agenda, Timer};
 use call::{Asking, Call, Copy, State};
@@ -72,9 +73,7 @@ pub struct RequestEngine {
     /// Servers that are there, answer, and have given no room.
     short: BTreeSet<(Priority, LinkId)>,
     /// Servers that failed and are back, until when they have to be well.
-    trials: BTreeSet<(Time, LinkId)>,
-    /// Of each level, servers that were lost and are not back.
-    lost: BTreeMap<Priority, u64>,
+    trials: Trials,
     /// Servers that were told that calls wait.
     asked: BTreeSet<LinkId>,
     /// When servers that did not answer are tried again; some have answered since.
@@ -150,8 +149,7 @@ impl RequestEngine {
             next_link: 0,
             ready: BTreeSet::new(),
             short: BTreeSet::new(),
-            trials: BTreeSet::new(),
-            lost: BTreeMap::new(),
+            trials: Trials::default(),
             asked: BTreeSet::new(),
             silent: BTreeSet::new(),
             regained: Vec::new(),

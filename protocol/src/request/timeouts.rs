@@ -9,9 +9,8 @@ impl RequestEngine {
     /// [`RequestEngine::poll_link_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let trial = self.trials.first().map(|(until, _)| *until);
         let unpark = self.unpark_at();
-        let timers = [self.agenda.next(), self.confirm_at, trial, unpark];
+        let timers = [self.agenda.next(), self.confirm_at, self.trials.next(), unpark];
         let timer = timers.into_iter().flatten().min();
         // A router has to grant the room of who is tried again.
         if self.waiting.is_empty() && self.routing.is_none() {

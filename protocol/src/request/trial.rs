@@ -12,16 +12,14 @@ impl RequestEngine {
         if let Some(link) = self.links.get(&id)
             && !self.config.fail_back_after.is_zero()
         {
-            *self.lost.entry(link.priority).or_default() += 1;
+            self.trials.note_lost(link.priority);
         }
     }
 
     /// A server has come: who it was cannot be known, but where one was lost, one is back.
     pub(super) fn note_back(&mut self, id: LinkId, now: Time) {
         let level = self.links.get(&id).map(|link| link.priority);
-        let lost = level.and_then(|level| self.lost.get_mut(&level));
-        if let Some(lost) = lost.filter(|lost| **lost > 0) {
-            *lost -= 1;
+        if level.is_some_and(|level| self.trials.note_back(level)) {
             self.start_trial(id, now);
         }
     }
@@ -34,19 +32,16 @@ impl RequestEngine {
         {
             let until = now + time;
             if let Some(before) = link.trial_until.replace(until) {
-                self.trials.remove(&(before, id));
+                self.trials.forget(id, before);
             }
-            self.trials.insert((until, id));
+            self.trials.start(id, until);
             self.events.push(Event::ServerOnTrial { link: id, time });
         }
     }
 
     /// Servers that were well for long enough are used like all others.
     pub(super) fn end_trials(&mut self, now: Time) {
-        while let Some(&(until, id)) = self.trials.first()
-            && until <= now
-        {
-            self.trials.pop_first();
+        while let Some(id) = self.trials.pop_due(now) {
             if let Some(link) = self.links.get_mut(&id).filter(|link| link.link.is_open()) {
                 link.trial_until = None;
                 self.events.push(Event::ServerTrusted { link: id });

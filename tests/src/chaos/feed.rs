@@ -1,9 +1,7 @@
 //! A publisher with a store, a proxy, and a subscriber with a cursor that takes from both.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::process::ChildStdin;
 
 use rustix::process::Signal;
 
@@ -11,21 +9,15 @@ use crate::processes::lines::{self, Name};
 use crate::processes::{Random, text};
 
 use super::node::Node;
+use super::source::Source;
 use super::{Part, Tally, Victim};
 
 const BURST: u64 = 50;
 
 pub(super) struct Feed {
-    publisher: Publisher,
+    publisher: Source<String>,
     proxy: Node<String>,
     subscriber: Node<Result<(u64, Name), String>>,
-}
-
-struct Publisher {
-    node: Node<String>,
-    stdin: ChildStdin,
-    life: u64,
-    given: u64,
 }
 
 impl Feed {
@@ -45,9 +37,7 @@ impl Feed {
             "--store",
             &store,
         ];
-        let mut node = Node::behind_proxy(&publisher, text);
-        let stdin = node.now.take_stdin();
-        let publisher = Publisher { node, stdin, life: 0, given: 0 };
+        let publisher = Source::of(Node::behind_proxy(&publisher, text));
         let proxy = [
             "proxy",
             "--upstream-connect",
@@ -85,40 +75,6 @@ fn read(line: &[u8]) -> Result<(u64, Name), String> {
     }
 }
 
-impl Publisher {
-    fn give(&mut self, count: u64) {
-        for _ in 0..count {
-            let mut line = lines::line((self.life, self.given));
-            line.push(b'\n');
-            if self.stdin.write_all(&line).is_err() {
-                return;
-            }
-            self.given += 1;
-        }
-    }
-}
-
-impl Victim for Publisher {
-    fn kill(&mut self) {
-        self.node.kill();
-        self.stdin = self.node.now.take_stdin();
-        self.life += 1;
-        self.given = 0;
-    }
-
-    fn stop(&mut self, time: std::time::Duration) {
-        self.node.stop(time);
-    }
-
-    fn reset(&mut self) -> bool {
-        self.node.reset()
-    }
-
-    fn hold(&mut self, time: std::time::Duration) -> bool {
-        self.node.hold(time)
-    }
-}
-
 impl Part for Feed {
     fn feed(&mut self) {
         self.publisher.give(BURST);
@@ -135,7 +91,7 @@ impl Part for Feed {
     fn judge(self: Box<Self>, tally: &mut Tally) -> Result<(), String> {
         let Self { mut publisher, proxy, subscriber } = *self;
         publisher.give(1);
-        let last = (publisher.life, publisher.given - 1);
+        let last = publisher.last();
         subscriber.now.stdout.wait_for("the last message that was published", |had| {
             had.iter().flatten().any(|(_, name)| *name == last).then_some(())
         });

@@ -8,6 +8,7 @@ mod calls;
 mod feed;
 mod node;
 mod pipeline;
+mod source;
 
 use std::fmt;
 use std::path::Path;

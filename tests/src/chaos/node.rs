@@ -40,14 +40,8 @@ impl<T: Send + 'static> Node<T> {
         self.proxy.as_ref().map_or("", |proxy| &proxy.endpoint)
     }
 
-    /// Kills it and starts it again.
-    pub(super) fn begin_anew(&mut self) {
-        self.now.kill();
-        self.start_again();
-    }
-
     /// Starts it again after its end.
-    pub(super) fn start_again(&mut self) {
+    fn start_again(&mut self) {
         let next = Child::start(command(&self.args), self.read_line);
         let last = std::mem::replace(&mut self.now, next);
         self.before.push(std::mem::take(&mut *last.stdout.items()));
@@ -79,7 +73,8 @@ fn command(args: &[String]) -> Command {
 
 impl<T: Send + 'static> Victim for Node<T> {
     fn kill(&mut self) {
-        self.begin_anew();
+        self.now.kill();
+        self.start_again();
     }
 
     fn stop(&mut self, time: Duration) {

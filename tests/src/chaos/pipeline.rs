@@ -1,35 +1,25 @@
 //! A sender with a store, a streamer, and receivers: one behind the streamer, one that connects to the sender.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::process::{ChildStdin, Command};
+use std::process::Command;
 
 use crate::command::binary;
 use crate::processes::lines::{self, Name};
 use crate::processes::{Random, text};
 
 use super::node::Node;
+use super::source::Source;
 use super::{Part, Tally, Victim};
 
 /// Lines that the sender is given at a time.
 const BURST: u64 = 100;
 
 pub(super) struct Pipeline {
-    sender: Sender,
+    sender: Source<u64>,
     streamer: Node<String>,
     receivers: [Node<Result<Name, String>>; 2],
     store: String,
-}
-
-/// The sender, and what it was given in each life.
-struct Sender {
-    node: Node<u64>,
-    stdin: ChildStdin,
-    /// Lines of this life.
-    given: u64,
-    /// Lines of the lives before.
-    given_before: Vec<u64>,
 }
 
 impl Pipeline {
@@ -49,9 +39,7 @@ impl Pipeline {
             "--store",
             &store,
         ];
-        let mut node = Node::behind_proxy(&sender, |line| number(&text(line)));
-        let stdin = node.now.take_stdin();
-        let sender = Sender { node, stdin, given: 0, given_before: Vec::new() };
+        let sender = Source::of(Node::behind_proxy(&sender, |line| number(&text(line))));
         let streamer = [
             "streamer",
             "--upstream-connect",
@@ -77,44 +65,6 @@ fn number(line: &str) -> u64 {
     line.parse().expect("a receipt is a number")
 }
 
-impl Sender {
-    fn give(&mut self, count: u64) {
-        let life = self.given_before.len() as u64;
-        for _ in 0..count {
-            let mut line = lines::line((life, self.given));
-            line.push(b'\n');
-            if self.stdin.write_all(&line).is_err() {
-                return;
-            }
-            self.given += 1;
-        }
-    }
-
-    fn begin_life(&mut self) {
-        self.stdin = self.node.now.take_stdin();
-        self.given_before.push(std::mem::take(&mut self.given));
-    }
-}
-
-impl Victim for Sender {
-    fn kill(&mut self) {
-        self.node.kill();
-        self.begin_life();
-    }
-
-    fn stop(&mut self, time: std::time::Duration) {
-        self.node.stop(time);
-    }
-
-    fn reset(&mut self) -> bool {
-        self.node.reset()
-    }
-
-    fn hold(&mut self, time: std::time::Duration) -> bool {
-        self.node.hold(time)
-    }
-}
-
 impl Part for Pipeline {
     fn feed(&mut self) {
         self.sender.give(BURST);
@@ -131,16 +81,14 @@ impl Part for Pipeline {
 
     fn judge(self: Box<Self>, tally: &mut Tally) -> Result<(), String> {
         let Self { sender, streamer, receivers, store } = *self;
-        let Sender { mut node, stdin, given, given_before } = sender;
-        // The end of its input: it ends once everything is confirmed.
-        drop(stdin);
+        // It ends once everything is confirmed.
+        let (mut node, given) = sender.finish();
         let status = node.now.wait();
         if !status.success() {
             return Err(format!("the sender ended with {status}: {:?}", node.now.stderr.items()));
         }
         let mut receipts = std::mem::take(&mut node.before);
         receipts.push(std::mem::take(&mut *node.now.stdout.items()));
-        let given: Vec<u64> = given_before.into_iter().chain([given]).collect();
         let mut delivered = BTreeMap::<Name, u64>::new();
         for receiver in receivers {
             for line in receiver.end()?.into_iter().flatten() {

@@ -1,11 +1,15 @@
 //! What commands with two sides have in common.
 
-use clap::Args;
-use drawdown::{Endpoint, Error, ProxySocket, RouterSocket, StreamerSocket};
+use std::time::Duration;
 
-use crate::console::Console;
+use clap::Args;
+use drawdown::{DrainError, Endpoint, Error, Events, ProxySocket, RouterSocket, StreamerSocket};
+
+use crate::console::{Console, Rate};
 use crate::endpoints::{Attach, Endpoints};
 use crate::exit::Failure;
+use crate::interrupts::Interrupts;
+use crate::watch::Watch;
 
 /// Where a device binds and connects, on both sides.
 #[derive(Args, Debug)]
@@ -76,6 +80,51 @@ macro_rules! device {
 device!(ProxySocket);
 device!(StreamerSocket);
 device!(RouterSocket);
+
+/// A device that keeps nothing, and at its end waits for what others have.
+pub(crate) trait Passing: Device {
+    fn events(&self) -> Events;
+    async fn close(self, timeout: Duration) -> Result<(), DrainError>;
+}
+
+macro_rules! passing {
+    ($socket:ty) => {
+        impl Passing for $socket {
+            fn events(&self) -> Events {
+                self.events()
+            }
+
+            async fn close(self, timeout: Duration) -> Result<(), DrainError> {
+                self.close(timeout).await
+            }
+        }
+    };
+}
+
+passing!(StreamerSocket);
+passing!(RouterSocket);
+
+/// Runs a device until somebody wants to end it.
+pub(crate) async fn run<D: Passing>(
+    device: D,
+    endpoints: &DeviceEndpoints,
+    mut interrupts: Interrupts,
+    drain_timeout: Duration,
+    live_line: fn(&D, &Rate) -> String,
+    console: &Console,
+) -> Result<(), Failure> {
+    let watch = Watch::start(device.events(), &endpoints.peers(), String::new(), console);
+    let rate = Rate::new();
+    let work = async {
+        endpoints.attach(&device, console).await?;
+        interrupts.first().await;
+        Ok(())
+    };
+    let result = console.live(|| live_line(&device, &rate), work).await;
+    let closed = device.close(drain_timeout).await;
+    watch.finish().await;
+    result.and(closed.map_err(Failure::from))
+}
 
 /// One side of a device, as a socket of its own.
 struct UpstreamOf<'a, D>(&'a D);

@@ -6,12 +6,11 @@ use clap::Args;
 use drawdown::RouterSocket;
 
 use crate::console::{Console, Rate};
-use crate::device::DeviceEndpoints;
+use crate::device::{self, DeviceEndpoints};
 use crate::endpoints::LinkArgs;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
 use crate::units;
-use crate::watch::Watch;
 
 /// Pass calls on from clients to servers, and answers back, without keeping a queue.
 ///
@@ -64,19 +63,9 @@ pub(crate) struct RouterArgs {
 
 pub(crate) async fn run(args: RouterArgs, console: &Console) -> Result<(), Failure> {
     args.endpoints.check()?;
-    let mut interrupts = Interrupts::listen(|| ())?;
+    let interrupts = Interrupts::listen(|| ())?;
     let router = args.socket()?;
-    let watch = Watch::start(router.events(), &args.endpoints.peers(), String::new(), console);
-    let rate = Rate::new();
-    let work = async {
-        args.endpoints.attach(&router, console).await?;
-        interrupts.first().await;
-        Ok(())
-    };
-    let result = console.live(|| live_line(&router, &rate), work).await;
-    let closed = router.close(args.drain_timeout).await;
-    watch.finish().await;
-    result.and(closed.map_err(Failure::from))
+    device::run(router, &args.endpoints, interrupts, args.drain_timeout, live_line, console).await
 }
 
 impl RouterArgs {

@@ -6,12 +6,11 @@ use clap::Args;
 use drawdown::StreamerSocket;
 
 use crate::console::{Console, Rate};
-use crate::device::DeviceEndpoints;
+use crate::device::{self, DeviceEndpoints};
 use crate::endpoints::LinkArgs;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
 use crate::units;
-use crate::watch::Watch;
 
 /// Pass messages on from senders to receivers, without keeping a queue.
 ///
@@ -58,20 +57,9 @@ pub(crate) struct StreamerArgs {
 
 pub(crate) async fn run(args: StreamerArgs, console: &Console) -> Result<(), Failure> {
     args.endpoints.check()?;
-    let mut interrupts = Interrupts::listen(|| ())?;
+    let interrupts = Interrupts::listen(|| ())?;
     let streamer = args.socket()?;
-    let peers = args.endpoints.peers();
-    let watch = Watch::start(streamer.events(), &peers, String::new(), console);
-    let rate = Rate::new();
-    let work = async {
-        args.endpoints.attach(&streamer, console).await?;
-        interrupts.first().await;
-        Ok(())
-    };
-    let result = console.live(|| live_line(&streamer, &rate), work).await;
-    let closed = streamer.close(args.drain_timeout).await;
-    watch.finish().await;
-    result.and(closed.map_err(Failure::from))
+    device::run(streamer, &args.endpoints, interrupts, args.drain_timeout, live_line, console).await
 }
 
 impl StreamerArgs {

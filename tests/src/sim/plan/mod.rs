@@ -244,20 +244,9 @@ impl Fault {
     ];
 
     /// Those of networks of PUSH and PULL nodes with streamers.
-    pub const STREAMERS: [Fault; 12] = [
-        Fault::Cut,
-        Fault::HalfOpen,
-        Fault::PushCrash,
-        Fault::PullCrash,
-        Fault::PullRestart,
-        Fault::Pause,
-        Fault::Resize,
-        Fault::Stuck,
-        Fault::StoreFailure,
-        Fault::DeadLetters,
-        Fault::StreamerCrash,
-        Fault::StreamerClose,
-    ];
+    pub fn streamers() -> impl Iterator<Item = Fault> {
+        Self::PUSH_PULL.into_iter().chain([Fault::StreamerCrash, Fault::StreamerClose])
+    }
 
     /// Those of networks of PUB and SUB nodes.
     pub const PUB_SUB: [Fault; 12] = [
@@ -291,21 +280,9 @@ impl Fault {
     ];
 
     /// Those of networks of REQ and REP nodes with routers.
-    pub const ROUTERS: [Fault; 13] = [
-        Fault::Cut,
-        Fault::HalfOpen,
-        Fault::Partition,
-        Fault::ReqCrash,
-        Fault::ReqClose,
-        Fault::RepCrash,
-        Fault::RepStop,
-        Fault::RepPause,
-        Fault::RepResize,
-        Fault::RepStuck,
-        Fault::DiskFailure,
-        Fault::RouterCrash,
-        Fault::RouterClose,
-    ];
+    pub fn routers() -> impl Iterator<Item = Fault> {
+        Self::CALLS.into_iter().chain([Fault::RouterCrash, Fault::RouterClose])
+    }
 }
 
 impl Plan {

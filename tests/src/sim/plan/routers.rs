@@ -33,7 +33,7 @@ impl Plan {
             .map(|_| RepPlan::random(dice, message_bytes_max))
             .collect();
         let wires = shape.wires(dice, count, reqs.len(), reps.len());
-        let faults = Fault::ROUTERS.into_iter().filter(|_| dice.chance(60)).collect();
+        let faults = Fault::routers().filter(|_| dice.chance(60)).collect();
         let storm = if dice.chance(20) { Duration::ZERO } else { dice.micros(10_000..=5_000_000) };
         let fault_every = dice.micros(1_000..=800_000);
         Self { reqs, reps, routers, wires, faults, storm, fault_every, ..Self::default() }

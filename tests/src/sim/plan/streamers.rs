@@ -29,7 +29,7 @@ impl Plan {
             .map(|_| StreamerPlan::random(dice, message_bytes_max))
             .collect();
         let wires = topology(dice, pushes.len(), streamers.len(), pulls.len());
-        let faults = Fault::STREAMERS.into_iter().filter(|_| dice.chance(60)).collect();
+        let faults = Fault::streamers().filter(|_| dice.chance(60)).collect();
         let storm = if dice.chance(10) { ms(0) } else { dice.micros(10_000..=6_000_000) };
         let fault_every = dice.micros(1_000..=800_000);
         Self { pushes, pulls, streamers, wires, faults, storm, fault_every, ..Self::default() }

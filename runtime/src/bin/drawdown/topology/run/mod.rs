@@ -117,6 +117,7 @@ impl Supervisor<'_> {
                 return self.result(closed.is_cancelled());
             }
             let is_ending = self.deadline.is_some();
+            let is_any_to_kill = self.running.values().any(|reins| !reins.kill.is_cancelled());
             tokio::select! {
                 Some(ended) = self.keepers.join_next() => self.note(ended),
                 _ = hangups.recv(), if !is_ending => self.reload(),
@@ -125,7 +126,7 @@ impl Supervisor<'_> {
                     self.end_all();
                 }
                 () = closed.cancelled(), if !is_ending => self.end_all(),
-                () = passed(self.deadline) => self.kill_all(),
+                () = passed(self.deadline), if is_any_to_kill => self.kill_all(),
             }
         }
     }
@@ -185,8 +186,6 @@ impl Supervisor<'_> {
     }
 
     fn kill_all(&mut self) {
-        // Once is enough.
-        self.deadline = Some(Instant::now() + Duration::from_secs(86_400));
         let names = self.running.keys().cloned().collect::<Vec<_>>().join(", ");
         self.console.say(format_args!("{names}: not ended in time, and killed"));
         for reins in self.running.values() {
