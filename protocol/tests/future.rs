@@ -172,7 +172,13 @@ fn placed_at(push: &mut PushEngine, name: u8, messages: u64) -> Raw {
 }
 
 fn grant(serial: u64, messages: u64) -> Vec<u8> {
-    encoded(&Control::Grant(Grant { serial, messages, bytes: 1 << 20, contended: false }))
+    encoded(&Control::Grant(Grant {
+        serial,
+        messages,
+        bytes: 1 << 20,
+        contended: false,
+        answered: 0,
+    }))
 }
 
 fn of_copies(frames: &[Frame]) -> Vec<u64> {

@@ -53,7 +53,8 @@ fn controls() -> Vec<(&'static str, Control)> {
         |settlements: Vec<Settlement>| Settle { settlements: settlements.into_iter().collect() };
     let attach =
         |held, taken, confirmed, more| Attach { session: session(), held, taken, confirmed, more };
-    let grant = |serial, messages, bytes| Grant { serial, messages, bytes, contended: false };
+    let grant =
+        |serial, messages, bytes| Grant { serial, messages, bytes, contended: false, answered: 0 };
     vec![
         (
             "hello-sender",

@@ -129,9 +129,11 @@ fn control() -> impl Strategy<Value = Control> {
                 more,
             })
         ),
-        any::<(u64, u64, u64, bool)>().prop_map(|(serial, messages, bytes, contended)| {
-            Control::Grant(Grant { serial, messages, bytes, contended })
-        }),
+        any::<(u64, u64, u64, bool, u64)>().prop_map(
+            |(serial, messages, bytes, contended, answered)| {
+                Control::Grant(Grant { serial, messages, bytes, contended, answered })
+            }
+        ),
         any::<(u64, u64, u64)>().prop_map(|(serial, messages, bytes)| {
             Control::Echo(Echo { serial, messages, bytes })
         }),

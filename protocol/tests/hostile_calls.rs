@@ -108,7 +108,8 @@ fn called() -> (RequestEngine, Raw) {
         RequestEngine::new(config, peer(0x20), high ^ low ^ u64::from_be_bytes(CLIENT));
     let mut raw = Raw::connect(&mut client, "server", NOW);
     raw.says(&mut client, &handshake(&hello(SocketType::Rep, peer(0x30))), NOW);
-    let grant = Grant { serial: 1, messages: WINDOW, bytes: 4 << 20, contended: false };
+    let grant =
+        Grant { serial: 1, messages: WINDOW, bytes: 4 << 20, contended: false, answered: 0 };
     raw.says(&mut client, &encoded(&Control::Grant(grant)), NOW);
     client.call(Message::from("x"), CallOptions::default(), NOW.time).unwrap();
     let heard = raw.hears(&mut client, NOW);
@@ -169,7 +170,7 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
             deliveries: spans(&[(first, count)])
         }))),
         (0u64..4, small(), small()).prop_map(|(serial, messages, bytes)| encoded(&Control::Grant(
-            Grant { serial, messages, bytes, contended: true }
+            Grant { serial, messages, bytes, contended: true, answered: serial }
         ))),
         Just(encoded(&Control::Heartbeat(Heartbeat::default()))),
     ]

@@ -192,7 +192,16 @@ fn a_body_is_all_of_its_frame_and_no_more() {
             }),
             "ATTACH",
         ),
-        (Control::Grant(Grant { serial: 1, messages: 2, bytes: 3, contended: true }), "GRANT"),
+        (
+            Control::Grant(Grant {
+                serial: 1,
+                messages: 2,
+                bytes: 3,
+                contended: true,
+                answered: 0,
+            }),
+            "GRANT",
+        ),
         (Control::Echo(Echo { serial: 1, messages: 2, bytes: 3 }), "ECHO"),
         (Control::Demand(Demand { waiting: 1, asks: false }), "DEMAND"),
         (Control::Settle(Settle { settlements: settlements.into_iter().collect() }), "SETTLE"),
@@ -249,8 +258,13 @@ fn a_body_is_all_of_its_frame_and_no_more() {
 
 #[test]
 fn fields_that_mean_nothing_are_refused() {
-    let grant =
-        encoded(&Control::Grant(Grant { serial: 1, messages: 2, bytes: 3, contended: true }));
+    let grant = encoded(&Control::Grant(Grant {
+        serial: 1,
+        messages: 2,
+        bytes: 3,
+        contended: true,
+        answered: 0,
+    }));
     let changed = |bytes: &[u8], at: usize, byte: u8| {
         let mut bytes = bytes.to_vec();
         bytes[at] = byte;
@@ -261,7 +275,8 @@ fn fields_that_mean_nothing_are_refused() {
     for at in 1..4 {
         assert_eq!(changed(&grant, at, 1), WireError::ReservedBits);
     }
-    assert_eq!(changed(&grant, grant.len() - 1, 2), WireError::Malformed("GRANT"), "a bool of 2");
+    // Behind it is only what is answered.
+    assert_eq!(changed(&grant, grant.len() - 9, 2), WireError::Malformed("GRANT"), "a bool of 2");
 
     let hello = encoded(&Control::Hello(hello(SocketType::Push, peer(0x20))));
     assert_eq!(changed(&hello, 8, 6), WireError::Malformed("HELLO"), "an unknown socket type");

@@ -37,7 +37,7 @@ fn push_with(messages: u64) -> PushEngine {
 }
 
 fn grant(serial: u64, messages: u64, bytes: u64) -> Control {
-    Control::Grant(Grant { serial, messages, bytes, contended: false })
+    Control::Grant(Grant { serial, messages, bytes, contended: false, answered: 0 })
 }
 
 fn attach(held: &[(u64, u64)], taken: &[(u64, u64)], confirmed: &[(u64, u64)]) -> Attach {
@@ -302,7 +302,7 @@ fn a_move(final_words: bool) -> impl Strategy<Value = Move> {
         8 => (number(), number(), number(), any::<bool>()).prop_map(
             |(serial, messages, bytes, contended)| {
                 let bytes = bytes.saturating_mul(50);
-                Move::Say(Control::Grant(Grant { serial, messages, bytes, contended }))
+                Move::Say(Control::Grant(Grant { serial, messages, bytes, contended, answered: serial }))
             }
         ),
         8 => settlements.prop_map(|list| {

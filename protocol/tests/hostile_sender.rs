@@ -44,7 +44,8 @@ fn attached() -> (PullEngine, Raw) {
         confirmed: spans(&[]),
         more: false,
     };
-    let grant = Grant { serial: 1, messages: WINDOW, bytes: 4 << 20, contended: false };
+    let grant =
+        Grant { serial: 1, messages: WINDOW, bytes: 4 << 20, contended: false, answered: 0 };
     let expected = [Frame::Control(Control::Attach(attach)), Frame::Control(Control::Grant(grant))];
     assert_eq!(raw.hears(&mut pull, NOW)[2..], expected);
     (pull, raw)
@@ -105,7 +106,8 @@ fn a_session_belongs_to_the_identity_that_opened_it() {
 fn what_breaks_the_rules_of_a_sender_ends_its_link() {
     let settlement = Settlement { deliveries: span(0, 1), outcome: Outcome::Confirmed };
     let settle = Control::Settle(Settle { settlements: [settlement].into_iter().collect() });
-    let grant = Control::Grant(Grant { serial: 9, messages: 9, bytes: 9, contended: false });
+    let grant =
+        Control::Grant(Grant { serial: 9, messages: 9, bytes: 9, contended: false, answered: 0 });
     let attach = Attach {
         session: session(),
         held: spans(&[]),

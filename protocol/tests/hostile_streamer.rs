@@ -93,7 +93,13 @@ fn attach(held: &[(u64, u64)], confirmed: &[(u64, u64)]) -> Control {
 }
 
 fn grant(messages: u64) -> Control {
-    Control::Grant(Grant { serial: 1, messages, bytes: messages << 21, contended: false })
+    Control::Grant(Grant {
+        serial: 1,
+        messages,
+        bytes: messages << 21,
+        contended: false,
+        answered: 0,
+    })
 }
 
 #[test]
@@ -192,7 +198,7 @@ fn any_downstream() -> impl Strategy<Value = Vec<u8>> {
         Control::Attach(Attach { session, held, taken, confirmed, more })
     });
     let grant = (small(), small(), small()).prop_map(|(serial, messages, bytes)| {
-        Control::Grant(Grant { serial, messages, bytes, contended: true })
+        Control::Grant(Grant { serial, messages, bytes, contended: true, answered: serial })
     });
     let settle = (small(), small(), any_outcome()).prop_map(|(first, count, outcome)| {
         let settlement = Settlement { deliveries: span(first, count), outcome };

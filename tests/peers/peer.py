@@ -263,7 +263,8 @@ class Puller:
         cost_max = self.link.peer["message_bytes_max"] + COST_BEYOND_PAYLOAD_MAX
         self.granted_messages = self.received_messages + self.window
         self.granted_bytes = self.received_bytes + self.window * cost_max
-        self.link.send(GRANT, struct.pack("<QQQB", self.serial, self.granted_messages, self.granted_bytes, 0))
+        # One sender alone has nothing to ask: neither contended nor answered.
+        self.link.send(GRANT, struct.pack("<QQQ?Q", self.serial, self.granted_messages, self.granted_bytes, False, 0))
 
     def run(self, count):
         done = 0
@@ -361,6 +362,7 @@ class Pusher:
 
     def grant(self, body):
         serial, limit, contended = body.u64(), (body.u64(), body.u64()), body.flag()
+        body.u64()  # answered: this sender never asks.
         body.end()
         if self.serial is not None and serial <= self.serial:
             return

@@ -193,7 +193,13 @@ fn one_that_asks_for_all_and_reads_nothing_gets_little_and_keeps_nothing() {
     shake_hands(&mut glutton);
     let all = line.give(100, 100);
     line.await_all(all);
-    let grant = Grant { serial: 1, messages: u64::MAX / 4, bytes: u64::MAX / 4, contended: false };
+    let grant = Grant {
+        serial: 1,
+        messages: u64::MAX / 4,
+        bytes: u64::MAX / 4,
+        contended: false,
+        answered: 0,
+    };
     glutton.write_all(&encoded(&[Control::Grant(grant)])).expect("it may say so");
     let before = line.resident();
     // Silent from now on, it is given up after three heartbeats, and what it was sent goes to the other.

@@ -95,7 +95,7 @@ impl Granter {
     }
 
     /// The grant to send, if there is a new one.
-    pub(super) fn poll_grant(&mut self, contended: bool) -> Option<Grant> {
+    pub(super) fn poll_grant(&mut self, contended: bool, answered: u64) -> Option<Grant> {
         self.due.then(|| {
             self.due = false;
             self.serial += 1;
@@ -105,7 +105,7 @@ impl Granter {
             self.sent = self.limit;
             self.ceiling = self.ceiling.max(self.limit);
             let Amount { messages, bytes } = self.limit;
-            Grant { serial: self.serial, messages, bytes, contended }
+            Grant { serial: self.serial, messages, bytes, contended, answered }
         })
     }
 }
@@ -123,11 +123,11 @@ mod tests {
     fn bytes_come_back_with_the_last_message() {
         let mut granter = Granter::default();
         granter.raise(Amount::new(1, 1000));
-        granter.poll_grant(true);
+        granter.poll_grant(true, 0);
         assert!(granter.receive(Amount::new(1, 40)));
         assert_eq!(granter.outstanding(), Amount::ZERO);
         granter.raise(Amount::new(1, 500));
-        let grant = granter.poll_grant(true).unwrap();
+        let grant = granter.poll_grant(true, 0).unwrap();
         assert_eq!((grant.messages, grant.bytes), (2, 540), "not what is left of the first grant");
         assert_eq!(granter.outstanding(), Amount::new(1, 500));
     }
@@ -136,9 +136,9 @@ mod tests {
     fn an_echo_never_brings_back_bytes_that_are_of_no_use() {
         let mut granter = Granter::default();
         granter.raise(Amount::new(2, 1000));
-        granter.poll_grant(true);
+        granter.poll_grant(true, 0);
         granter.lower(Amount::new(1, 600));
-        let lowered = granter.poll_grant(true).unwrap();
+        let lowered = granter.poll_grant(true, 0).unwrap();
         assert!(granter.receive(Amount::new(2, 100)), "it had not seen the lowering");
         granter.raise(Amount::new(1, 200));
         let echo = Echo { serial: lowered.serial, messages: 2, bytes: 100 };
@@ -158,9 +158,9 @@ mod tests {
     fn what_was_taken_away_counts_until_the_echo() {
         let mut granter = Granter::default();
         granter.raise(Amount::new(10, 1000));
-        assert_eq!(granter.poll_grant(false).unwrap().messages, 10);
+        assert_eq!(granter.poll_grant(false, 0).unwrap().messages, 10);
         assert!(granter.lower(Amount::new(2, 200)));
-        let lowered = granter.poll_grant(false).unwrap();
+        let lowered = granter.poll_grant(false, 0).unwrap();
         assert_eq!((lowered.serial, lowered.messages), (2, 2));
         assert_eq!(granter.outstanding(), Amount::new(10, 1000));
 
@@ -187,11 +187,11 @@ mod tests {
     fn an_old_echo_does_not_end_a_newer_lowering() {
         let mut granter = Granter::default();
         granter.raise(Amount::new(10, 1000));
-        granter.poll_grant(false);
+        granter.poll_grant(false, 0);
         granter.lower(Amount::new(5, 500));
-        let first = granter.poll_grant(false).unwrap();
+        let first = granter.poll_grant(false, 0).unwrap();
         granter.lower(Amount::new(1, 100));
-        let second = granter.poll_grant(false).unwrap();
+        let second = granter.poll_grant(false, 0).unwrap();
         assert!(granter.handle_echo(Echo { serial: first.serial, messages: 0, bytes: 0 }));
         assert_eq!(granter.outstanding().messages, 10);
         assert!(granter.handle_echo(Echo { serial: second.serial, messages: 0, bytes: 0 }));

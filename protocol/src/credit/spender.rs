@@ -21,8 +21,9 @@ pub(crate) struct Spender {
     stopped: bool,
     /// It is to answer what it was told last.
     asks: bool,
-    /// It has said something since it was told that messages wait.
-    answered: bool,
+    /// How often it was told what waits, and how much of that it has answered.
+    told: u64,
+    answered: u64,
 }
 
 impl Spender {
@@ -37,7 +38,7 @@ impl Spender {
             // What was granted on a demand may have been taken back: it has to be told again.
             self.advertised = 0;
         }
-        self.answered = self.advertised > 0;
+        self.answered = grant.answered;
         self.serial = Some(grant.serial);
         self.limit = limit;
         self.contended = grant.contended;
@@ -55,7 +56,7 @@ impl Spender {
 
     /// Whether the receiver knows what waits, and has nothing more to give now. It will when it has.
     pub(crate) const fn is_refused(&self) -> bool {
-        self.advertised > 0 && self.answered
+        self.advertised > 0 && self.answered >= self.told
     }
 
     /// Whether the receiver is still to be told that nothing waits any more, once that is so.
@@ -128,7 +129,7 @@ impl Spender {
             // Also if all that was asked for has been used: the receiver may have given more on the same word.
             (0, _) => self.asked,
             (_, advertised) => {
-                let unasked = asks && !self.asks && !self.answered;
+                let unasked = asks && !self.asks && !self.is_refused();
                 blocked && (advertised == 0 || short_of_bytes || unasked)
             }
         };
@@ -138,7 +139,7 @@ impl Spender {
         self.advertised = waiting;
         self.asked = waiting > 0;
         self.asks = asks && waiting > 0;
-        self.answered = false;
+        self.told += 1;
         self.told_after = self.serial;
         Some(Demand { waiting, asks: self.asks })
     }
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     fn grant(serial: u64, messages: u64) -> Grant {
-        Grant { serial, messages, bytes: messages * 100, contended: true }
+        Grant { serial, messages, bytes: messages * 100, contended: true, answered: 0 }
     }
 
     #[test]
@@ -198,5 +199,15 @@ mod tests {
         assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 0, asks: false }));
         spender.handle_grant(grant(3, 1));
         assert_eq!(spender.poll_echo(), Some(Echo { serial: 3, messages: 2, bytes: 200 }));
+    }
+
+    #[test]
+    fn a_grant_that_crossed_the_question_is_no_answer_to_it() {
+        let mut spender = Spender::default();
+        assert_eq!(spender.ask(1, true), Some(Demand { waiting: 1, asks: true }));
+        spender.handle_grant(grant(1, 0));
+        assert!(!spender.is_refused());
+        spender.handle_grant(Grant { answered: 1, ..grant(2, 0) });
+        assert!(spender.is_refused());
     }
 }

@@ -222,6 +222,8 @@ pub struct Grant {
     pub bytes: u64,
     /// Other senders compete for the receiver's room: say how much waits ([`Demand`]).
     pub contended: bool,
+    /// How many DEMANDs of this link are answered: one that was on its way when this was said is not.
+    pub answered: u64,
 }
 
 /// A sender has seen a grant that was lower than one before, and says how far it had gone by then.

@@ -97,7 +97,13 @@ fn some_names() -> impl Strategy<Value = Vec<u8>> {
 
 fn any_downstream() -> impl Strategy<Value = Vec<u8>> {
     let grant = (small(), small(), small()).prop_map(|(serial, messages, bytes)| {
-        encoded(&Control::Grant(Grant { serial, messages, bytes, contended: true }))
+        encoded(&Control::Grant(Grant {
+            serial,
+            messages,
+            bytes,
+            contended: true,
+            answered: serial,
+        }))
     });
     let outcome = prop_oneof![
         Just(Outcome::Released),

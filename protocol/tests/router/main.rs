@@ -44,7 +44,7 @@ fn passed(routers: &[PeerId]) -> Vec<u8> {
 
 fn grant(serial: u64, messages: u64) -> Vec<u8> {
     let bytes = messages << 21;
-    encoded(&Control::Grant(Grant { serial, messages, bytes, contended: false }))
+    encoded(&Control::Grant(Grant { serial, messages, bytes, contended: false, answered: 0 }))
 }
 
 fn released(first: u64) -> Vec<u8> {

@@ -130,6 +130,7 @@ fn demand_goes_down_but_not_to_where_it_came_from() {
             messages,
             bytes: messages << 21,
             contended: true,
+            answered: 0,
         };
         encoded(&Control::Grant(grant))
     };

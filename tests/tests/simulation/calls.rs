@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drawdown_protocol::wire::Reason;
 use drawdown_protocol::{
-    CallError, CallOptions, Priority, Refusal, ReplyConfig, RequestConfig, Settled,
+    CallError, CallNumber, CallOptions, Priority, Refusal, ReplyConfig, RequestConfig, Settled,
 };
 use drawdown_tests::sim::{Network, Node, Plan, RepPlan, ReqPlan, Verb, WirePlan};
 
@@ -370,6 +370,49 @@ fn room_that_other_clients_sit_on_is_room_and_no_standby_is_asked() {
             network.start(Node::Rep(restarts % 2));
             // Until everybody has seen it.
             network.run_ms(3_500);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_just_back_has_room_for_all_who_know_it() {
+    const CLIENTS: usize = 20;
+    let wire = |req, rep| WirePlan {
+        up_dials: true,
+        jitter: ms(2),
+        priority: Priority::new(1 + u8::try_from(rep).expect("two of them")).expect("1 or 2"),
+        ..WirePlan::between(Node::Req(req), Node::Rep(rep))
+    };
+    let mut network = Network::new(Plan {
+        reqs: (0..CLIENTS).map(|_| client(1, quick())).collect(),
+        reps: vec![server(100), server(1_000)],
+        wires: (0..2).flat_map(|rep| (0..CLIENTS).map(move |req| wire(req, rep))).collect(),
+        ..Plan::default()
+    });
+    network.run_ms(50);
+    for _ in 0..30 {
+        network.kill_server(0);
+        // Until everybody has seen it.
+        network.run_ms(3_500);
+        network.start(Node::Rep(0));
+        let mut calls: Vec<Option<CallNumber>> = vec![None; CLIENTS];
+        for _ in 0..200 {
+            for (req, call) in calls.iter_mut().enumerate().filter(|(_, call)| call.is_none()) {
+                let links = network.client_stats(req).links;
+                if links.iter().any(|link| link.priority == Priority::BEST && link.peer.is_some()) {
+                    *call = network.request(req).ok();
+                }
+            }
+            network.run_for(Duration::from_micros(100));
+            assert_eq!(network.answer_all(1), 0, "the standby");
+            network.answer_all(0);
+        }
+        network.run_ms(50);
+        network.answer_all(0);
+        network.run_ms(50);
+        for (req, call) in calls.into_iter().enumerate() {
+            let call = call.expect("the server is back");
+            assert!(network.is_answered(req, call), "{:?}", network.client_stats(req));
         }
     }
 }

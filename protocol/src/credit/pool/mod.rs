@@ -60,6 +60,9 @@ struct Line {
     fed: u64,
     in_hungry: bool,
     in_low: bool,
+    /// How often the sender has said what waits, and how often of that it needs no answer any more.
+    heard: u64,
+    answered: u64,
     /// Since when it waits to hear whether there is room.
     asks: Option<Time>,
     /// It asked, and was out of patience before it was answered.
@@ -273,6 +276,7 @@ impl Pool {
             return;
         };
         line.demand = waiting;
+        line.heard += 1;
         match waiting {
             0 => {
                 line.fed = 0;
@@ -420,7 +424,11 @@ impl Pool {
     /// The grant to send on a link, if there is a new one.
     pub fn poll_grant(&mut self, link: LinkId) -> Option<Grant> {
         let contended = self.lines.len() > 1 || self.forwarded.is_some();
-        self.lines.get_mut(&link)?.granter.poll_grant(contended)
+        let line = self.lines.get_mut(&link)?;
+        if line.asks.is_none() {
+            line.answered = line.heard;
+        }
+        line.granter.poll_grant(contended, line.answered)
     }
 
     /// Says the grant of a link again, which does no harm.

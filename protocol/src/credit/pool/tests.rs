@@ -220,3 +220,19 @@ fn one_that_asks_is_answered_also_if_others_are_not() {
     pool.release(Amount::new(1, 10));
     assert_eq!(granted(&mut pool, B), 1);
 }
+
+#[test]
+fn a_grant_says_which_questions_it_answers() {
+    let mut pool = Pool::that_answers(Amount::new(1, 1_000_000), COST_MAX);
+    pool.attach(A);
+    granted(&mut pool, A);
+    pool.attach(B);
+    assert_eq!(pool.poll_grant(B).map(|grant| grant.answered), Some(0));
+    pool.demand(B, waiting(1), NOW);
+    let lowered = pool.poll_grant(A).expect("it sits on it");
+    let repeated = pool.repeat_grant(B).map(|grant| grant.answered);
+    assert_eq!(repeated, Some(0), "something is on its way back");
+    assert!(pool.receive(A, Amount::new(1, 10)));
+    assert!(pool.echo(A, Echo { serial: lowered.serial, messages: 1, bytes: 10 }));
+    assert_eq!(pool.poll_grant(B).map(|grant| (grant.messages, grant.answered)), Some((0, 1)));
+}
