@@ -43,6 +43,13 @@ pub enum Event {
         /// Why.
         why: Redelivery,
     },
+    /// A receiver has given back messages of a session whose sender had lost them.
+    Restored {
+        /// The link.
+        link: LinkId,
+        /// How many, those included that others had given back before.
+        messages: u64,
+    },
     /// A message failed too often and is now a dead letter.
     DeadLettered {
         /// Its number.

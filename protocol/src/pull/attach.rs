@@ -91,7 +91,11 @@ impl PullEngine {
         let reports_taken = hello.reports_taken;
         link.origin = (!link.is_streamer()).then_some(Origin { session, reports_taken });
         let identity = link.link.identity.clone();
+        let rebuilds = link.rebuilds();
         self.join_session(session, &identity, now)?;
+        if rebuilds {
+            self.end_former_links(hello, session, now);
+        }
         if let Some(link) = self.links.get_mut(&id) {
             link.session = Some(session);
         }
@@ -111,6 +115,21 @@ impl PullEngine {
         self.wakes.push_back(id);
     }
 
+    /// A sender that was started anew, and has lost all, is not at the other end of any former link of its session, whether
+    /// or not that is known of the link yet.
+    fn end_former_links(&mut self, hello: &Hello, session: Session, now: Time) {
+        let is_former = |link: &PullLink| {
+            let peer = link.link.peer().map(|peer| peer.id);
+            link.session == Some(session) && peer != Some(hello.peer)
+        };
+        let former = self.links.iter().filter(|(_, link)| is_former(link));
+        let former: Vec<LinkId> = former.map(|(id, _)| *id).collect();
+        for id in former {
+            let close = refusal(CloseCode::HeartbeatTimeout, "its sender was started anew");
+            self.end_link(id, close, true, now);
+        }
+    }
+
     /// A session belongs to the identity that opened it.
     fn join_session(
         &mut self,
@@ -122,6 +141,7 @@ impl PullEngine {
             identity: identity.clone(),
             links: 0,
             confirmed: Memory::default(),
+            copies: Vec::new(),
             touched: now,
         });
         if state.identity != *identity {
@@ -165,10 +185,15 @@ impl PullEngine {
                 })
                 .collect();
             let list = lists.entry(session).or_default();
+            let link = self.links.get_mut(&id).filter(|link| link.rebuilds() && session == via);
+            if let Some(link) = link {
+                held.spans.iter().for_each(|place| link.restores.add(&held.run, &place.indices));
+            }
             for place in &held.spans {
                 list.held(held.seqs(&place.indices), held.is_taken(place.indices.start));
             }
         }
+        self.return_copies(id, via);
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -203,11 +228,14 @@ impl PullEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
-        link.drop_copies();
+        let copies = match close.code {
+            CloseCode::Done => Vec::new(),
+            _ => link.copies.take_all(),
+        };
         let peer = link.link.peer().map(|peer| peer.id);
         if let Some(session) = link.session.take() {
             let unheard = std::mem::take(&mut link.unheard);
-            self.orphan(id, session, unheard, now);
+            self.orphan(id, session, (unheard, copies), now);
         }
         self.pool.detach(id);
         self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
@@ -224,6 +252,7 @@ impl PullLink {
             session: None,
             origin: None,
             behind_told: false,
+            restores: Default::default(),
             attaches: Default::default(),
             copies: Default::default(),
             next_delivery: 0,

@@ -20,8 +20,8 @@ use crate::wire::{
     Settlement, Take,
 };
 
+use super::PullEngine;
 use super::run::{self, Run};
-use super::{PullEngine, PullLink};
 
 /// The copies that one link has brought.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub(super) struct Copies {
 }
 
 #[derive(Debug)]
-struct Copy {
+pub(super) struct Copy {
     seq: Seq,
     attempt: u32,
     sent_at: WallTime,
@@ -48,8 +48,21 @@ struct Copy {
 }
 
 impl Copy {
-    fn cost(&self) -> Amount {
+    pub(super) fn cost(&self) -> Amount {
         Amount::new(1, cost_bytes(1, self.record.len() as u64))
+    }
+
+    /// As a run of one message.
+    pub(super) fn into_run(self) -> (DataHeader, Bytes) {
+        let Copy { seq: first_seq, attempt, sent_at, record, .. } = self;
+        (DataHeader { first_delivery: 0, first_seq, sent_at, count: 1, attempt }, record)
+    }
+}
+
+impl Copies {
+    /// The link is over, and with it what was only placed on it.
+    pub(super) fn take_all(&mut self) -> Vec<Copy> {
+        std::mem::take(self).kept.into_values().collect()
     }
 }
 
@@ -70,7 +83,7 @@ impl PullEngine {
     /// Copies that are kept, and their cost.
     #[must_use]
     pub fn copies(&self) -> Amount {
-        self.links.values().fold(Amount::ZERO, |held, link| held + link.copies.held)
+        self.links.values().fold(self.stray_copies(), |held, link| held + link.copies.held)
     }
 
     /// Tells a sender that places copies how much room there is.
@@ -99,8 +112,12 @@ impl PullEngine {
         data: DataRun,
         now: Time,
     ) -> Result<(), Close> {
-        let (room, mut all) = (self.future(), self.copies());
         let DataRun { header, records, .. } = data;
+        let (room, cost) = (self.future(), cost_bytes(header.count.into(), records.len() as u64));
+        if !(self.copies() + Amount::new(header.count.into(), cost)).fits(room) {
+            self.drop_stray_copies();
+        }
+        let mut all = self.copies();
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -241,12 +258,5 @@ impl PullEngine {
                 }
             }
         }
-    }
-}
-
-impl PullLink {
-    /// The link is over, and with it what was only placed on it.
-    pub(super) fn drop_copies(&mut self) {
-        self.copies = Copies::default();
     }
 }

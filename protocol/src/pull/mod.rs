@@ -11,6 +11,7 @@ mod future;
 mod intake;
 mod memory;
 mod passing;
+mod restore;
 mod run;
 mod settle;
 mod stats;
@@ -36,9 +37,10 @@ use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Attach, Origin, Settlement};
 
-use future::Copies;
+use future::{Copies, Copy};
 use memory::Memory;
 use passing::Passing;
+use restore::Restores;
 use stats::Counters;
 
 /// A PULL socket without its I/O.
@@ -76,6 +78,8 @@ struct PullLink {
     origin: Option<Origin>,
     /// It has heard who stands behind this streamer.
     behind_told: bool,
+    /// What stands before ATTACH.
+    restores: Restores,
     attaches: VecDeque<Attach>,
     copies: Copies,
     next_delivery: Delivery,
@@ -137,6 +141,8 @@ struct SessionState {
     links: usize,
     /// Confirmed while no link of it was there, or without knowing that its sender heard of it.
     confirmed: Memory,
+    /// Copies that were placed on a link that broke: their sender may come back without the messages.
+    copies: Vec<Copy>,
     touched: Time,
 }
 

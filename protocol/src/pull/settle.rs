@@ -9,6 +9,7 @@ use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Outcome, Retract, Settlement};
 
+use super::future::Copy;
 use super::memory::Memory;
 use super::run::{Run, RunKey};
 use super::{Held, PullEngine, SessionState};
@@ -171,7 +172,13 @@ impl PullEngine {
     }
 
     /// A link is gone: what it carried is kept for its sender's return.
-    pub(super) fn orphan(&mut self, id: LinkId, session: Session, unheard: [Memory; 2], now: Time) {
+    pub(super) fn orphan(
+        &mut self,
+        id: LinkId,
+        session: Session,
+        (unheard, copies): ([Memory; 2], Vec<Copy>),
+        now: Time,
+    ) {
         for held in self.held.values_mut().filter(|held| held.link == Some(id)) {
             held.link = None;
             held.spans.clear();
@@ -180,6 +187,7 @@ impl PullEngine {
             let SessionState { links, confirmed, touched, .. } = state;
             *links = links.saturating_sub(1);
             *touched = now;
+            state.copies.extend(copies);
             for (session, seqs) in unheard.iter().flat_map(Memory::iter) {
                 confirmed.remember(session, seqs);
             }

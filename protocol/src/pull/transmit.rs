@@ -16,6 +16,7 @@ impl PullEngine {
         };
         link.link.transmit_first(out);
         if link.link.is_open() {
+            link.restores.write(out);
             for attach in link.attaches.drain(..) {
                 out.control(&Control::Attach(attach));
             }

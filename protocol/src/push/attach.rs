@@ -41,7 +41,8 @@ impl PushEngine {
             session: Some(self.session),
             reports_taken: self.passing.is_none() && self.config.wants_taken(),
             features: Hello::KNOWS_STREAMERS
-                | if self.passing.is_some() { Hello::STREAMER } else { Hello::FUTURES },
+                | if self.passing.is_some() { Hello::STREAMER } else { Hello::FUTURES }
+                | if self.rebuild.is_some() { Hello::REBUILDS } else { 0 },
         };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.links.insert(
@@ -51,6 +52,7 @@ impl PushEngine {
                 spender: Spender::default(),
                 attached: false,
                 attaches: 0,
+                restored: 0,
                 next_delivery: 0,
                 flights: Flights::default(),
                 copies: Default::default(),
@@ -111,13 +113,12 @@ impl PushEngine {
                 self.handle_future(id, future)
             }
             Frame::Control(Control::Forgot(forgot)) => self.handle_forgot(id, forgot),
+            Frame::Copies(data) => self.handle_restored(id, data, now),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
             Frame::Control(Control::Behind(behind)) => self.handle_behind(id, behind),
-            Frame::Preface(_)
-            | Frame::Control(_)
-            | Frame::Data(_)
-            | Frame::Publish(_)
-            | Frame::Copies(_) => Err(violation("a frame that a receiver does not send now")),
+            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Publish(_) => {
+                Err(violation("a frame that a receiver does not send now"))
+            }
         }
     }
 
@@ -134,6 +135,7 @@ impl PushEngine {
             return Err(refusal(CloseCode::SocketTypeMismatch, reason));
         }
         self.events.push(connected);
+        self.expect_receivers(now);
         self.note_back(id, now);
         Ok(())
     }
@@ -209,6 +211,7 @@ impl PushEngine {
         if let Some(link) = self.links.get_mut(&id) {
             link.attached = true;
         }
+        self.tell_restored(id);
         self.note_members();
         self.recount(id);
         self.wake_idle_if_work();
@@ -223,7 +226,8 @@ impl PushEngine {
         is_streamer: bool,
     ) -> Result<Vec<Named>, Close> {
         if self.passing.is_none() && !is_streamer {
-            return Ok(checked(spans, self.next_seq())?.into_iter().map(Named::Here).collect());
+            let seqs = checked(spans, self.next_seq()).ok_or_else(|| self.never_sent())?;
+            return Ok(seqs.into_iter().map(Named::Here).collect());
         }
         let ranges: Option<Vec<Range<Seq>>> = spans.iter().map(|span| span.range()).collect();
         let ranges = ranges.ok_or_else(|| violation("an empty range"))?;
@@ -307,14 +311,17 @@ impl PushEngine {
     }
 
     /// A receiver holds what is done, or what somebody else has by now: it may still confirm it, and is asked to give it
-    /// back.
+    /// back, unless there is nothing of it anywhere else.
     fn abandon(&mut self, id: LinkId, seqs: Range<Seq>, base: u64, first_seq: Seq, now: Time) {
         if seqs.is_empty() {
             return;
         }
         let first = base + (seqs.start - first_seq);
+        let is_lost = self.is_lost(seqs.clone());
         if let Some(link) = self.links.get_mut(&id) {
-            link.retracts.push(first..first + span(&seqs));
+            if !is_lost {
+                link.retracts.push(first..first + span(&seqs));
+            }
             link.abandoned.insert(first, Flight::new(seqs, now));
         }
     }
@@ -529,14 +536,10 @@ impl PushEngine {
     }
 }
 
-/// The ranges of a frame, each checked against the numbers that were ever given out.
-fn checked(spans: &Spans, next_seq: Seq) -> Result<Vec<Range<Seq>>, Close> {
+/// The ranges of a frame, if all are of numbers that were ever given out.
+fn checked(spans: &Spans, next_seq: Seq) -> Option<Vec<Range<Seq>>> {
     debug_assert!(spans.len() <= RANGES_MAX);
-    spans
-        .iter()
-        .map(|span| span.range().filter(|range| range.end <= next_seq))
-        .collect::<Option<_>>()
-        .ok_or_else(|| violation("it holds what was never sent"))
+    spans.iter().map(|span| span.range().filter(|range| range.end <= next_seq)).collect()
 }
 
 pub(super) fn split(seqs: Range<Seq>, front: u64) -> (Range<Seq>, Range<Seq>) {

@@ -106,6 +106,9 @@ impl PushEngine {
 
     /// Numbers from here on may not be dispatched yet.
     pub(super) fn reserved_end(&self) -> Seq {
+        if self.is_rebuilding() {
+            return 0;
+        }
         self.journal.as_ref().map_or(Seq::MAX, super::Journal::reserved_end)
     }
 

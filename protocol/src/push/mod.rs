@@ -13,6 +13,7 @@ mod future;
 mod journal;
 mod levels;
 mod passing;
+mod rebuild;
 mod settle;
 mod stats;
 mod timeouts;
@@ -43,6 +44,7 @@ use journal::Journal;
 use levels::{Declined, Levels, Standing};
 use passing::Passing;
 pub(crate) use passing::Upward;
+use rebuild::Rebuild;
 use stats::{Counters, Flow};
 
 /// A PUSH socket without its I/O.
@@ -95,6 +97,8 @@ pub struct PushEngine {
     journal: Option<Journal>,
     /// Of a streamer.
     passing: Option<Passing>,
+    /// Of a session whose messages were lost.
+    rebuild: Option<Rebuild>,
     wakes: VecDeque<LinkId>,
     watching: bool,
     progress: VecDeque<Range<Seq>>,
@@ -111,6 +115,8 @@ struct PushLink {
     attached: bool,
     /// ATTACH frames so far.
     attaches: u32,
+    /// Messages whose contents it has given back.
+    restored: u64,
     next_delivery: Delivery,
     flights: Flights,
     /// Of messages that still wait.
@@ -230,6 +236,7 @@ impl PushEngine {
             given_back: BTreeMap::new(),
             journal: None,
             passing: None,
+            rebuild: None,
             wakes: VecDeque::new(),
             watching: false,
             progress: VecDeque::new(),
@@ -276,11 +283,11 @@ impl PushEngine {
         self.pending
     }
 
-    /// Whether everything that was taken in is done.
+    /// Whether everything that was taken in is done, and nothing may be given back that was lost.
     #[inline]
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.waiting() == 0 && self.pending == 0
+        self.waiting() == 0 && self.pending == 0 && !self.is_rebuilding()
     }
 
     /// The lowest number that is not done.

@@ -204,6 +204,7 @@ impl PushEngine {
         if let (Some(journal), Some(chunk)) = (&mut self.journal, self.chunks.holding(seqs.start)) {
             journal.note_latency(now.since(chunk.born));
         }
+        self.forget_lost(seqs.clone());
         self.counters.confirmed += self.complete(seqs);
     }
 

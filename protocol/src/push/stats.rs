@@ -20,6 +20,7 @@ pub(super) struct Counters {
     pub(super) expired: u64,
     pub(super) dead_lettered: u64,
     pub(super) taken_copies: u64,
+    pub(super) restored: u64,
 }
 
 /// For how long a link had credit and nothing to send, and for how long messages waited without credit on it.
@@ -97,6 +98,8 @@ pub struct PushStats {
     pub expired: u64,
     /// Made dead letters since then.
     pub dead_lettered: u64,
+    /// Given back by receivers since then, to a socket that had lost them.
+    pub restored: u64,
     /// How long the oldest message that is not done has been here, in this life of the socket.
     pub oldest_unconfirmed: Option<Duration>,
     /// Each of its links.
@@ -154,6 +157,7 @@ impl PushEngine {
             failed_attempts: counters.failed_attempts,
             expired: counters.expired,
             dead_lettered: counters.dead_lettered,
+            restored: counters.restored,
             oldest_unconfirmed: self.chunks.oldest_born().map(|born| now.since(born)),
             links: self.links.iter().map(|(&id, link)| link.stats(id, now)).collect(),
         }

@@ -22,6 +22,7 @@ impl PushEngine {
             || self.store_slow_at().is_some()
             || self.unpark_at().is_some()
             || self.levels.next_timeout().is_some()
+            || self.rebuilt_at().is_some()
     }
 
     /// When [`PushEngine::handle_timeout`] wants to be called. Links have their own times:
@@ -35,7 +36,8 @@ impl PushEngine {
         let slow = self.store_slow_at();
         let unpark = self.unpark_at();
         let levels = self.levels.next_timeout();
-        [expiry, delay, grace, deadline, self.next_reassign, slow, unpark, levels]
+        let rebuilt = self.rebuilt_at();
+        [expiry, delay, grace, deadline, self.next_reassign, slow, unpark, levels, rebuilt]
             .into_iter()
             .flatten()
             .min()
@@ -53,11 +55,12 @@ impl PushEngine {
         self.tell_slow_store(now.time);
         self.unpark(now.time);
         self.review_levels(now.time);
+        self.end_rebuilding(now.time);
         self.wake_idle_if_work();
     }
 
     /// Ends what waits here beyond its shelf life. What is in flight is its receiver's to expire, unless it comes back.
-    fn expire_due(&mut self, now: Now) {
+    pub(super) fn expire_due(&mut self, now: Now) {
         while let Some(&(expires, seq)) = self.expiring.first() {
             if expires > now.wall {
                 return;

@@ -168,6 +168,11 @@ impl Chunks {
         self.sealed.insert(chunk.seqs.start, chunk);
     }
 
+    /// The numbers of each sealed chunk, rising.
+    pub(crate) fn sealed(&self) -> impl Iterator<Item = Range<Seq>> {
+        self.sealed.values().map(|chunk| chunk.seqs.clone())
+    }
+
     /// The sealed chunk that holds `seq`.
     pub(crate) fn holding(&self, seq: Seq) -> Option<&Chunk> {
         let (_, chunk) = self.sealed.range(..=seq).next_back()?;

@@ -72,6 +72,8 @@ impl Hello {
     pub const ROUTER: u64 = 1 << 3;
     /// As a sender it may place copies, as a receiver it has room for them ([`Future`]).
     pub const FUTURES: u64 = 1 << 4;
+    /// A sender that has lost the messages of its session, but not its numbers: it wants back what the receiver has of them.
+    pub const REBUILDS: u64 = 1 << 5;
 }
 
 /// Who this is and what it can do.

@@ -28,7 +28,9 @@ use crate::error::Error;
 use crate::transport::{self, Endpoint, EndpointError};
 
 pub(crate) use ends::{OfEndpoint, builder_ends, socket_ends};
-pub(crate) use options::{OpenedStore, SocketOptions, StoreOptions, builder_options, ring_options};
+pub(crate) use options::{
+    OpenedStore, SocketOptions, StoreOptions, builder_options, check_session, ring_options,
+};
 
 /// How long a socket that closes waits for its last words to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use drawdown_protocol::store::Recovered;
+use drawdown_protocol::{Seq, Session};
 
 use crate::auth::Access;
 use crate::driver::ConnectOptions;
@@ -52,6 +53,21 @@ pub(crate) async fn open_blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(open).await {
         Ok(opened) => Ok(opened?),
         Err(error) => Err(Error::Settings(format!("opening the store was cut off: {error}"))),
+    }
+}
+
+/// Refuses a session that is not the store's.
+pub(crate) fn check_session(
+    recovered: &Recovered,
+    wanted: Option<(Session, Seq)>,
+) -> Result<(), Error> {
+    match wanted {
+        Some((wanted, _)) if wanted != recovered.session => Err(Error::Settings(format!(
+            "the store holds session {}, and session {wanted} was asked for; nothing was changed; leave the session \
+             out, or give this one a store of its own",
+            recovered.session
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::agenda::{EndId, Event, Node};
 use super::check::Standing;
 use super::network::Network;
+use super::store::ModelStore;
 
 impl Network {
     /// A driver is done: it closes its side in good order.
@@ -127,6 +128,12 @@ impl Network {
         match node {
             Node::Push(push) => {
                 self.ask_what_is_accepted(push);
+                let node = &mut self.pushes[push];
+                if node.store.is_none()
+                    && let (Some(next_seq), Some(engine)) = (&mut node.goes_on, &node.engine)
+                {
+                    *next_seq = engine.next_seq();
+                }
                 self.pushes[push].engine = None;
                 self.pushes[push].store_at = None;
                 let recalled = self.recall(push);
@@ -184,10 +191,24 @@ impl Network {
         }
     }
 
+    /// A PUSH process dies, and its disk with it. Its application knows how far it had come.
+    pub(super) fn lose_disk(&mut self, push: usize) {
+        let node = &mut self.pushes[push];
+        if let Some(engine) = &node.engine {
+            node.goes_on = Some(engine.next_seq());
+            node.loses_disk = true;
+            self.crash(Node::Push(push));
+        }
+    }
+
     /// A PUSH process has died: what it had accepted must be on its disk.
     fn recall(&mut self, push: usize) -> Result<(), String> {
         let node = &mut self.pushes[push];
         let session = node.session;
+        let disk_is_lost = std::mem::take(&mut node.loses_disk);
+        if disk_is_lost && node.store.is_some() {
+            node.store = Some(ModelStore::default());
+        }
         let mut recovered = None;
         if let Some(store) = &mut node.store {
             store.crash(&mut self.dice)?;
@@ -210,7 +231,7 @@ impl Network {
         letters.iter().for_each(|seq| {
             live.remove(*seq..*seq + 1);
         });
-        let durable = self.pushes[push].store.is_some();
+        let durable = self.pushes[push].store.is_some() && !disk_is_lost;
         let mut replays = Vec::new();
         for (seq, entry) in self.ledger.of(session, 0..u64::MAX) {
             entry.dispatched = 0;
@@ -240,6 +261,10 @@ impl Network {
                 ));
             }
             entry.standing = Standing::Lost;
+            if disk_is_lost {
+                entry.accepted = false;
+                entry.known_failures = 0;
+            }
             replays.extend(entry.replay_of);
         }
         for letter in replays {

@@ -124,7 +124,7 @@ impl Network {
             if !working || !self.has_work(push) || self.pulls[pull].waiting() == 0 {
                 self.wires[wire].idle_since = now;
             }
-            let since = self.wires[wire].idle_since.max(self.pulls[pull].busy_at);
+            let since = self.wires[wire].idle_since.max(self.busy_at(wire, pull));
             self.check(ensure(now <= since + patience, || {
                 format!(
                     "pull-{pull} idles beside the full queue of push-{push}: {}",
@@ -138,10 +138,21 @@ impl Network {
     }
 
     /// Whether a sender could dispatch if it had credit.
+    /// When a receiver last got a message, or one that its sender prefers to it.
+    fn busy_at(&self, wire: usize, pull: usize) -> Time {
+        let own = &self.plan.wires[wire];
+        let preferred = self.plan.wires.iter().filter_map(|other| match other.down {
+            Node::Pull(pull) if other.up == own.up && other.priority < own.priority => Some(pull),
+            _ => None,
+        });
+        preferred.chain([pull]).map(|pull| self.pulls[pull].busy_at).max().unwrap_or_default()
+    }
+
     fn has_work(&self, push: usize) -> bool {
         let node = &self.pushes[push];
         node.engine.as_ref().is_some_and(|engine| {
-            engine.waiting() > 0 && engine.pending() < node.plan.config.pending_messages
+            let may_dispatch = engine.pending() < node.plan.config.pending_messages;
+            engine.waiting() > 0 && may_dispatch && !engine.is_rebuilding()
         })
     }
 

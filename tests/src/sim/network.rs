@@ -176,6 +176,9 @@ impl Network {
             engine: None,
             session,
             store: plan.store.then(Default::default),
+            goes_on: None,
+            loses_disk: false,
+            restored: 0,
             store_at: None,
             left: plan.messages,
             waits_for_room: false,
@@ -215,13 +218,18 @@ impl Network {
         let fresh = Session::from_uuid(self.dice.uuid());
         let node = &mut self.pushes[push];
         let config = node.plan.config.clone();
+        let session = if node.goes_on.is_some() { node.session } else { fresh };
         let mut engine = match &node.store {
-            None => PushEngine::new(config, peer, fresh),
+            None => PushEngine::new(config, peer, session),
             Some(store) => match store.recover() {
-                None => PushEngine::with_store(config, peer, fresh),
+                None => PushEngine::with_store(config, peer, session),
                 Some(recovered) => PushEngine::recover(config, peer, recovered),
             },
         };
+        if let Some(next_seq) = node.goes_on {
+            engine = engine.rebuilding(next_seq);
+        }
+        node.restored = 0;
         engine.watch(true);
         node.session = engine.session();
         node.fresh_from = engine.next_seq();

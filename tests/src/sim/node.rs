@@ -54,6 +54,12 @@ pub(crate) struct PushNode {
     pub(crate) engine: Option<PushEngine>,
     pub(crate) session: Session,
     pub(crate) store: Option<ModelStore>,
+    /// It has lost its messages, with its store if it has one, and goes on with its session from this number on.
+    pub(crate) goes_on: Option<Seq>,
+    /// It is about to lose them.
+    pub(crate) loses_disk: bool,
+    /// Messages that receivers have given back to its present life.
+    pub(crate) restored: u64,
     pub(crate) store_at: Option<Time>,
     /// Messages that it has yet to send.
     pub(crate) left: u64,

@@ -176,6 +176,11 @@ impl Network {
         self.crash(Node::Push(push));
     }
 
+    /// Kills a PUSH process, whose store is gone with it. It goes on with its session and its last number.
+    pub fn kill_push_and_disk(&mut self, push: usize) {
+        self.lose_disk(push);
+    }
+
     /// Starts a PUSH process that was killed, from its store if it has one.
     pub fn start_up_push(&mut self, push: usize) {
         self.restart(Node::Push(push));

@@ -23,6 +23,7 @@ impl Network {
             let verdict = self.push_event(push, event);
             self.check(verdict);
         }
+        self.note_restored(push);
         let verdict = self.note_progress(push);
         self.check(verdict);
         let node = &self.pushes[push];
@@ -38,6 +39,24 @@ impl Network {
                 let life = self.pushes[push].process.life;
                 let delay = self.dice.micros(0..=50);
                 self.agenda.after(delay, Event::Produce { push, life });
+            }
+        }
+    }
+
+    /// Messages that a sender had lost, and that receivers have given back to it.
+    fn note_restored(&mut self, push: usize) {
+        let now = self.agenda.now();
+        let node = &mut self.pushes[push];
+        let Some(engine) = node.engine.as_ref().filter(|_| node.goes_on.is_some()) else {
+            return;
+        };
+        let restored = engine.stats(now).restored;
+        if restored == std::mem::replace(&mut node.restored, restored) {
+            return;
+        }
+        for (seq, entry) in self.ledger.of(node.session, 0..node.fresh_from) {
+            if entry.standing != Standing::Live && engine.fate(seq).is_none() {
+                entry.standing = Standing::Live;
             }
         }
     }

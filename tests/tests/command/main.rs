@@ -6,6 +6,7 @@ mod exec;
 mod fan_out;
 mod help;
 mod lines;
+mod losses;
 mod measure;
 mod names;
 mod numbers;

@@ -127,3 +127,22 @@ fn what_a_streamer_had_that_does_not_come_back_goes_to_others_after_the_grace_ti
     network.run_ms(6_000);
     assert_eq!(network.redelivered(0), 5);
 }
+
+#[test]
+fn a_streamer_gives_back_what_it_holds_to_a_sender_without_its_disk() {
+    let mut network = line(PushConfig::default(), streamer(), 3);
+    network.send_all(0, 6);
+    network.run_ms(20);
+    let begun = take(&mut network, 0);
+    network.run_ms(20);
+    network.kill_push_and_disk(0);
+    network.start_up_push(0);
+    network.run_ms(6_000);
+    assert_eq!(network.push(0).pending(), 4, "one is worked on, three wait behind the streamer");
+    network.say(0, &begun, Word::Ack);
+    network.run_ms(20);
+    network.kill_pull(0);
+    network.start_up_pull(0);
+    network.run_ms(10_000);
+    assert_eq!(work_off(&mut network, 0), [1, 2, 3]);
+}

@@ -126,6 +126,9 @@ impl Teller {
                     "message {seq} is now a dead letter after {failed} failed attempts ({reason}); {letters}"
                 ));
             }
+            Event::Restored { messages, .. } => self.change(format_args!(
+                "a receiver has given back {messages} messages of this session"
+            )),
             Event::DeadLettersFull { seq } => self.once(format!(
                 "message {seq} failed too often, and there is no room for another dead letter: it is tried again"
             )),

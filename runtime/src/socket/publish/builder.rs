@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use drawdown_protocol::store::Recovered;
 use drawdown_protocol::{Lineage, PeerId, PublishConfig, PublishEngine, Seq, Session, SocketType};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::socket::{
-    OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options, ring_options,
+    OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options, check_session,
+    ring_options,
 };
 
 use super::PubSocket;
@@ -83,18 +83,6 @@ impl PubBuilder {
             }
         };
         PubSocket::start(engine, clock, store, self.options)
-    }
-}
-
-/// Refuses a session that is not the store's.
-fn check_session(recovered: &Recovered, wanted: Option<(Session, Seq)>) -> Result<(), Error> {
-    match wanted {
-        Some((wanted, _)) if wanted != recovered.session => Err(Error::Settings(format!(
-            "the store holds session {}, and session {wanted} was asked for; nothing was changed; leave the session \
-             out, or give this one a store of its own",
-            recovered.session
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use drawdown_protocol::{PeerId, PushConfig, PushEngine, Session, SocketType};
+use drawdown_protocol::{PeerId, PushConfig, PushEngine, Seq, Session, SocketType};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::socket::{OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options};
+use crate::socket::{
+    OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options, check_session,
+};
 use crate::store::Durability;
 
 use super::PushSocket;
@@ -19,6 +21,7 @@ pub struct PushBuilder {
     pub(super) config: PushConfig,
     pub(super) options: SocketOptions,
     store: StoreOptions,
+    session: Option<(Session, Seq)>,
 }
 
 impl PushBuilder {
@@ -35,6 +38,24 @@ impl PushBuilder {
     /// [`Durability::Memory`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.store.durability = durability;
+        self
+    }
+
+    /// Begins or continues this session, the next message being number `next_seq`. Unless set a socket that has no store, or
+    /// a new one, begins a session of its own at number 0.
+    ///
+    /// It is for a socket whose store may be lost. Begun anew with the same session, and a `next_seq` above every number
+    /// that was used, it has back what its receivers have: what waits there or is worked on is pending again, and of what was
+    /// placed there as a copy ([`PullBuilder::future`](crate::PullBuilder::future)) the contents are in the queue again.
+    /// What only the socket had is gone. Nothing is handed out until the first receiver has been there for
+    /// [`grace`](Self::grace), so that none is given what another has; [`Event::Restored`](crate::Event::Restored) tells how
+    /// much a receiver had. Messages from receivers that come later are taken back too, and may by then have been done
+    /// elsewhere; streamers give back what they hold themselves.
+    ///
+    /// With a store that holds this session the socket continues it by itself, and has back what the store does not have: so
+    /// the same settings serve each start, as long as `next_seq` is not lower than at the first one after the loss.
+    pub fn session(mut self, session: Session, next_seq: Seq) -> Self {
+        self.session = Some((session, next_seq));
         self
     }
 
@@ -135,7 +156,7 @@ impl PushBuilder {
     /// Makes the socket without any link: it takes messages in up to the length of its queue.
     ///
     /// # Errors
-    /// If the store cannot be opened, or settings contradict each other.
+    /// If the store cannot be opened, or settings contradict each other or what the store holds.
     pub async fn build(self) -> Result<PushSocket, Error> {
         let message_max =
             drawdown_protocol::message::cost_bytes_max(self.config.link.message_bytes_max);
@@ -146,16 +167,17 @@ impl PushBuilder {
             )));
         }
         let peer = PeerId::from_uuid(Uuid::new_v4());
-        let new_session = || Session::from_uuid(Uuid::new_v4());
+        let (session, next_seq) = self.session.unwrap_or((Session::from_uuid(Uuid::new_v4()), 0));
         let (engine, store) = match self.store.open(SocketType::Push).await? {
-            None => (PushEngine::new(self.config, peer, new_session()), None),
+            None => (PushEngine::new(self.config, peer, session), None),
             Some(OpenedStore { store, recovered: None }) => {
-                (PushEngine::with_store(self.config, peer, new_session()), Some(store))
+                (PushEngine::with_store(self.config, peer, session), Some(store))
             }
             Some(OpenedStore { store, recovered: Some(recovered) }) => {
+                check_session(&recovered, self.session)?;
                 (PushEngine::recover(self.config, peer, recovered), Some(store))
             }
         };
-        PushSocket::start(engine, store, self.options)
+        PushSocket::start(engine.rebuilding(next_seq), store, self.options)
     }
 }

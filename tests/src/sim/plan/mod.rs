@@ -180,6 +180,8 @@ pub enum Fault {
     Stuck,
     /// A store reports an error.
     StoreFailure,
+    /// A PUSH process dies, and what it had is gone for good: it goes on with its session and its last number.
+    DiskLoss,
     /// Dead letters are sent again or forgotten.
     DeadLetters,
     /// A PUB process dies.
@@ -230,7 +232,7 @@ pub enum Fault {
 
 impl Fault {
     /// Those of networks of PUSH and PULL nodes.
-    pub const PUSH_PULL: [Fault; 10] = [
+    pub const PUSH_PULL: [Fault; 11] = [
         Fault::Cut,
         Fault::HalfOpen,
         Fault::PushCrash,
@@ -241,6 +243,7 @@ impl Fault {
         Fault::Stuck,
         Fault::StoreFailure,
         Fault::DeadLetters,
+        Fault::DiskLoss,
     ];
 
     /// Those of networks of PUSH and PULL nodes with streamers.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use drawdown::{PushBuilder, PushSocket};
+use drawdown::{PushBuilder, PushSocket, Seq, Session};
 
 use crate::durability::Durability;
 use crate::endpoints::{Endpoints, LinkArgs};
@@ -36,6 +36,11 @@ Examples:
   # To the first as long as it has room; what is too much for it, and all while it is gone, to the second.
   producer | drawdown push --connect tcp://10.0.0.1:7000 --connect 'tcp://10.0.0.2:7000?priority=2'
 
+  # The disk with ./outbox is lost, and 5119 was the last receipt: have back what workers have, and go on with
+  # numbers that were surely not used.
+  producer | drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox2 --receipts \
+      --session 5be6b9b4-9df6-4ce4-8f0f-3c8b6f1f3c55 --next-seq 100000
+
   # Send what an earlier run left behind, for up to a minute.
   drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox --drain-timeout 1m < /dev/null
 
@@ -49,6 +54,16 @@ pub(crate) struct PushArgs {
     /// Keep messages in this folder until they are confirmed; it is made if it is not there.
     #[arg(long, value_name = "FOLDER")]
     pub(super) store: Option<PathBuf>,
+
+    /// Begin with this session, of any UUID, or go on with it without the store: receivers give back what they have of it
+    /// [default: a new one, or that of the store].
+    #[arg(long, value_name = "UUID", value_parser = units::session)]
+    #[arg(requires = "next_seq")]
+    session: Option<Session>,
+
+    /// The number of the first message in --session: 0 at its beginning, and later above all that may have been used.
+    #[arg(long, value_name = "NUMBER", requires = "session")]
+    next_seq: Option<Seq>,
 
     /// What an accepted message survives.
     #[arg(long, value_enum, default_value_t = Durability::Synced, requires = "store")]
@@ -109,6 +124,9 @@ impl PushArgs {
     fn apply_limits(&self, mut builder: PushBuilder) -> PushBuilder {
         if let Some(folder) = &self.store {
             builder = builder.store(folder).durability(self.durability.into());
+        }
+        if let (Some(session), Some(next_seq)) = (self.session, self.next_seq) {
+            builder = builder.session(session, next_seq);
         }
         if let Some(messages) = self.queue {
             builder = builder.queue(messages);

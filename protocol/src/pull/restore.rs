@@ -1,0 +1,104 @@
+//! What a sender that has lost its messages is given back: those that wait here or are worked on, and copies.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::credit::Amount;
+use crate::ids::{LinkId, Session};
+use crate::link::Transmit;
+use crate::message::Records;
+use crate::wire::{DataHeader, Hello};
+
+use super::future::Copy;
+use super::run::Run;
+use super::{PullEngine, PullLink};
+
+/// Contents that are to be written on a link before it says what is held.
+#[derive(Debug, Default)]
+pub(super) struct Restores {
+    runs: VecDeque<(DataHeader, Bytes)>,
+    /// Messages so far.
+    next: u64,
+}
+
+impl Restores {
+    fn push(&mut self, header: DataHeader, records: Bytes) {
+        self.runs.push_back((DataHeader { first_delivery: self.next, ..header }, records));
+        self.next += u64::from(header.count);
+    }
+
+    /// Gives back a part of a run, if its contents are here.
+    pub(super) fn add(&mut self, run: &Run, indices: &Range<u32>) {
+        if let Some((header, records)) = run.part(indices) {
+            self.push(header, records);
+        }
+    }
+
+    pub(super) fn write(&mut self, out: &mut Transmit) {
+        for (header, records) in self.runs.drain(..) {
+            out.copies(header, records, None);
+        }
+    }
+}
+
+impl Run {
+    /// Some of its messages as they came; `None` if they came without contents.
+    fn part(&self, indices: &Range<u32>) -> Option<(DataHeader, Bytes)> {
+        let places = Records::new(&self.records).map(|(at, head)| at..at + head.record_bytes());
+        let mut places = places.skip(indices.start as usize);
+        let count = indices.end - indices.start;
+        let first = places.next()?;
+        let last = match count {
+            1 => first.clone(),
+            _ => places.nth(count as usize - 2)?,
+        };
+        let header = DataHeader {
+            first_delivery: 0,
+            first_seq: self.seq(indices.start),
+            sent_at: self.sent_at,
+            count,
+            attempt: self.attempt,
+        };
+        Some((header, self.records.slice(first.start..last.end)))
+    }
+}
+
+impl PullEngine {
+    /// The copies of a session whose sender is back: it is given them back if it has lost them. If not, it places what it
+    /// wants to have here anew.
+    pub(super) fn return_copies(&mut self, id: LinkId, session: Session) {
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let copies = std::mem::take(&mut state.copies);
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.rebuilds()) else {
+            return;
+        };
+        for copy in copies {
+            let (header, record) = copy.into_run();
+            link.restores.push(header, record);
+        }
+    }
+
+    /// Copies whose senders are gone, and their cost.
+    pub(super) fn stray_copies(&self) -> Amount {
+        let copies = self.sessions.values().flat_map(|state| &state.copies);
+        copies.map(Copy::cost).fold(Amount::ZERO, |sum, cost| sum + cost)
+    }
+
+    /// Senders that are here need the room of copies whose senders are gone.
+    pub(super) fn drop_stray_copies(&mut self) {
+        for state in self.sessions.values_mut() {
+            state.copies = Vec::new();
+        }
+    }
+}
+
+impl PullLink {
+    /// Whether its sender has lost what it sent.
+    pub(super) fn rebuilds(&self) -> bool {
+        self.link.peer().is_some_and(|peer| peer.features & Hello::REBUILDS != 0)
+    }
+}

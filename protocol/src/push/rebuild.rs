@@ -1,0 +1,209 @@
+//! A session that goes on although its messages were lost with their store: receivers give back what they have of it.
+//!
+//! What a receiver holds or works on is pending there again, and what was only placed with it as a copy is back in the
+//! queue. What nobody has is gone. A receiver gives contents back before it says what it holds (ATTACH), so that both are
+//! found here in the order in which every other receiver that comes back is heard.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::event::Event;
+use crate::ids::{LinkId, Seq, span};
+use crate::link::{refusal, violation};
+use crate::message::{Records, cost_bytes_max};
+use crate::queue::Chunk;
+use crate::range::RangeSet;
+use crate::store::Attempts;
+use crate::time::{Now, Time};
+use crate::wire::{Close, CloseCode, DataRun};
+
+use super::PushEngine;
+
+/// What is not known of the session yet.
+#[derive(Debug)]
+pub(super) struct Rebuild {
+    /// Numbers that may still come back.
+    lost: RangeSet,
+    /// Bytes of the records that came back.
+    bytes: u64,
+    opens: Opens,
+}
+
+/// When the first message is handed out: before that, receivers say what they have, and what they have confirmed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opens {
+    /// A grace time after the first receiver has come.
+    Later,
+    At(Time),
+    Open,
+}
+
+impl PushEngine {
+    /// Goes on with numbers from `next_seq` on, which is above every number that was ever given out in this session, or with
+    /// those of the store if they are higher. Of the numbers below, receivers are asked to give back what this socket does
+    /// not have.
+    #[must_use]
+    pub fn rebuilding(mut self, next_seq: Seq) -> Self {
+        if next_seq > self.next_seq() {
+            self.done.insert(self.next_seq()..next_seq);
+            self.chunks.jump(next_seq);
+        }
+        let mut lost: RangeSet = std::iter::once(0..next_seq).collect();
+        self.chunks.sealed().for_each(|seqs| {
+            lost.remove(seqs);
+        });
+        self.dead.keys().for_each(|seq| {
+            lost.remove(*seq..*seq + 1);
+        });
+        self.rebuild =
+            (!lost.is_empty()).then_some(Rebuild { lost, bytes: 0, opens: Opens::Later });
+        self
+    }
+
+    /// The first receiver has come: others that are there will in a moment.
+    pub(super) fn expect_receivers(&mut self, now: Time) {
+        let grace = self.config.grace;
+        if let Some(rebuild) = self.rebuild.as_mut().filter(|r| r.opens == Opens::Later) {
+            rebuild.opens = Opens::At(now + grace);
+        }
+    }
+
+    /// Whether nothing is handed out yet, because receivers are still to say what they have of the session.
+    #[must_use]
+    pub fn is_rebuilding(&self) -> bool {
+        self.rebuild.as_ref().is_some_and(|rebuild| rebuild.opens != Opens::Open)
+    }
+
+    /// When [`PushEngine::end_rebuilding`] wants to be called.
+    pub(super) fn rebuilt_at(&self) -> Option<Time> {
+        match self.rebuild.as_ref()?.opens {
+            Opens::At(at) => Some(at),
+            Opens::Later | Opens::Open => None,
+        }
+    }
+
+    /// Receivers have had their time. Who comes later is heard as well.
+    pub(super) fn end_rebuilding(&mut self, now: Time) {
+        if self.rebuilt_at().is_some_and(|at| at <= now)
+            && let Some(rebuild) = &mut self.rebuild
+        {
+            rebuild.opens = Opens::Open;
+        }
+    }
+
+    /// Whether nothing is known of some of these numbers.
+    pub(super) fn is_lost(&self, seqs: Range<Seq>) -> bool {
+        self.rebuild.as_ref().is_some_and(|r| r.lost.within(seqs).next().is_some())
+    }
+
+    /// What is known to be done does not come back.
+    pub(super) fn forget_lost(&mut self, seqs: Range<Seq>) {
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.lost.remove(seqs);
+        }
+    }
+
+    /// Why a receiver that names a number which was never given out is refused.
+    pub(super) fn never_sent(&self) -> Close {
+        match &self.rebuild {
+            None => violation("it holds what was never sent"),
+            Some(_) => refusal(
+                CloseCode::ProtocolViolation,
+                format!(
+                    "it holds messages of this session from beyond number {}, with which the session was to go on",
+                    self.next_seq()
+                ),
+            ),
+        }
+    }
+
+    /// A receiver gives back what it has.
+    pub(super) fn handle_restored(
+        &mut self,
+        id: LinkId,
+        data: DataRun,
+        now: Now,
+    ) -> Result<(), Close> {
+        let DataRun { header, records, .. } = data;
+        let count = u64::from(header.count);
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let is_asked = link.link.peer().is_some() && link.attaches == 0;
+        let Some(rebuild) = self.rebuild.as_ref().filter(|_| is_asked) else {
+            return Err(violation("contents that nobody asked for"));
+        };
+        if header.first_delivery != link.restored {
+            return Err(violation("contents out of turn"));
+        }
+        link.restored += count;
+        let end = header.first_seq.checked_add(count).filter(|end| *end <= self.next_seq());
+        let Some(end) = end else {
+            return Err(self.never_sent());
+        };
+        let lost: Vec<Range<Seq>> = rebuild.lost.within(header.first_seq..end).collect();
+        let mut places = Records::new(&records).map(|(at, head)| at..at + head.record_bytes());
+        let mut next = header.first_seq;
+        for seqs in lost {
+            let mut part = places.by_ref().skip((seqs.start - next) as usize);
+            let first = part.next().unwrap_or_default();
+            let last = part.take((span(&seqs) - 1) as usize).last().unwrap_or(first.clone());
+            next = seqs.end;
+            let record_bytes = records.get(first.start..last.end).unwrap_or_default();
+            self.restore(seqs, record_bytes, header.attempt, now.time)?;
+        }
+        // Some may have been on their way for longer than their shelf life.
+        self.expire_due(now);
+        Ok(())
+    }
+
+    /// A part of what was lost is here again, and waits.
+    ///
+    /// No more comes back than this socket could have had before, beside what it has taken in since.
+    fn restore(
+        &mut self,
+        seqs: Range<Seq>,
+        records: &[u8],
+        failed: u32,
+        now: Time,
+    ) -> Result<(), Close> {
+        let one_more = cost_bytes_max(self.config.link.message_bytes_max);
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.bytes += records.len() as u64;
+            if rebuild.bytes > self.config.retained_bytes.saturating_add(one_more) {
+                let reason = "receivers give back more than this socket may retain";
+                return Err(refusal(CloseCode::TooMany, reason));
+            }
+        }
+        // Bytes of their own: a slice would keep all that was read with it.
+        let records = Bytes::copy_from_slice(records);
+        self.forget_lost(seqs.clone());
+        self.done.remove(seqs.clone());
+        self.note_expiries(seqs.start, &records);
+        self.chunks.restore(Chunk::new(seqs.clone(), records, None, now));
+        if failed > 0 {
+            for seq in seqs.clone() {
+                let attempts = Attempts { failed, reason: String::new() };
+                if let Some(journal) = &mut self.journal {
+                    journal.put_attempts(seq, attempts.clone());
+                }
+                self.attempts.insert(seq, attempts);
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.sealed(seqs.start);
+        }
+        self.counters.restored += span(&seqs);
+        self.queued.insert(seqs);
+        Ok(())
+    }
+
+    /// A receiver has said all: how much came back with it.
+    pub(super) fn tell_restored(&mut self, id: LinkId) {
+        let messages = self.links.get(&id).map_or(0, |link| link.restored);
+        if messages > 0 {
+            self.events.push(Event::Restored { link: id, messages });
+        }
+    }
+}
