@@ -178,11 +178,27 @@ fn a_receiver_gives_back_what_waits_what_is_worked_on_and_copies_before_it_says_
         let attach = heard.iter().position(|f| matches!(f, Frame::Control(Control::Attach(_))));
         let last = heard.iter().rposition(|frame| matches!(frame, Frame::Copies(_)));
         assert!(last < attach, "{heard:?}");
-        assert_eq!(pull.copies().messages, 0);
         if !was_noticed {
             assert!(former.hears_close(&mut pull, NOW).is_some(), "nobody is there any more");
         }
     }
+}
+
+#[test]
+fn copies_that_were_given_back_on_a_link_that_broke_are_given_back_again() {
+    let (mut pull, former) = stocked();
+    pull.link_lost(former.link, "the connection broke", NOW.time);
+    let rebuilds = Hello::FUTURES | Hello::REBUILDS;
+    for life in 0x21..0x24 {
+        let (raw, heard) = sender(&mut pull, "sender", life, rebuilds);
+        let given: Vec<u64> = heard.iter().filter_map(seqs).flatten().collect();
+        assert_eq!(given, [0, 1, 2, 3, 4, 5]);
+        pull.link_lost(raw.link, "the connection broke", NOW.time);
+    }
+    let (mut raw, _) = sender(&mut pull, "sender", 0x24, rebuilds);
+    pull.set_window(8, 4 << 20);
+    raw.says(&mut pull, &data(run(4, 9, 1), &record(b"x", None)), NOW);
+    assert_eq!(pull.copies().messages, 0, "it has heard them, or would not hand out anything");
 }
 
 #[test]

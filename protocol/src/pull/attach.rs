@@ -11,6 +11,7 @@ use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Origin, Span};
 
+use super::future::Copies;
 use super::memory::Memory;
 use super::{Place, PullEngine, PullLink, SessionState};
 
@@ -228,10 +229,14 @@ impl PullEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
-        let copies = match close.code {
-            CloseCode::Done => Vec::new(),
-            _ => link.copies.take_all(),
-        };
+        // One that left, or broke the rules, places what it wants to have here anew.
+        let mut copies = link.restores.take_copies();
+        match close.code {
+            CloseCode::Internal | CloseCode::HeartbeatTimeout => {
+                copies.extend(link.copies.take_all());
+            }
+            _ => link.copies = Copies::default(),
+        }
         let peer = link.link.peer().map(|peer| peer.id);
         if let Some(session) = link.session.take() {
             let unheard = std::mem::take(&mut link.unheard);

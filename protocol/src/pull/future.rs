@@ -53,9 +53,10 @@ impl Copy {
     }
 
     /// As a run of one message.
-    pub(super) fn into_run(self) -> (DataHeader, Bytes) {
-        let Copy { seq: first_seq, attempt, sent_at, record, .. } = self;
-        (DataHeader { first_delivery: 0, first_seq, sent_at, count: 1, attempt }, record)
+    pub(super) fn run(&self) -> (DataHeader, Bytes) {
+        let Copy { seq: first_seq, attempt, sent_at, .. } = *self;
+        let header = DataHeader { first_delivery: 0, first_seq, sent_at, count: 1, attempt };
+        (header, self.record.clone())
     }
 }
 
@@ -121,6 +122,7 @@ impl PullEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
+        link.restores.arrived();
         let copies = &mut link.copies;
         if !copies.told {
             return Err(violation("copies for which there is no room"));

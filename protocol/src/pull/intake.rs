@@ -41,6 +41,7 @@ impl PullEngine {
         }
         link.next_delivery += count;
         link.received += count;
+        link.restores.arrived();
         self.counters.received += count;
         let key = run::key(link.priority, self.next_run);
         self.next_run += 1;

@@ -1,7 +1,7 @@
 //! What a sender that has lost its messages is given back: those that wait here or are worked on, and copies.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Add, Range};
 
 use bytes::Bytes;
 
@@ -21,6 +21,8 @@ pub(super) struct Restores {
     runs: VecDeque<(DataHeader, Bytes)>,
     /// Messages so far.
     next: u64,
+    /// Copies that were given back: if the link breaks before its sender has them, they are given back again.
+    copies: Vec<Copy>,
 }
 
 impl Restores {
@@ -34,6 +36,20 @@ impl Restores {
         if let Some((header, records)) = run.part(indices) {
             self.push(header, records);
         }
+    }
+
+    fn cost(&self) -> Amount {
+        self.copies.iter().map(Copy::cost).fold(Amount::ZERO, Add::add)
+    }
+
+    /// The sender hands messages out on this link: so it has heard all that was given back before.
+    pub(super) fn arrived(&mut self) {
+        self.copies = Vec::new();
+    }
+
+    /// The link is over.
+    pub(super) fn take_copies(&mut self) -> Vec<Copy> {
+        std::mem::take(&mut self.copies)
     }
 
     pub(super) fn write(&mut self, out: &mut Transmit) {
@@ -77,21 +93,26 @@ impl PullEngine {
             return;
         };
         for copy in copies {
-            let (header, record) = copy.into_run();
+            let (header, record) = copy.run();
             link.restores.push(header, record);
+            link.restores.copies.push(copy);
         }
     }
 
     /// Copies whose senders are gone, and their cost.
     pub(super) fn stray_copies(&self) -> Amount {
         let copies = self.sessions.values().flat_map(|state| &state.copies);
-        copies.map(Copy::cost).fold(Amount::ZERO, |sum, cost| sum + cost)
+        let returned = self.links.values().map(|link| link.restores.cost());
+        copies.map(Copy::cost).chain(returned).fold(Amount::ZERO, Add::add)
     }
 
     /// Senders that are here need the room of copies whose senders are gone.
     pub(super) fn drop_stray_copies(&mut self) {
         for state in self.sessions.values_mut() {
             state.copies = Vec::new();
+        }
+        for link in self.links.values_mut() {
+            link.restores.arrived();
         }
     }
 }
