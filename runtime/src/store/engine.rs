@@ -12,7 +12,7 @@ use drawdown_protocol::SocketType;
 use super::error::{StoreError, StoreErrorKind};
 use super::format::{PROBE_KEY, SYNCS_KEY, read_note, write_note};
 use super::marker::Marker;
-use super::sync::{self, RealSync};
+use super::sync::{self, OwnFile, RealSync};
 use super::witness::Witness;
 use super::{Durability, OpenOptions, StoreOwner, folder};
 
@@ -36,6 +36,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 pub(super) struct Engine {
     pub(super) db: Sled,
     real_sync: Option<RealSync>,
+    _own_file: OwnFile,
     _lock: folder::FolderLock,
     pub(super) marker: Marker,
     witness: Witness,
@@ -67,11 +68,23 @@ impl Engine {
         let witness = if marker.ready { Witness::open(&path)? } else { Witness::create(&path)? };
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
+        folder::read_through(&path)
+            .map_err(|error| StoreError::io(&path, "read its data", &error))?;
 
         let (db, contents) = open_on_own_thread(&path, read)?;
-        let value = Vec::new();
-        let mut engine =
-            Self { db, real_sync, _lock: lock, marker, witness, syncs: 0, path, value };
+        let own_file = OwnFile::open(&path.join("db"))
+            .map_err(|error| StoreError::io(&path, "open its data", &error))?;
+        let mut engine = Self {
+            db,
+            real_sync,
+            _own_file: own_file,
+            _lock: lock,
+            marker,
+            witness,
+            syncs: 0,
+            path,
+            value: Vec::new(),
+        };
         engine.syncs = engine.read_syncs()?;
         engine.settle()?;
         Ok((engine, contents))
@@ -165,7 +178,10 @@ impl Engine {
 
 /// A database of sled's that closes without panicking, and its tree for the number of the last sync. That has a tree to
 /// itself because sled writes a page anew after some changes, with all that is in it.
-pub(super) struct Sled(Option<(sled::Db, sled::Tree)>);
+pub(super) struct Sled {
+    both: Option<(sled::Db, sled::Tree)>,
+    path: PathBuf,
+}
 
 impl Sled {
     fn syncs(&self) -> &sled::Tree {
@@ -173,7 +189,7 @@ impl Sled {
     }
 
     fn both(&self) -> &(sled::Db, sled::Tree) {
-        match &self.0 {
+        match &self.both {
             Some(both) => both,
             None => unreachable!("it is taken out when it is dropped, and not before"),
         }
@@ -190,9 +206,10 @@ impl Deref for Sled {
 
 impl Drop for Sled {
     fn drop(&mut self) {
-        let both = self.0.take();
+        let both = self.both.take();
         if let Err(said) = guarded(move || drop(both)) {
-            tracing::error!(said, "sled gave up while it closed a store");
+            let error = StoreError::unclosed(&self.path, &said);
+            tracing::error!("{error}");
         }
     }
 }
@@ -253,7 +270,7 @@ fn open_on_own_thread<T: Send + 'static>(
         let db = open_sled(&folder)?;
         let syncs = db.open_tree(SYNCS_TREE);
         let syncs = syncs.map_err(|error| StoreError::sled(&folder, "open its data", &error))?;
-        let db = Sled(Some((db, syncs)));
+        let db = Sled { both: Some((db, syncs)), path: folder };
         let contents = read(&db);
         Ok((db, contents))
     });

@@ -79,6 +79,13 @@ impl StoreError {
         Self::new(kind, path, format!("could not {doing}: {error}"))
     }
 
+    /// sled panicked when it was done with the store, and `said` this.
+    pub(super) fn unclosed(path: &Path, said: &str) -> Self {
+        let named = named_in(said).map(|error| error.to_string());
+        let why = named.as_deref().unwrap_or(said);
+        Self::new(StoreErrorKind::Io, path, format!("could not close its data: {why}"))
+    }
+
     /// A subscriber's last position could not be saved.
     pub(crate) fn unsaved(path: &Path, why: &str) -> Self {
         let what = format!("the last position could not be saved: {why}");
@@ -87,7 +94,10 @@ impl StoreError {
 
     pub(super) fn sled(path: &Path, doing: &str, error: &sled::Error) -> Self {
         match error {
-            sled::Error::Io(error) => Self::io(path, doing, error),
+            sled::Error::Io(error) => match named_in(&error.to_string()) {
+                Some(named) => Self::io(path, doing, &named),
+                None => Self::io(path, doing, error),
+            },
             sled::Error::Corruption { .. } => Self::damaged(
                 path,
                 format!("could not {doing}: a page of its data has a wrong checksum"),
@@ -134,6 +144,13 @@ impl StoreError {
             (_, kind) => kind.advice_on_store(),
         }
     }
+}
+
+/// The system's error that this text tells of. sled passes such errors on as they look to a debugger.
+fn named_in(text: &str) -> Option<io::Error> {
+    let (_, number) = text.split_once("Os { code: ")?;
+    let (number, _) = number.split_once(',')?;
+    number.parse().ok().map(io::Error::from_raw_os_error)
 }
 
 impl StoreErrorKind {
@@ -194,3 +211,20 @@ impl fmt::Display for StoreError {
 
 /// The system's own error is part of the sentence already.
 impl Error for StoreError {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_sled_has_copied_reads_like_one_of_the_system() {
+        let full = sled::Error::Io(io::Error::from_raw_os_error(28));
+        let error = StoreError::sled(Path::new("/outbox"), "sync its data", &full.clone().clone());
+        assert_eq!(error.kind(), StoreErrorKind::Full);
+        let said = error.to_string();
+        assert!(said.contains("could not sync its data: No space left on device ("), "{said}");
+        let other = sled::Error::Io(io::Error::other("something else"));
+        let said = StoreError::sled(Path::new("/outbox"), "read its data", &other).to_string();
+        assert!(said.contains("could not read its data: something else; "), "{said}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The care that a folder needs around its files: who may use it, what a crash left, and what sled does not sync.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::{StoreError, StoreErrorKind};
@@ -12,6 +12,8 @@ const SNAPSHOT_PREFIX: &str = "snap.";
 const UNFINISHED_SUFFIX: &str = ".generating";
 /// A snapshot ends with its length (8 bytes) and its CRC-32 (4 bytes).
 const SNAPSHOT_TRAILER_BYTES: usize = 12;
+/// What is read at once of a log.
+const READ_BYTES: usize = 1 << 20;
 
 /// Holds a store's folder for one user. sled's own lock comes too late: the clean-up before it opens its files would
 /// disturb another process that is just doing the same.
@@ -105,6 +107,28 @@ pub(super) fn stray_files(folder: &Path) -> io::Result<usize> {
         Ok(entries) => Ok(entries.count()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
+    }
+}
+
+/// Reads all of sled's log, and forgets it.
+///
+/// While it opens, sled takes what cannot be read for what a crash cut off, and writes over it: one error of the disk that
+/// would be over at the next try costs whole segments. So the error has to come before sled does; what was read once
+/// is in the system's memory when sled asks for it a moment later.
+pub(super) fn read_through(folder: &Path) -> io::Result<()> {
+    let mut file = match File::open(folder.join("db")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -4,8 +4,14 @@
 //! file's size. Syncing after `flush` on our own is not enough: sled counts a segment as stable, and reuses or refers
 //! to it, as soon as `sync_file_range` has returned. So the program defines that function itself, and the linker binds
 //! sled to this definition before it looks at the C library. On other systems sled calls `fsync`.
+//!
+//! When the system could not write something, it says so once to each file that is open, at that file's next sync. sled
+//! also syncs on its own, when it cuts its log shorter, and does not look how that ends. So ours goes by a file of our
+//! own: what sled's was told and nobody heard is told to that one too.
 #![allow(unsafe_code)]
 
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Open stores of this process that must sync for real.
@@ -36,12 +42,78 @@ pub(super) fn calls() -> Option<u64> {
     cfg!(target_os = "linux").then(|| CALLS.load(Ordering::SeqCst))
 }
 
+/// While this lives, the file at a path is synced by another one than sled's.
+#[derive(Debug)]
+pub(super) struct OwnFile {
+    #[cfg(target_os = "linux")]
+    _own: linux::Own,
+}
+
+impl OwnFile {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        return Ok(Self { _own: linux::Own::open(path)? });
+        #[cfg(not(target_os = "linux"))]
+        return std::fs::metadata(path).map(|_| Self {});
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::ffi::{c_int, c_uint};
+    use std::fs::File;
+    use std::io;
+    use std::mem::ManuallyDrop;
+    use std::os::fd::{AsRawFd, FromRawFd};
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
     use std::sync::atomic::Ordering;
+    use std::sync::{Arc, PoisonError, RwLock};
 
     use super::{CALLS, SYNCED_STORES};
+
+    /// The files by which those of open stores are synced.
+    static OWN: RwLock<Vec<Arc<Named>>> = RwLock::new(Vec::new());
+
+    /// An open file, with its device and its number there.
+    #[derive(Debug)]
+    struct Named(File, (u64, u64));
+
+    #[derive(Debug)]
+    pub(super) struct Own(Arc<Named>);
+
+    impl Own {
+        pub(super) fn open(path: &Path) -> io::Result<Self> {
+            let file = File::open(path)?;
+            let name = name_of(&file)?;
+            let own = Arc::new(Named(file, name));
+            OWN.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&own));
+            Ok(Self(own))
+        }
+    }
+
+    impl Drop for Own {
+        fn drop(&mut self) {
+            let mut all = OWN.write().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|own| !Arc::ptr_eq(own, &self.0));
+        }
+    }
+
+    fn name_of(file: &File) -> io::Result<(u64, u64)> {
+        file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+
+    /// Our own file in place of sled's, if there is one.
+    fn own_of(fd: c_int) -> Option<Arc<Named>> {
+        if fd < 0 {
+            return None;
+        }
+        // SAFETY: what is not open is told as an error; the file is sled's, and never closed here.
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
+        let name = name_of(&file).ok()?;
+        let all = OWN.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().find(|own| own.1 == name).cloned()
+    }
 
     // The C library's own, because sled finds the reason of a failure in its errno.
     unsafe extern "C" {
@@ -64,7 +136,10 @@ mod linux {
         if SYNCED_STORES.load(Ordering::SeqCst) == 0 {
             return 0;
         }
-        fdatasync(fd)
+        match own_of(fd) {
+            Some(own) => fdatasync(own.0.as_raw_fd()),
+            None => fdatasync(fd),
+        }
     }
 }
 

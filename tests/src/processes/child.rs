@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(2);
 /// What was read so far from one pipe, each line as a `T`.
 pub struct Log<T> {
     items: Mutex<Vec<T>>,
+    /// Whether there will be no more of them; changes while the items are locked.
+    ended: AtomicBool,
     grown: Condvar,
 }
 
@@ -26,7 +29,11 @@ impl<T: Send + 'static> Log<T> {
         pipe: impl Read + Send + 'static,
         read_line: impl Fn(&[u8]) -> T + Send + 'static,
     ) -> (Arc<Self>, JoinHandle<()>) {
-        let log = Arc::new(Self { items: Mutex::new(Vec::new()), grown: Condvar::new() });
+        let log = Arc::new(Self {
+            items: Mutex::new(Vec::new()),
+            ended: AtomicBool::new(false),
+            grown: Condvar::new(),
+        });
         let writer = Arc::clone(&log);
         let reader = std::thread::spawn(move || {
             let (mut pipe, mut line) = (BufReader::new(pipe), Vec::new());
@@ -39,6 +46,10 @@ impl<T: Send + 'static> Log<T> {
                 }
                 line.clear();
             }
+            let items = writer.items();
+            writer.ended.store(true, Ordering::Relaxed);
+            drop(items);
+            writer.grown.notify_all();
         });
         (log, reader)
     }
@@ -54,13 +65,29 @@ impl<T: Send + 'static> Log<T> {
     /// Waits until `found` finds what it looks for.
     ///
     /// # Panics
+    /// When that takes too long, or cannot come any more.
+    pub fn wait_for<F>(&self, what: &str, found: impl FnMut(&[T]) -> Option<F>) -> F {
+        self.wait_for_or_end(what, found)
+            .unwrap_or_else(|| panic!("it ended, and there was no {what}"))
+    }
+
+    /// Waits until `found` finds what it looks for; `None` if the pipe ends without it.
+    ///
+    /// # Panics
     /// When that takes too long.
-    pub fn wait_for<F>(&self, what: &str, mut found: impl FnMut(&[T]) -> Option<F>) -> F {
+    pub fn wait_for_or_end<F>(
+        &self,
+        what: &str,
+        mut found: impl FnMut(&[T]) -> Option<F>,
+    ) -> Option<F> {
         let end = Instant::now() + PATIENCE;
         let mut items = self.items();
         loop {
             if let Some(found) = found(&items) {
-                return found;
+                return Some(found);
+            }
+            if self.ended.load(Ordering::Relaxed) {
+                return None;
             }
             let left = end.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "waited too long for {what}");

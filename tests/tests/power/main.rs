@@ -9,8 +9,9 @@ mod journal;
 mod judge;
 mod workload;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+
+use drawdown_tests::processes::build_shim;
 
 use cuts::{Cuts, try_cuts};
 use disk::Syncs;
@@ -18,20 +19,6 @@ use workload::{Machine, Recording, lines};
 
 /// How many images are tried, unless `DRAWDOWN_IMAGES` says otherwise.
 const IMAGES: usize = 5_000;
-
-/// The shim; `None` where there is no C compiler.
-fn build_shim(folder: &Path) -> Option<PathBuf> {
-    let found = Command::new("cc").arg("--version").stdout(Stdio::null()).status();
-    if !found.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no cc");
-        return None;
-    }
-    let shim = folder.join("power_shim.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/power_shim.c");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source).status();
-    assert!(built.expect("it ran before").success(), "the shim cannot be built");
-    Some(shim)
-}
 
 /// Few messages at a time, in a store that is made and opened again twice.
 fn trickle(shim: &Path) -> Recording {
@@ -66,7 +53,7 @@ fn recordings(shim: &Path) -> [Recording; 3] {
 #[test]
 fn what_was_promised_survives_a_power_cut() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let Some(shim) = build_shim(folder.path()) else { return };
+    let Some(shim) = build_shim("power_shim", folder.path()) else { return };
     let images = std::env::var("DRAWDOWN_IMAGES").ok().and_then(|images| images.parse().ok());
     let cuts = Cuts { images: images.unwrap_or(IMAGES), syncs: Syncs::Kept };
     let recordings = recordings(&shim);
@@ -78,7 +65,7 @@ fn what_was_promised_survives_a_power_cut() {
 #[test]
 fn a_sync_that_does_nothing_is_noticed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let Some(shim) = build_shim(folder.path()) else { return };
+    let Some(shim) = build_shim("power_shim", folder.path()) else { return };
     let recordings = [trickle(&shim)];
     for syncs in [Syncs::WithoutLast, Syncs::OfNames] {
         let cuts = Cuts { images: 200, syncs };

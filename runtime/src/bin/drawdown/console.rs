@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,6 +40,9 @@ impl Console {
             logs.without_time().with_target(false).init();
         } else {
             logs.init();
+        }
+        if verbose == 0 {
+            hush_sled();
         }
         // Logs and a line that is drawn over and over do not go together.
         let live = std::io::stderr().is_terminal() && verbose == 0 && !asked;
@@ -88,6 +92,20 @@ impl Console {
         live.finish_and_clear();
         result
     }
+}
+
+/// sled panics where others return an error. The store catches that, and makes a sentence of it: more would only hide it.
+fn hush_sled() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let file = panic.location().map_or("", |location| location.file());
+        let is_of_sled = Path::new(file).iter().any(|part| {
+            part.to_str().is_some_and(|part| part == "sled" || part.starts_with("sled-"))
+        });
+        if !is_of_sled {
+            usual(panic);
+        }
+    }));
 }
 
 fn live_line() -> ProgressBar {

@@ -1,0 +1,180 @@
+/* Lets chosen calls on files below a folder fail, and writes down which calls there were.
+ *
+ * Preloaded into 64-bit Linux programs. FAULT_FOLDER is the folder, FAULT_LOG the file that gets a line for each call
+ * on it (`KIND NAME`), for each fault (`fault KIND NAME`) and for each write to stdout (`said`), in one order: what
+ * is said is written down before it is said.
+ *
+ * FAULT_KIND (a part of open, read, write, ftruncate, fsync, fdatasync, rename or unlink) and FAULT_NAME (how the
+ * file's name begins) say which calls are counted, FAULT_FROM which of them is the first to fail, from 1 on, FAULT_COUNT how many do, and
+ * FAULT_ERRNO with what. With FAULT_SHORT the first of them succeeds with half of its bytes instead.
+ *
+ * As with Linux, a sync that fails is told once to each descriptor that the file has then: the first next sync by any
+ * other one fails too. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum verdict { PASS, HALF, FAIL };
+
+static int journal = -1;
+static const char *folder, *wanted_kind, *wanted_name;
+static size_t folder_bytes;
+static long first, faults;
+static int reason, is_short;
+static atomic_long calls;
+
+/* The file of which a sync has failed last, and who was told. */
+#define FILES 4096
+static _Atomic ino_t failed_file;
+static atomic_char told[FILES];
+
+static const char *setting(const char *name) {
+    const char *value = getenv(name);
+    return value ? value : "";
+}
+
+__attribute__((constructor)) static void start(void) {
+    folder = getenv("FAULT_FOLDER");
+    if (!folder) return;
+    folder_bytes = strlen(folder);
+    wanted_kind = setting("FAULT_KIND");
+    wanted_name = setting("FAULT_NAME");
+    first = atol(setting("FAULT_FROM"));
+    faults = atol(setting("FAULT_COUNT"));
+    reason = atoi(setting("FAULT_ERRNO"));
+    is_short = *setting("FAULT_SHORT") != 0;
+    journal = (int)syscall(SYS_openat, AT_FDCWD, setting("FAULT_LOG"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (journal < 0) abort();
+}
+
+static void note(const char *what, const char *kind, const char *name) {
+    char line[600];
+    int bytes = snprintf(line, sizeof line, "%s%s %s\n", what, kind, name);
+    if (syscall(SYS_write, journal, line, (size_t)bytes) != bytes) abort();
+}
+
+/* What becomes of a call on the file of this path. */
+static enum verdict judge(const char *kind, const char *path) {
+    if (journal < 0 || strncmp(path, folder, folder_bytes) != 0) return PASS;
+    const char *name = strrchr(path, '/') + 1;
+    int before = errno;
+    note("", kind, name);
+    errno = before;
+    if (!strstr(kind, wanted_kind) || strncmp(name, wanted_name, strlen(wanted_name)) != 0) return PASS;
+    long call = atomic_fetch_add(&calls, 1) + 1;
+    if (call < first || call - first >= faults) return PASS;
+    note("fault ", kind, name);
+    errno = reason;
+    return is_short && call == first ? HALF : FAIL;
+}
+
+static enum verdict judge_fd(const char *kind, int fd) {
+    char link[40], path[512];
+    if (journal < 0) return PASS;
+    int before = errno;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t bytes = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
+    errno = before;
+    if (bytes < 0) return PASS;
+    path[bytes] = 0;
+    return judge(kind, path);
+}
+
+static int opened(int fd) {
+    if (fd >= 0 && fd < FILES) told[fd] = 1;
+    return fd;
+}
+
+static mode_t mode_of(int flags, va_list rest) {
+    return flags & (O_CREAT | O_TMPFILE) ? (mode_t)va_arg(rest, int) : 0;
+}
+
+#define OPEN_AT(dir)                                       \
+    va_list rest;                                          \
+    va_start(rest, flags);                                 \
+    mode_t mode = mode_of(flags, rest);                    \
+    va_end(rest);                                          \
+    if (judge("open", path) != PASS) return -1;            \
+    return opened((int)syscall(SYS_openat, dir, path, flags, mode))
+
+int open(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
+int open64(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
+int openat(int dir, const char *path, int flags, ...) { OPEN_AT(dir); }
+int openat64(int dir, const char *path, int flags, ...) { OPEN_AT(dir); }
+
+static size_t part(enum verdict verdict, size_t bytes) { return verdict == HALF ? (bytes + 1) / 2 : bytes; }
+
+ssize_t pread64(int fd, void *bytes, size_t length, off64_t offset) {
+    enum verdict verdict = judge_fd("read", fd);
+    return verdict == FAIL ? -1 : syscall(SYS_pread64, fd, bytes, part(verdict, length), offset);
+}
+
+ssize_t pread(int fd, void *bytes, size_t length, off_t offset) { return pread64(fd, bytes, length, offset); }
+
+ssize_t read(int fd, void *bytes, size_t length) {
+    enum verdict verdict = judge_fd("read", fd);
+    return verdict == FAIL ? -1 : syscall(SYS_read, fd, bytes, part(verdict, length));
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
+    enum verdict verdict = judge_fd("write", fd);
+    return verdict == FAIL ? -1 : syscall(SYS_pwrite64, fd, bytes, part(verdict, length), offset);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset) { return pwrite64(fd, bytes, length, offset); }
+
+ssize_t write(int fd, const void *bytes, size_t length) {
+    if (fd == STDOUT_FILENO && journal >= 0) note("", "said", "");
+    enum verdict verdict = judge_fd("write", fd);
+    return verdict == FAIL ? -1 : syscall(SYS_write, fd, bytes, part(verdict, length));
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+    if (fd == STDOUT_FILENO && journal >= 0) note("", "said", "");
+    enum verdict verdict = judge_fd("write", fd);
+    if (verdict == HALF) return syscall(SYS_writev, fd, parts, 1);
+    return verdict == FAIL ? -1 : syscall(SYS_writev, fd, parts, count);
+}
+
+int ftruncate64(int fd, off64_t size) { return judge_fd("ftruncate", fd) != PASS ? -1 : (int)syscall(SYS_ftruncate, fd, size); }
+int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
+
+static int sync_by(const char *kind, long call, int fd) {
+    struct stat file;
+    if (journal < 0 || fd < 0 || fd >= FILES || fstat(fd, &file) != 0) return (int)syscall(call, fd);
+    if (judge_fd(kind, fd) != PASS) {
+        memset((void *)told, 0, sizeof told);
+        told[fd] = 1;
+        failed_file = file.st_ino;
+        return -1;
+    }
+    if (file.st_ino == failed_file && !atomic_exchange(&told[fd], 1)) {
+        note("fault ", kind, "told to another");
+        errno = reason;
+        return -1;
+    }
+    return (int)syscall(call, fd);
+}
+
+int fsync(int fd) { return sync_by("fsync", SYS_fsync, fd); }
+int fdatasync(int fd) { return sync_by("fdatasync", SYS_fdatasync, fd); }
+
+int rename(const char *from, const char *to) {
+    if (judge("rename", from) != PASS) return -1;
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int unlink(const char *path) {
+    if (judge("unlink", path) != PASS) return -1;
+    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
