@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use common::raw::Raw;
 use common::{hello, peer, session, span, spans};
 use drawdown_protocol::limits;
 use drawdown_protocol::wire::{
     Attach, Behind, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint,
     Forgot, Frame, Future, Grant, Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix,
     Recall, Request, Retract, Ring, Settle, Settlement, Skip, StartAt, Take, Taken, VERSION_MAX,
-    VERSION_MIN, encode_control,
+    VERSION_MIN, encode_control, encode_copies_header,
 };
 use drawdown_protocol::{
     CallOptions, Cursor, Gap, Identity, Lineage, LinkId, LinkState, Message, Now, Position,
@@ -224,8 +225,16 @@ fn each_control_frame_is_written_and_read_as_the_page_shows_it() {
 
 #[test]
 fn no_block_of_the_page_goes_unchecked() {
-    let of_the_conversation =
-        ["preface", "data-first", "data-again", "publish", "calls", "answers", "call-routed"];
+    let of_the_conversation = [
+        "preface",
+        "data-first",
+        "data-again",
+        "publish",
+        "calls",
+        "answers",
+        "call-routed",
+        "copies",
+    ];
     let mut checked: Vec<_> = controls().into_iter().map(|(label, _)| label).collect();
     checked.extend(of_the_conversation);
     checked.sort_unstable();
@@ -402,6 +411,28 @@ fn two_engines_hold_the_conversation_of_the_page() {
     c.pull.close_links(c.now.time);
     c.receiver_says(&["close"]);
     assert_eq!(c.push.link_state(c.sender.0), LinkState::Closing);
+}
+
+#[test]
+fn copies_are_written_and_read_as_the_page_shows_them() {
+    let now = Now { time: Time::ZERO, wall: common::WALL };
+    let records = [common::record(b"six", None), common::record(b"ten", None)].concat();
+    let mut written = BytesMut::new();
+    encode_copies_header(common::run(0, 9, 2), records.len(), &mut written);
+    written.extend_from_slice(&records);
+    assert_eq!(hex(&written), hex(&said_in_order(&["copies"])));
+
+    let config = PullConfig { future_messages: 2, future_bytes: 4_096, ..PullConfig::default() };
+    let mut pull = PullEngine::new(config, peer(0x30));
+    let mut sender = Raw::connect(&mut pull, "sender", now);
+    sender.says(&mut pull, &said_in_order(&["preface", "hello-sender"]), now);
+    let future = Control::Future(Future { messages: 2, bytes: 4_096 });
+    assert!(sender.hears(&mut pull, now).contains(&Frame::Control(future)));
+    sender.says(&mut pull, &said_in_order(&["copies"]), now);
+    assert_eq!((pull.copies().messages, pull.copies().bytes), (2, 2 * 39));
+    sender.says(&mut pull, &said_in_order(&["recall"]), now);
+    assert_eq!((pull.copies().messages, pull.copies().bytes), (1, 39));
+    assert!(!pull.has_queued(), "none of it is a message");
 }
 
 /// Says what these blocks show, and nothing else; gives what that was.

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A small peer of Drawdown, written from protocol/WIRE.md and nothing else.
 
-    peer.py pull HOST PORT --count N [--window W] [--listen]
+    peer.py pull HOST PORT --count N [--window W] [--future C] [--listen]
     peer.py push HOST PORT [--listen]
 
 `pull` prints each payload as a line, confirms it, and ends after N messages. `push` sends each line of its standard input and ends
-when all are confirmed. With --listen it accepts one connection instead of making one, and says `listening PORT` on standard error;
+when all are confirmed. With --future, `pull` keeps up to C copies of messages that wait, and says in the end how many messages it
+had that way. With --listen it accepts one connection instead of making one, and says `listening PORT` on standard error;
 port 0 is any free port.
 """
 
@@ -21,6 +22,8 @@ from collections import deque
 MAGIC = b"DRAWDOWN"
 VERSION = 1
 HELLO, ATTACH, GRANT, ECHO, DEMAND, DATA, SETTLE, TAKEN, RETRACT, HEARTBEAT, CLOSE = range(1, 12)
+FUTURE, COPIES, TAKE, RECALL = range(24, 28)
+FUTURES = 1 << 4
 CONFIRMED, REJECTED, RELEASED, RETRY_IN, EXTENDED, EXPIRED = range(6)
 PUSH, PULL = 0, 1
 DONE, PROTOCOL_VIOLATION, VERSION_MISMATCH, SOCKET_TYPE_MISMATCH, CREDIT_EXCEEDED, TOO_LARGE = range(6)
@@ -128,12 +131,12 @@ class Link:
         self.heard = time.monotonic()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def shake_hands(self, socket_type, session=None):
+    def shake_hands(self, socket_type, session=None, features=0):
         self.write(MAGIC + bytes([VERSION, VERSION, 0, 0]))
         session_field = b"\x01" + session if session else b"\x00"
         hello = struct.pack("<I", socket_type) + uuid.uuid4().bytes + session_field
-        # No features; no heartbeats; no wish for TAKEN.
-        self.send(HELLO, hello + struct.pack("<QQIB", 0, MESSAGE_BYTES_MAX, 0, 0))
+        # No heartbeats; no wish for TAKEN.
+        self.send(HELLO, hello + struct.pack("<QQIB", features, MESSAGE_BYTES_MAX, 0, 0))
         kind, body = self.frame()
         if kind != HELLO:
             raise Violation(PROTOCOL_VIOLATION, "something came before HELLO")
@@ -219,7 +222,7 @@ class Link:
         if len(self.input) < 8:
             return None
         kind, zeros, length = struct.unpack_from("<B3sI", self.input)
-        if zeros != bytes(3) or not HELLO <= kind <= CLOSE:
+        if zeros != bytes(3) or not (HELLO <= kind <= CLOSE or FUTURE <= kind <= RECALL):
             raise Violation(PROTOCOL_VIOLATION, "a header that means nothing")
         if length > self.body_bytes_max(kind):
             raise Violation(TOO_LARGE, f"a frame of {length} bytes")
@@ -232,7 +235,7 @@ class Link:
     def body_bytes_max(self, kind):
         if self.peer is None:
             return HANDSHAKE_BYTES_MAX
-        return DATA_BYTES_MAX + MESSAGE_BYTES_MAX if kind == DATA else CONTROL_BYTES_MAX
+        return DATA_BYTES_MAX + MESSAGE_BYTES_MAX if kind in (DATA, COPIES) else CONTROL_BYTES_MAX
 
     def read_preface(self):
         oldest, newest = self.input[8], self.input[9]
@@ -247,8 +250,11 @@ class Link:
 class Puller:
     """The receiver: one sender, every message done as soon as it is there."""
 
-    def __init__(self, link, window):
-        self.link, self.window = link, window
+    def __init__(self, link, window, future):
+        self.link, self.window, self.future = link, window, future
+        # Each by its number: payload, cost.
+        self.copies = {}
+        self.next_copy = self.taken_copies = 0
         self.serial = 0
         self.received_messages = self.received_bytes = 0
         self.granted_messages = self.granted_bytes = 0
@@ -256,7 +262,12 @@ class Puller:
         if session is None:
             raise Violation(PROTOCOL_VIOLATION, "a sender without a session")
         link.send(ATTACH, session + spans([]) * 3 + b"\x00")
+        if future and link.peer["features"] & FUTURES:
+            link.send(FUTURE, struct.pack("<QQ", future, self.future_bytes()))
         self.grant()
+
+    def future_bytes(self):
+        return self.future * (self.link.peer["message_bytes_max"] + COST_BEYOND_PAYLOAD_MAX)
 
     def grant(self):
         self.serial += 1
@@ -272,23 +283,62 @@ class Puller:
             kind, body = self.link.frame()
             if kind == DATA:
                 done += self.data(body, count - done)
+            elif kind == COPIES:
+                self.place(body)
+            elif kind == TAKE:
+                done += self.take(body, count - done)
+            elif kind == RECALL:
+                for number in [number for span in body.items(body.span) for number in span]:
+                    self.copies.pop(number, None)
+                body.end()
             elif kind not in (ECHO, DEMAND, RETRACT, HEARTBEAT):
                 raise Violation(PROTOCOL_VIOLATION, f"a frame of kind {kind} from a sender")
         self.link.close(DONE, "all that was asked for is here")
 
     def data(self, body, wanted):
-        """Prints and confirms up to `wanted` messages of a run, and gives the rest of it back."""
-        first_delivery, _first_seq, _sent_at = body.u64(), body.u64(), body.u64()
+        """A run of messages."""
+        first_delivery, records = self.records(body)
+        return self.deliver(first_delivery, records, wanted)
+
+    def place(self, body):
+        """Copies of messages that are none yet."""
+        first_copy, records = self.records(body)
+        if first_copy != self.next_copy or not self.future:
+            raise Violation(PROTOCOL_VIOLATION, "copies out of turn, or without room")
+        self.copies.update(enumerate(records, first_copy))
+        self.next_copy += len(records)
+        if len(self.copies) > self.future or sum(cost for _, cost in self.copies.values()) > self.future_bytes():
+            raise Violation(CREDIT_EXCEEDED, "more copies than there is room for")
+
+    def take(self, body, wanted):
+        """Copies are messages now. This peer forgets none by itself, so all of them are here."""
+        numbers, first_delivery, size = body.span(), body.u64(), body.u64()
+        body.end()
+        records = [self.copies.pop(number, (None, None)) for number in numbers]
+        if (None, None) in records or sum(cost for _, cost in records) != size:
+            raise Violation(PROTOCOL_VIOLATION, "it takes what was not placed, or cost something else")
+        self.taken_copies += len(records)
+        return self.deliver(first_delivery, records, wanted)
+
+    def records(self, body):
+        """The number that a run begins with, and its records."""
+        first, _first_seq, _sent_at = body.u64(), body.u64(), body.u64()
         count, _attempt = body.u32(), body.u32()
+        records = [self.record(body) for _ in range(count)]
+        body.end()
+        return first, records
+
+    def deliver(self, first_delivery, records, wanted):
+        """Prints and confirms up to `wanted` of these messages, and gives the rest back."""
         if first_delivery != self.received_messages:
             raise Violation(PROTOCOL_VIOLATION, "a delivery number out of turn")
-        payloads = [self.record(body) for _ in range(count)]
-        body.end()
+        count = len(records)
         self.received_messages += count
+        self.received_bytes += sum(cost for _, cost in records)
         if self.received_messages > self.granted_messages or self.received_bytes > self.granted_bytes:
             raise Violation(CREDIT_EXCEEDED, "more than was granted")
         kept = min(count, wanted)
-        for payload in payloads[:kept]:
+        for payload, _ in records[:kept]:
             sys.stdout.buffer.write(payload + b"\n")
         sys.stdout.buffer.flush()
         deliveries = range(first_delivery, first_delivery + count)
@@ -309,8 +359,7 @@ class Puller:
         if word & 1 << 31:
             body.take(body.u16())
         payload = body.take(word & (1 << 30) - 1)
-        self.received_bytes += body.at - start + OVERHEAD_BYTES
-        return payload
+        return payload, body.at - start + OVERHEAD_BYTES
 
 
 class Pusher:
@@ -436,8 +485,10 @@ def connection(options):
 
 def converse(options, link):
     if options.role == "pull":
-        link.shake_hands(PULL)
-        Puller(link, options.window).run(options.count)
+        link.shake_hands(PULL, features=FUTURES if options.future else 0)
+        puller = Puller(link, options.window, options.future)
+        puller.run(options.count)
+        print("copies", puller.taken_copies, file=sys.stderr, flush=True)
     else:
         session = uuid.uuid4().bytes
         link.shake_hands(PUSH, session)
@@ -451,6 +502,7 @@ def main():
     parser.add_argument("port", type=int)
     parser.add_argument("--count", type=int, default=1, help="messages after which pull ends")
     parser.add_argument("--window", type=int, default=16, help="messages that may be on their way to pull")
+    parser.add_argument("--future", type=int, default=0, help="copies of messages that wait, kept by pull")
     parser.add_argument("--listen", action="store_true", help="accept one connection instead of making one")
     options = parser.parse_args()
     with connection(options) as link_socket:

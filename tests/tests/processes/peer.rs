@@ -54,6 +54,26 @@ fn a_peer_in_python_pulls_from_the_command() {
 }
 
 #[test]
+fn a_peer_in_python_keeps_copies_of_what_waits_and_takes_them() {
+    let mut pusher = Pusher::start(&[]);
+    let port = pusher.endpoint.rsplit(':').next().expect("it has a port");
+    let count = MESSAGES.to_string();
+    let args = ["pull", "127.0.0.1", port, "--count", &count, "--window", "1", "--future", "8"];
+    let Some(peer) = peer(&args) else { return };
+    let mut peer = Child::start(peer, lines::check);
+    feed(&mut pusher.process);
+    pusher.process.finish();
+    peer.finish();
+    assert_complete(&peer);
+    let said = peer.stderr.items();
+    let taken: u64 = said
+        .iter()
+        .find_map(|line| line.strip_prefix("copies ")?.parse().ok())
+        .expect("it says how many it took");
+    assert!(taken > MESSAGES / 2, "{taken} of {MESSAGES} were there when they were asked for");
+}
+
+#[test]
 fn a_peer_in_python_pushes_to_the_command() {
     let Some(peer) = peer(&["push", "127.0.0.1", "0", "--listen"]) else { return };
     let mut peer = Child::start(peer, text);
