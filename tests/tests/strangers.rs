@@ -3,14 +3,16 @@
 //! `DRAWDOWN_STRANGERS=10000` has so many of those that say nothing; each costs two open files.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use drawdown_protocol::wire::{
-    Attach, Control, Decoder, Frame, Grant, Heartbeat, Hello, encode_control, encode_preface,
+    Attach, CloseCode, Control, Decoder, Frame, Grant, Heartbeat, Hello, VERSION_MAX, VERSION_MIN,
+    encode_control,
 };
 use drawdown_protocol::{PeerId, Session, SocketType};
 use drawdown_tests::command::binary;
@@ -77,9 +79,15 @@ impl Line {
         resident_bytes(&self.sender.id().to_string()).expect("the system tells it")
     }
 
+    fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.sender.id()));
+        open.expect("the system tells them").count()
+    }
+
     fn told(&self, what: &str, before: f64) {
         let (grown, cpu) = (self.resident() - before, cpu_time(self.sender.id()));
-        println!("{what}: {:.1} MiB more, {cpu:?} of CPU in all", grown / MIB);
+        let (grown, open) = (grown / MIB, self.descriptors());
+        println!("{what}: {grown:.1} MiB more, {cpu:?} of CPU in all, {open} open files");
     }
 
     fn end(mut self) {
@@ -95,11 +103,8 @@ fn encoded(controls: &[Control]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// Shakes hands as a receiver, and says what it holds: nothing.
-fn shake_hands(stream: &mut TcpStream) {
-    let mut out = BytesMut::new();
-    encode_preface(&mut out);
-    let hello = Hello {
+fn hello() -> Hello {
+    Hello {
         socket_type: SocketType::Pull,
         peer: PeerId::from_uuid(Uuid::from_u128(0xbad)),
         session: None,
@@ -107,34 +112,86 @@ fn shake_hands(stream: &mut TcpStream) {
         message_bytes_max: 1 << 20,
         heartbeat_ms: 1_000,
         reports_taken: false,
-    };
-    encode_control(&Control::Hello(hello), &mut out);
-    stream.write_all(&out).expect("it listens");
-    let attach = Attach {
-        session: session_of(stream),
-        held: Default::default(),
-        taken: Default::default(),
-        confirmed: Default::default(),
-        more: false,
-    };
-    stream.write_all(&encoded(&[Control::Attach(attach)])).expect("it listens");
+    }
 }
 
-/// What the sender says of its session.
-fn session_of(stream: &mut TcpStream) -> Session {
-    let (mut decoder, mut input) = (Decoder::new(1 << 20), BytesMut::new());
-    let mut buffer = [0; 512];
-    loop {
-        match decoder.decode(&mut input).expect("it keeps to the rules") {
-            Some(Frame::Control(Control::Hello(hello))) => return hello.session.expect("it sends"),
-            Some(_) => {}
-            None => {
-                let read = stream.read(&mut buffer).expect("it speaks");
-                assert!(read > 0, "it hangs up");
-                input.extend_from_slice(&buffer[..read]);
+fn grant(messages: u64, bytes: u64) -> Control {
+    Control::Grant(Grant { serial: 1, messages, bytes, contended: false, answered: 0 })
+}
+
+/// Shakes hands as a receiver, and says what it holds: nothing.
+fn shake_hands(stream: &mut TcpStream) {
+    Heard::new().attach(stream, &preface(VERSION_MIN, VERSION_MAX), hello());
+}
+
+/// What a sender says on one connection.
+struct Heard {
+    decoder: Decoder,
+    input: BytesMut,
+}
+
+impl Heard {
+    fn new() -> Self {
+        Self { decoder: Decoder::new(1 << 20), input: BytesMut::new() }
+    }
+
+    /// The next frame; none once it has hung up.
+    fn next(&mut self, stream: &mut TcpStream) -> Option<Frame> {
+        let mut buffer = [0; 512];
+        loop {
+            if let Some(frame) =
+                self.decoder.decode(&mut self.input).expect("it keeps to the rules")
+            {
+                return Some(frame);
             }
+            let read = stream.read(&mut buffer).expect("it speaks, or hangs up");
+            if read == 0 {
+                return None;
+            }
+            self.input.extend_from_slice(&buffer[..read]);
         }
     }
+
+    /// Shakes hands and says what this side holds of its session: nothing.
+    fn attach(&mut self, stream: &mut TcpStream, preface: &[u8], hello: Hello) {
+        stream.write_all(preface).expect("it listens");
+        stream.write_all(&encoded(&[Control::Hello(hello)])).expect("it listens");
+        let session = self.session(stream);
+        let attach = Attach {
+            session,
+            held: Default::default(),
+            taken: Default::default(),
+            confirmed: Default::default(),
+            more: false,
+        };
+        stream.write_all(&encoded(&[Control::Attach(attach)])).expect("it listens");
+    }
+
+    /// What the sender says of its session.
+    fn session(&mut self, stream: &mut TcpStream) -> Session {
+        while let Some(frame) = self.next(stream) {
+            if let Frame::Control(Control::Hello(hello)) = frame {
+                return hello.session.expect("it sends");
+            }
+        }
+        panic!("it hung up");
+    }
+
+    /// Why it hangs up, which it does now.
+    fn last_word(&mut self, stream: &mut TcpStream) -> Option<CloseCode> {
+        let mut code = None;
+        while let Some(frame) = self.next(stream) {
+            if let Frame::Control(Control::Close(close)) = frame {
+                code = Some(close.code);
+            }
+        }
+        code
+    }
+}
+
+/// A preface with this range of versions.
+fn preface(oldest: u8, newest: u8) -> Vec<u8> {
+    [b"DRAWDOWN", &[oldest, newest, 0xff, 0xff][..]].concat()
 }
 
 #[test]
@@ -144,8 +201,9 @@ fn those_that_say_nothing_are_hung_up_on_and_cost_little() {
     let mut line = Line::start(&[]);
     let all = line.give(100, 100);
     line.await_all(all);
-    let before = line.resident();
+    let (before, open_before, begun) = (line.resident(), line.descriptors(), Instant::now());
     let mut silent: Vec<TcpStream> = (0..strangers).map(|_| line.connect()).collect();
+    println!("connected in {:?}", begun.elapsed());
     let all = line.give(2_000, 100);
     line.await_all(all);
     line.told(&format!("{strangers} silent connections"), before);
@@ -157,6 +215,8 @@ fn those_that_say_nothing_are_hung_up_on_and_cost_little() {
         assert!(said.len() < 1_000);
     }
     drop(silent);
+    line.told(&format!("after {:?} they are gone", begun.elapsed()), before);
+    until(|| line.descriptors() <= open_before);
     line.end();
 }
 
@@ -193,14 +253,7 @@ fn one_that_asks_for_all_and_reads_nothing_gets_little_and_keeps_nothing() {
     shake_hands(&mut glutton);
     let all = line.give(100, 100);
     line.await_all(all);
-    let grant = Grant {
-        serial: 1,
-        messages: u64::MAX / 4,
-        bytes: u64::MAX / 4,
-        contended: false,
-        answered: 0,
-    };
-    glutton.write_all(&encoded(&[Control::Grant(grant)])).expect("it may say so");
+    glutton.write_all(&encoded(&[grant(u64::MAX / 4, u64::MAX / 4)])).expect("it may say so");
     let before = line.resident();
     // Silent from now on, it is given up after three heartbeats, and what it was sent goes to the other.
     let all = line.give(20_000, 1_000);
@@ -210,4 +263,123 @@ fn one_that_asks_for_all_and_reads_nothing_gets_little_and_keeps_nothing() {
     assert!(line.resident() - before < 1.5 * SPARE_BYTES);
     drop(glutton);
     line.end();
+}
+
+#[test]
+fn one_that_reads_nothing_and_stays_alive_holds_only_what_its_connection_takes() {
+    let mut line = Line::start(&["--grace", "0s"]);
+    let all = line.give(100, 100);
+    line.await_all(all);
+    let mut sloth = line.connect();
+    shake_hands(&mut sloth);
+    sloth.write_all(&encoded(&[grant(u64::MAX / 4, u64::MAX / 4)])).expect("it may say so");
+    let before = line.resident();
+    let given = line.give(20_000, 1_000);
+    // As long as it says that it is alive, what it was sent stays its own.
+    let heartbeat = Control::Heartbeat(Heartbeat { head: 0, deliveries: 0, settles: 0 });
+    let heartbeat = encoded(&[heartbeat]);
+    let kept = |line: &Line| given.end - line.receiver.stdout.items().len() as u64;
+    until(|| {
+        sloth.write_all(&heartbeat).expect("it may say so");
+        kept(&line) as f64 * 1_000.0 < SPARE_BYTES / 2.0
+    });
+    line.told(
+        &format!("one that is alive and reads nothing, and keeps {} kB", kept(&line)),
+        before,
+    );
+    assert!(line.resident() - before < 1.5 * SPARE_BYTES);
+    drop(sloth);
+    line.await_all(given);
+    line.end();
+}
+
+#[test]
+fn those_that_say_one_byte_now_and_then_are_hung_up_on_before_they_are_done() {
+    const SLOW: usize = 200;
+    let mut line = Line::start(&[]);
+    let all = line.give(100, 100);
+    line.await_all(all);
+    let before = line.resident();
+    let whole = [preface(VERSION_MIN, VERSION_MAX), encoded(&[Control::Hello(hello())])].concat();
+    let mut slow: Vec<TcpStream> = (0..SLOW).map(|_| line.connect()).collect();
+    let mut is_open = [true; SLOW];
+    // Too slow for the time that a handshake may take, by far.
+    for (said, byte) in whole[..whole.len() - 1].iter().enumerate() {
+        for (stream, is_open) in slow.iter_mut().zip(&mut is_open).filter(|(_, open)| **open) {
+            *is_open = stream.write_all(&[*byte]).is_ok() && !has_hung_up(stream);
+        }
+        if is_open.iter().all(|is_open| !is_open) {
+            println!("the last of them was hung up on after {} of {} bytes", said + 1, whole.len());
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    assert!(is_open.iter().all(|is_open| !is_open), "some may go on for ever");
+    let all = line.give(2_000, 100);
+    line.await_all(all);
+    line.told(&format!("{SLOW} that write slowly"), before);
+    assert!(line.resident() - before < SPARE_BYTES);
+    line.end();
+}
+
+/// Whether the other side has ended this connection; what it said before is read.
+fn has_hung_up(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("it is a socket");
+    let mut buffer = [0; 512];
+    let ended = loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break true,
+            Ok(_) => {}
+            Err(error) => break error.kind() != ErrorKind::WouldBlock,
+        }
+    };
+    stream.set_nonblocking(false).expect("it is a socket");
+    ended
+}
+
+#[test]
+fn versions_that_nobody_speaks_here_are_refused_with_their_own_reason() {
+    let mut line = Line::start(&[]);
+    for (oldest, newest) in [(0, VERSION_MIN - 1), (VERSION_MAX + 1, 255), (200, 255), (255, 0)] {
+        let mut stranger = line.connect();
+        stranger.write_all(&preface(oldest, newest)).expect("it listens");
+        let last_word = Heard::new().last_word(&mut stranger);
+        assert_eq!(last_word, Some(CloseCode::VersionMismatch), "{oldest} to {newest}");
+    }
+    let all = line.give(100, 100);
+    line.await_all(all);
+    line.end();
+}
+
+#[test]
+fn a_peer_of_a_later_version_is_served_as_one_of_ours() {
+    let mut line = Line::start(&[]);
+    // Those that mean something today are not among them.
+    let features = u64::MAX << 32 | Hello::KNOWS_STREAMERS;
+    let (mut later, mut heard) = (line.connect(), Heard::new());
+    heard.attach(&mut later, &preface(0, 255), Hello { features, ..hello() });
+    // Alone it could have them all.
+    line.receiver.signal(rustix::process::Signal::STOP);
+    later.write_all(&encoded(&[grant(5, 1 << 20)])).expect("it listens");
+    line.give(2_000, 100);
+    let mut messages = 0;
+    while messages < 5 {
+        if let Some(Frame::Data(run)) = heard.next(&mut later) {
+            messages += u64::from(run.header.count);
+        }
+    }
+    assert_eq!(messages, 5, "as many as it has granted");
+    drop(later);
+    line.receiver.signal(rustix::process::Signal::CONT);
+    line.await_all(0..2_000);
+    line.end();
+}
+
+/// Waits until something has come to pass.
+fn until(mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "it does not come to pass");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
