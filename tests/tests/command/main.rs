@@ -1,5 +1,6 @@
 //! The `drawdown` command, as real processes.
 
+mod butterfly;
 mod calls;
 mod ends;
 mod exec;
