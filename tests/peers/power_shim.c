@@ -2,11 +2,17 @@
  *
  * Preloaded into 64-bit Linux programs. POWER_FOLDER is the folder, POWER_JOURNAL the file that all processes append to.
  * A change is written down after it was done, a close and what is said on stdout before: so a sync that is written down
- * as begun after a change covers it, and nothing is told to anybody before it is in the journal. */
+ * as begun after a change covers it, and nothing is told to anybody before it is in the journal.
+ *
+ * With POWER_KILL_AT the process kills itself, as `kill -9` would, after so many calls that change or say something: at a
+ * moment at which each change that was made is written down too. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +37,16 @@ static char watched[FILES];
 static int journal = -1;
 static const char *folder;
 static size_t folder_bytes;
+static long kill_at;
+static atomic_long calls;
+static atomic_int inside, dying;
 
 __attribute__((constructor)) static void start(void) {
     const char *path = getenv("POWER_JOURNAL");
     folder = getenv("POWER_FOLDER");
     if (!path || !folder) return;
     folder_bytes = strlen(folder);
+    if (getenv("POWER_KILL_AT")) kill_at = atol(getenv("POWER_KILL_AT"));
     journal = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (journal < 0) abort();
 }
@@ -47,6 +57,24 @@ static int below(const char *path) {
 }
 
 static int watches(int fd) { return journal >= 0 && fd >= 0 && fd < FILES && watched[fd]; }
+
+/* Before a change or a word; whoever comes after the last one waits for the end. */
+static void enter(void) {
+    atomic_fetch_add(&inside, 1);
+    if (!atomic_load(&dying)) return;
+    atomic_fetch_sub(&inside, 1);
+    for (;;) pause();
+}
+
+static void leave(void) {
+    if (kill_at && atomic_fetch_add(&calls, 1) + 1 == kill_at) {
+        atomic_store(&dying, 1);
+        while (atomic_load(&inside) > 1) sched_yield();
+        kill(getpid(), SIGKILL);
+        for (;;) pause();
+    }
+    atomic_fetch_sub(&inside, 1);
+}
 
 /* One append for each record keeps the order among threads and processes. */
 static void note(struct record record, const char *path, const struct iovec *parts, int count) {
@@ -81,7 +109,7 @@ static void note_write(int fd, uint64_t offset, const struct iovec *parts, int c
 }
 
 static int opened(int fd, const char *path, int flags) {
-    if (fd < 0 || !below(path)) return fd;
+    if (fd < 0) return fd;
     if (fd >= FILES) abort();
     watched[fd] = 1;
     note((struct record){.kind = OPEN, .fd = fd, .flags = (uint32_t)flags}, path, NULL, 0);
@@ -97,7 +125,11 @@ static mode_t mode_of(int flags, va_list rest) {
     va_start(rest, flags);                                                    \
     mode_t mode = mode_of(flags, rest);                                       \
     va_end(rest);                                                             \
-    return opened((int)syscall(SYS_openat, dir, path, flags, mode), path, flags)
+    if (!below(path)) return (int)syscall(SYS_openat, dir, path, flags, mode); \
+    enter();                                                                  \
+    int fd = opened((int)syscall(SYS_openat, dir, path, flags, mode), path, flags); \
+    leave();                                                                  \
+    return fd
 
 int open(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
 int open64(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
@@ -113,8 +145,11 @@ int close(int fd) {
 }
 
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) {
+    if (!watches(fd)) return syscall(SYS_pwritev, fd, parts, count, offset, 0);
+    enter();
     ssize_t wrote = syscall(SYS_pwritev, fd, parts, count, offset, 0);
-    if (watches(fd)) note_write(fd, (uint64_t)offset, parts, count, wrote);
+    note_write(fd, (uint64_t)offset, parts, count, wrote);
+    leave();
     return wrote;
 }
 
@@ -123,8 +158,11 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
+    if (!watches(fd)) return syscall(SYS_pwrite64, fd, bytes, length, offset);
+    enter();
     ssize_t wrote = syscall(SYS_pwrite64, fd, bytes, length, offset);
-    if (watches(fd)) note_write(fd, (uint64_t)offset, &(struct iovec){(void *)bytes, length}, 1, wrote);
+    note_write(fd, (uint64_t)offset, &(struct iovec){(void *)bytes, length}, 1, wrote);
+    leave();
     return wrote;
 }
 
@@ -133,7 +171,10 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset) {
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
-    if (fd == STDOUT_FILENO && journal >= 0) {
+    int says = fd == STDOUT_FILENO && journal >= 0;
+    if (!says && !watches(fd)) return syscall(SYS_writev, fd, parts, count);
+    enter();
+    if (says) {
         struct record record = {.kind = SAID, .fd = fd};
         for (int i = 0; i < count; i++) record.bytes += parts[i].iov_len;
         note(record, "", parts, count);
@@ -144,6 +185,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
         off_t end = (off_t)syscall(SYS_lseek, fd, 0, SEEK_CUR);
         note_write(fd, (uint64_t)(end - wrote), parts, count, wrote);
     }
+    leave();
     return wrote;
 }
 
@@ -153,8 +195,11 @@ ssize_t write(int fd, const void *bytes, size_t length) {
 }
 
 int ftruncate64(int fd, off64_t size) {
+    if (!watches(fd)) return (int)syscall(SYS_ftruncate, fd, size);
+    enter();
     int failed = (int)syscall(SYS_ftruncate, fd, size);
-    if (!failed && watches(fd)) note_fd(SIZE, fd, (uint64_t)size);
+    if (!failed) note_fd(SIZE, fd, (uint64_t)size);
+    leave();
     return failed;
 }
 
@@ -171,21 +216,29 @@ int fsync(int fd) { return sync_by(SYS_fsync, fd); }
 int fdatasync(int fd) { return sync_by(SYS_fdatasync, fd); }
 
 int rename(const char *from, const char *to) {
+    if (!below(to)) return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    enter();
     int failed = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
-    if (failed || !below(to)) return failed;
     struct iovec second = {(void *)to, strlen(to)};
-    note((struct record){.kind = RENAME, .bytes = second.iov_len}, from, &second, 1);
+    if (!failed) note((struct record){.kind = RENAME, .bytes = second.iov_len}, from, &second, 1);
+    leave();
     return failed;
 }
 
 int unlink(const char *path) {
+    if (!below(path)) return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    enter();
     int failed = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-    if (!failed && below(path)) note((struct record){.kind = UNLINK}, path, NULL, 0);
+    if (!failed) note((struct record){.kind = UNLINK}, path, NULL, 0);
+    leave();
     return failed;
 }
 
 int mkdir(const char *path, mode_t mode) {
+    if (!below(path)) return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+    enter();
     int failed = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
-    if (!failed && below(path)) note((struct record){.kind = MKDIR}, path, NULL, 0);
+    if (!failed) note((struct record){.kind = MKDIR}, path, NULL, 0);
+    leave();
     return failed;
 }

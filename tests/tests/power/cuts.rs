@@ -14,17 +14,34 @@ use crate::{image, judge};
 /// Unless `DRAWDOWN_SEED` says otherwise.
 const SEED: u64 = 1;
 
+/// From one of the narrow moments to the next that is tried. A prime, so that all have their turn.
+const STRIDE: usize = 61;
+
 /// How often the power is cut, and what the syncs are worth.
 pub(crate) struct Cuts {
     pub(crate) images: usize,
     pub(crate) syncs: Syncs,
 }
 
+/// A recording, and where a cut may do most harm.
+struct Target<'a> {
+    recording: &'a Recording,
+    /// The syncs that had most to do, each as the moment before it succeeded.
+    heavy: Vec<usize>,
+}
+
+/// Dice for the image of this number.
+pub(crate) fn dice(number: usize) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed() ^ (number as u64) << 32)
+}
+
+fn seed() -> u64 {
+    std::env::var("DRAWDOWN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED)
+}
+
 /// What each cut that did harm left behind.
 pub(crate) fn try_cuts(recordings: &[Recording], cuts: &Cuts) -> Vec<String> {
-    let seed = std::env::var("DRAWDOWN_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or(SEED);
-    let heavy: Vec<Vec<usize>> = recordings.iter().map(heaviest).collect();
+    let targets: Vec<Target<'_>> = recordings.iter().map(Target::of).collect();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     let work = || loop {
@@ -32,12 +49,11 @@ pub(crate) fn try_cuts(recordings: &[Recording], cuts: &Cuts) -> Vec<String> {
         if number >= cuts.images {
             break;
         }
-        let mut dice = ChaCha8Rng::seed_from_u64(seed ^ (number as u64) << 32);
-        let which = number % recordings.len();
-        let recording = &recordings[which];
-        let moment = moment(recording, &heavy[which], &mut dice);
-        if let Err(failure) = try_cut(recording, moment, cuts.syncs, &mut dice) {
-            let what = recording.what;
+        let mut dice = dice(number);
+        let target = &targets[number % targets.len()];
+        let moment = target.moment_of(number / targets.len(), &mut dice);
+        if let Err(failure) = try_cut(target.recording, moment, cuts.syncs, &mut dice) {
+            let (seed, what) = (seed(), target.recording.what);
             let failure = format!("seed {seed}, image {number} of {what}: {failure}");
             failures.lock().expect("nobody panics with it").push(failure);
         }
@@ -47,26 +63,43 @@ pub(crate) fn try_cuts(recordings: &[Recording], cuts: &Cuts) -> Vec<String> {
     failures.into_inner().expect("nobody panics with it")
 }
 
-/// The syncs that had most to do, each as the moment before it succeeded.
-fn heaviest(recording: &Recording) -> Vec<usize> {
-    let mut ends = recording.disk.sync_ends.clone();
-    ends.sort_by_cached_key(|end| std::cmp::Reverse(recording.disk.unsure_bytes(*end)));
-    ends.truncate(ends.len() / 10 + 1);
-    ends
+/// One of the moments of a recording at which a cut may do harm, and an image that it leaves.
+pub(crate) fn cut_once(recording: &Recording, dice: &mut ChaCha8Rng) -> (usize, Image) {
+    let moment = Target::of(recording).moment(dice);
+    (moment, recording.disk.cut(moment, Syncs::Kept, dice).0)
 }
 
-fn moment(recording: &Recording, heavy: &[usize], dice: &mut ChaCha8Rng) -> usize {
-    let syncs = &recording.disk.sync_ends;
-    match dice.random_range(0..6) {
-        // Until a first sync has succeeded, and some more, the store is being made.
-        0 => dice.random_range(0..recording.events.min(150)),
-        1 => syncs[dice.random_range(0..syncs.len())],
-        2 => heavy[dice.random_range(0..heavy.len())],
-        3 | 4 => {
-            let promises = &recording.promises;
-            promises[dice.random_range(0..promises.len())].moment + 1
+impl<'a> Target<'a> {
+    fn of(recording: &'a Recording) -> Self {
+        let mut heavy = recording.disk.sync_ends.clone();
+        heavy.sort_by_cached_key(|end| std::cmp::Reverse(recording.disk.unsure_bytes(*end)));
+        heavy.truncate(heavy.len() / 10 + 1);
+        Self { recording, heavy }
+    }
+
+    /// Every second image is of a narrow moment.
+    fn moment_of(&self, image: usize, dice: &mut ChaCha8Rng) -> usize {
+        let narrow = &self.recording.narrow;
+        if image.is_multiple_of(2) {
+            narrow[image / 2 * STRIDE % narrow.len()]
+        } else {
+            self.moment(dice)
         }
-        _ => dice.random_range(0..=recording.events),
+    }
+
+    fn moment(&self, dice: &mut ChaCha8Rng) -> usize {
+        let Recording { disk, narrow, promises, events, .. } = self.recording;
+        // Those of a life before are at its beginning.
+        let past = promises.partition_point(|promise| promise.moment == 0);
+        match dice.random_range(0..6) {
+            0 => narrow[dice.random_range(0..narrow.len())],
+            1 => disk.sync_ends[dice.random_range(0..disk.sync_ends.len())],
+            2 => self.heavy[dice.random_range(0..self.heavy.len())],
+            3 | 4 if past < promises.len() => {
+                promises[dice.random_range(past..promises.len())].moment + 1
+            }
+            _ => dice.random_range(0..=*events),
+        }
     }
 }
 

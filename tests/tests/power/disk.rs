@@ -4,13 +4,16 @@
 //! has succeeded. Of the later ones any part may be there, in sectors, and the file's size may be any that it had. A
 //! name is sure once its folder was synced; of later changes of names, each folder has some first part.
 
-use std::collections::{BTreeMap, HashMap};
+mod reader;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::journal::{Event, O_CREAT, O_TRUNC, What};
+use crate::journal::Event;
+use reader::Reader;
 
 const SECTOR_BYTES: usize = 512;
 
@@ -26,20 +29,27 @@ pub(crate) enum Syncs {
     WithoutLast,
     /// None of those of files; those of folders do.
     OfNames,
+    /// None of those of sled's file, which is synced after each flush of sled's instead.
+    AfterFlush,
 }
 
 /// Everything that was asked of a disk, by what it was asked of.
 #[derive(Default)]
 pub(crate) struct Disk {
-    files: Vec<Log<Change>>,
+    files: Vec<Log<Vec<u8>, Change>>,
     /// The first is the folder that holds all.
-    folders: Vec<Log<Naming>>,
+    folders: Vec<Log<Names, Naming>>,
     /// The moments at which a sync had succeeded.
     pub(crate) sync_ends: Vec<usize>,
 }
 
-/// What was done to one file or folder, which was empty at first, with the moments.
-struct Log<C> {
+/// What is in a folder.
+type Names = BTreeMap<PathBuf, Node>;
+
+/// What was done to one file or folder, with the moments.
+struct Log<S, C> {
+    /// What it was at first, which is sure.
+    start: S,
     changes: Vec<(usize, C)>,
     syncs: Vec<Sync>,
 }
@@ -47,6 +57,16 @@ struct Log<C> {
 struct Sync {
     begin: usize,
     end: usize,
+    by: By,
+}
+
+/// Who asked for a sync.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum By {
+    Sled,
+    Ourselves,
+    /// Nobody; we would, if it were not enough that sled does.
+    Nobody,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,9 +98,9 @@ enum Fate {
     SomeSectors,
 }
 
-impl<C> Log<C> {
-    fn new() -> Self {
-        Self { changes: Vec::new(), syncs: Vec::new() }
+impl<S, C> Log<S, C> {
+    fn of(start: S) -> Self {
+        Self { start, changes: Vec::new(), syncs: Vec::new() }
     }
 
     /// The changes that are sure when the power goes before this moment, and those that were made but are not.
@@ -93,11 +113,11 @@ impl<C> Log<C> {
 }
 
 impl Disk {
-    /// What these events did, below `root`.
-    pub(crate) fn new(root: &Path, events: Vec<Event>) -> Self {
-        let mut reader = Reader::default();
-        reader.disk.folders.push(Log::new());
-        reader.names.insert(root.to_owned(), Node::Folder(0));
+    /// What these events did, below `root`, which was like this at first.
+    pub(crate) fn new(root: &Path, start: &Image, events: Vec<Event>) -> Self {
+        let mut reader = Reader::of(root);
+        // A folder comes before what is in it.
+        start.iter().for_each(|(path, bytes)| reader.find(root.join(path), bytes.as_deref()));
         for (moment, event) in events.into_iter().enumerate() {
             reader.read(moment, event);
         }
@@ -106,7 +126,8 @@ impl Disk {
 
     /// How many bytes a power cut before this moment may take.
     pub(crate) fn unsure_bytes(&self, moment: usize) -> usize {
-        let changes = self.files.iter().flat_map(|log| log.split(moment, |_| true)[1]);
+        let changes =
+            self.files.iter().flat_map(|log| log.split(moment, |sync| sync.by != By::Nobody)[1]);
         let bytes = changes.map(|(_, change)| match change {
             Change::Write { bytes, .. } => bytes.len(),
             Change::Size(_) => 1,
@@ -155,7 +176,7 @@ impl Disk {
 }
 /// What somebody finds on the disk.
 trait View {
-    fn names(&mut self, path: &Path, folder: usize) -> BTreeMap<PathBuf, Node>;
+    fn names(&mut self, path: &Path, folder: usize) -> Names;
     fn bytes(&mut self, path: &Path, file: usize) -> Vec<u8>;
 }
 
@@ -165,9 +186,9 @@ struct Whole<'a> {
 }
 
 impl View for Whole<'_> {
-    fn names(&mut self, _path: &Path, folder: usize) -> BTreeMap<PathBuf, Node> {
+    fn names(&mut self, _path: &Path, folder: usize) -> Names {
         let log = &self.disk.folders[folder];
-        let mut names = BTreeMap::new();
+        let mut names = log.start.clone();
         let done = log.split(self.moment, |_| true).into_iter().flatten();
         done.for_each(|(_, naming)| naming.apply(&mut names));
         names
@@ -175,7 +196,7 @@ impl View for Whole<'_> {
 
     fn bytes(&mut self, _path: &Path, file: usize) -> Vec<u8> {
         let log = &self.disk.files[file];
-        let mut bytes = Vec::new();
+        let mut bytes = log.start.clone();
         let done = log.split(self.moment, |_| true).into_iter().flatten();
         done.for_each(|(_, change)| change.apply(&mut bytes, |_| true));
         bytes
@@ -193,16 +214,18 @@ struct Cut<'a> {
 
 impl Cut<'_> {
     fn counts(&self, sync: &Sync, is_file: bool) -> bool {
-        match self.syncs {
-            Syncs::Kept => true,
-            Syncs::WithoutLast => Some(sync.end) != self.last_sync,
-            Syncs::OfNames => !is_file,
+        match (self.syncs, sync.by) {
+            (Syncs::AfterFlush, by) => by != By::Sled,
+            (_, By::Nobody) => false,
+            (Syncs::Kept, _) => true,
+            (Syncs::WithoutLast, _) => Some(sync.end) != self.last_sync,
+            (Syncs::OfNames, _) => !is_file,
         }
     }
 }
 
 impl View for Cut<'_> {
-    fn names(&mut self, path: &Path, folder: usize) -> BTreeMap<PathBuf, Node> {
+    fn names(&mut self, path: &Path, folder: usize) -> Names {
         let log = &self.disk.folders[folder];
         let [sure, unsure] = log.split(self.moment, |sync| self.counts(sync, false));
         let kept = match self.dice.random_range(0..3) {
@@ -213,7 +236,7 @@ impl View for Cut<'_> {
         if !unsure.is_empty() {
             self.story += &format!("; {path:?}: {kept} of {} names", unsure.len());
         }
-        let mut names = BTreeMap::new();
+        let mut names = log.start.clone();
         sure.iter().chain(&unsure[..kept]).for_each(|(_, naming)| naming.apply(&mut names));
         names
     }
@@ -221,7 +244,7 @@ impl View for Cut<'_> {
     fn bytes(&mut self, path: &Path, file: usize) -> Vec<u8> {
         let log = &self.disk.files[file];
         let [sure, unsure] = log.split(self.moment, |sync| self.counts(sync, true));
-        let mut bytes = Vec::new();
+        let mut bytes = log.start.clone();
         sure.iter().for_each(|(_, change)| change.apply(&mut bytes, |_| true));
         if !unsure.is_empty() {
             let told = lose(&mut bytes, unsure, self.dice);
@@ -232,7 +255,7 @@ impl View for Cut<'_> {
 }
 
 impl Naming {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, Node>) {
+    fn apply(&self, names: &mut Names) {
         match self {
             Naming::Put(name, node) => drop(names.insert(name.clone(), *node)),
             Naming::Drop(name) => drop(names.remove(name)),
@@ -312,92 +335,4 @@ fn lose(bytes: &mut Vec<u8>, unsure: &[(usize, Change)], dice: &mut ChaCha8Rng) 
     };
     bytes.resize(size, 0);
     format!("{fate:?} of {} changes, {size} bytes", unsure.len())
-}
-
-/// Follows names and open files through a journal.
-#[derive(Default)]
-struct Reader {
-    disk: Disk,
-    names: HashMap<PathBuf, Node>,
-    open: HashMap<(u32, i32), Node>,
-    /// Of each thread, what it is syncing, and since when.
-    syncing: HashMap<u32, (Node, usize)>,
-}
-
-impl Reader {
-    fn read(&mut self, moment: usize, event: Event) {
-        let handle = (event.pid, event.fd);
-        match event.what {
-            What::Open { path, flags } => self.open(moment, handle, path, flags),
-            What::Close => drop(self.open.remove(&handle)),
-            What::Write { at, bytes } => self.change(moment, handle, Change::Write { at, bytes }),
-            What::Size(size) => self.change(moment, handle, Change::Size(size)),
-            What::SyncBegin => {
-                let _ = self.syncing.insert(event.thread, (self.open[&handle], moment));
-            }
-            What::SyncEnd => self.synced(moment, event.thread),
-            What::Rename { from, to } => {
-                let node = self.names.remove(&from).expect("it is there");
-                assert_eq!(from.parent(), to.parent(), "nothing moves between folders");
-                self.name(moment, &to, Naming::Move(name_of(&from), name_of(&to)));
-                self.names.insert(to, node);
-            }
-            What::Unlink(path) => {
-                self.names.remove(&path);
-                self.name(moment, &path, Naming::Drop(name_of(&path)));
-            }
-            What::Mkdir(path) => {
-                let node = Node::Folder(self.disk.folders.len());
-                self.disk.folders.push(Log::new());
-                self.name(moment, &path, Naming::Put(name_of(&path), node));
-                self.names.insert(path, node);
-            }
-            What::Said(_) => {}
-        }
-    }
-
-    fn open(&mut self, moment: usize, handle: (u32, i32), path: PathBuf, flags: u32) {
-        let known = self.names.get(&path).copied();
-        let node = known.unwrap_or_else(|| {
-            assert!(flags & O_CREAT != 0, "{} was never made", path.display());
-            let node = Node::File(self.disk.files.len());
-            self.disk.files.push(Log::new());
-            self.name(moment, &path, Naming::Put(name_of(&path), node));
-            self.names.insert(path, node);
-            node
-        });
-        self.open.insert(handle, node);
-        if known.is_some() && flags & O_TRUNC != 0 {
-            self.change(moment, handle, Change::Size(0));
-        }
-    }
-
-    fn change(&mut self, moment: usize, handle: (u32, i32), change: Change) {
-        match self.open[&handle] {
-            Node::File(file) => self.disk.files[file].changes.push((moment, change)),
-            Node::Folder(_) => panic!("nobody writes into a folder"),
-        }
-    }
-
-    fn name(&mut self, moment: usize, path: &Path, naming: Naming) {
-        let parent = path.parent().and_then(|parent| self.names.get(parent));
-        let Some(Node::Folder(folder)) = parent else {
-            panic!("{} is in no folder that is known", path.display());
-        };
-        self.disk.folders[*folder].changes.push((moment, naming));
-    }
-
-    fn synced(&mut self, end: usize, thread: u32) {
-        let (node, begin) = self.syncing.remove(&thread).expect("it was begun");
-        let syncs = match node {
-            Node::File(file) => &mut self.disk.files[file].syncs,
-            Node::Folder(folder) => &mut self.disk.folders[folder].syncs,
-        };
-        syncs.push(Sync { begin, end });
-        self.disk.sync_ends.push(end);
-    }
-}
-
-fn name_of(path: &Path) -> PathBuf {
-    PathBuf::from(path.file_name().expect("a file has a name"))
 }
