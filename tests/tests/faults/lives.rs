@@ -29,6 +29,14 @@ pub(crate) struct Ended {
     pub(crate) calls: Calls,
 }
 
+/// Why not all was delivered.
+#[derive(Debug)]
+pub(crate) enum Harm {
+    /// The store was not opened; what the command said.
+    Refused(String),
+    Lost(String),
+}
+
 /// The line of this number: most are short, some fill more than one of the store's entries.
 fn line(number: usize) -> String {
     let mut random = Random::of(number as u64);
@@ -108,16 +116,34 @@ impl Outbox {
         Ended { code, said, calls }
     }
 
-    /// Sends all that is there and one line more to a receiver, on a disk that works. Says what is wrong.
-    pub(crate) fn deliver(mut self) -> Result<(), String> {
+    /// Starts a sender on the store; gives its endpoint too.
+    pub(crate) fn start(&self) -> Result<(Child<String>, String), Harm> {
         let mut push = Child::start(self.push(), text);
         let bound = |lines: &[String]| lines.iter().find_map(|line| bound_in(line));
-        let Some(endpoint) = push.stderr.wait_for_or_end("an endpoint", bound) else {
-            push.wait();
-            return Err(format!("it does not start again: {:?}", push.stderr.items()));
-        };
+        match push.stderr.wait_for_or_end("an endpoint", bound) {
+            Some(endpoint) => Ok((push, endpoint)),
+            None => {
+                push.wait();
+                let said = push.stderr.items().join("\n");
+                Err(Harm::Refused(said))
+            }
+        }
+    }
+
+    /// Sends all that is there and one line more to a receiver, on a disk that works.
+    pub(crate) fn deliver(self) -> Result<(), Harm> {
+        let (push, endpoint) = self.start()?;
+        self.deliver_by(push, &endpoint).map_err(Harm::Lost)
+    }
+
+    /// The same, by a sender that was started.
+    pub(crate) fn deliver_by(
+        mut self,
+        mut push: Child<String>,
+        endpoint: &str,
+    ) -> Result<(), String> {
         let mut pull = Command::new(binary());
-        pull.args(["pull", "--connect", &endpoint]);
+        pull.args(["pull", "--connect", endpoint]);
         let mut pull = Child::start(pull, check);
         push.write(format!("{}\n", line(self.tried)).as_bytes());
         self.accepted.insert(self.tried);

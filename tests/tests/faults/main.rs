@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod churn;
+mod damage;
 mod fault;
 mod lives;
 
@@ -22,7 +23,8 @@ const LINES: usize = 10;
 fn try_fault(mut outbox: Outbox, shim: &Path, fault: Fault) -> Result<bool, String> {
     let ended = outbox.live(LINES, shim, fault);
     let was_faulty = ended.calls.first_fault().is_some();
-    let judged = judge(&outbox, &ended, fault).and_then(|()| outbox.deliver());
+    let judged = judge(&outbox, &ended, fault)
+        .and_then(|()| outbox.deliver().map_err(|harm| format!("{harm:?}")));
     judged.map(|()| was_faulty).map_err(|what| {
         let Ended { code, said, calls } = &ended;
         format!("{fault:?} at {:?}: {what}; code {code:?}, it said: {said}", calls.first_fault())

@@ -1,0 +1,123 @@
+//! Files of a store that are not as they were left: the store is refused with a sentence, or all of it is delivered.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use drawdown_tests::processes::{Random, build_shim};
+
+use crate::fault::Fault;
+use crate::lives::{Harm, Outbox};
+
+/// Bits that are turned, each in a store of its own.
+const BITS: usize = 40;
+
+/// A store with messages that nobody has taken; `None` where there is no shim to watch what is accepted.
+fn outbox() -> Option<Outbox> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shim = build_shim("fault_shim", folder.path())?;
+    let mut outbox = Outbox::new();
+    for _ in 0..2 {
+        let ended = outbox.live(20, &shim, Fault::once("no call", 1));
+        assert_eq!(ended.code, Some(3), "messages are left: {}", ended.said);
+    }
+    Some(outbox)
+}
+
+fn files(outbox: &Outbox) -> Vec<String> {
+    let entries = fs::read_dir(outbox.store()).expect("it was made");
+    let files =
+        entries.map(|entry| entry.expect("it was made")).filter(|entry| entry.path().is_file());
+    files.map(|entry| entry.file_name().into_string().expect("a plain name")).collect()
+}
+
+/// Opens a copy of the store that was changed like this. Says whether it was refused.
+#[track_caller]
+fn is_refused(outbox: &Outbox, what: &str, change: impl FnOnce(&Path)) -> bool {
+    let copy = outbox.copy();
+    change(&copy.store());
+    let store = copy.store().display().to_string();
+    match copy.deliver() {
+        Ok(()) => false,
+        Err(Harm::Refused(said)) => {
+            assert!(said.contains(&store) && said.contains("nothing was"), "{what}: {said}");
+            assert!(!said.contains("panicked"), "{what}: {said}");
+            true
+        }
+        Err(Harm::Lost(lost)) => panic!("{what}: {lost}"),
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_short_or_removed_is_noticed() {
+    let Some(outbox) = outbox() else { return };
+    for name in files(&outbox) {
+        let of = |store: &Path| store.join(&name);
+        let refused = [
+            is_refused(&outbox, &name, |store| fs::remove_file(of(store)).expect("it is there")),
+            is_refused(&outbox, &name, |store| cut(&of(store), 0)),
+            is_refused(&outbox, &name, |store| cut(&of(store), 1)),
+        ];
+        let expected: &[bool] = match &name[..] {
+            "db" | "STATE" => &[true, true, true],
+            // The first of its two places is left, which may be as good as both.
+            "SYNCED" => &[true, true],
+            // sled makes the others anew.
+            _ => &[],
+        };
+        assert!(refused.starts_with(expected), "{name}: {refused:?}");
+    }
+}
+
+/// Leaves so many tenths of a file.
+fn cut(file: &Path, tenths: usize) {
+    let bytes = fs::read(file).expect("it is there");
+    fs::write(file, &bytes[..bytes.len() / 10 * tenths]).expect("there is room");
+}
+
+#[test]
+fn a_file_among_the_blobs_is_noticed_and_left_alone() {
+    let Some(outbox) = outbox() else { return };
+    let mut blob = PathBuf::new();
+    assert!(is_refused(&outbox, "a blob", |store| {
+        blob = store.join("blobs/1");
+        fs::write(&blob, "of somebody").expect("the folder is there");
+    }));
+    is_refused(&outbox, "no folder of blobs", |store| {
+        fs::remove_dir(store.join("blobs")).expect("it is empty");
+    });
+}
+
+#[test]
+fn a_bit_that_was_turned_is_never_delivered() {
+    let Some(outbox) = outbox() else { return };
+    let mut refused = 0;
+    for number in 0..BITS {
+        let mut random = Random::of(number as u64);
+        refused += usize::from(is_refused(&outbox, &format!("bit {number}"), |store| {
+            let file = store.join("db");
+            let mut bytes = fs::read(&file).expect("it is there");
+            let place = random.below(bytes.len() as u64) as usize;
+            bytes[place] ^= 1 << random.below(8);
+            fs::write(file, bytes).expect("there is room");
+        }));
+    }
+    println!("{refused} of {BITS} were refused");
+    assert!(refused > 0, "most of the file are messages");
+}
+
+#[test]
+fn a_store_has_one_process_at_a_time() {
+    let Some(outbox) = outbox() else { return };
+    let (push, endpoint) = outbox.start().expect("it is whole");
+    for _ in 0..2 {
+        match outbox.start() {
+            Err(Harm::Refused(said)) => {
+                assert!(said.contains("somebody else has it open; nothing was changed"), "{said}");
+            }
+            other => panic!("two have it open: {:?}", other.map(|(_, endpoint)| endpoint)),
+        }
+    }
+    let said = outbox.verify().expect_err("it is in use");
+    assert!(said.contains("somebody else has it open"), "{said}");
+    outbox.deliver_by(push, &endpoint).expect("the first goes on");
+}
