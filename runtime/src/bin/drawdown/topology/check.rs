@@ -27,7 +27,7 @@ fn check_copies(node: &Node, faults: &mut Faults) {
         return;
     }
     let bound = node.kind.sides.iter().filter_map(|side| node.setting(side.bind));
-    let own = FOLDERS.iter().chain(&["identity"]).filter_map(|key| node.setting(key));
+    let own = FOLDERS.iter().chain(&["identity", "session"]).filter_map(|key| node.setting(key));
     for setting in bound.chain(own) {
         faults.add(
             setting.line,

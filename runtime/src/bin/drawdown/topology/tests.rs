@@ -114,6 +114,12 @@ fn each_fault_is_told_with_its_line() {
             "[spare]\nsocket = \"pull\"\ncopies = 2\nbind = \"tcp://127.0.0.1:1\"\n[workers]",
             "t:15: spare: only one process can have this `bind`",
         ),
+        (
+            "[workers]",
+            "[spare]\nsocket = \"push\"\ncopies = 2\nconnect = \"intake\"\ninput = \"x\"\n\
+             session = \"5be6b9b4-9df6-4ce4-8f0f-3c8b6f1f3c55\"\nnext-seq = 0\n[workers]",
+            "t:17: spare: only one process can have this `session`",
+        ),
     ] {
         let text = GOOD.replacen(good, bad, 1);
         assert_ne!(text, GOOD);
