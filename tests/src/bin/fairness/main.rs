@@ -22,6 +22,10 @@ struct Cli {
     #[arg(long, default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+
+    /// Measure only scenarios whose name has these words in it.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    only: String,
 }
 
 #[derive(Subcommand)]
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Worker(args)) => worker::run(args),
-        None => scenarios::measure_all(cli.runs),
+        None => scenarios::measure(cli.runs, &cli.only),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
