@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod churn;
+mod cursor;
 mod damage;
 mod fault;
 mod lives;
