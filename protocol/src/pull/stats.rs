@@ -41,7 +41,7 @@ pub struct PullStats {
     pub released: u64,
     /// Expired here.
     pub expired: u64,
-    /// Copies of messages that wait at their senders.
+    /// Copies of messages that wait at their senders, those included whose senders are gone and may want them back.
     pub copies: Amount,
     /// Each of its links.
     pub links: Vec<PullLinkStats>,
