@@ -170,8 +170,8 @@ impl StoreErrorKind {
                 "what was accepted before is kept, nothing more; let this user write to the folder, or mount it for writing"
             }
             StoreErrorKind::Damaged => {
-                "nothing was moved or deleted; keep a copy of the folder, run `drawdown store verify` on it to see \
-                 what can still be read, and start with another folder"
+                "what can still be read was left as it is; keep a copy of the folder, run `drawdown store verify` on it \
+                 to see what that is, and start with another folder"
             }
             StoreErrorKind::NewerFormat => {
                 "nothing was changed; open it with the version that wrote it, or a later one"

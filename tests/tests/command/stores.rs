@@ -123,7 +123,7 @@ fn a_whole_store_is_called_whole_and_a_damaged_one_is_not() {
     let answer: Value = serde_json::from_str(&verified).unwrap();
     assert_eq!(answer["ok"], false);
     assert!(!answer["damages"].as_array().unwrap().is_empty(), "{answer}");
-    outbox.push("20ms", "").says("nothing was moved or deleted").with_code(1);
+    outbox.push("20ms", "").says("what can still be read was left as it is").with_code(1);
 }
 
 /// Changes a byte early in the data.
