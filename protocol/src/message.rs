@@ -473,6 +473,15 @@ impl Iterator for Records<'_> {
     }
 }
 
+/// Where the record begins that comes `count` records after the one at `at`; `at` itself if there are not so many.
+#[inline]
+pub(crate) fn skip(records: &[u8], at: usize, count: u64) -> usize {
+    let rest = records.get(at..).unwrap_or_default();
+    // It begins where the last of those before it ends.
+    let last = count.checked_sub(1).and_then(|last| Records::new(rest).nth(last as usize));
+    last.map_or(at, |(start, head)| at + start + head.record_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -188,7 +188,7 @@ impl PullEngine {
             let list = lists.entry(session).or_default();
             let link = self.links.get_mut(&id).filter(|link| link.rebuilds() && session == via);
             if let Some(link) = link {
-                held.spans.iter().for_each(|place| link.restores.add(&held.run, &place.indices));
+                link.restores.add(&held.run, &held.spans);
             }
             for place in &held.spans {
                 list.held(held.seqs(&place.indices), held.is_taken(place.indices.start));

@@ -7,7 +7,7 @@ use crate::credit::Amount;
 use crate::ids::{Delivery, LinkId, Session};
 use crate::limits::EXPIRIES_SPARE;
 use crate::link::{refusal, violation};
-use crate::message::{Records, cost_bytes};
+use crate::message::{Records, cost_bytes, skip};
 use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Origin, Outcome};
@@ -115,7 +115,7 @@ impl PullEngine {
         let batch = Batch { run: Arc::clone(&held.run), indices: indices.clone(), at: waiting.at };
         held.taken = held.taken.max(indices.end);
         if indices.end < waiting.end {
-            let at = skip(&held.run, waiting.at, indices.end - start);
+            let at = skip(&held.run.records, waiting.at, (indices.end - start).into());
             self.queue.insert((key, indices.end), Waiting { at, ..waiting });
         }
         if reports
@@ -173,8 +173,8 @@ impl PullEngine {
             if cut.is_empty() {
                 continue;
             }
-            let from = skip(&run, at, cut.start - first);
-            let to = skip(&run, from, cut.end - cut.start);
+            let from = skip(&run.records, at, (cut.start - first).into());
+            let to = skip(&run.records, from, (cut.end - cut.start).into());
             let count = cut.end - cut.start;
             removed += count;
             freed +=
@@ -193,11 +193,4 @@ impl PullEngine {
         }
         removed
     }
-}
-
-/// Where the record begins that comes `count` records after the one at `at`.
-fn skip(run: &Run, at: usize, count: u32) -> usize {
-    let rest = run.records.get(at..).unwrap_or_default();
-    let last = count.checked_sub(1).and_then(|last| Records::new(rest).nth(last as usize));
-    last.map_or(at, |(start, head)| at + start + head.record_bytes())
 }

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use crate::credit::Amount;
 use crate::ids::{LinkId, Session};
 use crate::link::Transmit;
-use crate::message::Records;
+use crate::message::skip;
 use crate::wire::{DataHeader, Hello};
 
 use super::future::Copy;
 use super::run::Run;
-use super::{PullEngine, PullLink};
+use super::{Place, PullEngine, PullLink};
 
 /// Contents that are to be written on a link before it says what is held.
 #[derive(Debug, Default)]
@@ -31,10 +31,24 @@ impl Restores {
         self.next += u64::from(header.count);
     }
 
-    /// Gives back a part of a run, if its contents are here.
-    pub(super) fn add(&mut self, run: &Run, indices: &Range<u32>) {
-        if let Some((header, records)) = run.part(indices) {
-            self.push(header, records);
+    /// Gives back what stands at these places of a run, which rise, if it came with its contents.
+    pub(super) fn add(&mut self, run: &Run, places: &[Place]) {
+        if run.records.is_empty() {
+            return;
+        }
+        let (mut at, mut next) = (0, 0);
+        for Range { start, end } in places.iter().map(|place| place.indices.clone()) {
+            let from = skip(&run.records, at, (start - next).into());
+            at = skip(&run.records, from, (end - start).into());
+            next = end;
+            let header = DataHeader {
+                first_delivery: 0,
+                first_seq: run.seq(start),
+                sent_at: run.sent_at,
+                count: end - start,
+                attempt: run.attempt,
+            };
+            self.push(header, run.records.slice(from..at));
         }
     }
 
@@ -56,28 +70,6 @@ impl Restores {
         for (header, records) in self.runs.drain(..) {
             out.copies(header, records, None);
         }
-    }
-}
-
-impl Run {
-    /// Some of its messages as they came; `None` if they came without contents.
-    fn part(&self, indices: &Range<u32>) -> Option<(DataHeader, Bytes)> {
-        let places = Records::new(&self.records).map(|(at, head)| at..at + head.record_bytes());
-        let mut places = places.skip(indices.start as usize);
-        let count = indices.end - indices.start;
-        let first = places.next()?;
-        let last = match count {
-            1 => first.clone(),
-            _ => places.nth(count as usize - 2)?,
-        };
-        let header = DataHeader {
-            first_delivery: 0,
-            first_seq: self.seq(indices.start),
-            sent_at: self.sent_at,
-            count,
-            attempt: self.attempt,
-        };
-        Some((header, self.records.slice(first.start..last.end)))
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::event::Event;
 use crate::ids::{LinkId, Seq, span};
 use crate::link::{refusal, violation};
-use crate::message::{Records, cost_bytes_max};
+use crate::message::{cost_bytes_max, skip};
 use crate::queue::Chunk;
 use crate::range::RangeSet;
 use crate::store::Attempts;
@@ -143,15 +143,13 @@ impl PushEngine {
             return Err(self.never_sent());
         };
         let lost: Vec<Range<Seq>> = rebuild.lost.within(header.first_seq..end).collect();
-        let mut places = Records::new(&records).map(|(at, head)| at..at + head.record_bytes());
-        let mut next = header.first_seq;
+        let (mut at, mut next) = (0, header.first_seq);
         for seqs in lost {
-            let mut part = places.by_ref().skip((seqs.start - next) as usize);
-            let first = part.next().unwrap_or_default();
-            let last = part.take((span(&seqs) - 1) as usize).last().unwrap_or(first.clone());
+            let from = skip(&records, at, seqs.start - next);
+            at = skip(&records, from, span(&seqs));
             next = seqs.end;
-            let record_bytes = records.get(first.start..last.end).unwrap_or_default();
-            self.restore(seqs, record_bytes, header.attempt, now.time)?;
+            let part = records.get(from..at).unwrap_or_default();
+            self.restore(seqs, part, header.attempt, now.time)?;
         }
         // Some may have been on their way for longer than their shelf life.
         self.expire_due(now);

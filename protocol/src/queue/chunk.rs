@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::ids::Seq;
 use crate::limits::{CHUNK_BYTES, MESSAGE_BYTES_MAX};
-use crate::message::{RecordHead, Records, cost_bytes};
+use crate::message::{RecordHead, Records, cost_bytes, skip};
 use crate::time::Time;
 
 /// How far a chunk has come on its way to the disk.
@@ -153,13 +153,7 @@ impl Chunk {
         } else {
             (self.seqs.start, 0)
         };
-        let skip = (seq - from) as usize;
-        let rest = self.body.get(at..).unwrap_or_default();
-        // The record after `skip` whole ones begins where the last of those ends.
-        match skip.checked_sub(1).and_then(|last| Records::new(rest).nth(last)) {
-            Some((start, head)) => at + start + head.record_bytes(),
-            None => at,
-        }
+        skip(&self.body, at, seq - from)
     }
 
     /// Where in the body the record at `at` ends, and how long it is with its payload.
