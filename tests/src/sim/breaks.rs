@@ -191,13 +191,12 @@ impl Network {
         }
     }
 
-    /// A PUSH process dies, and its disk with it. Its application knows how far it had come.
+    /// When a PUSH process that is up dies next, its disk dies with it. Its application knows how far it had come.
     pub(super) fn lose_disk(&mut self, push: usize) {
         let node = &mut self.pushes[push];
         if let Some(engine) = &node.engine {
             node.goes_on = Some(engine.next_seq());
             node.loses_disk = true;
-            self.crash(Node::Push(push));
         }
     }
 

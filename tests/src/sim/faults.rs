@@ -53,13 +53,8 @@ impl Network {
             Fault::Stuck => self.stick(pull),
             Fault::StoreFailure => self.fail_store(push),
             Fault::DiskLoss => {
-                let is_up = self.is_up(Node::Push(push));
-                if is_up {
-                    self.lose_disk(push);
-                    let delay = self.delay(1_500_000);
-                    self.agenda.after(delay, Event::Restart { node: Node::Push(push) });
-                }
-                is_up
+                self.lose_disk(push);
+                self.crash_for_a_while(Node::Push(push))
             }
             Fault::StreamerCrash => {
                 let streamer = self.some_streamer();

@@ -179,6 +179,7 @@ impl Network {
     /// Kills a PUSH process, whose store is gone with it. It goes on with its session and its last number.
     pub fn kill_push_and_disk(&mut self, push: usize) {
         self.lose_disk(push);
+        self.crash(Node::Push(push));
     }
 
     /// Starts a PUSH process that was killed, from its store if it has one.
