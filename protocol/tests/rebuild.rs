@@ -225,6 +225,21 @@ fn nobody_else_is_given_what_a_sender_has_lost() {
 }
 
 #[test]
+fn copies_that_break_the_rules_do_not_cost_others_theirs() {
+    let (mut pull, former) = stocked();
+    pull.link_lost(former.link, "the connection broke", NOW.time);
+    let mut raw = Raw::connect(&mut pull, "another", NOW);
+    let hello = Hello {
+        session: Some(drawdown_protocol::Session::from_uuid(common::uuid(0x55))),
+        ..hello(SocketType::Push, peer(0x22))
+    };
+    raw.says(&mut pull, &handshake(&hello), NOW);
+    raw.says(&mut pull, &returned(0, 0, 2), NOW);
+    assert!(raw.hears_close(&mut pull, NOW).is_some(), "it was told of no room");
+    assert_eq!(pull.copies().messages, 2, "those of the sender that may come back");
+}
+
+#[test]
 fn copies_of_a_sender_that_is_here_come_before_those_of_one_that_is_gone() {
     let (mut pull, former) = stocked();
     pull.link_lost(former.link, "the connection broke", NOW.time);

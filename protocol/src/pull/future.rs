@@ -20,8 +20,8 @@ use crate::wire::{
     Settlement, Take,
 };
 
-use super::PullEngine;
 use super::run::{self, Run};
+use super::{PullEngine, PullLink};
 
 /// The copies that one link has brought.
 #[derive(Debug, Default)]
@@ -114,22 +114,25 @@ impl PullEngine {
         now: Time,
     ) -> Result<(), Close> {
         let DataRun { header, records, .. } = data;
-        let (room, cost) = (self.future(), cost_bytes(header.count.into(), records.len() as u64));
-        if !(self.copies() + Amount::new(header.count.into(), cost)).fits(room) {
-            self.drop_stray_copies();
-        }
-        let mut all = self.copies();
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        link.restores.arrived();
-        let copies = &mut link.copies;
-        if !copies.told {
+        if !link.copies.told {
             return Err(violation("copies for which there is no room"));
         }
-        if header.first_delivery != copies.next {
+        if header.first_delivery != link.copies.next {
             return Err(violation("a copy out of turn"));
         }
+        link.restores.arrived();
+        let (room, count) = (self.future(), u64::from(header.count));
+        let mut all = self.copies();
+        if !(all + Amount::new(count, cost_bytes(count, records.len() as u64))).fits(room) {
+            self.drop_stray_copies();
+            all = self.copies();
+        }
+        let Some(PullLink { copies, .. }) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         let numbers = header.first_delivery..;
         let seqs = header.first_seq..;
         for ((number, seq), (at, head)) in numbers.zip(seqs).zip(Records::new(&records)) {
