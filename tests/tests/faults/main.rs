@@ -45,11 +45,21 @@ fn judge(outbox: &Outbox, ended: &Ended, fault: Fault) -> Result<(), String> {
     }
     let store = outbox.store();
     let names_it = said.contains(&format!("the store at {}", store.display()));
-    let tells = ["what was accepted before", "nothing was", "could not be closed"];
-    if !names_it || !tells.iter().any(|words| said.contains(words)) {
+    if !names_it || !tells_what_is_left(said) {
         return Err("it does not say what became of the store".to_owned());
     }
     Ok(())
+}
+
+/// Whether an error of a store says what became of what was in it.
+fn tells_what_is_left(said: &str) -> bool {
+    let tells = [
+        "what was accepted before",
+        "what can still be read was left as it is",
+        "nothing was",
+        "could not be closed",
+    ];
+    tells.iter().any(|words| said.contains(words))
 }
 
 fn try_all(of: &str, outbox: &Outbox, shim: &Path, faults: &[Fault]) {
