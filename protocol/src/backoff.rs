@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What has worked for less than so many of the shortest waits has not worked.
+const STEADY: u32 = 10;
+
 /// Waits that double from one failure to the next, each shortened by chance so that many peers do not come back at
 /// the same moment.
 #[derive(Clone, Debug)]
@@ -28,6 +31,14 @@ impl Backoff {
         half + Duration::from_micros(entropy % micros.saturating_add(1))
     }
 
+    /// It worked for so long, and does not any more. If that was long enough, ten times the shortest wait, this failure is a
+    /// first one.
+    pub fn note_worked(&mut self, time: Duration) {
+        if time >= self.min.saturating_mul(STEADY) {
+            self.reset();
+        }
+    }
+
     /// It worked: the next failure is a first one.
     pub const fn reset(&mut self) {
         self.failures = 0;
@@ -52,6 +63,10 @@ mod tests {
         );
         assert_eq!(backoff.next(0), max / 2);
         backoff.reset();
+        assert_eq!(backoff.next(0), min / 2);
+        backoff.note_worked(Duration::from_millis(99));
+        assert_eq!(backoff.next(0), min, "it hardly worked");
+        backoff.note_worked(Duration::from_millis(100));
         assert_eq!(backoff.next(0), min / 2);
     }
 }

@@ -160,6 +160,29 @@ fn a_delivery_comes_once() {
 }
 
 #[test]
+fn what_came_on_a_link_that_has_fallen_silent_is_named_on_the_one_that_its_sender_comes_back_on() {
+    for (millis, is_silent) in [(1_400, false), (1_600, true)] {
+        let (mut pull, mut raw) = attached();
+        raw.says(&mut pull, &small(0, 7, 1), NOW);
+        let now = later(NOW, millis);
+        let mut back = Raw::connect(&mut pull, "sender", now);
+        back.says(&mut pull, &handshake(&sender_hello()), now);
+        let heard = back.hears(&mut pull, now);
+        let held: Vec<_> = heard
+            .iter()
+            .filter_map(|frame| match frame {
+                Frame::Control(Control::Attach(attach)) => Some(attach.held.clone()),
+                _ => None,
+            })
+            .collect();
+        let named = if is_silent { spans(&[(7, 1)]) } else { spans(&[]) };
+        assert_eq!(held, [named], "after {millis} ms");
+        let state = if is_silent { LinkState::Closing } else { LinkState::Open };
+        assert_eq!(pull.link_state(raw.link), state);
+    }
+}
+
+#[test]
 fn an_echo_of_less_than_has_arrived_is_refused() {
     let (mut pull, mut raw) = attached();
     raw.says(&mut pull, &small(0, 0, 3), NOW);

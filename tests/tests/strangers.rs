@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -37,12 +37,16 @@ struct Line {
 
 impl Line {
     fn start(args: &[&str]) -> Self {
+        Self::start_both(args, &[])
+    }
+
+    fn start_both(args: &[&str], receiver_args: &[&str]) -> Self {
         let mut command = Command::new(binary());
         command.args(["push", "--bind", "tcp://127.0.0.1:0"]).args(args);
         let sender = Child::start(command, text);
         let endpoint = bound(&sender);
         let mut command = Command::new(binary());
-        command.args(["pull", "--connect", &endpoint, "--window", "100"]);
+        command.args(["pull", "--connect", &endpoint, "--window", "100"]).args(receiver_args);
         let receiver = Child::start(command, |line| {
             text(line).split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
         });
@@ -291,6 +295,51 @@ fn one_that_reads_nothing_and_stays_alive_holds_only_what_its_connection_takes()
     drop(sloth);
     line.await_all(given);
     line.end();
+}
+
+#[test]
+fn what_one_that_reads_nothing_cannot_take_goes_to_another_at_once() {
+    const LARGE: usize = 60_000;
+    // No heartbeat is what brings it there.
+    let rarely = ["--heartbeat", "1h"];
+    let mut line = Line::start_both(&rarely, &rarely);
+    let mut sloth = line.connect();
+    shake_hands(&mut sloth);
+    sloth.write_all(&encoded(&[grant(u64::MAX / 4, u64::MAX / 4)])).expect("it may say so");
+    // More than its connection takes, if it gets half.
+    let all = line.give(600, LARGE);
+    let kept = |had: &[u64]| all.end - had.len() as u64;
+    line.receiver
+        .stdout
+        .wait_for("what the other one cannot take", |had| (kept(had) < all.end / 3).then_some(()));
+    for _ in 0..10 {
+        let one = line.give(1, LARGE);
+        line.await_all(one);
+    }
+    drop(sloth);
+    line.await_all(0..line.given);
+    line.end();
+}
+
+#[test]
+fn one_that_ends_every_link_at_once_is_not_besieged() {
+    // Waits of at least 5, 10, 20, 40, 80, 160 and 320 ms lie between them.
+    const LINKS: usize = 8;
+    const WAITS: Duration = Duration::from_millis(635);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let endpoint = format!("tcp://{}", listener.local_addr().expect("it is bound"));
+    let mut command = Command::new(binary());
+    command.args(["push", "--connect", &endpoint]);
+    let mut sender = Child::start(command, text);
+    let begun = Instant::now();
+    for _ in 0..LINKS {
+        let (mut stream, _) = listener.accept().expect("it connects again");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time that is not zero");
+        shake_hands(&mut stream);
+    }
+    assert!(begun.elapsed() >= WAITS, "{LINKS} links in {:?}", begun.elapsed());
+    sender.signal(rustix::process::Signal::TERM);
+    sender.wait();
 }
 
 #[test]

@@ -115,6 +115,17 @@ impl StreamerEngine {
         }
     }
 
+    /// What was written for a link is still in its way, so that it can take no more: others downstream are woken in its place.
+    pub fn handle_blocked(&mut self, id: LinkId) {
+        self.down.handle_blocked(id);
+    }
+
+    /// Whether something waits here that a receiver with credit would take, and nobody was woken for it: never.
+    #[must_use]
+    pub fn forgets_work(&self) -> bool {
+        self.down.forgets_work()
+    }
+
     /// Whether nothing that was handed out on a link waits for its receiver.
     #[must_use]
     pub fn is_settled(&self, id: LinkId) -> bool {

@@ -351,6 +351,12 @@ impl Link {
         std::mem::replace(&mut self.heartbeat_due, false)
     }
 
+    /// Whether the peer should have been heard by now: half a heartbeat is added for the way.
+    pub(crate) fn is_late(&self, now: Time) -> bool {
+        let interval = self.peer.as_ref().and_then(|peer| peer.heartbeat);
+        interval.is_some_and(|interval| now >= self.heard + interval + interval / 2)
+    }
+
     /// After how long a silence the peer is dead, by its own word on how often it would be heard.
     fn silence_max(&self) -> Option<Duration> {
         self.peer.as_ref()?.heartbeat.map(|interval| interval.saturating_mul(self.misses))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::event::Event;
-use crate::ids::{LinkId, Priority, Session, SocketType};
+use crate::ids::{LinkId, PeerId, Priority, Session, SocketType};
 use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation};
 use crate::range::RangeSet;
@@ -94,9 +94,7 @@ impl PullEngine {
         let identity = link.link.identity.clone();
         let rebuilds = link.rebuilds();
         self.join_session(session, &identity, now)?;
-        if rebuilds {
-            self.end_former_links(hello, session, now);
-        }
+        self.end_former_links(hello.peer, session, rebuilds, now);
         if let Some(link) = self.links.get_mut(&id) {
             link.session = Some(session);
         }
@@ -116,17 +114,19 @@ impl PullEngine {
         self.wakes.push_back(id);
     }
 
-    /// A sender that was started anew, and has lost all, is not at the other end of any former link of its session, whether
-    /// or not that is known of the link yet.
-    fn end_former_links(&mut self, hello: &Hello, session: Session, now: Time) {
+    /// Links that a sender is not at the other end of any more, whether or not that is known of them yet: all of another life
+    /// of one that has lost everything, and those on which it should have been heard and comes back instead. What came on them
+    /// is then named on the new one, and their room is free.
+    fn end_former_links(&mut self, peer: PeerId, session: Session, rebuilds: bool, now: Time) {
         let is_former = |link: &PullLink| {
-            let peer = link.link.peer().map(|peer| peer.id);
-            link.session == Some(session) && peer != Some(hello.peer)
+            let other = link.link.peer().map(|peer| peer.id);
+            let is_over = if other == Some(peer) { link.link.is_late(now) } else { rebuilds };
+            link.session == Some(session) && is_over
         };
         let former = self.links.iter().filter(|(_, link)| is_former(link));
         let former: Vec<LinkId> = former.map(|(id, _)| *id).collect();
         for id in former {
-            let close = refusal(CloseCode::HeartbeatTimeout, "its sender was started anew");
+            let close = refusal(CloseCode::HeartbeatTimeout, "its sender is back on another link");
             self.end_link(id, close, true, now);
         }
     }

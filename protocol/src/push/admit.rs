@@ -108,7 +108,7 @@ impl PushEngine {
         if let Some(seqs) = sealed {
             self.enqueue_sealed(seqs);
         }
-        if self.is_any_idle() {
+        if self.wants_hands() {
             self.wake_idle();
         }
         self.wake_to_place();

@@ -71,6 +71,8 @@ impl PushEngine {
                 turn: 0,
                 origin: None,
                 in_idle: false,
+                called: 0,
+                blocked: false,
                 in_silent: false,
                 confirmed: 0,
                 opened: now,
@@ -380,8 +382,7 @@ impl PushEngine {
         self.forget_copies(id);
         self.note_members();
         self.recount(id);
-        self.idle.retain(|other| *other != id);
-        self.silent.retain(|other| *other != id);
+        self.forget_turn(id);
         for (first, flight) in &flights {
             self.forget_deadline(id, *first, flight);
         }

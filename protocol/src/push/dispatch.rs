@@ -51,13 +51,14 @@ impl PushEngine {
 
     /// Takes a link's share of the queue, as far as its credit goes.
     fn dispatch(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        self.note_looks(id);
         if self.queued.is_empty() {
             self.seal();
         }
         if self.gives_way(id) {
             self.let_pass(id, Declined::GivenBack);
-            self.rest(id);
-            if self.levels.are_several() {
+            self.rest_last(id);
+            if self.levels.are_several() || self.idle.front() != Some(&id) {
                 self.wake_idle_if_work();
             }
             return;
@@ -81,7 +82,7 @@ impl PushEngine {
         }
         self.recount(id);
         self.after_dispatch(id, stopped, now, out);
-        if self.is_any_idle() && self.dispatchable() {
+        if self.wants_hands() && self.dispatchable() {
             self.wake_idle();
         }
     }

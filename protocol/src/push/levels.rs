@@ -210,10 +210,7 @@ impl PushEngine {
     fn wake_idle_at(&mut self, at: usize) {
         self.levels.settled = false;
         if let Some(id) = self.idle.remove(at) {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.in_idle = false;
-            }
-            self.wake(id);
+            self.call(id);
         }
     }
 

@@ -17,6 +17,7 @@ mod rebuild;
 mod settle;
 mod stats;
 mod timeouts;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -83,6 +84,8 @@ pub struct PushEngine {
     placed: Placed,
     /// Links with credit that found nothing to dispatch, longest first.
     idle: VecDeque<LinkId>,
+    /// Messages that links were woken for and have not looked at.
+    called: u64,
     /// Links without credit that had nothing to ask any for, longest first.
     silent: VecDeque<LinkId>,
     /// Messages in flight, receivers that are away included.
@@ -146,6 +149,10 @@ struct PushLink {
     origin: Option<Origin>,
     in_idle: bool,
     in_silent: bool,
+    /// Messages that it is expected to take, since it was woken for them and has not looked.
+    called: u64,
+    /// What it was given is not written yet: it takes nothing more until it is.
+    blocked: bool,
     confirmed: u64,
     opened: Time,
     flow: Flow,
@@ -227,6 +234,7 @@ impl PushEngine {
             levels: Levels::default(),
             placed: Placed::default(),
             idle: VecDeque::new(),
+            called: 0,
             silent: VecDeque::new(),
             pending: 0,
             absent: BTreeMap::new(),
@@ -385,68 +393,6 @@ impl PushEngine {
         }
     }
 
-    fn wake(&mut self, link: LinkId) {
-        self.wakes.push_back(link);
-    }
-
-    /// Work has come: the link with credit that has waited longest for it should look; if there is none, those without
-    /// should ask for credit, one after the other.
-    #[inline]
-    fn wake_idle(&mut self) {
-        if self.levels.are_several() || self.has_decliners() {
-            self.wake_ranked();
-        } else if let Some(id) = self.idle.pop_front() {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.in_idle = false;
-            }
-            self.wake(id);
-        } else {
-            self.wake_silent();
-        }
-    }
-
-    /// The link without credit that has kept silent for longest is to ask for some. False if there is none.
-    fn wake_silent(&mut self) -> bool {
-        let Some(id) = self.silent.pop_front() else {
-            return false;
-        };
-        if let Some(link) = self.links.get_mut(&id) {
-            link.in_silent = false;
-        }
-        self.wake(id);
-        true
-    }
-
-    #[inline]
-    fn is_any_idle(&self) -> bool {
-        let rests_any = !self.idle.is_empty() || !self.silent.is_empty();
-        rests_any && !self.levels.is_settled()
-    }
-
-    /// Notes a link that found nothing to dispatch. One with several receivers behind it has a turn for each of them.
-    fn rest(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        if !link.attached || !link.link.is_open() {
-            return;
-        }
-        self.levels.unsettle();
-        if link.spender.room().messages > 0 {
-            if std::mem::replace(&mut link.in_idle, true) {
-                return;
-            }
-            if link.turn > 0 && link.turn < u64::from(link.receivers) {
-                self.idle.push_front(id);
-            } else {
-                link.turn = 0;
-                self.idle.push_back(id);
-            }
-        } else if link.spender.is_contended() && !std::mem::replace(&mut link.in_silent, true) {
-            self.silent.push_back(id);
-        }
-    }
-
     /// Counts a link's room anew, after anything that changes it.
     fn recount(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else {
@@ -465,12 +411,5 @@ impl PushEngine {
         let receivers = if counted > 0 { link.receivers() } else { 0 };
         let standing = Self::standing(link, receivers);
         self.levels.replace(std::mem::replace(&mut link.standing, standing), standing);
-    }
-}
-
-impl PushLink {
-    /// By how much its share is greater than that of a link with one receiver.
-    fn receivers(&self) -> u64 {
-        u64::from(self.receivers.max(1))
     }
 }

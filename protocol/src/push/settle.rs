@@ -329,11 +329,4 @@ impl PushEngine {
             self.fates.pop_first();
         }
     }
-
-    pub(super) fn wake_idle_if_work(&mut self) {
-        if self.is_any_idle() && self.dispatchable() {
-            self.wake_idle();
-        }
-        self.wake_to_place();
-    }
 }

@@ -84,7 +84,7 @@ impl PushEngine {
         stale.into_iter().flatten().for_each(|seq| self.expire(seq));
     }
 
-    /// Gives to others what an application has taken and not settled in time. It may still confirm it.
+    /// Gives to others, if there are any, what an application has taken and not settled in time. It may still confirm it.
     fn time_out_processing(&mut self, now: Time) {
         while let Some(&(deadline, id, first)) = self.deadlines.first() {
             if deadline > now {
@@ -100,6 +100,7 @@ impl PushEngine {
             }
             for (_, flight) in overdue {
                 self.pending -= span(&flight.seqs);
+                self.given_back.extend(flight.seqs.clone().map(|seq| (seq, id)));
                 self.requeue(flight.seqs, Redelivery::TimedOut);
             }
         }

@@ -27,6 +27,8 @@ pub(crate) trait Engine: Send + 'static {
     fn close_links(&mut self, now: Time);
     /// Hands out nothing more on a link that is to be ended, where this side hands out.
     fn leave_link(&mut self, _link: LinkId, _now: Time) {}
+    /// What was written for a link is still in its way: it can take no more now.
+    fn handle_blocked(&mut self, _link: LinkId) {}
     /// Whether nothing that was handed out on a link is under way.
     fn is_settled(&self, _link: LinkId) -> bool {
         true
@@ -127,6 +129,10 @@ engine!(
             self.leave_link(link);
         }
 
+        fn handle_blocked(&mut self, link: LinkId) {
+            self.handle_blocked(link);
+        }
+
         fn is_settled(&self, link: LinkId) -> bool {
             self.is_settled(link)
         }
@@ -135,6 +141,10 @@ engine!(
 engine!(StreamerEngine, Side, {
     fn leave_link(&mut self, link: LinkId, now: Time) {
         self.leave_link(link, now);
+    }
+
+    fn handle_blocked(&mut self, link: LinkId) {
+        self.handle_blocked(link);
     }
 
     fn is_settled(&self, link: LinkId) -> bool {

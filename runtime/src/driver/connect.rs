@@ -72,8 +72,8 @@ pub(super) struct Connector<S: Socket> {
 enum End {
     /// The handshake was never done.
     Refused,
-    /// It was a member of the socket.
-    Lost,
+    /// It was a member of the socket, for so long.
+    Lost(Duration),
     /// Its peer is to be looked for elsewhere.
     Moved,
     /// The endpoint is not wanted any more.
@@ -106,8 +106,8 @@ impl<S: Socket> Connector<S> {
                     failure = None;
                     continue;
                 }
-                Ok(End::Lost) => {
-                    backoff.reset();
+                Ok(End::Lost(lasted)) => {
+                    backoff.note_worked(*lasted);
                     Standing::Hopeful
                 }
                 Ok(End::Refused) => {
@@ -172,9 +172,10 @@ impl<S: Socket> Connector<S> {
         if !driver.until_open().await {
             return End::Refused;
         }
+        let opened = self.core.clock.time();
         // The link goes on while this is told: only one that is read seldom makes it wait.
         let (_, ()) = tokio::join!(&mut *driver, self.say(Standing::Up));
-        End::Lost
+        End::Lost(self.core.clock.time().since(opened))
     }
 
     async fn say(&self, standing: Standing) {

@@ -198,8 +198,10 @@ impl<S: Socket> LinkDriver<S> {
             if due {
                 engine.handle_link_timeout(*link, now.time);
             }
-            if out.len() < TAKE_BYTES {
-                engine.poll_transmit(*link, now, out);
+            match out.len() < TAKE_BYTES {
+                true => engine.poll_transmit(*link, now, out),
+                // Once it is written there is another exchange.
+                false => engine.handle_blocked(*link),
             }
             (engine.link_state(*link), engine.poll_link_timeout(*link))
         });

@@ -27,7 +27,8 @@ impl Network {
             return None;
         }
         let engine = self.pushes[push].engine.as_ref()?;
-        if engine.config().reassign_after.is_some() {
+        let config = engine.config();
+        if config.reassign_after.is_some() || config.process_timeout.is_some() {
             return None;
         }
         let stats = engine.stats(self.agenda.now());

@@ -159,11 +159,14 @@ impl Network {
         let Some(driver) = self.end(end) else {
             return;
         };
-        let before = driver.out.len();
+        let (link, before) = (driver.link, driver.out.len());
         if before >= TAKE_BYTES {
+            if let Some(socket) = self.socket(node) {
+                socket.handle_blocked(link);
+            }
             return;
         }
-        let (link, mut out) = (driver.link, std::mem::take(&mut driver.out));
+        let mut out = std::mem::take(&mut driver.out);
         let rooms = self.better_rooms(node, link);
         if let Some(socket) = self.socket(node) {
             socket.poll_transmit(link, now, &mut out);

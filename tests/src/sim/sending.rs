@@ -31,7 +31,9 @@ impl Network {
             let next = engine.poll_timeout(node.process.clock(self.agenda.now()));
             let said = engine.has_timeouts() || next.is_none();
             let has_room = node.waits_for_room && engine.room() > 0;
+            let forgets = engine.forgets_work();
             self.check(ensure(said, || format!("push-{push} has a timeout and says it has none")));
+            self.check(ensure(!forgets, || format!("push-{push} wakes nobody for what waits")));
             self.set_node_timer(Node::Push(push), next);
             self.plan_store(push);
             if has_room {

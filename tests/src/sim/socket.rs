@@ -22,6 +22,7 @@ pub(crate) trait Socket {
     fn handle_link_timeout(&mut self, link: LinkId, now: Time);
     fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
     fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
+    fn handle_blocked(&mut self, _link: LinkId) {}
     fn link_state(&self, link: LinkId) -> LinkState;
     fn fail_link(&mut self, link: LinkId, close: Close, now: Time);
     fn link_lost(&mut self, link: LinkId, reason: &str, now: Time);
@@ -29,8 +30,10 @@ pub(crate) trait Socket {
 }
 
 macro_rules! socket {
-    ($engine:ty, |$self:ident, $identity:ident, $way:ident, $now:ident| $open:expr) => {
+    ($engine:ty, |$self:ident, $identity:ident, $way:ident, $now:ident| $open:expr $(, { $($more:tt)+ })?) => {
         impl Socket for $engine {
+            $($($more)+)?
+
             fn open_link(&mut $self, $identity: Identity, $way: Way, $now: Time) -> LinkId {
                 $open
             }
@@ -65,12 +68,24 @@ macro_rules! socket {
     };
 }
 
-socket!(PushEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now));
+socket!(PushEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now), {
+    fn handle_blocked(&mut self, link: LinkId) {
+        self.handle_blocked(link);
+    }
+});
 socket!(PullEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now));
 socket!(PublishEngine, |self, identity, _way, now| self.open_link(identity, now));
 socket!(SubscribeEngine, |self, identity, _way, now| self.open_link(identity, now));
 socket!(ProxyEngine, |self, identity, way, now| self.open_link(identity, way.side.leads(), now));
-socket!(StreamerEngine, |self, identity, way, now| self.open_link(identity, way.side.leads(), now));
+socket!(
+    StreamerEngine,
+    |self, identity, way, now| self.open_link(identity, way.side.leads(), now),
+    {
+        fn handle_blocked(&mut self, link: LinkId) {
+            self.handle_blocked(link);
+        }
+    }
+);
 socket!(RouterEngine, |self, identity, way, now| self.open_link(
     identity,
     way.side.leads(),

@@ -120,7 +120,11 @@ impl Network {
                 return self.after_streamer(streamer);
             }
             let next = engine.poll_timeout(node.process.clock(now));
+            let forgets = engine.forgets_work();
             self.set_node_timer(Node::Streamer(streamer), next);
+            let verdict =
+                ensure(!forgets, || format!("streamer-{streamer} wakes nobody for what waits"));
+            self.check(verdict);
         }
         let verdict = self.check_forwarding(streamer);
         self.check(verdict);

@@ -1,0 +1,149 @@
+//! Which links of a PUSH socket are woken when there is work, and which when a woken one cannot take it.
+
+mod common;
+
+use std::time::Duration;
+
+use common::raw::Raw;
+use common::{encoded, handshake, hello, peer, session, span, spans};
+use drawdown_protocol::wire::{
+    Attach, Behind, Control, Frame, Grant, Hello, Outcome, Settle, Settlement, Taken,
+};
+use drawdown_protocol::{LinkId, Now, PushConfig, PushEngine, SocketType};
+
+const SOON: Duration = Duration::from_millis(10);
+const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
+
+fn push() -> PushEngine {
+    PushEngine::new(PushConfig::default(), peer(0x20), session())
+}
+
+/// An attached receiver that has granted room for 100 messages, and has so many receivers behind it; one stands for itself.
+fn receiver(push: &mut PushEngine, name: u8, receivers: u32) -> Raw {
+    let mut raw = Raw::connect(push, "receiver", NOW);
+    let hello = Hello { features: Hello::KNOWS_STREAMERS, ..hello(SocketType::Pull, peer(name)) };
+    raw.says(push, &handshake(&hello), NOW);
+    let attach = Attach {
+        session: session(),
+        held: spans(&[]),
+        taken: spans(&[]),
+        confirmed: spans(&[]),
+        more: false,
+    };
+    raw.says(push, &encoded(&Control::Attach(attach)), NOW);
+    if receivers > 1 {
+        let streamers = [peer(name)].into_iter().collect();
+        raw.says(push, &encoded(&Control::Behind(Behind { receivers, streamers })), NOW);
+    }
+    let grant = Grant { serial: 1, messages: 100, bytes: 1 << 20, contended: false, answered: 0 };
+    raw.says(push, &encoded(&Control::Grant(grant)), NOW);
+    raw.hears(push, NOW);
+    woken(push);
+    raw
+}
+
+fn woken(push: &mut PushEngine) -> Vec<LinkId> {
+    std::iter::from_fn(|| push.poll_wake()).collect()
+}
+
+fn send(push: &mut PushEngine) -> Vec<LinkId> {
+    push.try_send("job".into(), || NOW).unwrap();
+    woken(push)
+}
+
+fn messages(frames: &[Frame]) -> u32 {
+    let count = |frame: &Frame| if let Frame::Data(data) = frame { data.header.count } else { 0 };
+    frames.iter().map(count).sum()
+}
+
+#[test]
+fn one_that_was_woken_gets_what_comes_before_it_looks_as_far_as_it_has_turns() {
+    let mut push = push();
+    let mut streamer = receiver(&mut push, 0x30, 3);
+    let mut beside = receiver(&mut push, 0x40, 1);
+    assert_eq!(send(&mut push), [streamer.link]);
+    assert_eq!(send(&mut push), [], "it has a turn for this one too");
+    assert_eq!(send(&mut push), []);
+    assert_eq!(send(&mut push), [beside.link], "its turns are over");
+    assert_eq!(messages(&streamer.hears(&mut push, NOW)), 3);
+    assert_eq!(messages(&beside.hears(&mut push, NOW)), 1);
+}
+
+#[test]
+fn what_one_cannot_take_since_its_connection_is_stuck_is_for_others() {
+    let mut push = push();
+    let mut stuck = receiver(&mut push, 0x30, 1);
+    let mut other = receiver(&mut push, 0x40, 1);
+    assert_eq!(send(&mut push), [stuck.link]);
+    push.handle_blocked(stuck.link);
+    assert_eq!(woken(&mut push), [other.link]);
+    assert_eq!(messages(&other.hears(&mut push, NOW)), 1);
+    assert_eq!(send(&mut push), [other.link], "it is not asked while it is stuck");
+    assert_eq!(messages(&other.hears(&mut push, NOW)), 1);
+    assert_eq!(messages(&stuck.hears(&mut push, NOW)), 0, "nothing is left, and it is not stuck");
+    assert_eq!(send(&mut push), [other.link]);
+    assert_eq!(send(&mut push), [stuck.link]);
+}
+
+#[test]
+fn one_that_is_alone_and_stuck_is_woken_for_nothing() {
+    let mut push = push();
+    let mut stuck = receiver(&mut push, 0x30, 1);
+    assert_eq!(send(&mut push), [stuck.link]);
+    push.handle_blocked(stuck.link);
+    assert_eq!(woken(&mut push), []);
+    assert_eq!(send(&mut push), []);
+    assert_eq!(messages(&stuck.hears(&mut push, NOW)), 2);
+}
+
+/// A socket with two receivers that were sent a message each: the one has its own, and is first in turn again.
+fn one_is_first(config: PushConfig) -> (PushEngine, Raw, Raw) {
+    let mut push = PushEngine::new(config, peer(0x20), session());
+    let mut one = receiver(&mut push, 0x30, 1);
+    let mut other = receiver(&mut push, 0x40, 1);
+    assert_eq!(send(&mut push), [one.link]);
+    assert_eq!(messages(&one.hears(&mut push, NOW)), 1);
+    assert_eq!(send(&mut push), [other.link]);
+    assert_eq!(messages(&other.hears(&mut push, NOW)), 1);
+    taken(&mut push, &mut other);
+    settle(&mut push, &mut other, Outcome::Confirmed);
+    (push, one, other)
+}
+
+fn taken(push: &mut PushEngine, raw: &mut Raw) {
+    raw.says(push, &encoded(&Control::Taken(Taken { deliveries: spans(&[(0, 1)]) })), NOW);
+}
+
+fn settle(push: &mut PushEngine, raw: &mut Raw, outcome: Outcome) {
+    let settlement = Settlement { deliveries: span(0, 1), outcome };
+    let settle = Settle { settlements: [settlement].into_iter().collect() };
+    raw.says(push, &encoded(&Control::Settle(settle)), NOW);
+}
+
+/// The one is woken, and leaves what waits to the other.
+fn one_leaves_it_to_other(push: &mut PushEngine, mut one: Raw, mut other: Raw) {
+    assert_eq!(woken(push), [one.link]);
+    assert_eq!(messages(&one.hears(push, NOW)), 0);
+    assert_eq!(woken(push), [other.link]);
+    assert_eq!(messages(&other.hears(push, NOW)), 1);
+}
+
+#[test]
+fn what_was_asked_back_from_one_goes_to_another() {
+    let config = PushConfig { reassign_after: Some(SOON), ..PushConfig::default() };
+    let (mut push, mut one, other) = one_is_first(config);
+    push.handle_timeout(common::later(NOW, 10));
+    assert_eq!(woken(&mut push), [one.link], "it is asked for what it has not begun");
+    one.hears(&mut push, NOW);
+    settle(&mut push, &mut one, Outcome::Released);
+    one_leaves_it_to_other(&mut push, one, other);
+}
+
+#[test]
+fn what_one_did_not_settle_in_time_goes_to_another() {
+    let config = PushConfig { process_timeout: Some(SOON), ..PushConfig::default() };
+    let (mut push, mut one, other) = one_is_first(config);
+    taken(&mut push, &mut one);
+    push.handle_timeout(common::later(NOW, 10));
+    one_leaves_it_to_other(&mut push, one, other);
+}
