@@ -61,6 +61,9 @@ pub const STORE_SLOW: Duration = Duration::from_secs(10);
 /// How often confirmations are written behind, when nothing else is being committed.
 pub const WRITE_BEHIND: Duration = Duration::from_millis(50);
 
+/// How long confirmations that are written may wait for a commit that syncs. What a crash takes with it is delivered again.
+pub const SYNC_BEHIND: Duration = Duration::from_secs(1);
+
 /// Events that wait for a reader of the engine; the oldest goes first, and the loss is counted.
 pub const EVENTS_MAX: usize = 4_096;
 

@@ -4,10 +4,11 @@ mod common;
 
 use bytes::Bytes;
 use common::raw::Raw;
-use common::{data, handshake, hello, peer, record, run, session};
-use drawdown_protocol::wire::Frame;
+use common::{data, encoded, handshake, hello, peer, record, run, session, spans};
+use drawdown_protocol::limits::{SYNC_BEHIND, WRITE_BEHIND};
+use drawdown_protocol::wire::{Attach, Control, Frame};
 use drawdown_protocol::{
-    CallId, Now, PushConfig, PushEngine, ReplyConfig, ReplyEngine, SocketType, Time,
+    CallId, Now, PushConfig, PushEngine, ReplyConfig, ReplyEngine, SocketType, StoreNeed, Time,
 };
 
 const NOW: Now = Now { time: Time::from_micros(1_000_000), wall: common::WALL };
@@ -27,6 +28,35 @@ fn a_message_is_accepted_once_the_store_has_it_and_not_when_it_is_given_to_it() 
     push.handle_stored(Ok(()));
     assert!(push.is_accepted(seq));
     assert_eq!(push.first_unaccepted(0..1), None);
+}
+
+#[test]
+fn what_was_confirmed_is_on_disk_after_a_while_although_nothing_else_is() {
+    let mut push = durable();
+    for _ in 0..2 {
+        push.try_send("job".into(), || NOW).expect("there is room");
+    }
+    push.poll_store(NOW.time).expect("it is to be written");
+    push.handle_stored(Ok(()));
+    let mut receiver = Raw::connect(&mut push, "receiver", NOW);
+    receiver.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
+    let attach = Attach {
+        session: session(),
+        held: spans(&[]),
+        taken: spans(&[]),
+        confirmed: spans(&[(0, 1)]),
+        more: false,
+    };
+    receiver.says(&mut push, &encoded(&Control::Attach(attach)), NOW);
+    let marked = NOW.time + WRITE_BEHIND;
+    let marks = push.poll_store(marked).expect("what is done is written behind");
+    assert!(!marks.ops.is_empty() && !marks.sync);
+    push.handle_stored(Ok(()));
+    let synced = marked + SYNC_BEHIND;
+    assert_eq!(push.poll_store_timeout(), Some(synced));
+    assert!(push.poll_store(synced).is_some_and(|commit| commit.ops.is_empty() && commit.sync));
+    push.handle_stored(Ok(()));
+    assert_eq!((push.store_need(), push.poll_store_timeout()), (StoreNeed::Nothing, None));
 }
 
 #[test]

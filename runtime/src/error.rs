@@ -6,11 +6,37 @@ use std::time::Duration;
 use drawdown_protocol::limits::TOPIC_BYTES_MAX;
 use drawdown_protocol::{Message, Refusal, Seq};
 
+use crate::names::ResolveError;
 use crate::store::StoreError;
 use crate::transport::{EndpointError, TransportError};
+use crate::{ReplyError, RequestError};
+
+/// Debugs errors as the sentences that they are: so they read well where `main` returns one, or `unwrap` meets one.
+macro_rules! debug_as_sentences {
+    ($($error:ty),+ $(,)?) => {$(
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )+};
+}
+
+debug_as_sentences!(
+    Error,
+    SendError,
+    TrySendError,
+    Closed,
+    DrainError,
+    EndpointError,
+    TransportError,
+    StoreError,
+    RequestError,
+    ReplyError,
+    ResolveError,
+);
 
 /// Why a socket could not be made, bound or connected.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The endpoint is not one.
@@ -55,7 +81,7 @@ impl From<StoreError> for Error {
 }
 
 /// Why a message was not accepted.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SendError {
     kind: SendErrorKind,
 }
@@ -153,7 +179,6 @@ impl fmt::Display for SendError {
 impl std::error::Error for SendError {}
 
 /// A message that could not be taken in at once, and why.
-#[derive(Debug)]
 pub struct TrySendError {
     message: Message<'static>,
     why: Refusal,
@@ -186,7 +211,7 @@ impl fmt::Display for TrySendError {
 impl std::error::Error for TrySendError {}
 
 /// The socket is closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
 
 impl fmt::Display for Closed {
@@ -198,7 +223,7 @@ impl fmt::Display for Closed {
 impl std::error::Error for Closed {}
 
 /// A drain that ran out of time, and what was left.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DrainError {
     /// What is counted.
     pub what: Undone,

@@ -396,6 +396,30 @@ async fn a_closing_receiver_gives_back_what_nobody_took() -> Outcome {
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_message_counts_until_its_socket_is_closed() -> Outcome {
+    let (push, endpoint) = bound(PushSocket::builder()).await?;
+    push.send_batch(["one", "two", "three"]).await?;
+    let pull = PullSocket::builder().window(3).connect(&endpoint).await?;
+    let (_, one) = text(&pull).await;
+    let (_, two) = text(&pull).await;
+    let (_, three) = text(&pull).await;
+    pull.stop();
+    assert_eq!(one.ack().await, Ok(()));
+    assert_eq!(two.release().await, Ok(()));
+    let left = pull.close(Duration::from_millis(1)).await.expect_err("one is not settled");
+    assert_eq!(left.pending, 1);
+    assert_eq!(three.ack().await, Err(drawdown::Closed));
+    let other = PullSocket::builder().window(3).connect(&endpoint).await?;
+    for wanted in ["two", "three"] {
+        let (payload, delivery) = text(&other).await;
+        assert_eq!(payload, wanted, "it came again");
+        delivery.ack().await?;
+    }
+    push.close(PATIENCE).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_drain_that_runs_out_of_time_names_what_is_left() -> Outcome {
     let push = PushSocket::builder().build().await?;
     let seq = push.send("x").await?;

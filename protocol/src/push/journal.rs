@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use crate::event::Event;
 use crate::ids::{Seq, span};
-use crate::limits::{AGE_GATE, AGE_GATE_MAX, COMMIT_BYTES, RESERVE_SEQS, STORE_SLOW, WRITE_BEHIND};
+use crate::limits::{
+    AGE_GATE, AGE_GATE_MAX, COMMIT_BYTES, RESERVE_SEQS, STORE_SLOW, SYNC_BEHIND, WRITE_BEHIND,
+};
 use crate::queue::{Gathered, Gathering, Kept};
 use crate::range::RangeSet;
 use crate::store::{Attempts, Commit, DeadLetter, StoreOp};
@@ -51,6 +53,8 @@ pub(super) struct Journal {
     writing: Option<Writing>,
     failure: Option<String>,
     written_behind: Time,
+    /// Since when something is written that a crash would lose.
+    unsynced: Option<Time>,
     /// How long a message has taken of late from `send` to its confirmation.
     latency: Duration,
 }
@@ -86,6 +90,7 @@ impl Journal {
             writing: None,
             failure: None,
             written_behind: Time::ZERO,
+            unsynced: None,
             latency: AGE_GATE,
         }
     }
@@ -226,6 +231,7 @@ impl PushEngine {
             () if journal.is_low(self.next_seq()) || journal.has_urgent() => StoreNeed::Now,
             () if unwritten && self.gate().is_none() => StoreNeed::Now,
             () if unwritten || journal.has_behind() || self.has_safe_replays() => StoreNeed::Soon,
+            () if journal.unsynced.is_some() => StoreNeed::Soon,
             () => StoreNeed::Nothing,
         }
     }
@@ -253,7 +259,9 @@ impl PushEngine {
         let urgent = !ops.is_empty() || journal.has_urgent();
         let behind =
             (journal.has_behind() || replays) && now >= journal.written_behind + WRITE_BEHIND;
-        if !urgent && !behind {
+        let overdue = journal.unsynced.is_some_and(|since| now >= since + SYNC_BEHIND);
+        let sync = urgent || overdue;
+        if !sync && !behind {
             return None;
         }
         let replayed = self.take_safe_replays();
@@ -270,8 +278,9 @@ impl PushEngine {
         }));
         journal.behind(&self.done, &mut ops);
         journal.written_behind = now;
+        journal.unsynced = if sync { None } else { journal.unsynced.or(Some(now)) };
         journal.writing = Some(writing);
-        Some(Commit { ops, sync: urgent })
+        Some(Commit { ops, sync })
     }
 
     /// When [`PushEngine::poll_store`] may have something; `None`: not before something else happens.
@@ -293,9 +302,10 @@ impl PushEngine {
         let oldest = journal.unwritten.front().and_then(|first| self.chunks.starting(*first));
         let born = oldest.map(|chunk| chunk.born).or(self.chunks.open_born());
         let written_behind = journal.written_behind;
+        let sync = journal.unsynced.map(|since| since + SYNC_BEHIND);
         let has_behind = journal.has_behind() || self.has_safe_replays();
         let behind = has_behind.then(|| written_behind + WRITE_BEHIND);
-        born.map(|born| born + gate).into_iter().chain(behind).min()
+        born.map(|born| born + gate).into_iter().chain(behind).chain(sync).min()
     }
 
     /// When a store that has not answered is to be reported.

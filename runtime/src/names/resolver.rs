@@ -85,7 +85,7 @@ pub struct Service {
 }
 
 /// Why a name could not be looked up, in a sentence.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ResolveError {
     reason: String,
 }

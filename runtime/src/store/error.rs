@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A store, or a subscriber's cursor, could not be opened, or could not do what it was asked.
 ///
 /// Its sentence says what happened, whether anything was kept, and what to do.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreError {
     of: Of,
     kind: StoreErrorKind,

@@ -9,7 +9,6 @@ use super::endpoint::{Endpoint, Transport};
 /// An endpoint could not be bound or connected. Nothing is left behind: no port, no file, no half-open link.
 ///
 /// Its sentence names the endpoint, what happened and what to do.
-#[derive(Debug)]
 pub struct TransportError {
     action: Action,
     endpoint: Endpoint,

@@ -98,3 +98,24 @@ fn a_child_that_keeps_the_pipes_does_not_hold_its_command_up() {
     assert!(std::process::Command::new("kill").arg(sleeper).status().unwrap().success());
     pull.end().with_code(0);
 }
+
+#[test]
+fn a_job_does_not_wait_behind_another_while_a_worker_is_free() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().display();
+    // Each ends only when the other has begun.
+    let command = format!(
+        "read -r n; echo $n; touch {path}/$n; until [ -e {path}/a -a -e {path}/b ]; do sleep 0.01; done"
+    );
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let endpoint = push.bound();
+    let worker = || start(["pull", "--connect", &endpoint, "--exec", &command, "--count", "1"]);
+    let mut busy = worker();
+    push.send("a\nb\n");
+    assert_eq!(busy.line(), "a");
+    let mut free = worker();
+    assert_eq!(free.line(), "b");
+    busy.end().with_code(0);
+    free.end().with_code(0);
+    push.end().with_code(0);
+}

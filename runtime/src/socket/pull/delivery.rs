@@ -21,9 +21,14 @@ pub(super) struct Source {
 
 impl Source {
     #[inline]
-    fn confirm(&self, index: u32) {
-        if self.shared.confirm_on == ConfirmOn::Processed {
-            self.shared.note(&self.run, self.run.confirm(index));
+    fn confirm(&self, index: u32) -> Result<(), Closed> {
+        match self.shared.confirm_on {
+            ConfirmOn::Processed => {
+                self.shared.counts()?;
+                self.shared.note(&self.run, self.run.confirm(index));
+                Ok(())
+            }
+            ConfirmOn::Taken => Ok(()),
         }
     }
 
@@ -114,19 +119,18 @@ impl Delivery {
     /// If the sender is away, it hears of it when it comes back.
     ///
     /// # Errors
-    /// None today; the socket may refuse when it is closed.
+    /// If the socket is closed, or was dropped: the message goes back to its sender, and comes again.
     #[inline]
     pub fn ack(mut self) -> Ready<Result<(), Closed>> {
         self.standing = Standing::Settled;
-        self.source.confirm(self.index);
-        ready(Ok(()))
+        ready(self.source.confirm(self.index))
     }
 
     /// Failed: the message is tried again after its sender's retry delay, here or elsewhere, and in the end becomes a
     /// dead letter if the sender has set a maximum. Of the reason 512 bytes are kept.
     ///
     /// # Errors
-    /// If the socket is closed: the message goes back to its sender all the same.
+    /// If the socket is closed, or was dropped: the message goes back to its sender all the same.
     pub fn nack(mut self, reason: impl AsRef<str>) -> Ready<Result<(), Closed>> {
         self.standing = Standing::Settled;
         ready(self.source.settle(self.index, &Outcome::Rejected(reason.as_ref().into())))
@@ -216,6 +220,9 @@ impl DeliveryBatch {
         let items = std::mem::take(&mut self.items);
         if self.source.shared.confirm_on == ConfirmOn::Taken {
             return ready(Ok(()));
+        }
+        if let Err(closed) = self.source.shared.counts() {
+            return ready(Err(closed));
         }
         let run = &self.source.run;
         for items in items.chunk_by(|a, b| a.index + 1 == b.index) {

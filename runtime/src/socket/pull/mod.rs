@@ -163,6 +163,7 @@ impl PullSocket {
     pub async fn close(self, timeout: Duration) -> Result<(), DrainError> {
         self.stop();
         let drained = self.drain(timeout).await;
+        self.shared.end();
         crate::socket::end_tasks(&self.shared.core).await;
         drained
     }
@@ -194,6 +195,7 @@ impl Receiver for PullSocket {
 
 impl Drop for PullSocket {
     fn drop(&mut self) {
+        self.shared.end();
         self.shared.core.closing.cancel();
         self.shared.core.stop.cancel();
     }

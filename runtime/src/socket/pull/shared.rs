@@ -1,5 +1,6 @@
 //! What a PULL socket shares with the deliveries that it hands out.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use drawdown_protocol::limits::CONFIRM_DELAY;
@@ -24,12 +25,26 @@ pub(crate) struct PullShared {
     pub(super) confirm_on: ConfirmOn,
     confirmed: ConfirmedRuns,
     pub(super) report_after: ReportAfter,
+    /// The socket is gone: what was not settled is on its way back.
+    over: AtomicBool,
 }
 
 impl PullShared {
     pub(super) fn new(core: Arc<Core<PullState>>, confirm_on: ConfirmOn, window: u64) -> Self {
         let confirmed = Arc::clone(&core.lock().socket.confirmed);
-        Self { core, confirm_on, confirmed, report_after: ReportAfter::new(window) }
+        let (report_after, over) = (ReportAfter::new(window), AtomicBool::new(false));
+        Self { core, confirm_on, confirmed, report_after, over }
+    }
+
+    /// From now on nothing that the application says of a message reaches its sender.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Whether what the application says of a message still counts.
+    #[inline]
+    pub(super) fn counts(&self) -> Result<(), Closed> {
+        if self.over.load(Ordering::Acquire) { Err(Closed) } else { Ok(()) }
     }
 
     /// A run has fresh confirmations, or not.
@@ -57,9 +72,8 @@ impl PullShared {
 
     /// Settles one message in another way than by confirming it.
     pub(super) fn settle(&self, run: &Run, index: u32, outcome: &Outcome) -> Result<(), Closed> {
-        self.core.with(|socket| {
-            socket.engine.settle(run, index, outcome);
-            if socket.receiving.closed { Err(Closed) } else { Ok(()) }
-        })
+        self.counts()?;
+        self.core.with(|socket| socket.engine.settle(run, index, outcome));
+        Ok(())
     }
 }

@@ -202,6 +202,13 @@ impl PushSocket {
         self.sender.core.lock().socket.engine.session()
     }
 
+    /// The number that the next message gets. With a store it is above all that were ever used in the session; after a crash
+    /// it leaps, since numbers are taken from the disk some millions at a time.
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.sender.core.lock().socket.engine.next_seq()
+    }
+
     /// Changes settings while the socket runs, such as `queue_messages` or `pending_messages`. What was taken in under
     /// the old ones stays.
     pub fn reconfigure(&self, change: impl FnOnce(&mut PushConfig)) {

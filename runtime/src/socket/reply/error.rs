@@ -7,7 +7,6 @@ use drawdown_protocol::AnswerError;
 use super::call::Call;
 
 /// Why a reply is not sent.
-#[derive(Debug)]
 pub struct ReplyError {
     kind: ReplyErrorKind,
     call: Option<Box<Call>>,

@@ -6,7 +6,7 @@ use drawdown_protocol::wire::Reason;
 use drawdown_protocol::{CallError, Refusal};
 
 /// Why a request has no reply, and whether a server may have worked on it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RequestError {
     kind: RequestErrorKind,
     may_have_run: bool,

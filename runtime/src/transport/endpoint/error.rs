@@ -22,7 +22,7 @@ const QUERY_EXAMPLE: &str = "write it like \"tcp://127.0.0.1:7000?priority=2\"";
 /// right one looks like.
 ///
 /// A user name and password in the URL are not repeated.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct EndpointError {
     url: String,
     problem: Problem,

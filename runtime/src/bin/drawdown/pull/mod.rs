@@ -48,8 +48,8 @@ pub(crate) struct PullArgs {
     #[command(flatten)]
     endpoints: Endpoints,
 
-    /// Messages that may wait here or be on their way; with 0 one is asked for when there is nothing else to do
-    /// [default: 1000, with --exec 1].
+    /// Messages that may wait here or be on their way; with 0 one is asked for when there is nothing else to do, so
+    /// that none waits behind another while somebody else is free [default: 1000, with --exec 0].
     #[arg(long, value_name = "COUNT")]
     window: Option<u64>,
 
@@ -113,7 +113,7 @@ pub(crate) async fn run(args: PullArgs, console: &Console) -> Result<(), Failure
 
 impl PullArgs {
     fn socket(&self) -> Result<PullSocket, Failure> {
-        let window = self.window.unwrap_or(if self.exec.is_some() { 1 } else { 1_000 });
+        let window = self.window.unwrap_or(if self.exec.is_some() { 0 } else { 1_000 });
         let builder = self.links.apply_to_pull(PullSocket::builder()).window(window);
         let builder = builder.future(self.future, FUTURE_BYTES);
         let builder = match self.ack {

@@ -85,7 +85,8 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     max_pending: Option<u64>,
 
-    /// Print the number of each message on stdout once it is accepted, in order.
+    /// Print the number of each message on stdout once it is accepted, in order. They rise by one; in a session that goes on
+    /// after a crash they leap once, and stderr says where to.
     #[arg(long)]
     pub(super) receipts: bool,
 

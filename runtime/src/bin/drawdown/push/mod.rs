@@ -30,6 +30,7 @@ pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure
     args.endpoints.check()?;
     let interrupts = Interrupts::listen(|| ())?;
     let push = Arc::new(args.socket().await?);
+    say_what_is_left(&push, console);
     let watch = Watch::start(push.events(), args.endpoints.peers(), args.letters(), console);
     let result = match args.endpoints.attach(&*push, console).await {
         Ok(()) => {
@@ -54,6 +55,16 @@ pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure
     }
     watch.finish().await;
     result.and(undelivered)
+}
+
+/// Tells of messages that are in the store from an earlier run.
+fn say_what_is_left(push: &PushSocket, console: &Console) {
+    let (left, next_seq) = (push.stats().waiting, push.next_seq());
+    if left > 0 {
+        console.say(format_args!(
+            "{left} messages of an earlier run are sent first; those of this one are numbered from {next_seq} on"
+        ));
+    }
 }
 
 /// What became of messages that nobody confirmed.
