@@ -105,6 +105,69 @@ fn what_is_held_and_not_given_back_is_left_where_it_is() {
     assert_eq!(push.link_state(raw.link), LinkState::Open);
 }
 
+/// A sender that hands out, and a receiver that waits for messages.
+fn opened() -> (PushEngine, Raw, Now) {
+    let mut push = bereft();
+    let (mut raw, _) = receiver(&mut push);
+    raw.says(&mut push, &attach(&[], &[]), NOW);
+    raw.says(&mut push, &grant(5), NOW);
+    let then = later(NOW, 2_000);
+    push.handle_timeout(then);
+    assert_eq!(raw.hears(&mut push, then).iter().find_map(seqs), None);
+    assert!(!push.is_rebuilding() && push.is_drained());
+    (push, raw, then)
+}
+
+/// Another receiver, which comes late.
+fn latecomer(push: &mut PushEngine, now: Now) -> Raw {
+    let mut raw = Raw::connect(push, "receiver", now);
+    raw.says(push, &handshake(&hello(SocketType::Pull, peer(0x31))), now);
+    raw
+}
+
+#[test]
+fn what_a_receiver_that_comes_late_works_on_is_given_to_nobody_else() {
+    let (mut push, mut idle, now) = opened();
+    let mut late = latecomer(&mut push, now);
+    late.says(&mut push, &returned(0, 2, 4), now);
+    assert_eq!(idle.hears(&mut push, now).iter().find_map(seqs), None, "it may hold them");
+    assert!(!push.is_drained());
+    let held = Attach {
+        session: session(),
+        held: spans(&[(2, 1)]),
+        taken: spans(&[(2, 1)]),
+        confirmed: spans(&[]),
+        more: true,
+    };
+    late.says(&mut push, &encoded(&Control::Attach(held)), now);
+    assert_eq!(idle.hears(&mut push, now).iter().find_map(seqs), None, "it may hold more");
+    late.says(&mut push, &attach(&[(3, 1)], &[]), now);
+    assert_eq!((push.pending(), push.waiting()), (2, 2));
+    assert_eq!(idle.hears(&mut push, now).iter().find_map(seqs), Some(4..6));
+}
+
+#[test]
+fn what_one_receiver_gives_back_may_be_held_by_another() {
+    let (mut push, _, now) = opened();
+    let (mut holder, _) = receiver(&mut push);
+    let mut late = latecomer(&mut push, now);
+    late.says(&mut push, &returned(0, 2, 1), now);
+    holder.says(&mut push, &attach(&[(2, 1)], &[]), now);
+    late.says(&mut push, &attach(&[], &[]), now);
+    assert_eq!((push.pending(), push.waiting()), (1, 0));
+}
+
+#[test]
+fn what_came_back_on_a_link_that_broke_before_all_was_said_is_handed_out() {
+    let (mut push, mut idle, now) = opened();
+    let mut late = latecomer(&mut push, now);
+    late.says(&mut push, &returned(0, 2, 4), now);
+    push.link_lost(late.link, "the connection broke", now.time);
+    let woken: Vec<_> = std::iter::from_fn(|| push.poll_wake()).collect();
+    assert!(woken.contains(&idle.link), "{woken:?}");
+    assert_eq!(idle.hears(&mut push, now).iter().find_map(seqs), Some(2..6));
+}
+
 #[track_caller]
 fn refused(mut push: PushEngine, frames: &[Vec<u8>]) -> (CloseCode, String) {
     let (mut raw, _) = receiver(&mut push);

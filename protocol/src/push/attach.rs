@@ -53,6 +53,7 @@ impl PushEngine {
                 attached: false,
                 attaches: 0,
                 restored: 0,
+                returned: RangeSet::new(),
                 next_delivery: 0,
                 flights: Flights::default(),
                 copies: Default::default(),
@@ -172,6 +173,7 @@ impl PushEngine {
         self.check_deliveries(id, &held)?;
         // Nothing is refused from here on: what is taken from the absent must find its place.
         let mut flights = self.take_absent(peer, &identity)?;
+        let returned = self.queue_returned(id);
         let named = here(&held).into_iter().chain(here(&confirmed)).collect();
         flights.extend(self.take_from_dying(id, peer, &identity, &named));
         for named in confirmed {
@@ -204,6 +206,7 @@ impl PushEngine {
         }
         if attach.more {
             self.put_absent(peer, id, identity, flights, now);
+            self.keep_returned(id, &returned);
             return Ok(());
         }
         for flight in flights {
@@ -352,6 +355,7 @@ impl PushEngine {
             self.pending -= span(&common);
             parts.insert(common);
         }
+        parts.extend(self.take_returned(&seqs));
         parts.iter().flat_map(|part| self.done.missing(part)).collect()
     }
 
@@ -380,6 +384,7 @@ impl PushEngine {
         let in_good_order = close.code == CloseCode::Done;
         let flights = link.flights.take_all();
         self.forget_copies(id);
+        self.queue_returned(id);
         self.note_members();
         self.recount(id);
         self.forget_turn(id);

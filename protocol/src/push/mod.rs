@@ -120,6 +120,8 @@ struct PushLink {
     attaches: u32,
     /// Messages whose contents it has given back.
     restored: u64,
+    /// Those of them that it may hold: nobody else is given them before it has said.
+    returned: RangeSet,
     next_delivery: Delivery,
     flights: Flights,
     /// Of messages that still wait.
@@ -295,7 +297,10 @@ impl PushEngine {
     #[inline]
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.waiting() == 0 && self.pending == 0 && !self.is_rebuilding()
+        self.waiting() == 0
+            && self.pending == 0
+            && !self.is_rebuilding()
+            && self.links.values().all(|link| link.returned.is_empty())
     }
 
     /// The lowest number that is not done.

@@ -149,14 +149,17 @@ impl PushEngine {
             at = skip(&records, from, span(&seqs));
             next = seqs.end;
             let part = records.get(from..at).unwrap_or_default();
-            self.restore(seqs, part, header.attempt, now.time)?;
+            self.restore(seqs.clone(), part, header.attempt, now.time)?;
+            if let Some(link) = self.links.get_mut(&id) {
+                link.returned.insert(seqs);
+            }
         }
         // Some may have been on their way for longer than their shelf life.
         self.expire_due(now);
         Ok(())
     }
 
-    /// A part of what was lost is here again, and waits.
+    /// A part of what was lost is here again.
     ///
     /// No more comes back than this socket could have had before, beside what it has taken in since.
     fn restore(
@@ -193,8 +196,39 @@ impl PushEngine {
             journal.sealed(seqs.start);
         }
         self.counters.restored += span(&seqs);
-        self.queued.insert(seqs);
         Ok(())
+    }
+
+    /// Queues what came back by a link that is about to say what of it is pending there, or never will. Says what that is.
+    pub(super) fn queue_returned(&mut self, id: LinkId) -> RangeSet {
+        let link = self.links.get_mut(&id);
+        let returned = link.map(|link| std::mem::take(&mut link.returned)).unwrap_or_default();
+        for seqs in returned.iter() {
+            self.expire_stale(seqs.clone());
+            self.queued.extend(self.done.missing(seqs));
+        }
+        returned
+    }
+
+    /// What another receiver holds than the one that gave it back is not for that one to say.
+    pub(super) fn take_returned(&mut self, seqs: &Range<Seq>) -> Vec<Range<Seq>> {
+        let mut taken = Vec::new();
+        if self.rebuild.is_some() {
+            for link in self.links.values_mut().filter(|link| !link.returned.is_empty()) {
+                taken.extend(link.returned.within(seqs.clone()));
+                link.returned.remove(seqs.clone());
+            }
+        }
+        taken
+    }
+
+    /// A receiver has more to say: what it may still hold is not for others yet.
+    pub(super) fn keep_returned(&mut self, id: LinkId, returned: &RangeSet) {
+        let left: RangeSet = returned.iter().flat_map(|seqs| self.queued.within(seqs)).collect();
+        left.iter().for_each(|seqs| self.unqueue(seqs));
+        if let Some(link) = self.links.get_mut(&id) {
+            link.returned = left;
+        }
     }
 
     /// A receiver has said all: how much came back with it.
