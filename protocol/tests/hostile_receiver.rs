@@ -114,6 +114,21 @@ fn a_handshake_that_does_not_fit_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_grace_time_that_has_begun_anew_does_not_end_with_the_one_before() {
+    let (mut push, raw) = served();
+    push.link_lost(raw.link, "the connection broke", NOW.time);
+    let mut raw = greeted(&mut push);
+    for millis in [0, 40, 80] {
+        let more = Attach { more: true, ..attach(&[], &[], &[]) };
+        raw.says(&mut push, &encoded(&Control::Attach(more)), later(NOW, millis));
+        push.handle_timeout(later(NOW, millis + 30));
+        assert_eq!(push.pending(), 3, "it has said at {millis} ms that more follows");
+    }
+    push.handle_timeout(later(NOW, 130));
+    assert_eq!(push.pending(), 0);
+}
+
+#[test]
 fn what_breaks_the_rules_of_a_receiver_ends_its_link() {
     let other_session = Attach { session: Session::from_uuid(uuid(0x77)), ..attach(&[], &[], &[]) };
     let more = Attach { more: true, ..attach(&[], &[], &[]) };

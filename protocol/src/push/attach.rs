@@ -21,6 +21,8 @@ use super::{PushEngine, PushLink};
 pub(super) struct Absent {
     identity: Identity,
     flights: Vec<Flight>,
+    /// The end of its grace time.
+    until: Time,
 }
 
 link_vocabulary!(PushEngine);
@@ -440,10 +442,12 @@ impl PushEngine {
             self.give_up(flights, false, now);
             return;
         }
-        let absent =
-            self.absent.entry((peer, id)).or_insert(Absent { identity, flights: Vec::new() });
+        let until = now + self.config.grace;
+        let absent = self.absent.entry((peer, id));
+        let absent = absent.or_insert(Absent { identity, flights: Vec::new(), until });
         absent.flights.extend(flights);
-        self.absent_order.push_back((now + self.config.grace, peer, id));
+        absent.until = until;
+        self.absent_order.push_back((until, peer, id));
     }
 
     /// What a receiver held on links that are gone.
@@ -506,12 +510,13 @@ impl PushEngine {
     /// Gives up on receivers whose grace time is over.
     pub(super) fn give_up_absent(&mut self, now: Time) {
         while let Some(&(until, peer, id)) = self.absent_order.front() {
-            let back = !self.absent.contains_key(&(peer, id));
-            if until > now && !back {
+            // It may be back, or its time may have begun anew.
+            let waits = self.absent.get(&(peer, id)).is_some_and(|absent| absent.until == until);
+            if until > now && waits {
                 return;
             }
             self.absent_order.pop_front();
-            if let Some(absent) = self.absent.remove(&(peer, id)) {
+            if waits && let Some(absent) = self.absent.remove(&(peer, id)) {
                 let crashed = !self.is_here(peer, &absent.identity);
                 self.give_up(absent.flights, crashed, now);
             }
