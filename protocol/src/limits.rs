@@ -146,6 +146,9 @@ pub const ATTACH_FRAMES_MAX: u32 = 1_024;
 /// Routers that a call may pass: the last guard against a circle. So far ahead each knows the routers behind it.
 pub const HOPS_MAX: usize = 8;
 
+/// Answers sent on one link whose confirmation is waited for: more than are ever on their way to a client that confirms.
+pub const ANSWERS_UNCONFIRMED_MAX: usize = 65_536;
+
 /// What a call's record grows by, at the most, with each router that it passes: that router's name, and once the tags.
 pub const HOP_COST_BYTES: u64 = 20;
 

@@ -5,6 +5,7 @@ mod common;
 use bytes::Bytes;
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, later, peer, record, run, span, spans};
+use drawdown_protocol::limits::ANSWERS_UNCONFIRMED_MAX;
 use drawdown_protocol::wire::{
     CloseCode, Control, Echo, Frame, Grant, Heartbeat, Outcome, Retract, Settle, Settlement, Taken,
 };
@@ -25,6 +26,24 @@ fn named(number: u64) -> Vec<u8> {
 
 fn call(delivery: u64, number: u64) -> Vec<u8> {
     data(run(delivery, delivery, 1), &record(b"x", Some(&named(number))))
+}
+
+/// The same call, again and again.
+#[test]
+fn a_client_that_confirms_nothing_costs_no_more_memory_all_the_time() {
+    let (mut server, mut raw) = calling();
+    raw.says(&mut server, &call(0, 0), NOW);
+    let taken = server.take(NOW.time).expect("a call");
+    server.answer(taken.key, Bytes::from("answer"), NOW.time).expect("somebody waits for it");
+    for delivery in 1..3 * ANSWERS_UNCONFIRMED_MAX as u64 / 2 {
+        raw.says(&mut server, &call(delivery, 0), NOW);
+        raw.hears(&mut server, NOW);
+    }
+    assert_eq!(server.link_state(raw.link), LinkState::Open);
+    let stats = server.stats(NOW.time);
+    assert_eq!(stats.links[0].unconfirmed, ANSWERS_UNCONFIRMED_MAX as u64);
+    raw.says(&mut server, &settle(0, ANSWERS_UNCONFIRMED_MAX as u64, Outcome::Confirmed), NOW);
+    assert_eq!(server.link_state(raw.link), LinkState::Open, "it confirms what was forgotten");
 }
 
 fn settle(first: u64, count: u64, outcome: Outcome) -> Vec<u8> {

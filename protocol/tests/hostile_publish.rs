@@ -7,13 +7,15 @@ use common::{encoded, handshake, hello, later, peer, record, session};
 use drawdown_protocol::limits::{
     FILTERS_PER_FRAME, MARKERS_MAX, REQUESTS_MAX, SESSIONS_MAX, TOPIC_BYTES_MAX,
 };
+use drawdown_protocol::store::StoreOp;
 use drawdown_protocol::wire::{
-    CloseCode, Control, End, Filter, Fingerprint, Frame, Heartbeat, Hello, More, Prefix,
+    CloseCode, Control, End, Filter, Fingerprint, Frame, Heartbeat, Hello, More, Preface, Prefix,
     PublishHeader, Request, Ring, Skip, StartAt, encode_publish_header,
 };
 use drawdown_protocol::{
-    Gap, Lineage, LinkState, Message, Now, PublishConfig, PublishEngine, RingConfig, Session,
-    SocketType, SubscribeConfig, SubscribeEngine, Taken,
+    Gap, Identity, Lineage, LinkState, Message, Now, ProxyConfig, ProxyEngine, PublishConfig,
+    PublishEngine, RingConfig, Session, Side, SocketType, SubscribeConfig, SubscribeEngine, Taken,
+    Transmit,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -270,6 +272,48 @@ fn sessions_and_gaps_are_counted() {
     let expected = Gap { session: session(), from: 2, to: 4 * MARKERS_MAX as u64 - 3 };
     assert!(matches!(gap, Some(Taken::Gap(gap)) if gap == expected), "{gap:?}");
     assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
+}
+
+#[test]
+fn sessions_without_end_do_not_pile_up_before_an_application_that_takes_nothing() {
+    let (mut subscriber, raw) = publishing();
+    subscriber.link_lost(raw.link, "the connection broke", NOW.time);
+    let mut names = 1..;
+    for _ in 0..2 * MARKERS_MAX / SESSIONS_MAX {
+        let mut raw = Raw::connect(&mut subscriber, "publisher", NOW);
+        raw.says(&mut subscriber, &handshake(&publisher_hello()), NOW);
+        for name in names.by_ref().take(SESSIONS_MAX) {
+            let other =
+                Lineage { session: Session::from_uuid(Uuid::from_u128(name)), ..lineage(1, 0) };
+            raw.says(&mut subscriber, &ring(other, 0, 1), NOW);
+        }
+        subscriber.link_lost(raw.link, "the connection broke", NOW.time);
+    }
+    let waiting = std::iter::from_fn(|| subscriber.take(1)).count();
+    assert!(waiting <= MARKERS_MAX, "{waiting}");
+}
+
+#[test]
+fn a_publisher_at_the_end_of_all_numbers_does_not_upset_the_store_of_a_proxy() {
+    let mut proxy = ProxyEngine::with_store(ProxyConfig::default(), peer(0x40));
+    let link = proxy.open_link(Identity::new("publisher"), Side::Upstream, NOW.time);
+    let far = Ring { lineage: lineage(1, 0), oldest: 0, head: u64::MAX, live: true };
+    let skip = |from| Control::Skip(Skip { request: 1, from, next: from });
+    let frames = [Control::Hello(publisher_hello()), Control::Ring(far), skip(0), skip(u64::MAX)];
+    proxy.handle_frame(link, Frame::Preface(Preface::OURS), NOW);
+    for frame in frames {
+        proxy.handle_frame(link, Frame::Control(frame), NOW);
+        proxy.poll_transmit(link, NOW, &mut Transmit::new());
+    }
+    let reserved = proxy.poll_store(NOW.time).and_then(|commit| {
+        commit.ops.into_iter().find_map(|op| match op {
+            StoreOp::Reserve { end, .. } => Some(end),
+            _ => None,
+        })
+    });
+    assert_eq!(reserved, Some(u64::MAX));
+    proxy.handle_stored(Ok(()), NOW);
+    assert!(proxy.poll_store(later(NOW, 1_000).time).is_none(), "nothing is left to write");
 }
 
 fn small() -> impl Strategy<Value = u64> {

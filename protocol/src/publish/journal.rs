@@ -115,7 +115,7 @@ impl Journal {
 
     /// Whether the numbers that may be used run out.
     fn is_low(&self, next_seq: Seq) -> bool {
-        self.reserved_end.is_none_or(|end| next_seq + RESERVE_SEQS / 2 > end)
+        self.reserved_end.is_none_or(|end| next_seq.saturating_add(RESERVE_SEQS / 2) > end)
     }
 }
 
@@ -144,7 +144,7 @@ impl PublishEngine {
         let session = journal.session;
         let channel = self.channels.get_mut(&session)?;
         let mut ops = Vec::new();
-        let reserve = journal.is_low(next_seq).then(|| next_seq + RESERVE_SEQS);
+        let reserve = journal.is_low(next_seq).then(|| next_seq.saturating_add(RESERVE_SEQS));
         ops.extend(reserve.map(|end| StoreOp::Reserve { session, end }));
         if !std::mem::replace(&mut journal.lineage_noted, true) {
             ops.push(StoreOp::PutLineage { lineage: channel.lineage });

@@ -180,11 +180,11 @@ impl Journal {
 
     /// Whether the numbers that may be used run out.
     fn is_low(&self, next_seq: Seq) -> bool {
-        next_seq + RESERVE_SEQS / 2 > self.reserved_end
+        next_seq.saturating_add(RESERVE_SEQS / 2) > self.reserved_end
     }
 
     fn reserve(&self, next_seq: Seq) -> Option<Seq> {
-        self.is_low(next_seq).then(|| next_seq + RESERVE_SEQS)
+        self.is_low(next_seq).then(|| next_seq.saturating_add(RESERVE_SEQS))
     }
 
     /// Changes that may be written behind.

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::ids::LinkId;
-use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
+use crate::limits::{ANSWERS_UNCONFIRMED_MAX, BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::{Attributes, write_head};
 use crate::time::Now;
@@ -87,6 +87,12 @@ impl ReplyEngine {
             link.unconfirmed.insert(link.next_answer, key);
             link.next_answer += 1;
             count += 1;
+        }
+        // What a client never confirms is not waited for.
+        while link.unconfirmed.len() > ANSWERS_UNCONFIRMED_MAX
+            && let Some((oldest, _)) = link.unconfirmed.first()
+        {
+            link.unconfirmed.remove(&oldest);
         }
         if count > 0 {
             let header = DataHeader {

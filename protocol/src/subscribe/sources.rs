@@ -2,7 +2,7 @@
 
 use crate::event::{Event, NewSession};
 use crate::ids::{Lineage, LinkId, Session};
-use crate::limits::SESSIONS_MAX;
+use crate::limits::{MARKERS_MAX, SESSIONS_MAX};
 use crate::link::{refusal, violation};
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, Ring};
@@ -53,6 +53,10 @@ impl SubscribeEngine {
         if self.streams.is_empty() {
             self.follow(session, self.config.start);
             return Ok(());
+        }
+        if self.markers >= MARKERS_MAX {
+            let reason = "more new sessions than this side can keep apart";
+            return Err(refusal(CloseCode::TooMany, reason));
         }
         let known = self.streams.values().filter(|stream| !stream.discarded);
         let ended = known.filter(|stream| !self.is_live(stream.session));

@@ -29,7 +29,8 @@ use crate::transport::{self, Endpoint, EndpointError};
 
 pub(crate) use ends::{OfEndpoint, builder_ends, socket_ends};
 pub(crate) use options::{
-    OpenedStore, SocketOptions, StoreOptions, builder_options, check_session, ring_options,
+    OpenedStore, SocketOptions, StoreOptions, builder_options, check_next_seq, check_session,
+    ring_options,
 };
 
 /// How long a socket that closes waits for its last words to be written.

@@ -56,6 +56,20 @@ pub(crate) async fn open_blocking<T: Send + 'static>(
     }
 }
 
+/// The highest number that a session may be gone on with: nobody comes from there to the end of all numbers.
+const NEXT_SEQ_MAX: Seq = 1 << 62;
+
+/// Refuses a number that leaves too few behind it.
+pub(crate) fn check_next_seq(session: Option<(Session, Seq)>) -> Result<(), Error> {
+    match session {
+        Some((_, next_seq)) if next_seq > NEXT_SEQ_MAX => Err(Error::Settings(format!(
+            "a session may be gone on with number {NEXT_SEQ_MAX} at the most, and {next_seq} was asked for; nothing was \
+             changed; give a lower one, or begin a new session"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a session that is not the store's.
 pub(crate) fn check_session(
     recovered: &Recovered,
@@ -186,3 +200,20 @@ macro_rules! ring_options {
     };
 }
 pub(crate) use ring_options;
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_session_goes_on_far_from_the_end_of_all_numbers() {
+        let session = Session::from_uuid(Uuid::from_u128(1));
+        for next_seq in [0, 1 << 62] {
+            assert!(check_next_seq(Some((session, next_seq))).is_ok());
+        }
+        let refused = check_next_seq(Some((session, u64::MAX))).unwrap_err();
+        assert!(refused.to_string().contains("18446744073709551615"), "{refused}");
+    }
+}

@@ -14,6 +14,7 @@ use std::ops::Add;
 use std::time::Duration;
 
 use crate::ids::{LinkId, Priority};
+use crate::limits::COUNTED_CREDIT_MAX;
 use crate::time::Time;
 use crate::wire::{Demand, Echo, Grant};
 
@@ -60,6 +61,7 @@ struct Line {
     fed: u64,
     in_hungry: bool,
     in_low: bool,
+    in_askers: bool,
     /// How often the sender has said what waits, and how often of that it needs no answer any more.
     heard: u64,
     answered: u64,
@@ -85,7 +87,7 @@ impl Pool {
     #[must_use]
     pub fn new(window: Amount, message_cost_max: u64) -> Self {
         Self {
-            window: Amount::new(window.messages, window.bytes.max(message_cost_max)),
+            window: bounded(window, message_cost_max),
             message_cost_max,
             answers: false,
             paused: false,
@@ -325,7 +327,7 @@ impl Pool {
 
     /// Sets the window; a lower one is complete once the senders have echoed it.
     pub fn set_window(&mut self, window: Amount) {
-        self.window = Amount::new(window.messages, window.bytes.max(self.message_cost_max));
+        self.window = bounded(window, self.message_cost_max);
         self.resize();
     }
 
@@ -470,6 +472,12 @@ impl Pool {
             self.low.push_back(link);
         }
     }
+}
+
+/// A window that holds at least one message, and whose parts can be added up.
+fn bounded(window: Amount, message_cost_max: u64) -> Amount {
+    let most = Amount::new(COUNTED_CREDIT_MAX, COUNTED_CREDIT_MAX);
+    window.min(most).max(Amount::new(0, message_cost_max))
 }
 
 /// Whether a link is at half of its allowance or less, or could not send one large message.

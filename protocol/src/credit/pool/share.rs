@@ -210,7 +210,10 @@ impl Pool {
         };
         if line.asks.is_none() {
             line.asks = Some(now);
-            self.askers.push_back(link);
+            // It may have taken back a question that was not answered yet.
+            if !std::mem::replace(&mut line.in_askers, true) {
+                self.askers.push_back(link);
+            }
         }
         if std::mem::take(&mut line.gave_up) {
             // Nobody waits twice for what does not come.
@@ -228,9 +231,11 @@ impl Pool {
             return;
         }
         while let Some(link) = self.askers.pop_front() {
-            if let Some(line) = self.lines.get_mut(&link)
-                && line.asks.take().is_some()
-            {
+            let Some(line) = self.lines.get_mut(&link) else {
+                continue;
+            };
+            line.in_askers = false;
+            if line.asks.take().is_some() {
                 self.mark_due(link);
             }
         }

@@ -236,3 +236,33 @@ fn a_grant_says_which_questions_it_answers() {
     assert!(pool.echo(A, Echo { serial: lowered.serial, messages: 1, bytes: 10 }));
     assert_eq!(pool.poll_grant(B).map(|grant| (grant.messages, grant.answered)), Some((0, 1)));
 }
+
+#[test]
+fn a_window_may_be_as_large_as_numbers_go() {
+    let mut pool = Pool::that_answers(Amount::new(u64::MAX, u64::MAX), COST_MAX);
+    pool.attach(A);
+    for _ in 0..3 {
+        pool.demand(A, waiting(u64::MAX), NOW);
+        assert!(pool.poll_grant(A).is_some_and(|grant| grant.messages > 1 << 32));
+        assert!(pool.receive(A, Amount::new(1, COST_MAX)));
+        pool.release(Amount::new(1, COST_MAX));
+    }
+    pool.set_window(Amount::new(u64::MAX, u64::MAX));
+    pool.attach(B);
+    pool.detach(A);
+    pool.detach(B);
+    assert_eq!(pool.outstanding(), Amount::ZERO);
+}
+
+#[test]
+fn a_question_that_is_taken_back_and_asked_again_is_one_question() {
+    let mut pool = Pool::that_answers(Amount::new(1, 1_000_000), COST_MAX);
+    pool.attach(A);
+    granted(&mut pool, A);
+    pool.attach(B);
+    for _ in 0..100 {
+        pool.demand(B, waiting(1), NOW);
+        pool.demand(B, waiting(0), NOW);
+    }
+    assert!(pool.askers.len() <= 1, "{}", pool.askers.len());
+}

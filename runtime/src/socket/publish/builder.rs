@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::socket::{
-    OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options, check_session,
-    ring_options,
+    OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options, check_next_seq,
+    check_session, ring_options,
 };
 
 use super::PubSocket;
@@ -42,7 +42,7 @@ impl PubBuilder {
         self
     }
 
-    /// Continues this session, the next message being number `next_seq`: for a publisher that has no store and was started
+    /// Continues this session, the next message being number `next_seq`, at most 2^62: for a publisher that has no store and was started
     /// again. Subscribers then go on in their session; without this, a new one begins at number 0. Never give a number that
     /// was used before.
     ///
@@ -64,6 +64,7 @@ impl PubBuilder {
             let what = "a ring of 0 keeps nothing for anybody, not even for those who are there; set it to 1 or more";
             return Err(Error::Settings(what.to_owned()));
         }
+        check_next_seq(self.session)?;
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let clock = Clock::start();
         let epoch = clock.now().wall.as_millis();
@@ -78,7 +79,7 @@ impl PubBuilder {
                 check_session(&recovered, self.session)?;
                 let now = clock.now();
                 let engine = PublishEngine::recover(self.config, peer, epoch, recovered, now);
-                check_next_seq(&engine, self.session)?;
+                check_known(&engine, self.session)?;
                 (engine, Some(store))
             }
         };
@@ -87,7 +88,7 @@ impl PubBuilder {
 }
 
 /// Refuses a next number that the store knows nothing of: what is between was never kept, or was lost.
-fn check_next_seq(engine: &PublishEngine, wanted: Option<(Session, Seq)>) -> Result<(), Error> {
+fn check_known(engine: &PublishEngine, wanted: Option<(Session, Seq)>) -> Result<(), Error> {
     let next_seq = engine.next_seq();
     match wanted {
         Some((_, wanted)) if wanted > next_seq => Err(Error::Settings(format!(

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::socket::{
-    OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options, check_session,
+    OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options, check_next_seq,
+    check_session,
 };
 use crate::store::Durability;
 
@@ -41,7 +42,7 @@ impl PushBuilder {
         self
     }
 
-    /// Begins or continues this session, the next message being number `next_seq`. Unless set a socket that has no store, or
+    /// Begins or continues this session, the next message being number `next_seq`, at most 2^62. Unless set a socket that has no store, or
     /// a new one, begins a session of its own at number 0.
     ///
     /// It is for a socket whose store may be lost. Begun anew with the same session, and a `next_seq` above every number
@@ -166,6 +167,7 @@ impl PushBuilder {
                 self.config.retained_bytes
             )));
         }
+        check_next_seq(self.session)?;
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let (session, next_seq) = self.session.unwrap_or((Session::from_uuid(Uuid::new_v4()), 0));
         let (engine, store) = match self.store.open(SocketType::Push).await? {
