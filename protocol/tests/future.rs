@@ -126,6 +126,24 @@ fn who_has_no_room_for_copies_takes_none() {
 }
 
 #[test]
+fn a_copy_that_finds_no_room_counts_until_its_sender_has_heard_of_it() {
+    let (mut pull, mut full) = receiver(2);
+    full.says(&mut pull, &small(0, 0, 2), NOW);
+    let other = drawdown_protocol::Session::from_uuid(common::uuid(0x55));
+    let mut raw = sender(&mut pull, other);
+    raw.says(&mut pull, &small(0, 0, 2), NOW);
+    raw.says(&mut pull, &recall(0, 1), NOW);
+    raw.says(&mut pull, &small(2, 2, 1), NOW);
+    assert_eq!(pull.link_state(raw.link), LinkState::Open);
+    raw.hears(&mut pull, NOW);
+    raw.says(&mut pull, &small(3, 3, 2), NOW);
+    assert_eq!(pull.link_state(raw.link), LinkState::Open, "it has heard");
+    let code = close_code(&mut pull, &mut raw, &small(5, 5, 1));
+    assert_eq!(code, CloseCode::CreditExceeded, "a third one");
+    assert_eq!(pull.copies().messages, 2, "those of the other sender");
+}
+
+#[test]
 fn a_copy_that_finds_no_room_is_told_and_given_back_if_it_is_taken_meanwhile() {
     let (mut pull, mut first) = receiver(1);
     let mut other = sender(&mut pull, drawdown_protocol::Session::from_uuid(common::uuid(0x50)));

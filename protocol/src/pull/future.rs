@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::credit::Amount;
-use crate::ids::{LinkId, Seq};
+use crate::ids::{LinkId, Seq, span};
 use crate::limits::{MESSAGE_OVERHEAD_BYTES, RANGES_MAX};
 use crate::link::{Transmit, refusal, violation};
 use crate::message::{Records, cost_bytes};
@@ -32,6 +32,8 @@ pub(super) struct Copies {
     next: u64,
     /// Those that found no room, and of which the sender is to hear.
     forgot: RangeSet,
+    /// How many of those it has taken meanwhile: they are not placed any more.
+    taken: u64,
     /// The sender has heard how much room there is.
     told: bool,
 }
@@ -104,6 +106,7 @@ impl PullEngine {
             let copies = copies.map(Into::into).take(RANGES_MAX).collect();
             out.control(&Control::Forgot(Forgot { copies }));
         }
+        link.copies.taken = 0;
     }
 
     /// Keeps copies, as far as there is room.
@@ -138,7 +141,9 @@ impl PullEngine {
         for ((number, seq), (at, head)) in numbers.zip(seqs).zip(Records::new(&records)) {
             let record = records.get(at..at + head.record_bytes()).unwrap_or_default();
             let cost = Amount::new(1, cost_bytes(1, record.len() as u64));
-            if !(copies.held + cost).fits(room) {
+            // To its sender, what found no room is placed until it hears of it.
+            let untold = Amount::new(copies.forgot.len().saturating_sub(copies.taken), 0);
+            if !(copies.held + untold + cost).fits(room) {
                 let reason = "more copies were placed than there is room for";
                 return Err(refusal(CloseCode::CreditExceeded, reason));
             }
@@ -180,6 +185,8 @@ impl PullEngine {
         if take.first_delivery != link.next_delivery {
             return Err(violation("a delivery number out of turn"));
         }
+        let forgot = link.copies.forgot.within(numbers.clone());
+        link.copies.taken += forgot.map(|part| span(&part)).sum::<u64>();
         let taken: Vec<(u64, Copy)> = {
             let there: Vec<u64> =
                 link.copies.kept.range(numbers.clone()).map(|(n, _)| *n).collect();
