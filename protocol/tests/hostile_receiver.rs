@@ -15,7 +15,8 @@ use drawdown_protocol::wire::{
     Retract, Settle, Settlement, Taken,
 };
 use drawdown_protocol::{
-    LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session, SocketType,
+    Event, LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session,
+    SocketType,
 };
 use proptest::prelude::*;
 
@@ -111,6 +112,22 @@ fn a_handshake_that_does_not_fit_is_refused_with_the_reason() {
     let mut push = push_with(0);
     let raw = Raw::connect(&mut push, "receiver", NOW);
     assert_eq!(close_after(push, raw, b"GET / HTTP/1.1\r\n"), CloseCode::ProtocolViolation);
+}
+
+#[test]
+fn who_was_refused_was_not_lost() {
+    let time = Duration::from_secs(1);
+    let config = PushConfig { fail_back_after: time, ..PushConfig::default() };
+    let mut push = PushEngine::new(config, peer(0x20), session());
+    let mut raw = Raw::connect(&mut push, "receiver", NOW);
+    let small = Hello { message_bytes_max: 1, ..hello(SocketType::Pull, peer(0x31)) };
+    raw.says(&mut push, &handshake(&small), NOW);
+    let close = raw.hears_close(&mut push, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::TooLarge);
+    greeted(&mut push);
+    let events: Vec<Event> = std::iter::from_fn(|| push.poll_event()).collect();
+    let on_trial = |event: &Event| matches!(event, Event::ServerOnTrial { .. });
+    assert!(!events.iter().any(on_trial), "{events:?}");
 }
 
 #[test]

@@ -270,7 +270,6 @@ impl Link {
         if ours == SocketType::Pull && hello.session.is_none() {
             return Err(violation("a sending socket without a session"));
         }
-        self.state = LinkState::Open;
         self.peer = Some(Peer {
             id: hello.peer,
             session: hello.session,
@@ -279,7 +278,9 @@ impl Link {
             reports_taken: hello.reports_taken,
             features: hello.features,
         });
+        // One that is refused was never there.
         check_sizes(ours, config.message_bytes_max as u64, hello.message_bytes_max)?;
+        self.state = LinkState::Open;
         Ok(Event::Connected { link: id, peer: hello.peer, identity: self.identity.clone() })
     }
 
