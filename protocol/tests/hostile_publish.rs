@@ -274,6 +274,36 @@ fn sessions_and_gaps_are_counted() {
     assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
 }
 
+/// Without heartbeats, and with a filter, only a SKIP tells that a source has nothing more that is wanted.
+#[test]
+fn the_only_credit_goes_on_to_the_session_that_has_something() {
+    let config = SubscribeConfig { window_messages: 1, ..SubscribeConfig::default() };
+    let mut subscriber = SubscribeEngine::new(config, peer(0x30));
+    subscriber.add_filter(b"b", NOW.time).unwrap();
+    let mut raw = Raw::connect(&mut subscriber, "publisher", NOW);
+    let silent = Hello { heartbeat_ms: 0, ..publisher_hello() };
+    raw.says(&mut subscriber, &handshake(&silent), NOW);
+    let other =
+        Lineage { session: Session::from_uuid(Uuid::from_u128(u128::MAX)), ..lineage(1, 0) };
+    raw.says(&mut subscriber, &ring(lineage(1, 0), 0, 5), NOW);
+    raw.hears(&mut subscriber, NOW);
+    raw.says(&mut subscriber, &skip(1, 0, 4), NOW);
+    raw.says(&mut subscriber, &ring(other, 0, 0), NOW);
+    raw.hears(&mut subscriber, NOW);
+    raw.says(&mut subscriber, &skip(2, 0, 0), NOW);
+    raw.says(&mut subscriber, &ring(other, 0, 8), NOW);
+    raw.hears(&mut subscriber, NOW);
+    // The first one may have found nothing and kept silent: it is asked once more.
+    raw.says(&mut subscriber, &skip(3, 4, 5), NOW);
+    let more = Control::More(More { request: 2, messages: 1, bytes: 16 << 20 });
+    let heard = raw.hears(&mut subscriber, NOW);
+    assert!(heard.contains(&Frame::Control(more)), "{heard:?}");
+}
+
+fn skip(request: u32, from: u64, next: u64) -> Vec<u8> {
+    encoded(&Control::Skip(Skip { request, from, next }))
+}
+
 #[test]
 fn sessions_without_end_do_not_pile_up_before_an_application_that_takes_nothing() {
     let (mut subscriber, raw) = publishing();

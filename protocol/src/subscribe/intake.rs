@@ -86,7 +86,10 @@ impl SubscribeEngine {
         };
         let gap = stream.reach(skip.from)?;
         stream.pass(skip.next);
-        self.note_gap(gap)
+        self.note_gap(gap)?;
+        // It may have nothing more that is wanted, and sit on what another session waits for.
+        self.grant(now);
+        Ok(())
     }
 
     /// The session that a request asks for; none if it has ended.
