@@ -42,7 +42,8 @@ impl Receipt {
     /// Waits until the message is done: confirmed, expired, or a dead letter.
     ///
     /// Dropping the future changes nothing; it can be called again. How messages ended other than by confirmation is
-    /// remembered for the last 65,536 of them.
+    /// remembered for the last 65,536 of them. A socket that is closed or dropped before has nothing more to tell: then this
+    /// never ends.
     pub async fn confirmed(&self) -> Fate {
         Progress::new(&self.core, self.seq, PushEngine::fate).await
     }
