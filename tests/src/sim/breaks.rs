@@ -243,6 +243,10 @@ impl Network {
                 entry.known_failures = failed;
                 continue;
             }
+            if disk_is_lost {
+                // What was done may be given back by who had it before, and nobody knows how it failed since.
+                entry.known_failures = 0;
+            }
             let kept = match entry.standing {
                 Standing::Live => false,
                 Standing::Done(drawdown_protocol::Fate::DeadLettered) => {
@@ -262,7 +266,6 @@ impl Network {
             entry.standing = Standing::Lost;
             if disk_is_lost {
                 entry.accepted = false;
-                entry.known_failures = 0;
             }
             replays.extend(entry.replay_of);
         }
