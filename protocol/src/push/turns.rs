@@ -94,9 +94,7 @@ impl PushEngine {
     /// have looked. What a simulation is to find out.
     #[must_use]
     pub fn forgets_work(&self) -> bool {
-        // What comes back waits until its receiver has said all.
-        let one_kind =
-            !self.levels.are_several() && !self.has_decliners() && self.rebuild.is_none();
+        let one_kind = !self.levels.are_several() && !self.has_decliners();
         let next_rests = |id| !self.gives_way(id);
         one_kind
             && self.called == 0
