@@ -4,26 +4,17 @@ use std::ops::Range;
 
 use crate::credit::Spender;
 use crate::event::{Event, Redelivery};
-use crate::ids::{LinkId, PeerId, Priority, Seq, Session, SocketType, span};
-use crate::limits::{ABSENT_PEERS_MAX, ATTACH_FRAMES_MAX, RANGES_MAX};
+use crate::ids::{LinkId, Priority, Seq, Session, SocketType, span};
+use crate::limits::{ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Flights};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Span, Spans};
 
-use super::passing::Named;
+use super::passed::Named;
 use super::stats::Flow;
 use super::{PushEngine, PushLink};
-
-/// A receiver that went away, and what it may still hold.
-#[derive(Debug)]
-pub(super) struct Absent {
-    identity: Identity,
-    flights: Vec<Flight>,
-    /// The end of its grace time.
-    until: Time,
-}
 
 link_vocabulary!(PushEngine);
 
@@ -424,126 +415,6 @@ impl PushEngine {
     #[must_use]
     pub fn is_settled(&self, id: LinkId) -> bool {
         self.links.get(&id).is_none_or(|link| link.flights.iter().next().is_none())
-    }
-
-    /// Keeps what a receiver may come back for.
-    fn put_absent(
-        &mut self,
-        peer: PeerId,
-        id: LinkId,
-        identity: Identity,
-        flights: Vec<Flight>,
-        now: Time,
-    ) {
-        if flights.is_empty() {
-            return;
-        }
-        if self.absent.len() >= ABSENT_PEERS_MAX {
-            self.give_up(flights, false, now);
-            return;
-        }
-        let until = now + self.config.grace;
-        let absent = self.absent.entry((peer, id));
-        let absent = absent.or_insert(Absent { identity, flights: Vec::new(), until });
-        absent.flights.extend(flights);
-        absent.until = until;
-        self.absent_order.push_back((until, peer, id));
-    }
-
-    /// What a receiver held on links that are gone.
-    fn take_absent(&mut self, peer: PeerId, identity: &Identity) -> Result<Vec<Flight>, Close> {
-        let keys: Vec<_> = self
-            .absent
-            .range((peer, LinkId(0))..=(peer, LinkId(u64::MAX)))
-            .map(|(key, absent)| (*key, absent.identity == *identity))
-            .collect();
-        if keys.iter().any(|(_, same)| !same) {
-            return Err(refusal(
-                CloseCode::NotAuthorized,
-                "this receiver belongs to somebody else",
-            ));
-        }
-        Ok(keys
-            .iter()
-            .filter_map(|(key, _)| self.absent.remove(key))
-            .flat_map(|a| a.flights)
-            .collect())
-    }
-
-    /// Whether a receiver that lost a link has another one: then it has not crashed.
-    fn is_here(&self, peer: PeerId, identity: &Identity) -> bool {
-        let counts = self.config.attempts_max.is_some() || self.passing.is_some();
-        counts && self.links_of(peer, identity).next().is_some()
-    }
-
-    fn links_of(&self, peer: PeerId, identity: &Identity) -> impl Iterator<Item = LinkId> {
-        let is_its = move |link: &PushLink| {
-            let name = link.link.peer().map(|peer| peer.id);
-            link.attached && name == Some(peer) && link.link.identity == *identity
-        };
-        let open = self.links.iter().filter(|(_, link)| link.link.is_open());
-        open.filter(move |(_, link)| is_its(link)).map(|(id, _)| *id)
-    }
-
-    /// A receiver may be back before it was missed here. What it names on its new link is on none of its others: it has
-    /// given up the link that this side takes to be alive.
-    fn take_from_dying(
-        &mut self,
-        id: LinkId,
-        peer: PeerId,
-        identity: &Identity,
-        named: &RangeSet,
-    ) -> Vec<Flight> {
-        let others: Vec<LinkId> =
-            self.links_of(peer, identity).filter(|other| *other != id).collect();
-        let mut flights = Vec::new();
-        for other in others {
-            let taken = self.links.get_mut(&other).map(|link| link.flights.take_seqs(named));
-            for (first, flight) in taken.into_iter().flatten() {
-                self.forget_deadline(other, first, &flight);
-                flights.push(flight);
-            }
-        }
-        flights
-    }
-
-    /// Gives up on receivers whose grace time is over.
-    pub(super) fn give_up_absent(&mut self, now: Time) {
-        while let Some(&(until, peer, id)) = self.absent_order.front() {
-            // It may be back, or its time may have begun anew.
-            let waits = self.absent.get(&(peer, id)).is_some_and(|absent| absent.until == until);
-            if until > now && waits {
-                return;
-            }
-            self.absent_order.pop_front();
-            if waits && let Some(absent) = self.absent.remove(&(peer, id)) {
-                let crashed = !self.is_here(peer, &absent.identity);
-                self.give_up(absent.flights, crashed, now);
-            }
-        }
-    }
-
-    /// Puts back in the queue what a receiver held that is gone. If it may have crashed over them, the messages that its
-    /// application had count a failed attempt: those that were reported taken, or else the one it was to take next.
-    fn give_up(&mut self, flights: Vec<Flight>, crashed: bool, now: Time) {
-        if self.passing.is_some() {
-            return self.give_up_passing(flights, crashed);
-        }
-        let none_taken = flights.iter().all(|flight| flight.taken.is_none());
-        for (index, flight) in flights.into_iter().enumerate() {
-            self.pending -= span(&flight.seqs);
-            let suspects = match flight.taken {
-                _ if !crashed || self.config.attempts_max.is_none() => 0,
-                Some(_) => span(&flight.seqs),
-                None => u64::from(none_taken && index == 0),
-            };
-            let (suspect, innocent) = split(flight.seqs, suspects);
-            for seq in suspect {
-                self.fail(seq, "the receiver went away", Redelivery::ReceiverGone, now);
-            }
-            self.requeue(innocent, Redelivery::ReceiverGone);
-        }
-        self.wake_idle_if_work();
     }
 }
 

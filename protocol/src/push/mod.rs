@@ -5,6 +5,7 @@
 //! (`dispatch`), to whom first (`levels`), what became of it (`settle`), receivers that come and go (`attach`), time
 //! (`timeouts`), and what is kept on disk (`journal`).
 
+mod absent;
 mod admit;
 mod attach;
 mod config;
@@ -12,6 +13,7 @@ mod dispatch;
 mod future;
 mod journal;
 mod levels;
+mod passed;
 mod passing;
 mod rebuild;
 mod settle;
@@ -39,12 +41,12 @@ use crate::store::{Attempts, DeadLetter, Recovered};
 use crate::time::{Time, WallTime};
 use crate::wire::Origin;
 
-use attach::Absent;
+use absent::Absent;
 use future::{Copies, Placed};
 use journal::Journal;
 use levels::{Declined, Levels, Standing};
-use passing::Passing;
-pub(crate) use passing::Upward;
+use passed::Passing;
+pub(crate) use passed::Upward;
 use rebuild::Rebuild;
 use stats::{Counters, Flow};
 
