@@ -90,13 +90,18 @@ fn a_copy_is_handed_out_once_it_is_taken_and_no_sooner() {
 
 #[test]
 fn copies_that_break_the_rules_end_the_link() {
-    let violations: [(&str, Vec<u8>, CloseCode); 6] = [
+    let violations: [(&str, Vec<u8>, CloseCode); 7] = [
         ("out of turn", small(1, 0, 1), CloseCode::ProtocolViolation),
         ("too many", small(0, 0, 3), CloseCode::CreditExceeded),
         ("never placed", take(0, 1, 0, COST), CloseCode::ProtocolViolation),
         (
             "too cheap",
             [small(0, 0, 1), take(0, 1, 0, COST - 1)].concat(),
+            CloseCode::ProtocolViolation,
+        ),
+        (
+            "numbers that do not follow each other",
+            [small(0, 0, 1), small(1, 7, 1), take(0, 2, 0, 2 * COST)].concat(),
             CloseCode::ProtocolViolation,
         ),
         ("no credit", [small(0, 0, 1), take(0, 1, 0, COST)].concat(), CloseCode::CreditExceeded),

@@ -7,8 +7,8 @@ use common::{data, encoded, frame, handshake, hello, peer, record, run, session,
 use drawdown_protocol::limits::CONTROL_BYTES_MAX;
 use drawdown_protocol::message::Records;
 use drawdown_protocol::wire::{
-    Attach, Close, CloseCode, Control, DataHeader, Decoder, Demand, Echo, Frame, Grant, Heartbeat,
-    Outcome, Retract, Settle, Settlement, Taken, WireError,
+    Attach, Close, Control, DataHeader, Decoder, Demand, Echo, Frame, Grant, Heartbeat, Outcome,
+    Retract, Settle, Settlement, Taken, WireError,
 };
 use drawdown_protocol::{SocketType, WallTime};
 use proptest::prelude::*;
@@ -101,7 +101,15 @@ impl Heard {
 type Sent = (Vec<u8>, Vec<Said>);
 
 fn some_spans() -> impl Strategy<Value = Vec<(u64, u64)>> {
-    prop::collection::vec(any::<(u64, u64)>(), 0..20)
+    prop::collection::vec(some_span(), 0..20)
+}
+
+/// Any that holds a number, and whose end is one.
+fn some_span() -> impl Strategy<Value = (u64, u64)> {
+    any::<(u64, u64)>().prop_map(|(first, end)| match first.abs_diff(end) {
+        0 => (first / 2, 1),
+        count => (first.min(end), count),
+    })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -116,8 +124,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn control() -> impl Strategy<Value = Control> {
-    let settlement = (any::<(u64, u64)>(), outcome()).prop_map(|((first, count), outcome)| {
-        Settlement { deliveries: span(first, count), outcome }
+    let settlement = (some_span(), outcome()).prop_map(|((first, count), outcome)| Settlement {
+        deliveries: span(first, count),
+        outcome,
     });
     prop_oneof![
         (some_spans(), some_spans(), some_spans(), any::<bool>()).prop_map(
@@ -146,8 +155,8 @@ fn control() -> impl Strategy<Value = Control> {
         any::<(u64, u64, u64)>().prop_map(|(head, deliveries, settles)| {
             Control::Heartbeat(Heartbeat { head, deliveries, settles })
         }),
-        "\\PC{0,60}".prop_map(|text| {
-            Control::Close(Close { code: CloseCode::Internal, reason: text.into() })
+        ("\\PC{0,60}", any::<u32>()).prop_map(|(text, code)| {
+            Control::Close(Close { code: code.into(), reason: text.into() })
         }),
     ]
 }

@@ -282,12 +282,22 @@ fn fields_that_mean_nothing_are_refused() {
     assert_eq!(changed(&hello, 8, 6), WireError::Malformed("HELLO"), "an unknown socket type");
     assert_eq!(changed(&hello, 28, 2), WireError::Malformed("HELLO"), "an option of 2");
 
-    let close = encoded(&Control::Close(Close { code: CloseCode::Done, reason: "bye".into() }));
-    assert_eq!(changed(&close, 8, 14), WireError::Malformed("CLOSE"), "an unknown code");
-    assert_eq!(changed(&close, 20, 0xff), WireError::Malformed("CLOSE"), "no UTF-8");
+    for span in [[0; 16], [0xff; 16]] {
+        let spans = [&list(1, 0)[..], &span].concat();
+        assert_eq!(refused(&frame(9, &spans)), WireError::Malformed("RETRACT"), "{span:?}");
+    }
 
     let unknown_outcome = [&list(1, 1)[..], &[6, 0, 0, 0]].concat();
     assert_eq!(refused(&frame(7, &unknown_outcome)), WireError::Malformed("SETTLE"));
+}
+
+#[test]
+fn the_end_of_a_link_is_read_whatever_is_said_of_it() {
+    let mut bytes = encoded(&Control::Close(Close { code: CloseCode::Done, reason: "bye".into() }));
+    // A code that nobody knows, and a byte that is no UTF-8.
+    (bytes[8], bytes[20]) = (14, 0xff);
+    let said = Close { code: CloseCode::Other(14), reason: "\u{fffd}ye".into() };
+    assert_eq!(read(&bytes), Ok(Some(Frame::Control(Control::Close(said)))));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use common::{
     data, encoded, handshake, hello, later, peer, record, run, session, span, spans, uuid, work_off,
 };
 use drawdown_protocol::wire::{
-    Attach, Close, CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat, Hello, Outcome,
-    Retract, Settle, Settlement, Taken,
+    Attach, Behind, Close, CloseCode, Control, Demand, Echo, Frame, Future, Grant, Heartbeat,
+    Hello, Outcome, Retract, Settle, Settlement, Taken,
 };
 use drawdown_protocol::{
     Event, LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session,
@@ -105,6 +105,8 @@ fn a_handshake_that_does_not_fit_is_refused_with_the_reason() {
     };
     assert_eq!(refused(|h| h.socket_type = SocketType::Push), CloseCode::SocketTypeMismatch);
     assert_eq!(refused(|h| h.message_bytes_max -= 1), CloseCode::TooLarge);
+    assert_eq!(refused(|h| h.session = Some(session())), CloseCode::ProtocolViolation);
+    assert_eq!(refused(|h| h.features = Hello::ROUTER), CloseCode::ProtocolViolation);
 
     let mut push = push_with(0);
     let raw = Raw::connect(&mut push, "receiver", NOW);
@@ -182,6 +184,11 @@ fn what_breaks_the_rules_of_a_receiver_ends_its_link() {
         ("ECHO", encoded(&Control::Echo(Echo { serial: 1, messages: 0, bytes: 0 }))),
         ("RETRACT", encoded(&Control::Retract(Retract { deliveries: spans(&[(0, 1)]) }))),
         ("DATA", data(run(0, 0, 1), &record(b"x", None))),
+        (
+            "room for copies, unannounced",
+            encoded(&Control::Future(Future { messages: 1, bytes: 99 })),
+        ),
+        ("who stands behind, unannounced", encoded(&Control::Behind(Behind::default()))),
     ];
     for (what, bytes) in after {
         let (push, raw) = served();

@@ -6,14 +6,16 @@ use std::collections::BTreeSet;
 
 use common::raw::{Raw, converse};
 use common::{
-    data, encoded, handshake, hello, later, peer, record, run, session, span, spans, uuid, work_off,
+    data, encoded, frame, handshake, hello, later, peer, record, run, session, span, spans, uuid,
+    work_off,
 };
 use drawdown_protocol::wire::{
     Attach, Close, CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat, Hello, Outcome,
-    Retract, Settle, Settlement, Taken,
+    Recall, Retract, Settle, Settlement, Taken,
 };
 use drawdown_protocol::{
-    LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session, SocketType,
+    Event, LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session,
+    SocketType,
 };
 use proptest::prelude::*;
 
@@ -60,6 +62,14 @@ fn echo(serial: u64, messages: u64, bytes: u64) -> Vec<u8> {
     encoded(&Control::Echo(Echo { serial, messages, bytes }))
 }
 
+fn retract(first: u64, count: u64) -> Vec<u8> {
+    encoded(&Control::Retract(Retract { deliveries: spans(&[(first, count)]) }))
+}
+
+fn recall(first: u64, count: u64) -> Vec<u8> {
+    encoded(&Control::Recall(Recall { copies: spans(&[(first, count)]) }))
+}
+
 fn seqs(pull: &mut PullEngine) -> Vec<u64> {
     work_off(pull, NOW).into_iter().map(|(_, seq)| seq).collect()
 }
@@ -87,6 +97,7 @@ fn a_handshake_that_does_not_fit_is_refused_with_the_reason() {
     assert_eq!(refused(|h| h.message_bytes_max += 1), CloseCode::TooLarge);
     assert_eq!(refused(|h| h.message_bytes_max = u64::MAX), CloseCode::TooLarge);
     assert_eq!(refused(|h| h.session = None), CloseCode::ProtocolViolation);
+    assert_eq!(refused(|h| h.features = Hello::STREAMER), CloseCode::ProtocolViolation);
 
     let mut pull = pull();
     let raw = Raw::connect(&mut pull, "sender", NOW);
@@ -127,6 +138,9 @@ fn what_breaks_the_rules_of_a_sender_ends_its_link() {
             encoded(&Control::Taken(Taken { deliveries: spans(&[(0, 1)]) })),
             CloseCode::ProtocolViolation,
         ),
+        ("asks nothing back", retract(0, 0), CloseCode::ProtocolViolation),
+        ("asks back without end", retract(u64::MAX, 2), CloseCode::ProtocolViolation),
+        ("recalls nothing", recall(0, 0), CloseCode::ProtocolViolation),
         ("a delivery too far", small(1, 0, 1), CloseCode::ProtocolViolation),
         ("the last delivery there is", small(u64::MAX - 1, 0, 1), CloseCode::ProtocolViolation),
         ("an echo of more than was granted", echo(1, WINDOW + 1, 0), CloseCode::ProtocolViolation),
@@ -211,7 +225,7 @@ fn what_means_nothing_does_nothing() {
     let (mut pull, mut raw) = attached();
     raw.says(&mut pull, &small(0, 0, 2), NOW);
     let heartbeat = Heartbeat { head: u64::MAX, deliveries: u64::MAX, settles: u64::MAX };
-    let nothing = [(0, 0), (u64::MAX, u64::MAX), (1, u64::MAX), (2, 5)];
+    let nothing = [(u64::MAX - 1, 1), (2, u64::MAX - 2), (2, 5)];
     let harmless = [
         Control::Demand(Demand { waiting: u64::MAX, asks: false }),
         Control::Demand(Demand { waiting: 0, asks: false }),
@@ -224,6 +238,37 @@ fn what_means_nothing_does_nothing() {
         assert_eq!(pull.link_state(raw.link), LinkState::Open, "{control:?}");
     }
     assert_eq!(seqs(&mut pull), [0, 1]);
+}
+
+#[test]
+fn a_last_word_is_the_last_whatever_it_says() {
+    let unknown = [&99u32.to_le_bytes()[..], &3u64.to_le_bytes(), b"\xffno"].concat();
+    let (mut pull, mut raw) = attached();
+    raw.says(&mut pull, &frame(11, &unknown), NOW);
+    assert_eq!(pull.link_state(raw.link), LinkState::Closing);
+    assert_eq!(raw.hears(&mut pull, NOW), []);
+    let ends = std::iter::from_fn(|| pull.poll_event()).filter_map(|event| match event {
+        Event::Disconnected { reason, by_us, .. } => Some((reason, by_us)),
+        _ => None,
+    });
+    let said = Close { code: CloseCode::Other(99), reason: "\u{fffd}no".into() };
+    assert_eq!(ends.collect::<Vec<_>>(), [(said, false)]);
+}
+
+#[test]
+fn who_stops_takes_credit_back_before_messages_go_back() {
+    let (mut pull, mut raw) = attached();
+    raw.says(&mut pull, &small(0, 0, 3), NOW);
+    pull.stop();
+    let heard = raw.hears(&mut pull, NOW);
+    let [Frame::Control(Control::Grant(grant)), Frame::Control(Control::Settle(settle))] =
+        &heard[..]
+    else {
+        panic!("{heard:?}");
+    };
+    assert_eq!((grant.messages, grant.bytes), (3, 3 * COST));
+    let released = settle.settlements.iter().map(|s| (s.deliveries.count, s.outcome.clone()));
+    assert_eq!(released.collect::<Vec<_>>(), [(3, Outcome::Released)]);
 }
 
 #[test]

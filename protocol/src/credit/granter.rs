@@ -94,12 +94,18 @@ impl Granter {
         self.due
     }
 
+    /// Whether the grant to send takes something away.
+    pub(super) fn is_lowering(&self) -> bool {
+        self.due && !self.sent.fits(self.limit)
+    }
+
     /// The grant to send, if there is a new one.
     pub(super) fn poll_grant(&mut self, contended: bool, answered: u64) -> Option<Grant> {
         self.due.then(|| {
+            let is_lowering = self.is_lowering();
             self.due = false;
             self.serial += 1;
-            if !self.sent.fits(self.limit) {
+            if is_lowering {
                 self.lowered = Some(self.serial);
             }
             self.sent = self.limit;

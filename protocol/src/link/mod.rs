@@ -267,9 +267,7 @@ impl Link {
                 format!("a {ours} socket does not talk to a {} socket", hello.socket_type),
             ));
         }
-        if ours == SocketType::Pull && hello.session.is_none() {
-            return Err(violation("a sending socket without a session"));
-        }
+        check_words(hello)?;
         self.peer = Some(Peer {
             id: hello.peer,
             session: hello.session,
@@ -362,6 +360,29 @@ impl Link {
     fn silence_max(&self) -> Option<Duration> {
         self.peer.as_ref()?.heartbeat.map(|interval| interval.saturating_mul(self.misses))
     }
+}
+
+/// Whether a HELLO says of its side what can be true of it.
+fn check_words(hello: &Hello) -> Result<(), Close> {
+    let has = |bits: u64| hello.features & bits == bits;
+    let without = |bit: u64, its: u64| has(bit) && !has(its);
+    if without(Hello::STREAMER, Hello::KNOWS_STREAMERS)
+        || without(Hello::ROUTER, Hello::KNOWS_ROUTERS)
+    {
+        return Err(violation("a streamer or router that does not know others"));
+    }
+    let is_named = match hello.socket_type {
+        SocketType::Push if hello.session.is_none() => {
+            return Err(violation("a sending socket without a session"));
+        }
+        SocketType::Push => true,
+        SocketType::Req | SocketType::Rep => has(Hello::ROUTER),
+        SocketType::Pull | SocketType::Pub | SocketType::Sub => false,
+    };
+    if hello.session.is_some() && !is_named {
+        return Err(violation("a session of a socket that has none"));
+    }
+    Ok(())
 }
 
 /// Whoever receives takes at least what the other side may send.

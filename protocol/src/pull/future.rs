@@ -192,6 +192,9 @@ impl PullEngine {
                 link.copies.kept.range(numbers.clone()).map(|(n, _)| *n).collect();
             there.into_iter().filter_map(|n| Some((n, link.copies.kept.remove(&n)?))).collect()
         };
+        if !taken.is_sorted_by(|(n, a), (m, b)| b.seq.checked_sub(a.seq) == Some(m - n)) {
+            return Err(violation("it takes copies whose numbers do not follow each other"));
+        }
         let known = taken.iter().fold(Amount::ZERO, |sum, (_, copy)| sum + copy.cost());
         link.copies.held -= known;
         let cost = Amount::new(take.copies.count, take.bytes);

@@ -31,6 +31,9 @@ impl PullEngine {
             return;
         };
         if link.link.is_open() {
+            if let Some(lowered) = self.pool.poll_lowered(id) {
+                out.control(&Control::Grant(lowered));
+            }
             link.transmit_settlements(out);
             let heartbeat = link.link.take_heartbeat();
             if heartbeat {

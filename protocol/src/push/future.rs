@@ -19,7 +19,7 @@ use crate::message::cost_bytes;
 use crate::queue::Flight;
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
-use crate::wire::{Close, Control, DataHeader, Forgot, Future, Recall, Span, Take};
+use crate::wire::{Close, Control, DataHeader, Forgot, Future, Hello, Recall, Span, Take};
 
 use super::{Declined, PushEngine, PushLink};
 
@@ -90,7 +90,11 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        if link.copies.room != Amount::ZERO || self.passing.is_some() {
+        let is_known = link.link.peer().is_some_and(|peer| peer.features & Hello::FUTURES != 0);
+        if !is_known || self.passing.is_some() {
+            return Err(violation("a FUTURE, which one of the two sides has not said to know"));
+        }
+        if link.copies.room != Amount::ZERO {
             return Err(violation("a second FUTURE"));
         }
         // Whatever it says, no more is placed than `future_bytes` allow.

@@ -14,7 +14,7 @@ use crate::credit::Amount;
 use crate::event::{Event, Redelivery};
 use crate::ids::{LinkId, PeerId, Seq, Session, span};
 use crate::limits::{ADOPTED_MESSAGES_MAX, PARKED_MAX, STREAMERS_MAX};
-use crate::link::refusal;
+use crate::link::{Peer, refusal, violation};
 use crate::message::cost_bytes;
 use crate::pull::{ADOPTED_KEYS, Adopted, Run, RunKey};
 use crate::queue::{Chunk, Flight};
@@ -113,6 +113,10 @@ impl PushEngine {
 
     /// A receiver says who stands behind it.
     pub(super) fn handle_behind(&mut self, id: LinkId, behind: Behind) -> Result<(), Close> {
+        let peer = self.links.get(&id).and_then(|link| link.link.peer());
+        if !peer.is_some_and(Peer::knows_streamers) {
+            return Err(violation("a BEHIND of a receiver that does not know streamers"));
+        }
         if behind.streamers.iter().any(|streamer| *streamer == self.peer_id) {
             return Err(refusal(CloseCode::Loop, "this streamer stands behind itself"));
         }

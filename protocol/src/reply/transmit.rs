@@ -23,6 +23,12 @@ impl ReplyEngine {
         };
         link.link.transmit_first(out);
         if link.link.is_open() {
+            if std::mem::take(&mut link.hops_due) {
+                out.control(&Control::Hops(link.hops.clone()));
+            }
+            if let Some(lowered) = self.pool.poll_lowered(id) {
+                out.control(&Control::Grant(lowered));
+            }
             while !link.settlements.is_empty() {
                 let some = link.settlements.len().min(RANGES_MAX);
                 let settlements = link.settlements.drain(..some).collect();
@@ -32,9 +38,6 @@ impl ReplyEngine {
             if heartbeat {
                 let deliveries = link.next_delivery;
                 out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
-            }
-            if std::mem::take(&mut link.hops_due) {
-                out.control(&Control::Hops(link.hops.clone()));
             }
             let grant =
                 if heartbeat { self.pool.repeat_grant(id) } else { self.pool.poll_grant(id) };

@@ -7,7 +7,9 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::{Delivery, Lineage, PeerId, RequestId, Seq, Session, SocketType};
-use crate::limits::{RANGES_MAX, REASON_BYTES_MAX, TOPIC_BYTES_MAX};
+use crate::limits::{RANGES_MAX, TOPIC_BYTES_MAX};
+
+use super::reason::Reason;
 
 /// Any control frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,8 +97,8 @@ pub struct Hello {
     pub reports_taken: bool,
 }
 
-/// A run of numbers: `first`, and `count` in all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// A run of numbers: `first`, and `count` in all. One that a peer says is never empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Span {
     /// The first number.
     pub first: u64,
@@ -116,6 +118,17 @@ impl Span {
 impl From<Range<u64>> for Span {
     fn from(range: Range<u64>) -> Self {
         Span { first: range.start, count: range.end.saturating_sub(range.start) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (first, count) = Deserialize::deserialize(deserializer)?;
+        let span = Span { first, count };
+        match span.range() {
+            Some(_) => Ok(span),
+            None => Err(serde::de::Error::custom("a span of no numbers, or of too many")),
+        }
     }
 }
 
@@ -289,45 +302,6 @@ impl Outcome {
     }
 }
 
-/// A sentence of at most [`REASON_BYTES_MAX`] bytes; what is longer is cut.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(from = "String")]
-pub struct Reason(String);
-
-impl Reason {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Reason {
-    fn from(mut text: String) -> Self {
-        text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
-        Reason(text)
-    }
-}
-
-impl From<&str> for Reason {
-    fn from(text: &str) -> Self {
-        let cut = text.floor_char_boundary(REASON_BYTES_MAX);
-        Reason(text.split_at(cut).0.to_owned())
-    }
-}
-
-impl From<Reason> for String {
-    fn from(reason: Reason) -> Self {
-        reason.0
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// The application has taken these messages from the receiver's queue: time to process runs from now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Taken {
@@ -355,6 +329,7 @@ pub struct Heartbeat {
 
 /// Why a link ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(from = "u32", into = "u32")]
 pub enum CloseCode {
     /// The socket is being closed, all in order.
     Done,
@@ -384,6 +359,44 @@ pub enum CloseCode {
     Conflict,
     /// A streamer that stands behind itself.
     Loop,
+    /// One that this version has no name for: a later one may. The link ends all the same.
+    Other(u32),
+}
+
+/// Those with names, in the order of their numbers.
+const CODES: [CloseCode; 14] = [
+    CloseCode::Done,
+    CloseCode::ProtocolViolation,
+    CloseCode::VersionMismatch,
+    CloseCode::SocketTypeMismatch,
+    CloseCode::CreditExceeded,
+    CloseCode::TooLarge,
+    CloseCode::HeartbeatTimeout,
+    CloseCode::HandshakeTimeout,
+    CloseCode::NotAuthorized,
+    CloseCode::TooMany,
+    CloseCode::Internal,
+    CloseCode::Fenced,
+    CloseCode::Conflict,
+    CloseCode::Loop,
+];
+
+impl From<u32> for CloseCode {
+    fn from(number: u32) -> Self {
+        CODES.get(number as usize).copied().unwrap_or(CloseCode::Other(number))
+    }
+}
+
+impl From<CloseCode> for u32 {
+    fn from(code: CloseCode) -> Self {
+        match code {
+            CloseCode::Other(number) => number,
+            // All others are in the list.
+            named => {
+                (0..).zip(CODES).find(|(_, code)| *code == named).map_or(Self::MAX, |(n, _)| n)
+            }
+        }
+    }
 }
 
 /// The end of a link.
@@ -397,7 +410,7 @@ pub struct Close {
 
 impl fmt::Display for Close {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason.as_str())
+        self.reason.fmt(f)
     }
 }
 

@@ -6,12 +6,12 @@ mod decode;
 mod encode;
 mod error;
 mod header;
+mod reason;
 
 pub use control::{
     Attach, Behind, Close, CloseCode, Control, Demand, Echo, End, Filter, Fingerprint, Forgot,
     Future, Grant, Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix, PrefixTooLong,
-    Reason, Recall, Request, Retract, Ring, Settle, Settlement, Skip, Span, Spans, StartAt, Take,
-    Taken,
+    Recall, Request, Retract, Ring, Settle, Settlement, Skip, Span, Spans, StartAt, Take, Taken,
 };
 pub use decode::{DataRun, Decoder, Frame, PublishRun};
 pub use encode::{
@@ -19,3 +19,4 @@ pub use encode::{
 };
 pub use error::WireError;
 pub use header::{DataHeader, Preface, PublishHeader, VERSION_MAX, VERSION_MIN};
+pub use reason::{Printable, Reason};

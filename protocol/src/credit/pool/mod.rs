@@ -433,6 +433,13 @@ impl Pool {
         line.granter.poll_grant(contended, line.answered)
     }
 
+    /// The same, if it takes something away: that is to be said before messages are given back, which the sender would send
+    /// again on that credit.
+    pub fn poll_lowered(&mut self, link: LinkId) -> Option<Grant> {
+        let is_lowering = self.lines.get(&link).is_some_and(|line| line.granter.is_lowering());
+        if is_lowering { self.poll_grant(link) } else { None }
+    }
+
     /// Says the grant of a link again, which does no harm.
     pub fn repeat_grant(&mut self, link: LinkId) -> Option<Grant> {
         self.lines.get_mut(&link)?.granter.mark_due();
