@@ -279,7 +279,7 @@ impl fmt::Display for DrainError {
         f.write_str(match (kept, oldest) {
             (true, Some(_)) => "; the store keeps them",
             (true, None) => "; they go back to their sender",
-            (false, _) => "; they are lost when the socket goes",
+            (false, _) => "; they are lost unless they are settled before this ends",
         })
     }
 }

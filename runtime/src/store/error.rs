@@ -79,6 +79,11 @@ impl StoreError {
         Self::new(kind, path, format!("could not {doing}: {error}"))
     }
 
+    /// There was no folder, and none could be made: nothing of it is or was on the disk.
+    pub(super) fn unmade(path: &Path, error: &io::Error) -> Self {
+        Self::new(StoreErrorKind::NotAStore, path, format!("could not make its folder: {error}"))
+    }
+
     /// sled panicked when it was done with the store, and `said` this.
     pub(super) fn unclosed(path: &Path, said: &str) -> Self {
         let named = named_in(said).map(|error| error.to_string());

@@ -45,8 +45,7 @@ pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError
         Ok(metadata) if !metadata.is_dir() => return Err(not_a_store("it is not a folder")),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound && create => {
-            fs::create_dir_all(folder)
-                .map_err(|error| StoreError::io(folder, "make its folder", &error))?;
+            fs::create_dir_all(folder).map_err(|error| StoreError::unmade(folder, &error))?;
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(not_a_store("there is no such folder"));

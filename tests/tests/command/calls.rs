@@ -101,8 +101,9 @@ fn json_says_which_line_and_whether_it_may_have_run() {
     let args = ["req", "--connect", &endpoint, "--json", "--max-message", "64"];
     let asked = run(args, format!("fail\nany\n{}\nempty", "x".repeat(65)));
     let objects = objects(&asked.with_code(4));
-    let sentence = "the server rejected the request: exit status: 3";
-    assert_eq!(objects[0], json!({ "line": 1, "error": sentence, "may_have_run": true }));
+    let (sentence, reason) = ("the server rejected the request: exit status: 3", "exit status: 3");
+    let rejected = json!({ "line": 1, "error": sentence, "reason": reason, "may_have_run": true });
+    assert_eq!(objects[0], rejected);
     assert_eq!(objects[1], json!({ "line": 2, "reply_hex": "ff" }));
     assert_eq!((&objects[2]["line"], &objects[2]["may_have_run"]), (&json!(3), &json!(false)));
     assert!(objects[2]["error"].as_str().unwrap().contains("65 bytes and the limit is 64"));

@@ -30,6 +30,27 @@ fn strangers_are_turned_away_with_one_warning_for_each_reason() {
 }
 
 #[test]
+fn the_words_of_a_peer_stay_in_their_line() {
+    let mut pull = start(["pull", "--bind", "tcp://127.0.0.1:0"]);
+    let said = b"no\r\ndrawdown: \x1b[2Jall is well";
+    let reason = [&99u32.to_le_bytes()[..], &(said.len() as u64).to_le_bytes(), said].concat();
+    let close = [&[11, 0, 0, 0, reason.len() as u8, 0, 0, 0][..], &reason].concat();
+    stranger(&pull.bound(), &[&b"DRAWDOWN\x01\x01\0\0"[..], &close].concat());
+    let sentence = pull.hears("all is well");
+    let shown = r"no\r\ndrawdown: \u{1b}[2Jall is well";
+    assert_eq!(sentence, format!("drawdown: a peer turned this side away: {shown}"));
+}
+
+#[test]
+fn who_was_turned_away_did_answer() {
+    let folder = tempdir().unwrap();
+    let missing = format!("ipc://{}", folder.path().join("jobs.sock").display());
+    let mut bound = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let mut other = start(["push", "--connect", &bound.bound(), "--connect", &missing]);
+    other.hears("2 of the 2 endpoints do not answer yet, or were turned away (tcp://");
+}
+
+#[test]
 fn sockets_that_do_not_fit_say_so_on_both_sides() {
     let mut bound = start(["push", "--bind", "tcp://127.0.0.1:0"]);
     let mut other = start(["push", "--connect", &bound.bound()]);
@@ -78,6 +99,7 @@ fn a_socket_may_have_many_endpoints() {
     let ipc = format!("ipc://{}", folder.path().join("jobs.sock").display());
     let mut pull = start(["pull", "--bind", "tcp://127.0.0.1:0", "--bind", &ipc, "--count", "2"]);
     let tcp = pull.bound();
+    assert_eq!(pull.bound(), ipc);
     run(["push", "--connect", &tcp], "by tcp\n").with_code(0);
     run(["push", "--connect", &ipc], "by ipc\n").with_code(0);
     assert_eq!(pull.end().with_code(0), "by tcp\nby ipc\n");

@@ -25,6 +25,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         ("pull --bind tcp://127.0.0.1:0 --parallel 2", "--exec"),
         ("pull --bind tcp://127.0.0.1:0 --count 0", "--count"),
         ("bench push --bind tcp://127.0.0.1:0 --count 1 --size 7", "at least 8 bytes"),
+        ("push --bind tcp://127.0.0.1:0 --json", "--json"),
         ("dead purge /nowhere", "--all"),
         ("dance", "dance"),
     ] {
@@ -40,7 +41,7 @@ fn an_endpoint_that_cannot_be_bound_is_refused() {
     let taken = format!("tcp://{}", listener.local_addr().unwrap());
     for (endpoint, words) in [
         (taken.as_str(), "another socket has that port"),
-        ("tcp://0.0.0.0:0", "other machines could reach it"),
+        ("tcp://0.0.0.0:0", "add --dangerously-allow-anonymous if anybody at all"),
         ("ipc:///nowhere/at/all.sock", "the folder of that path does not exist"),
     ] {
         for side in ["push", "pull"] {
@@ -84,6 +85,15 @@ fn a_folder_that_is_no_store_is_refused() {
         assert_eq!(ended.code, Some(i32::from(!path.ends_with("nothing"))), "{ended:?}");
     }
     assert_eq!(std::fs::read(other).unwrap(), b"not a store");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused() {
+    // Nobody can make a folder there, whoever runs this.
+    let store = format!("/proc/{}/outbox", std::process::id());
+    let args = ["push", "--bind", "tcp://127.0.0.1:0", "--store", &store];
+    let ended = run(args, "").says("could not make its folder").says("nothing was changed; check");
+    ended.with_code(1);
 }
 
 #[test]

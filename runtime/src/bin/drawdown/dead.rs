@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::exit::{self, Exit, Failure};
 use crate::inspect::{Stored, failures, with_store};
+use crate::json::InJson;
 
 /// List, send again, or remove messages that failed too often.
 #[derive(Args)]
@@ -24,6 +25,9 @@ must not be in use.")]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
     action: Action,
+
+    #[command(flatten)]
+    form: InJson,
 }
 
 #[derive(Subcommand)]
@@ -69,7 +73,8 @@ struct Which {
     all: bool,
 }
 
-pub(crate) fn run(args: &DeadArgs, json: bool) -> Result<(), Failure> {
+pub(crate) fn run(args: &DeadArgs) -> Result<(), Failure> {
+    let json = args.form.json;
     match &args.action {
         Action::Ls { folder } => with_store(folder, |store| list(store, json)),
         Action::Show { folder, seq, raw } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use drawdown::names::DnsResolver;
-use drawdown::transport::Host;
+use drawdown::transport::{Host, TransportErrorKind};
 use drawdown::{
     Endpoint, Error, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket, SubSocket,
 };
@@ -17,8 +17,8 @@ use crate::units;
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = true)]
 pub(crate) struct Endpoints {
-    /// Wait for peers at this endpoint; may be repeated. With port 0 the system chooses a port, and the line
-    /// `bound tcp://HOST:PORT` on stderr tells it.
+    /// Wait for peers at this endpoint; may be repeated. Once it does, the line `bound ENDPOINT` on stderr
+    /// says so, and with port 0 which port the system chose.
     #[arg(long, value_name = "ENDPOINT")]
     bind: Vec<Endpoint>,
 
@@ -85,7 +85,7 @@ impl LinkArgs {
 
 /// What every kind of socket can do with an endpoint.
 pub(crate) trait Attach {
-    /// What stands before an endpoint whose port the system chose.
+    /// What stands before an endpoint that is bound.
     const BOUND: &'static str = "bound";
 
     async fn bind_to(&self, endpoint: &Endpoint) -> Result<Endpoint, Error>;
@@ -151,10 +151,8 @@ impl Endpoints {
         console: &Console,
     ) -> Result<(), Failure> {
         for endpoint in &self.bind {
-            let bound = socket.bind_to(endpoint).await?;
-            if endpoint.port() == Some(0) {
-                console.tell(format_args!("{} {bound}", S::BOUND));
-            }
+            let bound = socket.bind_to(endpoint).await.map_err(|error| unbound(endpoint, error))?;
+            console.tell(format_args!("{} {bound}", S::BOUND));
         }
         for endpoint in &self.connect {
             socket.connect_to(endpoint)?;
@@ -165,6 +163,20 @@ impl Endpoints {
     /// To whom this side connects.
     pub(crate) fn peers(&self) -> &[Endpoint] {
         &self.connect
+    }
+}
+
+/// The same as the library's sentence, but for what there is to do on a command line.
+fn unbound(endpoint: &Endpoint, error: Error) -> Failure {
+    match error {
+        Error::Transport(error) if error.kind() == TransportErrorKind::Exposed => Failure::new(
+            Exit::Error,
+            format!(
+                "cannot bind {endpoint}: other machines could reach it and nothing would check who they are; bind a \
+                 loopback address such as 127.0.0.1, or add --dangerously-allow-anonymous if anybody at all may connect"
+            ),
+        ),
+        error => error.into(),
     }
 }
 

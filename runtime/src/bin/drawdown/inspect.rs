@@ -7,6 +7,7 @@ use bytes::Bytes;
 use drawdown::Seq;
 use drawdown::protocol::message::{RecordHead, Records};
 use drawdown::protocol::store::{Attempts, RecoveredBlock};
+use drawdown::protocol::wire::Printable;
 use drawdown::store::{Inspector, StoreError};
 use serde_json::{Value, json};
 
@@ -93,7 +94,7 @@ impl Stored {
 
 /// As in `failed 2 times, at last: no such file`.
 pub(crate) fn failures(attempts: &Attempts) -> String {
-    format!("failed {} times, at last: {}", attempts.failed, attempts.reason)
+    format!("failed {} times, at last: {}", attempts.failed, Printable(&attempts.reason))
 }
 
 /// The messages of a block that are not done.

@@ -12,6 +12,7 @@ mod input;
 mod inspect;
 mod interrupts;
 mod json;
+mod levels;
 mod output;
 mod proxy;
 mod publish;
@@ -50,10 +51,6 @@ struct Cli {
     /// Show what happens inside on stderr; repeat it for more. RUST_LOG says it in more detail.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-
-    /// Answer in JSON on stdout (sub, req, store, dead; bench always does).
-    #[arg(long, global = true)]
-    json: bool,
 }
 
 #[derive(Subcommand)]
@@ -96,8 +93,8 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Push(args) => block_on(push::run(args, console)),
         Command::Pull(args) => block_on(pull::run(args, console)),
         Command::Pub(args) => block_on(publish::run(args, console)),
-        Command::Sub(args) => block_on(subscribe::run(args, cli.json, console)),
-        Command::Req(args) => block_on(request::run(args, cli.json, console)),
+        Command::Sub(args) => block_on(subscribe::run(args, console)),
+        Command::Req(args) => block_on(request::run(args, console)),
         Command::Rep(args) => block_on(reply::run(args, console)),
         Command::Proxy(args) => block_on(proxy::run(args, console)),
         Command::Streamer(args) => block_on(streamer::run(args, console)),
@@ -106,8 +103,8 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
         Command::Check(args) => topology::check(&args),
         Command::Draw(args) => topology::draw(&args),
         Command::Bench(args) => block_on(bench::run(args, console)),
-        Command::Store(args) => store::run(&args, cli.json),
-        Command::Dead(args) => dead::run(&args, cli.json),
+        Command::Store(args) => store::run(&args),
+        Command::Dead(args) => dead::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }

@@ -33,8 +33,8 @@ Examples:
   drawdown proxy --upstream-bind tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001 \\
     --store ./ring
 
-With port 0 the system chooses a port, and the lines `bound upstream ENDPOINT` and
-`bound downstream ENDPOINT` on stderr tell it.")]
+The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr say where it waits, and
+with port 0 which port the system chose.")]
 pub(crate) struct ProxyArgs {
     #[command(flatten)]
     endpoints: DeviceEndpoints,

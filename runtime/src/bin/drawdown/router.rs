@@ -34,8 +34,8 @@ Examples:
   drawdown router --identity west --upstream-bind tcp://127.0.0.1:8000 \\
     --downstream-bind tcp://127.0.0.1:8001 --downstream-connect 'tcp://127.0.0.1:7000?priority=2'
 
-With port 0 the system chooses a port, and the lines `bound upstream ENDPOINT` and
-`bound downstream ENDPOINT` on stderr tell it. Exit code 3: the drain timed out; what was left is
+The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr say where it waits, and
+with port 0 which port the system chose. Exit code 3: the drain timed out; what was left is
 tried again by its clients, as they may.")]
 pub(crate) struct RouterArgs {
     #[command(flatten)]

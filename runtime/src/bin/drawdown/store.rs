@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::exit::{self, Exit, Failure};
 use crate::inspect::{Stored, pending, with_store};
+use crate::json::InJson;
 
 /// Look into the store of a PUSH or PUB socket, or of a proxy, that does not run.
 ///
@@ -30,6 +31,9 @@ names each damage if the store is not what was written.")]
 pub(crate) struct StoreArgs {
     #[command(subcommand)]
     action: Action,
+
+    #[command(flatten)]
+    form: InJson,
 }
 
 #[derive(Subcommand)]
@@ -57,7 +61,8 @@ enum Action {
     },
 }
 
-pub(crate) fn run(args: &StoreArgs, json: bool) -> Result<(), Failure> {
+pub(crate) fn run(args: &StoreArgs) -> Result<(), Failure> {
+    let json = args.form.json;
     match &args.action {
         Action::Ls { folder } => with_store(folder, |store| list(store, json)),
         Action::Show { folder, seq, raw } => with_store(folder, |store| match seq {

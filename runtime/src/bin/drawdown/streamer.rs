@@ -28,8 +28,8 @@ Examples:
   drawdown streamer --upstream-connect tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001 \\
     --identity east
 
-With port 0 the system chooses a port, and the lines `bound upstream ENDPOINT` and
-`bound downstream ENDPOINT` on stderr tell it. Exit code 3: the drain timed out; what was left goes
+The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr say where it waits, and
+with port 0 which port the system chose. Exit code 3: the drain timed out; what was left goes
 back to its senders.")]
 pub(crate) struct StreamerArgs {
     #[command(flatten)]

@@ -1,14 +1,17 @@
 //! Tells people about events of a socket that they should know of.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use drawdown::protocol::wire::{Close, CloseCode};
+use drawdown::protocol::wire::{Close, CloseCode, Printable};
+use drawdown::protocol::{Identity, LinkId, Priority};
 use drawdown::{Endpoint, Event, Events};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::console::Console;
+use crate::levels::Levels;
 
 /// After so long without an answer it is said that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -19,7 +22,7 @@ const NAMED_MAX: u64 = 1_000;
 /// Distinct reasons that are told; a peer can make them up.
 const REASONS_MAX: usize = 100;
 
-/// So many changes of servers and of the priority that serves are told.
+/// So many changes of servers are told.
 const CHANGES_MAX: u64 = 100;
 
 /// How long the last events may take to be told.
@@ -45,6 +48,9 @@ impl Watch {
             peers: peers.to_vec(),
             letters,
             answers: 0,
+            members: HashMap::new(),
+            turned_away: false,
+            levels: Levels::default(),
             told: HashSet::new(),
             named: 0,
             changes: 0,
@@ -85,6 +91,11 @@ struct Teller {
     letters: String,
     /// Handshakes that were ever done.
     answers: usize,
+    /// Links whose handshake was done, and to whom.
+    members: HashMap<LinkId, Identity>,
+    /// Somebody answered, and one of the two sides did not want the other.
+    turned_away: bool,
+    levels: Levels,
     told: HashSet<String>,
     named: u64,
     changes: u64,
@@ -107,23 +118,29 @@ impl Teller {
                     patient = false;
                     self.tell_of_silence();
                 }
+                () = self.levels.calm() => {
+                    let change = self.levels.take_untold();
+                    self.tell_of_levels(change);
+                }
             }
         }
     }
 
     fn tell(&mut self, event: Event) {
         match event {
-            Event::Connected { .. } => self.answers += 1,
-            Event::Disconnected { peer, reason, by_us, .. } => {
-                self.tell_of_end(&reason, peer.is_some(), by_us);
+            Event::Connected { link, identity, .. } => {
+                self.answers += 1;
+                self.members.insert(link, identity);
             }
+            Event::Disconnected { link, reason, by_us, .. } => self.tell_of_end(link, &reason, by_us),
             Event::Expired { seq } => {
                 self.name(format_args!("message {seq} expired: its shelf life ended before anybody took it"));
             }
             Event::DeadLettered { seq, failed, reason } => {
                 let letters = self.letters.clone();
                 self.name(format_args!(
-                    "message {seq} is now a dead letter after {failed} failed attempts ({reason}); {letters}"
+                    "message {seq} is now a dead letter after {failed} failed attempts ({}); {letters}",
+                    Printable(&reason)
                 ));
             }
             Event::Restored { messages, .. } => self.change(format_args!(
@@ -161,11 +178,10 @@ impl Teller {
                 "the peer of {link} is back: it is used again once it was well for {time:?}, or if no other has room"
             )),
             Event::ServerTrusted { link } => self.change(format_args!("the peer of {link} is used again")),
-            Event::LevelChanged { from, to } => self.change(format_args!(
-                "peers of priority {} are used from now on, those of {} were before",
-                to.level(),
-                from.level()
-            )),
+            Event::LevelChanged { from, to } => {
+                let change = self.levels.note(from, to, Instant::now());
+                self.tell_of_levels(change);
+            }
             Event::LoopRefused { .. } => self.once(
                 "a call came back by way of a router that it had passed, and was given back; this ends when routers have \
                  told each other who stands behind them"
@@ -185,16 +201,29 @@ impl Teller {
         }
     }
 
-    fn tell_of_end(&mut self, reason: &Close, member: bool, by_us: bool) {
+    fn tell_of_end(&mut self, link: LinkId, reason: &Close, by_us: bool) {
+        let member = self.members.remove(&link);
+        self.turned_away |= member.is_none() && reason.code != CloseCode::Internal;
         let sentence = match (reason.code, member, by_us) {
             (CloseCode::Done, ..) => return,
-            (CloseCode::Internal, ..) => format!("lost a link: {reason}"),
-            (_, false, true) => format!("turned a peer away: {reason}"),
-            (_, true, true) => format!("ended a link: {reason}"),
-            (_, false, false) => format!("a peer turned this side away: {reason}"),
-            (_, true, false) => format!("a peer ended its link: {reason}"),
+            (CloseCode::Internal, Some(who), _) => format!("lost a link with {who}: {reason}"),
+            (CloseCode::Internal, None, _) => format!("lost a link: {reason}"),
+            (_, None, true) => format!("turned a peer away: {reason}"),
+            (_, Some(who), true) => format!("ended a link with {who}: {reason}"),
+            (_, None, false) => format!("a peer turned this side away: {reason}"),
+            (_, Some(who), false) => format!("{who} ended its link: {reason}"),
         };
         self.once(sentence);
+    }
+
+    fn tell_of_levels(&self, change: Option<(Priority, Priority)>) {
+        if let Some((from, to)) = change {
+            self.console.say(format_args!(
+                "peers of priority {} are used from now on, those of {} were before",
+                to.level(),
+                from.level()
+            ));
+        }
     }
 
     fn once(&mut self, sentence: String) {
@@ -211,7 +240,7 @@ impl Teller {
             ..CHANGES_MAX => self.console.say(sentence),
             CHANGES_MAX => {
                 self.console.say(sentence);
-                self.console.say("further changes of servers and priorities are not told");
+                self.console.say("further changes of servers are not told");
             }
             _ => {}
         }
@@ -244,7 +273,12 @@ impl Teller {
         let names = names.join(", ");
         match (missing, self.peers.len()) {
             (0, _) => {}
+            // Why is told already.
+            (1, 1) if self.turned_away => {}
             (1, 1) => self.console.say(format_args!("nobody answers at {names} yet; trying on")),
+            (missing, all) if self.turned_away => self.console.say(format_args!(
+                "{missing} of the {all} endpoints do not answer yet, or were turned away ({names}); trying on"
+            )),
             (missing, all) => self.console.say(format_args!(
                 "{missing} of the {all} endpoints do not answer yet ({names}); trying on"
             )),

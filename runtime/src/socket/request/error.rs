@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use drawdown_protocol::wire::Reason;
+use drawdown_protocol::wire::{Printable, Reason};
 use drawdown_protocol::{CallError, Refusal};
 
 /// Why a request has no reply, and whether a server may have worked on it.
@@ -66,7 +66,8 @@ impl RequestError {
         self.may_have_run
     }
 
-    /// The server's reason, if it rejected the request: up to 512 bytes.
+    /// The server's reason, if it rejected the request: up to 512 bytes, as the server wrote them. Where the sentence of
+    /// this error repeats it, control characters are escaped.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_ref().map(Reason::as_str)
@@ -98,7 +99,8 @@ impl fmt::Display for RequestError {
                  doing it twice does no harm",
             ),
             (RequestErrorKind::Rejected, _) => {
-                write!(f, "the server rejected the request: {}", self.reason().unwrap_or_default())
+                let reason = Printable(self.reason().unwrap_or_default());
+                write!(f, "the server rejected the request: {reason}")
             }
             (RequestErrorKind::Closed, true) => f.write_str(
                 "the socket was closed before a reply came: the request may have been worked on; ask again on \

@@ -9,8 +9,8 @@ use super::parse::{ENDPOINT_BYTES_MAX, INPROC_BYTES_MAX, IPC_PATH_BYTES_MAX};
 /// How much of a URL an error repeats.
 const SHOWN_CHARS_MAX: usize = 160;
 
-const SCHEMES: &str = "write \"tcp://host:port\", \"ipc:///absolute/path\" or \"inproc://name\", or to connect \
-                       \"srv+tcp://service.name\" or \"file:///absolute/path\"";
+const SCHEMES: &str = "write \"tcp://host:port\" or \"ipc:///absolute/path\", within one process \"inproc://name\", or to \
+                       connect \"srv+tcp://service.name\" or \"file:///absolute/path\"";
 const TCP_EXAMPLE: &str = "write it like \"tcp://127.0.0.1:7000\"";
 const IPC_EXAMPLE: &str = "write it like \"ipc:///run/user/1000/jobs.sock\"";
 const INPROC_EXAMPLE: &str = "write it like \"inproc://jobs\"";

@@ -105,13 +105,13 @@ fn wildcards_are_known_in_every_spelling() {
 
 /// Each bad URL, and the words of its error that say what to do about it.
 const BAD: &[(&str, &str)] = &[
-    ("", "\"tcp://host:port\", \"ipc:///absolute/path\" or \"inproc://name\""),
-    ("127.0.0.1:7000", "\"tcp://host:port\", \"ipc:///absolute/path\" or \"inproc://name\""),
+    ("", "\"tcp://host:port\" or \"ipc:///absolute/path\""),
+    ("127.0.0.1:7000", "\"tcp://host:port\" or \"ipc:///absolute/path\""),
     ("://127.0.0.1:7000", "does not say which transport"),
     ("tcp:127.0.0.1:7000", "does not say which transport"),
     (
         "udp://127.0.0.1:7000",
-        "the transport \"udp\" is unknown; write \"tcp://host:port\", \"ipc://",
+        "the transport \"udp\" is unknown; write \"tcp://host:port\" or \"ipc://",
     ),
     ("TCP://127.0.0.1:7000", "the transport \"TCP\" is unknown"),
     (" tcp://127.0.0.1:7000", "begins or ends with a space"),

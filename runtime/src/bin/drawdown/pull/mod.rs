@@ -48,8 +48,9 @@ pub(crate) struct PullArgs {
     #[command(flatten)]
     endpoints: Endpoints,
 
-    /// Messages that may wait here or be on their way; with 0 one is asked for when there is nothing else to do, so
-    /// that none waits behind another while somebody else is free [default: 1000, with --exec 0].
+    /// Messages that may wait here or be on their way, of 32 MiB together at the most, or one of the largest size if that is
+    /// more; with 0 one is asked for when there is nothing else to do, so that none waits behind another while somebody else
+    /// is free [default: 1000, with --exec 0].
     #[arg(long, value_name = "COUNT")]
     window: Option<u64>,
 

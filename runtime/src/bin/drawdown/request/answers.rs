@@ -12,6 +12,8 @@ use crate::json::text_or_hex;
 /// Why a line got no reply.
 pub(super) struct NoReply {
     sentence: String,
+    /// What the server said of it, as it said it.
+    reason: Option<String>,
     may_have_run: bool,
 }
 
@@ -29,19 +31,20 @@ impl NoReply {
             "the request has {bytes} bytes and the limit is {bytes_max}; it was not sent; raise --max-message on both \
              sides, or send less"
         );
-        Self { sentence, may_have_run: false }
+        Self { sentence, reason: None, may_have_run: false }
     }
 
     pub(super) fn withdrawn(signal: &str) -> Self {
         let sentence =
             format!("withdrawn on {signal} before a reply came; it may have been worked on");
-        Self { sentence, may_have_run: true }
+        Self { sentence, reason: None, may_have_run: true }
     }
 }
 
 impl From<RequestError> for NoReply {
     fn from(error: RequestError) -> Self {
-        Self { sentence: error.to_string(), may_have_run: error.may_have_run() }
+        let reason = error.reason().map(str::to_owned);
+        Self { sentence: error.to_string(), reason, may_have_run: error.may_have_run() }
     }
 }
 
@@ -62,10 +65,13 @@ impl<'a> Answers<'a> {
             Ok(reply) => write(reply.payload()),
             Err(no_reply) => {
                 self.failed += 1;
-                let NoReply { sentence, may_have_run } = no_reply;
+                let NoReply { sentence, reason, may_have_run } = no_reply;
                 if self.json {
-                    let object =
+                    let mut object =
                         json!({ "line": line, "error": sentence, "may_have_run": may_have_run });
+                    if let Some(reason) = reason {
+                        object["reason"] = reason.into();
+                    }
                     return write(object.to_string().as_bytes());
                 }
                 self.console.tell(format_args!("line {line}: {sentence}"));

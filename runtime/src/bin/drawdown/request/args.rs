@@ -7,6 +7,7 @@ use drawdown::ReqSocket;
 
 use crate::endpoints::{Endpoints, LinkArgs};
 use crate::exit::Failure;
+use crate::json::InJson;
 use crate::units;
 
 /// Ask: each line of stdin is a request, and its reply a line on stdout.
@@ -14,7 +15,7 @@ use crate::units;
 /// The newline is not part of a request; every other byte is. Replies are written in the order of the lines, each with a
 /// newline after it unless it ends with one. A request that gets none is told on stderr as `line NUMBER: SENTENCE`, and
 /// the command ends with exit code 4. With --json all of it is on stdout, an object for each line: {"line", "reply"} or
-/// {"line", "error", "may_have_run"}.
+/// {"line", "error", "may_have_run"}, and "reason" if it is the server who rejected it.
 ///
 /// An endpoint may end in ?priority=2, up to 16: it is asked only while every one with a better number, 1 if it has none, is
 /// gone, silent or busy. On SIGTERM or SIGINT it reads no more and withdraws what is under way.
@@ -65,6 +66,9 @@ pub(crate) struct ReqArgs {
     /// How long a server that failed must have been well before it is asked again, if another one can be [default: 0s].
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     fail_back_after: Option<Duration>,
+
+    #[command(flatten)]
+    pub(super) form: InJson,
 
     #[command(flatten)]
     pub(super) links: LinkArgs,

@@ -21,7 +21,7 @@ use under_way::UnderWay;
 /// How long the last words may take: servers are told that nobody waits for them.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(args: ReqArgs, json: bool, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: ReqArgs, console: &Console) -> Result<(), Failure> {
     args.endpoints.check()?;
     let mut interrupts = Interrupts::listen(|| ())?;
     let socket = args.socket().await?;
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: ReqArgs, json: bool, console: &Console) -> Result<
                 socket: &socket,
                 under_way: UnderWay::new(usize::from(args.parallel)),
                 unasked: None,
-                answers: Answers::new(json, console),
+                answers: Answers::new(args.form.json, console),
             };
             let work = caller.run(&mut interrupts);
             console.live(|| live_line(&socket, &rate), work).await

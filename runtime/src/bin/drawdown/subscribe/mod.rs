@@ -16,6 +16,7 @@ use crate::console::{Console, Rate};
 use crate::endpoints::{Endpoints, LinkArgs};
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
+use crate::json::InJson;
 use crate::output::left;
 use crate::units;
 use crate::watch::Watch;
@@ -83,6 +84,9 @@ pub(crate) struct SubArgs {
     discard_old_session: bool,
 
     #[command(flatten)]
+    form: InJson,
+
+    #[command(flatten)]
     links: LinkArgs,
 }
 
@@ -98,7 +102,7 @@ fn from(text: &str) -> Result<Start, String> {
     }
 }
 
-pub(crate) async fn run(args: SubArgs, json: bool, console: &Console) -> Result<(), Failure> {
+pub(crate) async fn run(args: SubArgs, console: &Console) -> Result<(), Failure> {
     args.endpoints.check()?;
     let interrupts = Interrupts::listen(|| ())?;
     let socket = args.socket().await?;
@@ -106,7 +110,7 @@ pub(crate) async fn run(args: SubArgs, json: bool, console: &Console) -> Result<
     let rate = Rate::new();
     let result = match args.endpoints.attach(&socket, console).await {
         Ok(()) => {
-            let form = if json { Form::Json } else { Form::Text };
+            let form = if args.form.json { Form::Json } else { Form::Text };
             let work = lines::write_all(&args, &socket, form, console, interrupts);
             let work = console.live(|| live_line(&socket, &rate), work);
             tokio::select! {
