@@ -14,7 +14,8 @@
 //! # }
 //!
 //! # async fn worker() -> Result<(), Box<dyn std::error::Error>> {
-//! let pull = PullSocket::builder().window(1).connect("tcp://127.0.0.1:7000").await?;
+//! // It asks for a job when it has none; the others stay where other workers can take them.
+//! let pull = PullSocket::builder().window(0).connect("tcp://127.0.0.1:7000").await?;
 //! while let Some(job) = pull.recv().await? {
 //!     println!("{} bytes", job.payload().len());
 //!     job.ack().await?;
@@ -27,6 +28,8 @@
 //! on its own credit, and is told exactly what it has lost if it falls behind.
 //!
 //! ```no_run
+//! use std::time::Duration;
+//!
 //! use drawdown::{Incoming, PubSocket, SubSocket};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,6 +50,7 @@
 //!         Incoming::NewSession(session) => println!("the numbers begin anew: {session:?}"),
 //!     }
 //! }
+//! sub.close(Duration::from_secs(5)).await?; // after sub.stop(): saves the position, else the last ones may come again
 //! # Ok(())
 //! # }
 //! ```
@@ -67,7 +71,9 @@
 //! let rep = RepSocket::builder().bind("tcp://127.0.0.1:7002").await?;
 //! while let Some(call) = rep.recv().await? {
 //!     let reply = call.payload().to_ascii_uppercase();
-//!     call.reply(reply)?;
+//!     if let Err(error) = call.reply(reply) {
+//!         eprintln!("{error}"); // such as a caller that has given up: no reason to stop
+//!     }
 //! }
 //! # Ok(())
 //! # }

@@ -9,3 +9,8 @@ pub mod name_server;
 pub mod planted;
 pub mod processes;
 pub mod sim;
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -91,8 +91,9 @@ pub(crate) const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 /// The methods that every builder has; it needs the fields `options` and `config.link`.
 macro_rules! builder_options {
     () => {
-        /// The largest payload, in bytes: 1 MiB unless set, at most 1 GiB less one byte. Both ends of a link must
-        /// agree: a receiver takes at least what its senders may send.
+        /// The largest payload, in bytes: 1 MiB unless set, at most 1 GiB less one byte. That of a receiver or
+        /// subscriber must not be lower than those of its senders; clients and servers must have the same. Otherwise their
+        /// link is refused, which is an event.
         pub fn max_message(mut self, bytes: usize) -> Self {
             self.config.link.message_bytes_max =
                 bytes.min(drawdown_protocol::limits::MESSAGE_BYTES_MAX);

@@ -27,7 +27,8 @@ use state::ProxyState;
 ///
 /// It retains a ring of its own, which outlives a publisher; what is below it and can still be had upstream is fetched for
 /// those who want it. A proxy reads everything upstream, whatever is wanted downstream. Dropping it ends its links at once;
-/// see [`ProxySocket::close`] for the orderly way.
+/// its store and its ports are free a moment later. See [`ProxySocket::close`] for the orderly way, after which they can be
+/// opened again.
 pub struct ProxySocket {
     core: Arc<Core<ProxyState>>,
     options: SocketOptions,

@@ -27,8 +27,8 @@ use state::PublishState;
 /// No subscriber is ever waited for. One that falls behind the ring is told exactly which numbers it has lost. A message
 /// is *accepted* once it is in the ring (in memory) or, with a store, on disk; subscribers see it then, and a publisher
 /// with a store goes on after a restart with the same session, numbers and ring. All methods take `&self`; share the
-/// socket by reference or in an [`Arc`](std::sync::Arc). Dropping it ends its links at once. See [`PubSocket::close`] for
-/// the orderly way.
+/// socket by reference or in an [`Arc`](std::sync::Arc). Dropping it ends its links at once; its store and its
+/// ports are free a moment later. See [`PubSocket::close`] for the orderly way, after which they can be opened again.
 pub struct PubSocket {
     sender: Sender<PublishState>,
 }

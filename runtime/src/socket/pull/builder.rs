@@ -22,8 +22,12 @@ pub struct PullBuilder {
 impl PullBuilder {
     builder_options!();
 
-    /// Messages that may wait here or be on their way, over all senders: 1,000 unless set. Workers use 1, so that work
-    /// stays where others can take it; with 0 there is credit only while a receive call waits.
+    /// Messages that may wait here or be on their way, over all senders: 1,000 unless set. What the application has in its
+    /// hands does not count: with 1 one message waits here behind the one that is worked on.
+    ///
+    /// With 0 there is credit only while a receive call waits, so that all other work stays where others can take it: right
+    /// for jobs that take longer than a round trip. Shorter ones are worth a window of 1 or more, or
+    /// [copies](Self::future) beside one of 0, so that the next is at hand when one is done.
     pub fn window(mut self, messages: u64) -> Self {
         self.config.window_messages = messages;
         self

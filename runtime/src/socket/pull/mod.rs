@@ -30,8 +30,8 @@ use state::PullState;
 /// Takes jobs from PUSH sockets, as many at a time as its window has room for.
 ///
 /// All methods take `&self`: several tasks may receive from one socket, and each message goes to one of them. Dropping the
-/// socket ends its links at once; what was not settled goes back to its senders. See [`PullSocket::close`] for the
-/// orderly way.
+/// socket ends its links at once; what was not settled goes back to its senders. Its ports are free a moment later. See
+/// [`PullSocket::close`] for the orderly way, after which they are free.
 pub struct PullSocket {
     shared: Arc<PullShared>,
     reader: Mutex<Reader>,
@@ -87,7 +87,8 @@ impl PullSocket {
         }
     }
 
-    /// The next message, if one is there now.
+    /// The next message, if one is there now. It asks for none: with a window of 0 only calls that wait do, and this gives
+    /// nothing.
     #[must_use]
     pub fn try_recv(&self) -> Option<Delivery> {
         self.reader().next(&self.shared)

@@ -61,7 +61,7 @@ impl PushBuilder {
     }
 
     /// Messages that may wait for a receiver's credit: 65,536 unless set. With 0 a message is only taken in when there is
-    /// credit for it.
+    /// credit for it: without a receiver each send waits for one.
     pub fn queue(mut self, messages: u64) -> Self {
         self.config.queue_messages = messages;
         self
@@ -73,7 +73,7 @@ impl PushBuilder {
         self
     }
 
-    /// Messages that may be dispatched and unconfirmed at a time: no limit unless set. The socket blocks there.
+    /// Messages that may be dispatched and unconfirmed at a time, at least 1: no limit unless set. The socket blocks there.
     pub fn max_pending(mut self, messages: u64) -> Self {
         self.config.pending_messages = messages.max(1);
         self
@@ -143,8 +143,8 @@ impl PushBuilder {
         self
     }
 
-    /// For how long a receiver whose link was lost must have been well before it is used again: not at all unless set. Until
-    /// then it gets messages only if no other receiver has room.
+    /// For how long a receiver whose link was lost must have been well before it is used again: zero unless set, which is at
+    /// once. Until then it gets messages only if no other receiver has room.
     /// [`Event::ServerOnTrial`](crate::Event::ServerOnTrial) and [`Event::ServerTrusted`](crate::Event::ServerTrusted) tell
     /// of it.
     pub fn fail_back_after(mut self, time: Duration) -> Self {

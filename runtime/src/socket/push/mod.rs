@@ -34,7 +34,8 @@ const SEND_BATCH: usize = 256;
 /// A message is *accepted* once it is in the queue (in memory) or, with a store, on disk or already confirmed. Accepted
 /// messages are delivered at least once, expire, or become dead letters. All methods take `&self`; share the socket by
 /// reference or in an [`Arc`]. Dropping it ends its links at once: what is not confirmed stays in its store, or is lost
-/// without one. See [`PushSocket::close`] for the orderly way.
+/// without one. Its store and its ports are free a moment later. See [`PushSocket::close`] for the orderly way, after which
+/// they can be opened again.
 pub struct PushSocket {
     sender: Sender<PushState>,
 }

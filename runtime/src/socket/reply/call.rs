@@ -98,7 +98,8 @@ impl Call {
     /// If the caller's link is lost, the reply waits for it to come back.
     ///
     /// # Errors
-    /// If nobody would get the reply, or it is over the limit: then the call is in the error, to be answered otherwise.
+    /// If nobody would get the reply: its caller has given up, which is normal and leaves the socket as it is, or the socket is
+    /// closed. Or if the reply is over the limit: then the call is in the error, to be answered otherwise.
     pub fn reply(self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
         let payload = payload.into();
         let core = Arc::clone(&self.core);

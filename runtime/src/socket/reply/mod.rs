@@ -41,7 +41,10 @@ const REPLY_BATCH: usize = 256;
 /// run there too, unless the caller asked for at most once.
 ///
 /// All methods take `&self`: several tasks may receive from one socket, and each call goes to one of them. Dropping the
-/// socket ends its links at once; callers ask elsewhere. See [`RepSocket::close`] for the orderly way.
+/// socket ends its links at once; callers ask elsewhere. Its store and its ports are free a moment later. See
+/// [`RepSocket::close`] for the orderly way, after which they can be opened again.
+///
+/// That a reply is not sent, because its caller has given up, belongs to the life of a server and is no reason to end it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,7 +53,9 @@ const REPLY_BATCH: usize = 256;
 /// let rep = RepSocket::builder().bind("tcp://127.0.0.1:7000").await?;
 /// while let Some(call) = rep.recv().await? {
 ///     let reply = call.payload().to_ascii_uppercase();
-///     call.reply(reply)?;
+///     if let Err(error) = call.reply(reply) {
+///         eprintln!("{error}");
+///     }
 /// }
 /// # Ok(())
 /// # }

@@ -33,7 +33,7 @@ impl ReqBuilder {
         self
     }
 
-    /// For how long a server that failed must have been well before it is used again: not at all unless set. Until then it
+    /// For how long a server that failed must have been well before it is used again: zero unless set, which is at once. Until then it
     /// is asked only if no other server has room. It failed if its link was lost, or if it let the time of an attempt run
     /// out; [`Event::ServerOnTrial`](crate::Event::ServerOnTrial) and [`Event::ServerTrusted`](crate::Event::ServerTrusted)
     /// tell of it.

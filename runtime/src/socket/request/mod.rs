@@ -38,7 +38,7 @@ use state::RequestState;
 /// remembers the id (see [`RepBuilder::remember`](crate::RepBuilder::remember)) never works on it twice.
 ///
 /// All methods take `&self`. Dropping the socket ends its links at once; requests under way fail with
-/// [`RequestErrorKind::Closed`]. See [`ReqSocket::close`] for the orderly way.
+/// [`RequestErrorKind::Closed`]. Its ports are free a moment later. See [`ReqSocket::close`] for the orderly way.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -55,7 +55,7 @@ impl RouterBuilder {
     }
 
     /// For how long a server that failed must have been well before it is used again; as
-    /// [`ReqBuilder::fail_back_after`](crate::ReqBuilder::fail_back_after). Not at all unless set.
+    /// [`ReqBuilder::fail_back_after`](crate::ReqBuilder::fail_back_after). Zero unless set: at once.
     pub fn fail_back_after(mut self, time: Duration) -> Self {
         self.config.fail_back_after = time;
         self

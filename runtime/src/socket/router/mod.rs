@@ -28,7 +28,7 @@ use crate::socket::drain::drained;
 /// own that it prefers: so two sites lend to each other. What one has granted is never granted back to it, and no call
 /// passes a router twice.
 ///
-/// Dropping it ends its links at once; see [`RouterSocket::close`] for the orderly way.
+/// Dropping it ends its links at once; its ports are free a moment later. See [`RouterSocket::close`] for the orderly way.
 ///
 /// ```no_run
 /// use std::time::Duration;

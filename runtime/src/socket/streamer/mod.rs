@@ -24,7 +24,7 @@ use crate::socket::drain::drained;
 /// hundred behind a streamer gets as many as one beside it. What a receiver held that died is sent to others by the
 /// streamer. Streamers may stand behind each other; one that stands behind itself is refused.
 ///
-/// Dropping it ends its links at once; see [`StreamerSocket::close`] for the orderly way.
+/// Dropping it ends its links at once; its ports are free a moment later. See [`StreamerSocket::close`] for the orderly way.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -39,7 +39,8 @@ const FETCH_MAX: u32 = 4_096;
 /// Endpoints of one publisher and its proxies are sources of the same session: each message comes once, from whichever
 /// of them has it. What is gone for good is reported as a gap, in its place among the messages. All methods take `&self`:
 /// several tasks may receive from one socket, and each message goes to one of them. Dropping the socket ends its links at
-/// once. See [`SubSocket::close`] for the orderly way.
+/// once; its cursor and its ports are free a moment later, and what was acknowledged last may not have been saved. See
+/// [`SubSocket::close`] for the orderly way, after which they can be opened again.
 pub struct SubSocket {
     shared: Arc<SubShared>,
     reader: Mutex<Reader>,
@@ -110,7 +111,8 @@ impl SubSocket {
         }
     }
 
-    /// The next message, gap or session, if one is there now.
+    /// The next message, gap or session, if one is there now. It asks for none: with a window of 0 only calls that wait do,
+    /// and this gives nothing.
     #[must_use]
     pub fn try_recv(&self) -> Option<Incoming> {
         self.reader().next(&self.shared)
