@@ -125,12 +125,7 @@ impl Passing {
         }
     }
 
-    fn overlapping(
-        &self,
-        session: Session,
-        from: Seq,
-        to: Seq,
-    ) -> Option<(Seq, Seq, Seq)> {
+    fn overlapping(&self, session: Session, from: Seq, to: Seq) -> Option<(Seq, Seq, Seq)> {
         let before = self.by_origin.range(..=(session, from)).next_back();
         let spans = before.filter(|((of, _), (end, _))| *of == session && *end > from);
         let next = || self.by_origin.range((session, from)..(session, to.max(from))).next();

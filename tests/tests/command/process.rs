@@ -174,6 +174,12 @@ impl Running {
         self.hears("bound ").split_once("bound ").unwrap().1.to_owned()
     }
 
+    /// Whether it has not ended. Looks every few milliseconds at most.
+    pub(crate) fn is_running(&mut self) -> bool {
+        std::thread::sleep(Duration::from_millis(5));
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();

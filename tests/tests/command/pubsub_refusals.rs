@@ -38,9 +38,9 @@ fn a_command_line_that_makes_no_sense_is_refused() {
 fn limits_that_are_passed_are_named() {
     let filter = "x".repeat(256);
     let args = ["sub", "--bind", ANY_PORT, "--filter", &filter];
-    run(args, "").says("a filter of 256 bytes is longer than a topic can be").with_code(1);
+    run(args, "").says("a filter of 256 bytes is longer than a topic can be").with_code(2);
     let args = ["pub", "--bind", ANY_PORT, "--ring", "0"];
-    run(args, "").says("a ring of 0 keeps nothing for anybody").with_code(1);
+    run(args, "").says("a ring of 0 keeps nothing for anybody").with_code(2);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_session_that_is_not_the_stores_is_refused() {
     let args = ["pub", "--bind", ANY_PORT, "--store", ring.to_str().unwrap()];
     run(args, "a\n").with_code(0);
     let ended = run(args.into_iter().chain(["--session", SESSION, "--next-seq", "1"]), "");
-    ended.says("the store holds session ").says("nothing was changed").with_code(1);
+    ended.says("the store holds session ").says("nothing was changed").with_code(2);
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
     for (line, words) in [
         ("push", "--bind"),
         ("push --bind nonsense", "does not say which transport"),
+        ("push --bind 127.0.0.1:17000", "for TCP write \"tcp://127.0.0.1:17000\""),
         ("push --bind tcp://127.0.0.1", "the port is missing"),
         ("pull --connect http://127.0.0.1:80", "the transport \"http\" is unknown"),
         ("push --bind inproc://jobs", "is for sockets of one process"),

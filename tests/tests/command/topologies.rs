@@ -75,6 +75,16 @@ fn all_input_goes_through_and_the_others_end_when_it_has() {
 }
 
 #[test]
+fn input_that_fails_fails_the_run_and_is_named() {
+    let line = Line::new("seq 1 3; exit 7", "output = \"done\"");
+    let ended = line.start(&["--until-done"]).end();
+    let ended = ended.says("jobs: its input ended with exit status: 7; it is not started again");
+    let ended = ended.says("no more input comes; the others are ended");
+    ended.says("not all ended well: jobs (its input ended with exit status: 7)").with_code(1);
+    assert_eq!(sorted(&line.path("done")), all(3), "what it gave is done");
+}
+
+#[test]
 fn what_a_node_writes_appears_with_its_name() {
     let line = Line::new("echo one; echo two", "");
     let ended = line.start(&["--until-done"]).end();

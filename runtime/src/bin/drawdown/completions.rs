@@ -9,7 +9,7 @@ use crate::exit::{self, Failure};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  drawdown completions bash > ~/.local/share/bash-completion/completions/drawdown
+  drawdown completions bash >> ~/.bash_completion
   drawdown completions zsh > ~/.zfunc/_drawdown
   drawdown completions fish > ~/.config/fish/completions/drawdown.fish")]
 pub(crate) struct CompletionsArgs {

@@ -8,10 +8,16 @@ use drawdown::store::Inspector;
 use serde_json::json;
 
 use crate::exit::{self, Exit, Failure};
-use crate::inspect::{Stored, failures, with_store};
+use crate::inspect::{Stored, with_store};
 use crate::json::InJson;
 
+/// Said rather than nothing.
+const NONE: &str = "no dead letters\n";
+
 /// List, send again, or remove messages that failed too often.
+///
+/// A PUSH socket with --max-attempts has such dead letters; stores of other sockets have none. Each is shown by its number,
+/// the size of its payload, the beginning of that, and why it failed.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -20,8 +26,8 @@ Examples:
   drawdown dead replay ./outbox --seq 12 --seq 15
   drawdown dead purge ./outbox --all
 
-`replay` makes them pending again, their failures forgotten; the next `drawdown push` on the store sends them. The store
-must not be in use.")]
+`replay` makes them pending again, their failures forgotten; the next
+`drawdown push` on the store sends them. The store must not be in use.")]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
     action: Action,
@@ -98,17 +104,24 @@ fn list(store: &Inspector, json: bool) -> Result<(), Failure> {
         });
         return exit::print(&format!("{}\n", json!(letters.collect::<Vec<_>>())));
     }
-    let line = |letter: &drawdown::store::DeadReport| {
-        format!("{:>10}  {:>9} bytes  {}\n", letter.seq, letter.bytes, failures(&letter.attempts))
-    };
-    exit::print(&dead.iter().map(line).collect::<String>())
+    if dead.is_empty() {
+        return exit::print(NONE);
+    }
+    for letter in dead {
+        exit::print(&read(store, letter.seq)?.line())?;
+    }
+    Ok(())
+}
+
+fn read(store: &Inspector, seq: Seq) -> Result<Stored, Failure> {
+    let letter = store.dead_letter(seq)?;
+    Stored::read(seq, &letter.record, letter.attempts).ok_or_else(|| {
+        Failure::new(Exit::Error, format!("the record of dead letter {seq} is malformed"))
+    })
 }
 
 fn show(store: &Inspector, seq: Seq, raw: bool, json: bool) -> Result<(), Failure> {
-    let letter = store.dead_letter(seq)?;
-    let message = Stored::read(seq, &letter.record, letter.attempts).ok_or_else(|| {
-        Failure::new(Exit::Error, format!("the record of dead letter {seq} is malformed"))
-    })?;
+    let message = read(store, seq)?;
     match (raw, json) {
         (true, _) => exit::print_bytes(&message.payload),
         (_, true) => exit::print(&format!("{}\n", message.json())),
@@ -140,6 +153,8 @@ impl Choice {
             });
             exit::print(&if json {
                 format!("{}\n", json!({ done: finished }))
+            } else if finished.is_empty() && failure.is_none() {
+                NONE.to_owned()
             } else {
                 finished.iter().map(|seq| format!("{done} {seq}\n")).collect()
             })?;

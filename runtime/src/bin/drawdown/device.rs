@@ -24,7 +24,8 @@ pub(crate) struct DeviceEndpoints {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
 struct Upstream {
-    /// Wait for those from whom messages come at this endpoint, other devices included; may be repeated.
+    /// Wait for those from whom messages come at this endpoint, `tcp://HOST:PORT` or `ipc:///PATH`, other devices included;
+    /// may be repeated.
     #[arg(long, value_name = "ENDPOINT")]
     upstream_bind: Vec<Endpoint>,
 

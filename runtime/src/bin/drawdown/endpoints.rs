@@ -17,8 +17,9 @@ use crate::units;
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = true)]
 pub(crate) struct Endpoints {
-    /// Wait for peers at this endpoint; may be repeated. Once it does, the line `bound ENDPOINT` on stderr
-    /// says so, and with port 0 which port the system chose.
+    /// Wait for peers at this endpoint, `tcp://HOST:PORT` or `ipc:///PATH`; may be repeated. HOST is an IP address, a name,
+    /// or * for every address of this machine. Once it does, the line `bound ENDPOINT` on stderr says so, and with port 0
+    /// which port the system chose.
     #[arg(long, value_name = "ENDPOINT")]
     bind: Vec<Endpoint>,
 
@@ -35,7 +36,8 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     heartbeat: Option<Duration>,
 
-    /// The largest message, in bytes or as 8MiB; a receiver takes at least what its senders may send [default: 1MiB].
+    /// The largest message, in bytes or as 8MiB; no lower at a receiver than at its senders, and the same at both ends of
+    /// calls [default: 1MiB].
     #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
     max_message: Option<usize>,
 

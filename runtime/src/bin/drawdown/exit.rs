@@ -10,11 +10,13 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0    done: everything is confirmed, or what was asked for is shown
   1    an error; the sentence on stderr says what happened and what was kept
-  2    the command line, or a topology, makes no sense
+  2    the command line, or a topology, makes no sense or does not fit the store
   3    a drain timed out; stderr names what is left
-  4    some messages were not delivered: expired, dead letters, or over the size limit; or some requests failed
+  4    some messages were not delivered: expired, dead letters, or over the size
+       limit; or some requests failed
   5    stdout was closed by its reader
-  130  stopped at once by a second SIGINT (143: SIGTERM)";
+  130  stopped at once by a second SIGINT (143: SIGTERM), half a second or more
+       after the first: those that come together are one";
 
 /// The codes that the command chooses itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +72,17 @@ macro_rules! failure_from {
     };
 }
 
-failure_from!(drawdown::Error, drawdown::SendError, drawdown::Closed, drawdown::store::StoreError);
+failure_from!(drawdown::SendError, drawdown::Closed, drawdown::store::StoreError);
+
+impl From<drawdown::Error> for Failure {
+    fn from(error: drawdown::Error) -> Self {
+        let exit = match &error {
+            drawdown::Error::Endpoint(_) | drawdown::Error::Settings(_) => Exit::Usage,
+            _ => Exit::Error,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
 
 impl From<drawdown::DrainError> for Failure {
     fn from(error: drawdown::DrainError) -> Self {

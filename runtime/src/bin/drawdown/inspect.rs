@@ -12,6 +12,7 @@ use drawdown::store::{Inspector, StoreError};
 use serde_json::{Value, json};
 
 use crate::json::text_or_hex;
+use crate::units;
 
 /// Characters of a payload in a table.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -94,7 +95,8 @@ impl Stored {
 
 /// As in `failed 2 times, at last: no such file`.
 pub(crate) fn failures(attempts: &Attempts) -> String {
-    format!("failed {} times, at last: {}", attempts.failed, Printable(&attempts.reason))
+    let times = units::count(attempts.failed.into(), "time");
+    format!("failed {times}, at last: {}", Printable(&attempts.reason))
 }
 
 /// The messages of a block that are not done.

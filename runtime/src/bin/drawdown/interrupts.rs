@@ -1,11 +1,15 @@
 //! SIGTERM and SIGINT: the first asks for an orderly end, the second gets an immediate one.
 
 use std::io::Write;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::{Exit, Failure};
+
+/// Signals that come together are one: `timeout` and terminals send theirs to a process and to its group.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// Which signal came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,11 +56,14 @@ impl Interrupts {
         let (sender, first) = watch::channel(None);
         tokio::spawn(async move {
             sender.send_replace(Some(next().await));
+            let until = tokio::time::Instant::now() + TOGETHER;
+            while tokio::time::timeout_at(until, next()).await.is_ok() {}
             let second = next().await;
             last_deed();
             let _ = writeln!(
                 std::io::stderr(),
-                "drawdown: stopped at once by a second signal; what was not confirmed is kept only by a store"
+                "drawdown: stopped at once by a second signal; what was not confirmed is left to its sender, if that goes \
+                 on or has a store"
             );
             std::process::exit(second.exit_code());
         });

@@ -122,3 +122,25 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
     runtime.shutdown_background();
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is pasted from a narrow terminal must not be broken by it.
+    #[test]
+    fn examples_fit_into_a_terminal() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in text.lines() {
+                assert!(line.len() <= 80, "{}: {line}", command.get_name());
+            }
+            // Those of `push` and `pull` are still wider.
+            let rest = command
+                .get_subcommands()
+                .filter(|command| !matches!(command.get_name(), "push" | "pull"));
+            commands.extend(rest.cloned());
+        }
+    }
+}

@@ -27,14 +27,16 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  drawdown proxy --upstream-connect tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001
+  drawdown proxy --upstream-connect tcp://127.0.0.1:7000 \\
+    --downstream-bind tcp://127.0.0.1:7001
 
   # Publishers find it, not the other way round; what it took survives it.
-  drawdown proxy --upstream-bind tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001 \\
+  drawdown proxy --upstream-bind tcp://127.0.0.1:7000 \\
+    --downstream-bind tcp://127.0.0.1:7001 \\
     --store ./ring
 
-The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr say where it waits, and
-with port 0 which port the system chose.")]
+The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr
+say where it waits, and with port 0 which port the system chose.")]
 pub(crate) struct ProxyArgs {
     #[command(flatten)]
     endpoints: DeviceEndpoints,

@@ -26,17 +26,21 @@ use crate::units;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  drawdown router --upstream-bind tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001
+  drawdown router --upstream-bind tcp://127.0.0.1:7000 \\
+    --downstream-bind tcp://127.0.0.1:7001
 
-  # Two sites; each prefers the servers that connect to it, and lends to the other.
+  # Two sites; each prefers the servers that connect to it, and lends to the
+  # other.
   drawdown router --identity east --upstream-bind tcp://127.0.0.1:7000 \\
-    --downstream-bind tcp://127.0.0.1:7001 --downstream-connect 'tcp://127.0.0.1:8000?priority=2'
+    --downstream-bind tcp://127.0.0.1:7001 \\
+    --downstream-connect 'tcp://127.0.0.1:8000?priority=2'
   drawdown router --identity west --upstream-bind tcp://127.0.0.1:8000 \\
-    --downstream-bind tcp://127.0.0.1:8001 --downstream-connect 'tcp://127.0.0.1:7000?priority=2'
+    --downstream-bind tcp://127.0.0.1:8001 \\
+    --downstream-connect 'tcp://127.0.0.1:7000?priority=2'
 
-The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr say where it waits, and
-with port 0 which port the system chose. Exit code 3: the drain timed out; what was left is
-tried again by its clients, as they may.")]
+The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr
+say where it waits, and with port 0 which port the system chose. Exit code 3:
+the drain timed out; what was left is tried again by its clients, as they may.")]
 pub(crate) struct RouterArgs {
     #[command(flatten)]
     endpoints: DeviceEndpoints,
@@ -49,7 +53,7 @@ pub(crate) struct RouterArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pending: Option<u64>,
 
-    /// How long a server that failed must have been well before it is used again [default: not at all].
+    /// How long a server that failed must have been well before it is used again [default: 0s].
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     fail_back_after: Option<Duration>,
 

@@ -104,9 +104,9 @@ impl Job {
         };
         match status {
             // It may have died of its closed stdout.
-            _ if output.len() > output_bytes_max => {
-                Err(format!("the command wrote more than the limit of {output_bytes_max} bytes"))
-            }
+            _ if output.len() > output_bytes_max => Err(format!(
+                "the command wrote more than the limit of {output_bytes_max} bytes; --max-message on both sides raises it"
+            )),
             Ok(status) if status.success() => Ok(output),
             Ok(status) => Err(reason(status, &last_line)),
             Err(error) => Err(format!("the command could not be waited for: {error}")),

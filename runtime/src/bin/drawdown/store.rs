@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 use crate::exit::{self, Exit, Failure};
 use crate::inspect::{Stored, pending, with_store};
 use crate::json::InJson;
+use crate::units;
 
-/// Look into the store of a PUSH or PUB socket, or of a proxy, that does not run.
+/// Look into the store of a PUSH, PUB or REP socket, or of a proxy, that does not run.
 ///
-/// What a PUSH socket has pending is what nobody has confirmed yet; a PUB socket keeps what is in its ring. Looking changes
-/// no message. A store that a socket has open is refused.
+/// What a PUSH socket has pending is what nobody has confirmed yet; a PUB socket or a proxy keeps what is in its ring, and a
+/// REP socket remembers replies. Looking changes no message. A store that a socket has open is refused.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -26,8 +27,9 @@ Examples:
   drawdown store show ./outbox --seq 12 --raw | jq .
   drawdown store verify ./outbox && echo all is well
 
-`show --raw` writes payloads as they are, with a newline after each when it shows all of them. `verify` exits 1 and
-names each damage if the store is not what was written.")]
+`show --raw` writes payloads as they are, with a newline after each when it
+shows all of them. `verify` exits 1 and names each damage if the store is not
+what was written.")]
 pub(crate) struct StoreArgs {
     #[command(subcommand)]
     action: Action,
@@ -43,7 +45,7 @@ enum Action {
         /// The store.
         folder: PathBuf,
     },
-    /// Show the messages that are pending or kept, or one of them.
+    /// Show the messages that are pending, kept or remembered, or one of them.
     Show {
         /// The store.
         folder: PathBuf,
@@ -113,16 +115,12 @@ fn to_json(report: &StoreReport) -> Value {
 }
 
 fn to_text(report: &StoreReport) -> String {
-    let (pending, blocks, damages) =
-        (total_pending(report), report.blocks.len(), report.damages.len());
-    let held = match report.lineage {
-        Some(_) => format!("{pending} kept in {blocks} blocks"),
-        None => format!("{pending} pending in {blocks} blocks, {} dead letters", report.dead.len()),
-    };
     let mut text = format!(
-        "{} store, {}\n{held}, {damages} damages, {} on disk\n",
+        "{} store, {}\n{}, {}, {} on disk\n",
         report.socket_type,
         numbering(report),
+        all_held(report),
+        units::count(report.damages.len() as u64, "damage"),
         HumanBytes(report.disk_bytes),
     );
     for block in &report.blocks {
@@ -133,12 +131,31 @@ fn to_text(report: &StoreReport) -> String {
             block.seqs.start,
             block.seqs.end,
             block.pending(),
-            if report.lineage.is_some() { "kept" } else { "pending" },
+            held(report),
             HumanBytes(block.bytes),
         );
     }
     for (seq, attempts) in &report.attempts {
         let _ = writeln!(text, "  message {seq} {}", crate::inspect::failures(attempts));
+    }
+    text
+}
+
+/// What messages are in a store of this type.
+fn held(report: &StoreReport) -> &'static str {
+    match (report.lineage, report.socket_type.as_str()) {
+        (Some(_), _) => "kept",
+        (None, "rep") => "remembered",
+        (None, _) => "pending",
+    }
+}
+
+/// As in `3 pending in 1 block, 0 dead letters`.
+fn all_held(report: &StoreReport) -> String {
+    let blocks = units::count(report.blocks.len() as u64, "block");
+    let mut text = format!("{} {} in {blocks}", total_pending(report), held(report));
+    if held(report) == "pending" {
+        text.push_str(&format!(", {}", units::count(report.dead.len() as u64, "dead letter")));
     }
     text
 }
@@ -165,7 +182,8 @@ fn show_one(store: &Inspector, seq: Seq, raw: bool, json: bool) -> Result<(), Fa
         return Err(Failure::new(
             Exit::Error,
             format!(
-                "message {seq} is not pending in this store; `drawdown store show` without --seq lists those that are"
+                "message {seq} is not {} in this store; `drawdown store show` without --seq lists those that are",
+                held(&report)
             ),
         ));
     };
@@ -211,17 +229,16 @@ fn damages(report: &StoreReport) -> Vec<Value> {
 
 fn verify(store: &Inspector, json: bool) -> Result<(), Failure> {
     let report = store.report()?;
-    let (pending, dead) = (total_pending(&report), report.dead.len());
     if json {
-        let ok = report.damages.is_empty();
-        let answer =
-            json!({ "ok": ok, "pending": pending, "dead": dead, "damages": damages(&report) });
+        let answer = json!({
+            "ok": report.damages.is_empty(),
+            "pending": total_pending(&report),
+            "dead": report.dead.len(),
+            "damages": damages(&report),
+        });
         exit::print(&format!("{answer}\n"))?;
     } else if report.damages.is_empty() {
-        exit::print(&format!(
-            "whole: {pending} pending messages in {} blocks and {dead} dead letters are as they were written\n",
-            report.blocks.len(),
-        ))?;
+        exit::print(&format!("whole: {}, all as they were written\n", all_held(&report)))?;
     } else {
         let lines: String = report.damages.iter().map(|damage| format!("{damage}\n")).collect();
         exit::print(&lines)?;
@@ -231,7 +248,9 @@ fn verify(store: &Inspector, json: bool) -> Result<(), Failure> {
         count => Err(Failure::new(
             Exit::Error,
             format!(
-                "{count} damages; {pending} pending messages and {dead} dead letters are whole, and nothing was changed"
+                "{}; whole are {}, and nothing was changed",
+                units::count(count as u64, "damage"),
+                all_held(&report)
             ),
         )),
     }

@@ -22,15 +22,17 @@ use crate::units;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  drawdown streamer --upstream-connect tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001
+  drawdown streamer --upstream-connect tcp://127.0.0.1:7000 \\
+    --downstream-bind tcp://127.0.0.1:7001
 
   # Started again within a second after a kill, it goes on where it was.
-  drawdown streamer --upstream-connect tcp://127.0.0.1:7000 --downstream-bind tcp://127.0.0.1:7001 \\
+  drawdown streamer --upstream-connect tcp://127.0.0.1:7000 \\
+    --downstream-bind tcp://127.0.0.1:7001 \\
     --identity east
 
-The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr say where it waits, and
-with port 0 which port the system chose. Exit code 3: the drain timed out; what was left goes
-back to its senders.")]
+The lines `bound upstream ENDPOINT` and `bound downstream ENDPOINT` on stderr
+say where it waits, and with port 0 which port the system chose. Exit code 3:
+the drain timed out; what was left goes back to its senders.")]
 pub(crate) struct StreamerArgs {
     #[command(flatten)]
     endpoints: DeviceEndpoints,

@@ -34,6 +34,8 @@ pub(super) enum Problem {
     TooLong,
     Unprintable,
     NoScheme,
+    /// With the endpoint that it is with the scheme of TCP before it.
+    TcpMeant(String),
     UnknownScheme(String),
     Fragment,
     UserInfo,
@@ -111,6 +113,9 @@ impl fmt::Display for Problem {
             Self::TooLong => write!(f, "it is longer than {ENDPOINT_BYTES_MAX} bytes"),
             Self::Unprintable => {
                 f.write_str("it contains a control character, or begins or ends with a space")
+            }
+            Self::TcpMeant(url) => {
+                write!(f, "it does not say which transport to use; for TCP write {url:?}")
             }
             Self::NoScheme => write!(f, "it does not say which transport to use; {SCHEMES}"),
             Self::UnknownScheme(scheme) => {

@@ -24,7 +24,13 @@ pub(super) fn endpoint(url: &str, priority: Priority) -> Result<Endpoint, Proble
     if url.chars().any(char::is_control) || url.trim() != url {
         return Err(Problem::Unprintable);
     }
-    let (scheme, rest) = url.split_once("://").ok_or(Problem::NoScheme)?;
+    let Some((scheme, rest)) = url.split_once("://") else {
+        let meant = format!("tcp://{url}");
+        return Err(match endpoint(&meant, priority) {
+            Ok(_) => Problem::TcpMeant(shown(&meant)),
+            Err(_) => Problem::NoScheme,
+        });
+    };
     let parse_address = match scheme {
         "tcp" => tcp,
         "ipc" => ipc,

@@ -106,7 +106,9 @@ fn wildcards_are_known_in_every_spelling() {
 /// Each bad URL, and the words of its error that say what to do about it.
 const BAD: &[(&str, &str)] = &[
     ("", "\"tcp://host:port\" or \"ipc:///absolute/path\""),
-    ("127.0.0.1:7000", "\"tcp://host:port\" or \"ipc:///absolute/path\""),
+    ("127.0.0.1:7000", "which transport to use; for TCP write \"tcp://127.0.0.1:7000\""),
+    ("worker:7000?priority=2", "for TCP write \"tcp://worker:7000?priority=2\""),
+    ("127.0.0.1", "\"tcp://host:port\" or \"ipc:///absolute/path\""),
     ("://127.0.0.1:7000", "does not say which transport"),
     ("tcp:127.0.0.1:7000", "does not say which transport"),
     (

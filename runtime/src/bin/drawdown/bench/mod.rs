@@ -32,14 +32,18 @@ Examples:
   drawdown bench pull --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 &
   drawdown bench push --connect tcp://127.0.0.1:7000 --count 1000000 --size 256
 
-  drawdown bench pub --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 --subscribers 10 &
-  drawdown bench sub --connect tcp://127.0.0.1:7000 --count 1000000 --size 256 --subscribers 10
+  drawdown bench pub --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 \\
+    --subscribers 10 &
+  drawdown bench sub --connect tcp://127.0.0.1:7000 --count 1000000 \\
+    --size 256 --subscribers 10
 
   drawdown bench rep --bind tcp://127.0.0.1:7000 --size 64 &
-  drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 --count 100000 --parallel 100
+  drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 \\
+    --count 100000 --parallel 100
 
   # Everything on disk, nobody there to confirm it.
-  drawdown bench push --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 --store ./outbox --accept-only")]
+  drawdown bench push --bind tcp://127.0.0.1:7000 --count 1000000 \\
+    --size 256 --store ./outbox --accept-only")]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     side: Side,
@@ -84,7 +88,8 @@ struct Batch {
 #[derive(Args)]
 #[command(after_help = "\
 Example:
-  drawdown bench push --connect tcp://127.0.0.1:7000 --count 1000000 --size 256 --store ./outbox")]
+  drawdown bench push --connect tcp://127.0.0.1:7000 --count 1000000 \\
+    --size 256 --store ./outbox")]
 struct SendArgs {
     #[command(flatten)]
     load: Load,
@@ -120,7 +125,8 @@ struct SendArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Example:
-  drawdown bench pull --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 --window 10000")]
+  drawdown bench pull --bind tcp://127.0.0.1:7000 --count 1000000 \\
+    --size 256 --window 10000")]
 struct ReceiveArgs {
     #[command(flatten)]
     load: Load,
@@ -167,7 +173,8 @@ impl Window {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  drawdown bench pub --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 --subscribers 10
+  drawdown bench pub --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 \\
+    --subscribers 10
 
   # How fast a subscriber reads what is there already.
   drawdown bench pub --bind tcp://127.0.0.1:7000 --count 1000000 --size 256 \\
@@ -206,7 +213,8 @@ struct PublishArgs {
 #[derive(Args)]
 #[command(after_help = "\
 Example:
-  drawdown bench sub --connect tcp://127.0.0.1:7000 --count 1000000 --size 256 --subscribers 10")]
+  drawdown bench sub --connect tcp://127.0.0.1:7000 --count 1000000 \\
+    --size 256 --subscribers 10")]
 struct SubscribeArgs {
     #[command(flatten)]
     load: Load,

@@ -36,7 +36,8 @@ Examples:
   drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 --count 100000
 
   # How many there can be in ten seconds.
-  drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 --for 10s --parallel 1000 --batch 100")]
+  drawdown bench req --connect tcp://127.0.0.1:7000 --size 64 --for 10s \\
+    --parallel 1000 --batch 100")]
 pub(super) struct RequestArgs {
     #[command(flatten)]
     endpoints: Endpoints,

@@ -33,12 +33,14 @@ Examples:
   vmstat 1 | sed 's/^/vmstat\\t/' | drawdown pub --bind tcp://127.0.0.1:7000
 
   # Keep a million messages, or those of a day, on disk.
-  feed | drawdown pub --bind tcp://127.0.0.1:7000 --store ./ring --ring 1000000 --ring-age 1day
+  feed | drawdown pub --bind tcp://127.0.0.1:7000 --store ./ring \\
+    --ring 1000000 --ring-age 1day
 
-A line whose message is over --max-message, or whose topic has more than 255 bytes, is named on
-stderr by its number and not published; the others are. That ends the command with exit code 4.
-Exit code 3: without --linger, a subscriber that was there had not had everything after a second.
-With --store, codes 0, 3 and 4 say that all is on disk.")]
+A line whose message is over --max-message, or whose topic has more than 255
+bytes, is named on stderr by its number and not published; the others are. That
+ends the command with exit code 4. Exit code 3: without --linger, a subscriber
+that was there had not had everything after a second. With --store, codes 0, 3
+and 4 say that all is on disk.")]
 pub(crate) struct PubArgs {
     #[command(flatten)]
     pub(super) endpoints: Endpoints,

@@ -37,13 +37,15 @@ Examples:
   # What comes in, in capitals; four requests at a time.
   drawdown rep --bind tcp://127.0.0.1:7000 --exec 'tr a-z A-Z' --window 4
 
-  # No request is worked on twice, although this may be killed and started again.
+  # No request is worked on twice, although this may be killed and started
+  # again.
   drawdown rep --bind tcp://127.0.0.1:7000 --exec 'book-one' --store ./replies
 
   # To try out whoever asks.
   drawdown rep --bind tcp://127.0.0.1:7000 --echo
 
-A command of --exec finds the request's id in DRAWDOWN_CALL: the same however often it is tried, and wherever.")]
+A command of --exec finds the request's id in DRAWDOWN_CALL: the same however
+often it is tried, and wherever.")]
 pub(crate) struct RepArgs {
     #[command(flatten)]
     endpoints: Endpoints,

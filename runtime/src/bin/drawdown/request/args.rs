@@ -25,15 +25,18 @@ Examples:
   # One question.
   echo ping | drawdown req --connect tcp://127.0.0.1:7000
 
-  # Eight at a time, to two servers; a third one only while both are gone or busy.
-  drawdown req --parallel 8 --connect tcp://10.0.0.1:7000 --connect tcp://10.0.0.2:7000 \\
+  # Eight at a time, to two servers; a third one only while both are gone or
+  # busy.
+  drawdown req --parallel 8 --connect tcp://10.0.0.1:7000 \\
+    --connect tcp://10.0.0.2:7000 \\
     --connect 'tcp://10.0.1.1:7000?priority=2' < questions > answers
 
   # Never done twice, and given up after two seconds.
-  echo 'pay 10' | drawdown req --connect tcp://127.0.0.1:7000 --at-most-once --timeout 2s
+  echo 'pay 10' | drawdown req --connect tcp://127.0.0.1:7000 \\
+    --at-most-once --timeout 2s
 
-A reply that is not UTF-8 is in hexadecimal with --json, as reply_hex. If stdout is closed, the command ends without a
-word and withdraws what is under way.")]
+A reply that is not UTF-8 is in hexadecimal with --json, as reply_hex. If stdout
+is closed, the command ends without a word and withdraws what is under way.")]
 pub(crate) struct ReqArgs {
     #[command(flatten)]
     pub(super) endpoints: Endpoints,

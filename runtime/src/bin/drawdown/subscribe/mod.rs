@@ -39,7 +39,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 #[command(after_help = "\
 Examples:
   # All that comes under two topics.
-  drawdown sub --connect tcp://127.0.0.1:7000 --filter weather/ --filter traffic/
+  drawdown sub --connect tcp://127.0.0.1:7000 --filter weather/ \\
+    --filter traffic/
 
   # A log without a hole, however often this is started again.
   drawdown sub --connect tcp://127.0.0.1:7000 --cursor ./cursor >> log
@@ -47,9 +48,10 @@ Examples:
   # The next ten messages, for a program.
   drawdown sub --connect tcp://127.0.0.1:7000 --from newest --count 10 --json
 
-A topic or a message that is not UTF-8 is in hexadecimal with --json, as topic_hex or payload_hex.
-Without --json it is written as it is: a message with a newline in it takes more than one line. If
-stdout is closed, the command ends without a word, and what was not written is not acknowledged.")]
+A topic or a message that is not UTF-8 is in hexadecimal with --json, as
+topic_hex or payload_hex. Without --json it is written as it is: a message with
+a newline in it takes more than one line. If stdout is closed, the command ends
+without a word, and what was not written is not acknowledged.")]
 pub(crate) struct SubArgs {
     #[command(flatten)]
     endpoints: Endpoints,
@@ -63,7 +65,8 @@ pub(crate) struct SubArgs {
     #[arg(long, value_name = "oldest|newest|NUMBER", value_parser = from)]
     from: Option<Start>,
 
-    /// Remember in this folder what is acknowledged, and go on there; it is made if it is not there.
+    /// Remember in this folder what is acknowledged, and go on there; it is made if it is not there. It is saved within 10 ms:
+    /// after a crash the last lines may come again, or be in a gap if the publisher has them no more.
     #[arg(long, value_name = "FOLDER")]
     cursor: Option<PathBuf>,
 

@@ -2,6 +2,7 @@
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, CommandFactory, Parser};
+use drawdown::transport::Endpoint;
 
 use crate::Cli;
 use crate::endpoints::Endpoints;
@@ -33,13 +34,20 @@ fn argument(setting: &Setting, value: &Value) -> Option<String> {
     }
 }
 
-/// Refuses what the command would refuse, at the line where it stands.
-pub(super) fn check(node: &Node, line: &[String], faults: &mut Faults) {
+/// Refuses what can be seen of each setting by itself, at the line where it stands. Says whether all are well.
+pub(super) fn check_settings(node: &Node, faults: &mut Faults) -> bool {
     let before = faults.count();
     check_keys(node, faults);
-    if faults.count() > before {
-        return;
+    for value in node.kind.sides.iter().flat_map(|side| node.binds(side)) {
+        if let Err(error) = value.text.parse::<Endpoint>() {
+            faults.add(value.line, format_args!("{}: {error}", node.name));
+        }
     }
+    faults.count() == before
+}
+
+/// Refuses what the command would refuse, at the line where it stands.
+pub(super) fn check(node: &Node, line: &[String], faults: &mut Faults) {
     let whole = std::iter::once("drawdown").chain(line.iter().map(String::as_str));
     if let Err(error) = Cli::try_parse_from(whole) {
         let at = context(&error, ContextKind::InvalidArg)

@@ -45,14 +45,28 @@ pub(super) fn find(nodes: &[Node], faults: &mut Faults) -> Vec<Link> {
                 let finder = Finder { nodes, node, side, value };
                 match finder.link(at) {
                     Ok(link) => links.push(link),
-                    Err(sentence) => {
+                    Err(NoLink::Because(sentence)) => {
                         faults.add(value.line, format_args!("{}: {sentence}", node.name));
                     }
+                    Err(NoLink::PeerIsWrong) => {}
                 }
             }
         }
     }
     links
+}
+
+/// Why a connection cannot be made.
+enum NoLink {
+    Because(String),
+    /// What its peer binds is no endpoint, which is told where that stands.
+    PeerIsWrong,
+}
+
+impl From<String> for NoLink {
+    fn from(sentence: String) -> Self {
+        NoLink::Because(sentence)
+    }
 }
 
 struct Finder<'a> {
@@ -63,17 +77,15 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn link(&self, at: usize) -> Result<Link, String> {
+    fn link(&self, at: usize) -> Result<Link, NoLink> {
         let (peer, text) = if self.value.text.contains("://") {
             (self.by_address()?, self.value.text.clone())
         } else {
             self.by_name()?
         };
         if peer == Peer::Node(at) {
-            return Err(format!(
-                "`{}` is its own: a node cannot connect to itself",
-                self.value.text
-            ));
+            let text = &self.value.text;
+            return Err(format!("`{text}` is its own: a node cannot connect to itself").into());
         }
         let endpoint = Value { text, ..self.value.clone() };
         Ok(Link { node: at, side: self.side, peer, endpoint })
@@ -129,7 +141,7 @@ impl Finder<'_> {
     }
 
     /// A node by its name, and the address that this stands for.
-    fn by_name(&self) -> Result<(Peer, String), String> {
+    fn by_name(&self) -> Result<(Peer, String), NoLink> {
         let (name, query) = match self.value.text.split_once('?') {
             Some((name, query)) => (name, format!("?{query}")),
             None => (&*self.value.text, String::new()),
@@ -138,7 +150,8 @@ impl Finder<'_> {
         else {
             return Err(format!(
                 "`{name}` is neither a node of this file nor an endpoint, as in tcp://127.0.0.1:7000"
-            ));
+            )
+            .into());
         };
         let role = self.side.role.partner();
         let Some(side) = peer.kind.side(role) else {
@@ -147,24 +160,33 @@ impl Finder<'_> {
                 peer.kind.name,
                 self.node.kind.name,
                 role.name(),
-            ));
+            )
+            .into());
         };
         let Some(bound) = peer.binds(side).first() else {
             return Err(format!(
                 "`{name}` waits nowhere for a {}: give it `{}`",
                 self.side.role.name(),
                 side.bind
-            ));
+            )
+            .into());
         };
-        let address = self.address_of(peer, bound)?;
+        let Ok(endpoint) = bound.text.parse() else {
+            return Err(NoLink::PeerIsWrong);
+        };
+        let address = self.address_of(peer, bound, &endpoint)?;
         let text = format!("{address}{query}");
         text.parse::<Endpoint>().map_err(|error| format!("{error}"))?;
         Ok((Peer::Node(at), text))
     }
 
     /// How this node reaches what another one has bound.
-    fn address_of(&self, peer: &Node, bound: &Value) -> Result<String, String> {
-        let endpoint: Endpoint = bound.text.parse().map_err(|error| format!("{error}"))?;
+    fn address_of(
+        &self,
+        peer: &Node,
+        bound: &Value,
+        endpoint: &Endpoint,
+    ) -> Result<String, String> {
         let name = &peer.name;
         let is_near = self.node.site == peer.site;
         match (endpoint.transport(), endpoint.host(), endpoint.port()) {

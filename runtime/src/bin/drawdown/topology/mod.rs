@@ -37,7 +37,7 @@ pub(crate) use run::{RunArgs, run};
 A topology:
   [jobs]
   socket = \"push\"
-  input = \"cat jobs.txt\"
+  input = \"seq 100\"
   connect = [\"intake\"]
 
   [intake]
@@ -49,13 +49,14 @@ A topology:
   socket = \"pull\"
   copies = 4
   connect = \"intake\"
-  exec = \"./convert\"
+  exec = \"sha256sum\"
 
 Examples:
   drawdown check topology.toml
   drawdown check --schema > topology.schema.json
 
-Exit code 2: something is wrong; for each thing there is a line on stderr that begins with FILE:LINE.")]
+Exit code 2: something is wrong; for each thing there is a line on stderr that
+begins with FILE:LINE.")]
 pub(crate) struct CheckArgs {
     /// The topology.
     #[arg(required_unless_present = "schema")]
@@ -134,8 +135,8 @@ impl Topology {
             let wanted: usize =
                 node.kind.sides.iter().map(|side| node.values(side.connect).len()).sum();
             let found = links.iter().filter(|link| link.node == at).count();
-            // Of connections that could not be made sense of it is told already.
-            if wanted == found {
+            // What could not be made sense of is told already.
+            if command_line::check_settings(node, &mut faults) && wanted == found {
                 command_line::check(node, &command_line::of(node, at, &links), &mut faults);
             }
         }

@@ -71,6 +71,16 @@ bind = "tcp://[::]:7000"
 }
 
 #[test]
+fn what_is_no_endpoint_is_told_once_and_where_it_stands() {
+    let text =
+        GOOD.replace("tcp://*:7000", "127.0.0.1:9").replace("downstream-bind", "downstream-bnd");
+    let found = faults(&text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("t:9: intake: \"127.0.0.1:9\" is not an endpoint"), "{found:#?}");
+    assert!(found[1].starts_with("t:10: intake: a streamer has no `downstream-bnd`"), "{found:#?}");
+}
+
+#[test]
 fn each_fault_is_told_with_its_line() {
     for (good, bad, fault) in [
         ("copies = 3", "copies = 0", "t:14: workers: `copies` is a number from 1 to 1024"),

@@ -1,10 +1,12 @@
 //! Keeps one process running until it is told to stop, or has done what it was for.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use drawdown::protocol::Backoff;
+use rustix::process::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +39,8 @@ pub(super) enum End {
     Left,
     Killed,
     Failed(ExitStatus),
+    /// It sent all that its input gave, which was not all that there is.
+    InputFailed(ExitStatus),
     NotStarted,
 }
 
@@ -47,6 +51,7 @@ impl fmt::Display for End {
             End::Left => f.write_str("messages were left"),
             End::Killed => f.write_str("killed"),
             End::Failed(status) => status.fmt(f),
+            End::InputFailed(status) => write!(f, "its input ended with {status}"),
             End::NotStarted => f.write_str("could not be started"),
         }
     }
@@ -93,9 +98,11 @@ impl Keeper {
                 return End::NotStarted;
             }
         };
+        let mut was_told = false;
         let status = tokio::select! {
             status = process.wait() => status,
             () = self.reins.stop.cancelled() => {
+                was_told = true;
                 process.terminate();
                 tokio::select! {
                     status = process.wait() => status,
@@ -106,9 +113,11 @@ impl Keeper {
                 }
             }
         };
-        process.finish().await;
+        let input_failed = process.finish().await;
         match status {
-            Ok(status) if status.success() => End::Well,
+            Ok(status) if status.success() => input_failed.map_or(End::Well, End::InputFailed),
+            // It had not got as far as to listen for signals, and so had nothing yet.
+            Ok(status) if was_told && status.signal() == Some(Signal::TERM.as_raw()) => End::Well,
             Ok(status) if status.code() == Some(Exit::Left as i32) => End::Left,
             Ok(status) => End::Failed(status),
             Err(_) => End::NotStarted,

@@ -40,8 +40,10 @@ Examples:
   drawdown run topology.toml --site east
   kill -HUP PID    # after the file was changed
 
-`drawdown check --help` says what is in such a file. In each process the variables DRAWDOWN_NODE
-and DRAWDOWN_COPY say which one it is. Exit code 3: not all ended in time, or some had messages left.")]
+`drawdown check --help` says what is in such a file. In each process the
+variables DRAWDOWN_NODE and DRAWDOWN_COPY say which one it is. Exit code 1:
+something failed, such as an `input`; the last sentence names it. Exit code 3:
+not all ended in time, or some had messages left.")]
 pub(crate) struct RunArgs {
     /// The topology.
     file: PathBuf,
@@ -166,7 +168,10 @@ impl Supervisor<'_> {
         self.stopping.remove(&name);
         self.ends.insert(name, end);
         if self.args.until_done && self.deadline.is_none() && self.is_done() {
-            self.console.say("all input has been taken; the others are ended");
+            self.console.say(match self.ends.values().all(|end| *end == End::Well) {
+                true => "all input has been taken; the others are ended",
+                false => "no more input comes; the others are ended",
+            });
             self.end_all();
         }
     }

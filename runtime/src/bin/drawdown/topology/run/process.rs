@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::shell::{Group, shell_at_once};
 
-/// How long the pipes of a process that has ended are followed: a child of it may hold them open.
+/// How long the pipes of a process that has ended are followed: a child of it may hold them open. Its input may take as
+/// long to exit.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
 /// Lines that wait to be written.
@@ -59,9 +60,38 @@ impl Output {
 pub(super) struct Process {
     child: Child,
     group: Group,
-    /// The command that it takes its lines from.
-    input: Option<(Child, Group)>,
+    input: Option<Input>,
     pipes: JoinSet<()>,
+}
+
+/// The command that a process takes its lines from.
+struct Input {
+    child: Child,
+    group: Group,
+    /// How it had ended, if it had, when its process was told to end: from then on it may be cut off.
+    noted: Option<Option<ExitStatus>>,
+}
+
+impl Input {
+    fn note_end(&mut self) {
+        self.noted = Some(self.child.try_wait().ok().flatten());
+    }
+
+    /// Ends it; gives how it had ended if it failed.
+    async fn finish(mut self) -> Option<ExitStatus> {
+        let ended = match self.noted {
+            Some(ended) => ended,
+            // Its process has seen the end of its output, which comes just before its own.
+            None => {
+                let ended = tokio::time::timeout(LAST_OUTPUT, self.child.wait()).await;
+                ended.ok().and_then(Result::ok)
+            }
+        };
+        self.group.signal(Signal::KILL);
+        // So that nothing of it is left in the table of processes.
+        let _ = self.child.wait().await;
+        ended.filter(|status| !status.success())
+    }
 }
 
 impl Process {
@@ -75,7 +105,7 @@ impl Process {
                 let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
                 let stdout = child.stdout.take().map(TryInto::try_into).transpose()?;
                 let group = Group::of(&child, Signal::KILL);
-                input = Some((child, group));
+                input = Some(Input { child, group, noted: None });
                 stdout.unwrap_or_else(Stdio::null)
             }
         };
@@ -118,7 +148,10 @@ impl Process {
     }
 
     /// Asks it to end in good order.
-    pub(super) fn terminate(&self) {
+    pub(super) fn terminate(&mut self) {
+        if let Some(input) = &mut self.input {
+            input.note_end();
+        }
         self.group.signal(Signal::TERM);
     }
 
@@ -129,14 +162,15 @@ impl Process {
         self.finish().await;
     }
 
-    /// Follows what it has written before its end.
-    pub(super) async fn finish(mut self) {
-        if let Some((mut input, group)) = self.input.take() {
-            group.signal(Signal::KILL);
-            let _ = input.wait().await;
-        }
+    /// Follows what it has written before its end, and ends its input. Gives how that ended if it failed.
+    pub(super) async fn finish(mut self) -> Option<ExitStatus> {
+        let input_failed = match self.input.take() {
+            Some(input) => input.finish().await,
+            None => None,
+        };
         let all = async { while self.pipes.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LAST_OUTPUT, all).await;
+        input_failed
     }
 }
 
