@@ -166,7 +166,8 @@ impl StoreErrorKind {
     const fn advice_on_store(self) -> &'static str {
         match self {
             StoreErrorKind::Locked => {
-                "nothing was changed; stop the other socket or command, or give this one a folder of its own"
+                "nothing was changed; close the other socket, and wait for that, or stop its command; or give this one a folder \
+                 of its own"
             }
             StoreErrorKind::Full => {
                 "what was accepted before is kept, nothing more; free some space and open the store again"

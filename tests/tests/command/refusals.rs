@@ -65,7 +65,7 @@ fn a_store_that_is_in_use_is_refused() {
         &["store", "ls", store],
         &["dead", "replay", store, "--all"],
     ] {
-        run(args, "").says("stop the other socket or command").with_code(1);
+        run(args, "").says("close the other socket").with_code(1);
     }
     push.end().with_code(0);
 }

@@ -37,13 +37,15 @@ Examples:
   drawdown pull --connect tcp://127.0.0.1:7000
 
   # Four commands at a time; each gets a message on its stdin.
-  drawdown pull --connect tcp://127.0.0.1:7000 --exec 'convert-one' --parallel 4
+  drawdown pull --connect tcp://127.0.0.1:7000 \\
+      --exec 'convert-one' --parallel 4
 
   # Take ten messages, and leave all others to others.
   drawdown pull --connect ipc:///run/user/1000/jobs.sock --count 10
 
-A command of --exec finds DRAWDOWN_SEQ, DRAWDOWN_SESSION and DRAWDOWN_FAILED_ATTEMPTS in its environment. Its stdout is
-that of drawdown. A message with a newline in it takes more than one line.")]
+A command of --exec finds DRAWDOWN_SEQ, DRAWDOWN_SESSION and
+DRAWDOWN_FAILED_ATTEMPTS in its environment. Its stdout is that of drawdown. A
+message with a newline in it takes more than one line.")]
 pub(crate) struct PullArgs {
     #[command(flatten)]
     endpoints: Endpoints,

@@ -31,22 +31,29 @@ Examples:
   seq 1000 | drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox
 
   # A program that must know which of its messages are safe.
-  producer | drawdown push --connect tcp://127.0.0.1:7000 --store ./outbox --receipts
+  producer | drawdown push --connect tcp://127.0.0.1:7000 \\
+      --store ./outbox --receipts
 
-  # To the first as long as it has room; what is too much for it, and all while it is gone, to the second.
-  producer | drawdown push --connect tcp://10.0.0.1:7000 --connect 'tcp://10.0.0.2:7000?priority=2'
+  # To the first as long as it has room; what is too much for it, and all while
+  # it is gone, to the second.
+  producer | drawdown push --connect tcp://10.0.0.1:7000 \\
+      --connect 'tcp://10.0.0.2:7000?priority=2'
 
-  # The disk with ./outbox is lost, and 5119 was the last receipt: have back what workers have, and go on with
-  # numbers that were surely not used.
-  producer | drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox2 --receipts \
-      --session 5be6b9b4-9df6-4ce4-8f0f-3c8b6f1f3c55 --next-seq 100000
+  # The disk with ./outbox is lost, and 5119 was the last receipt: have back
+  # what workers have, and go on with numbers that were surely not used.
+  producer | drawdown push --bind tcp://127.0.0.1:7000 \\
+      --store ./outbox2 --receipts --next-seq 100000 \\
+      --session 5be6b9b4-9df6-4ce4-8f0f-3c8b6f1f3c55
 
   # Send what an earlier run left behind, for up to a minute.
-  drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox --drain-timeout 1m < /dev/null
+  drawdown push --bind tcp://127.0.0.1:7000 --store ./outbox \\
+      --drain-timeout 1m < /dev/null
 
-A line over --max-message is named on stderr by its number and not sent; the others are. With --receipts nothing is
-printed for it. A message that expires or becomes a dead letter is named on stderr. Both end the command with exit
-code 4. Exit code 3: the drain timed out, and stderr says what is left and whether a store keeps it.")]
+A line over --max-message is named on stderr by its number and not sent; the
+others are. With --receipts nothing is printed for it. A message that expires or
+becomes a dead letter is named on stderr. Both end the command with exit code 4.
+Exit code 3: the drain timed out, and stderr says what is left and whether a
+store keeps it.")]
 pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(super) endpoints: Endpoints,
