@@ -4,9 +4,9 @@ mod common;
 
 use bytes::Bytes;
 use common::raw::Raw;
-use common::{data, encoded, handshake, hello, peer, record, run, session, spans};
+use common::{attach, data, encoded, handshake, hello, peer, record, run, session};
 use drawdown_protocol::limits::{SYNC_BEHIND, WRITE_BEHIND};
-use drawdown_protocol::wire::{Attach, Control, Frame};
+use drawdown_protocol::wire::{Control, Frame};
 use drawdown_protocol::{
     CallId, Now, PushConfig, PushEngine, ReplyConfig, ReplyEngine, SocketType, StoreNeed, Time,
 };
@@ -40,13 +40,7 @@ fn what_was_confirmed_is_on_disk_after_a_while_although_nothing_else_is() {
     push.handle_stored(Ok(()));
     let mut receiver = Raw::connect(&mut push, "receiver", NOW);
     receiver.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
-    let attach = Attach {
-        session: session(),
-        held: spans(&[]),
-        taken: spans(&[]),
-        confirmed: spans(&[(0, 1)]),
-        more: false,
-    };
+    let attach = attach(&[], &[], &[(0, 1)]);
     receiver.says(&mut push, &encoded(&Control::Attach(attach)), NOW);
     let marked = NOW.time + WRITE_BEHIND;
     let marks = push.poll_store(marked).expect("what is done is written behind");

@@ -4,10 +4,12 @@ mod common;
 
 use bytes::BytesMut;
 use common::raw::Raw;
-use common::{encoded, handshake, hello, later, peer, record, run, session, span, spans, work_off};
+use common::{
+    attach, encoded, handshake, hello, later, peer, record, run, session, span, spans, work_off,
+};
 use drawdown_protocol::wire::{
-    Attach, CloseCode, Control, DataHeader, Demand, Forgot, Frame, Future, Grant, Hello, Outcome,
-    Recall, Settlement, Take, encode_copies_header,
+    CloseCode, Control, DataHeader, Demand, Forgot, Frame, Future, Grant, Hello, Outcome, Recall,
+    Settlement, Take, encode_copies_header,
 };
 use drawdown_protocol::{
     LinkState, Now, PullConfig, PullEngine, PushConfig, PushEngine, SocketType,
@@ -178,13 +180,7 @@ fn a_copy_that_finds_no_room_is_told_and_given_back_if_it_is_taken_meanwhile() {
 fn placed_at(push: &mut PushEngine, name: u8, messages: u64) -> Raw {
     let mut raw = Raw::connect(push, "receiver", NOW);
     let hello = Hello { features: Hello::FUTURES, ..hello(SocketType::Pull, peer(name)) };
-    let attach = Attach {
-        session: session(),
-        held: spans(&[]),
-        taken: spans(&[]),
-        confirmed: spans(&[]),
-        more: false,
-    };
+    let attach = attach(&[], &[], &[]);
     let future = Future { messages, bytes: 1 << 20 };
     let bytes =
         [handshake(&hello), encoded(&Control::Attach(attach)), encoded(&Control::Future(future))];

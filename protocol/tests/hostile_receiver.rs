@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::raw::{Raw, converse};
 use common::{
-    data, encoded, handshake, hello, later, peer, record, run, session, span, spans, uuid, work_off,
+    attach, data, encoded, handshake, hello, later, peer, record, run, session, span, spans, uuid,
+    work_off,
 };
 use drawdown_protocol::wire::{
     Attach, Behind, Close, CloseCode, Control, Demand, Echo, Frame, Future, Grant, Heartbeat,
@@ -39,16 +40,6 @@ fn push_with(messages: u64) -> PushEngine {
 
 fn grant(serial: u64, messages: u64, bytes: u64) -> Control {
     Control::Grant(Grant { serial, messages, bytes, contended: false, answered: 0 })
-}
-
-fn attach(held: &[(u64, u64)], taken: &[(u64, u64)], confirmed: &[(u64, u64)]) -> Attach {
-    Attach {
-        session: session(),
-        held: spans(held),
-        taken: spans(taken),
-        confirmed: spans(confirmed),
-        more: false,
-    }
 }
 
 fn settle(first: u64, count: u64, outcome: Outcome) -> Control {

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 
 use common::raw::{Raw, converse};
 use common::{
-    data, encoded, frame, handshake, hello, later, peer, record, run, session, span, spans, uuid,
-    work_off,
+    attach, data, encoded, frame, handshake, hello, later, peer, record, run, session, span, spans,
+    uuid, work_off,
 };
 use drawdown_protocol::wire::{
-    Attach, Close, CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat, Hello, Outcome,
-    Recall, Retract, Settle, Settlement, Taken,
+    Close, CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat, Hello, Outcome, Recall,
+    Retract, Settle, Settlement, Taken,
 };
 use drawdown_protocol::{
     Event, LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session,
@@ -39,13 +39,7 @@ fn attached() -> (PullEngine, Raw) {
     let mut pull = pull();
     let mut raw = Raw::connect(&mut pull, "sender", NOW);
     raw.says(&mut pull, &handshake(&sender_hello()), NOW);
-    let attach = Attach {
-        session: session(),
-        held: spans(&[]),
-        taken: spans(&[]),
-        confirmed: spans(&[]),
-        more: false,
-    };
+    let attach = attach(&[], &[], &[]);
     let grant =
         Grant { serial: 1, messages: WINDOW, bytes: 4 << 20, contended: false, answered: 0 };
     let expected = [Frame::Control(Control::Attach(attach)), Frame::Control(Control::Grant(grant))];
@@ -119,13 +113,7 @@ fn what_breaks_the_rules_of_a_sender_ends_its_link() {
     let settle = Control::Settle(Settle { settlements: [settlement].into_iter().collect() });
     let grant =
         Control::Grant(Grant { serial: 9, messages: 9, bytes: 9, contended: false, answered: 0 });
-    let attach = Attach {
-        session: session(),
-        held: spans(&[]),
-        taken: spans(&[]),
-        confirmed: spans(&[]),
-        more: false,
-    };
+    let attach = attach(&[], &[], &[]);
     let large = record(&vec![0; 1 << 20], None);
     let too_many_bytes = (0..4).flat_map(|n| data(run(n, n, 1), &large)).collect();
     let cases = [

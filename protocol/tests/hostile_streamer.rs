@@ -83,13 +83,7 @@ fn receiver() -> Hello {
 }
 
 fn attach(held: &[(u64, u64)], confirmed: &[(u64, u64)]) -> Control {
-    Control::Attach(Attach {
-        session: session(),
-        held: spans(held),
-        taken: spans(&[]),
-        confirmed: spans(confirmed),
-        more: false,
-    })
+    Control::Attach(common::attach(held, &[], confirmed))
 }
 
 fn grant(messages: u64) -> Control {

@@ -4,7 +4,7 @@ mod common;
 
 use bytes::BytesMut;
 use common::raw::Raw;
-use common::{data, encoded, handshake, hello, later, peer, record, run, session, spans};
+use common::{data, encoded, handshake, hello, later, peer, record, run, session};
 use drawdown_protocol::wire::{
     Attach, CloseCode, Control, DataHeader, Frame, Grant, Hello, encode_copies_header,
 };
@@ -24,8 +24,7 @@ fn returned(first: u64, first_seq: u64, count: u32) -> Vec<u8> {
 }
 
 fn attach(held: &[(u64, u64)], confirmed: &[(u64, u64)]) -> Vec<u8> {
-    let (held, taken, confirmed) = (spans(held), spans(&[]), spans(confirmed));
-    encoded(&Control::Attach(Attach { session: session(), held, taken, confirmed, more: false }))
+    encoded(&Control::Attach(common::attach(held, &[], confirmed)))
 }
 
 fn grant(messages: u64) -> Vec<u8> {
@@ -132,13 +131,7 @@ fn what_a_receiver_that_comes_late_works_on_is_given_to_nobody_else() {
     late.says(&mut push, &returned(0, 2, 4), now);
     assert_eq!(idle.hears(&mut push, now).iter().find_map(seqs), None, "it may hold them");
     assert!(!push.is_drained());
-    let held = Attach {
-        session: session(),
-        held: spans(&[(2, 1)]),
-        taken: spans(&[(2, 1)]),
-        confirmed: spans(&[]),
-        more: true,
-    };
+    let held = Attach { more: true, ..common::attach(&[(2, 1)], &[(2, 1)], &[]) };
     late.says(&mut push, &encoded(&Control::Attach(held)), now);
     assert_eq!(idle.hears(&mut push, now).iter().find_map(seqs), None, "it may hold more");
     late.says(&mut push, &attach(&[(3, 1)], &[]), now);

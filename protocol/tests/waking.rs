@@ -5,9 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::raw::Raw;
-use common::{encoded, handshake, hello, peer, session, span, spans};
+use common::{attach, encoded, handshake, hello, peer, session, span, spans};
 use drawdown_protocol::wire::{
-    Attach, Behind, Control, Frame, Grant, Hello, Outcome, Settle, Settlement, Taken,
+    Behind, Control, Frame, Grant, Hello, Outcome, Settle, Settlement, Taken,
 };
 use drawdown_protocol::{LinkId, Now, PushConfig, PushEngine, SocketType};
 
@@ -23,13 +23,7 @@ fn receiver(push: &mut PushEngine, name: u8, receivers: u32) -> Raw {
     let mut raw = Raw::connect(push, "receiver", NOW);
     let hello = Hello { features: Hello::KNOWS_STREAMERS, ..hello(SocketType::Pull, peer(name)) };
     raw.says(push, &handshake(&hello), NOW);
-    let attach = Attach {
-        session: session(),
-        held: spans(&[]),
-        taken: spans(&[]),
-        confirmed: spans(&[]),
-        more: false,
-    };
+    let attach = attach(&[], &[], &[]);
     raw.says(push, &encoded(&Control::Attach(attach)), NOW);
     if receivers > 1 {
         let streamers = [peer(name)].into_iter().collect();

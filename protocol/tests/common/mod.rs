@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use drawdown_protocol::wire::{
-    Control, DataHeader, Hello, Span, Spans, encode_control, encode_data_header, encode_preface,
+    Attach, Control, DataHeader, Hello, Span, Spans, encode_control, encode_data_header,
+    encode_preface,
 };
 use drawdown_protocol::{Cursor, Now, PeerId, PullEngine, Session, SocketType, WallTime};
 use uuid::Uuid;
@@ -84,6 +85,21 @@ pub(crate) fn record(payload: &[u8], attributes: Option<&[u8]>) -> Vec<u8> {
     }
     out.extend(payload);
     out
+}
+
+/// What a receiver says that it has of the session.
+pub(crate) fn attach(
+    held: &[(u64, u64)],
+    taken: &[(u64, u64)],
+    confirmed: &[(u64, u64)],
+) -> Attach {
+    Attach {
+        session: session(),
+        held: spans(held),
+        taken: spans(taken),
+        confirmed: spans(confirmed),
+        more: false,
+    }
 }
 
 pub(crate) fn run(first_delivery: u64, first_seq: u64, count: u32) -> DataHeader {
