@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -274,10 +274,12 @@ impl Running {
 
     /// Where it is bound.
     fn endpoint(&mut self) -> String {
-        let mut bound = String::new();
-        self.stderr.read_line(&mut bound).expect("it speaks");
-        let endpoint = bound.trim().strip_prefix("bound ");
-        endpoint.unwrap_or_else(|| panic!("it said {bound:?}")).to_owned()
+        let lines = self.stderr.by_ref().lines();
+        let bound = lines.map(|line| line.expect("it speaks")).find_map(|line| {
+            // Before that it may tell what an earlier run has left.
+            line.strip_prefix("bound ").map(str::to_owned)
+        });
+        bound.expect("it says so")
     }
 
     fn feed(&mut self, lines: &[Vec<u8>], burst: usize) -> io::Result<()> {
