@@ -3,6 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::error::{StoreError, StoreErrorKind};
 use super::{marker, witness};
@@ -15,6 +17,11 @@ const SNAPSHOT_TRAILER_BYTES: usize = 12;
 /// What is read at once of a log.
 const READ_BYTES: usize = 1 << 20;
 
+/// How long a lock is waited for. A socket that was dropped ends in the background; and a child process holds what its
+/// parent had open, locks included, until its program has started.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 /// Holds a store's folder for one user. sled's own lock comes too late: the clean-up before it opens its files would
 /// disturb another process that is just doing the same.
 #[derive(Debug)]
@@ -26,12 +33,19 @@ impl FolderLock {
     pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
         let file = File::create(folder.join(LOCK_NAME))
             .map_err(|error| StoreError::io(folder, "open its file LOCK", &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(StoreError::new(StoreErrorKind::Locked, folder, "somebody else has it open"))
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    let what = "somebody else has it open";
+                    return Err(StoreError::new(StoreErrorKind::Locked, folder, what));
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(StoreError::io(folder, "lock it", &error));
+                }
             }
-            Err(TryLockError::Error(error)) => Err(StoreError::io(folder, "lock it", &error)),
         }
     }
 }
