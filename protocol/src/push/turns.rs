@@ -79,10 +79,10 @@ impl PushEngine {
     /// What was written for a link is still in its way, so that it can take no more, whatever its credit: others are woken in
     /// its place. It is looked after again with the next [`PushEngine::poll_transmit`].
     pub fn handle_blocked(&mut self, id: LinkId) {
+        self.note_looks(id);
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        self.called -= std::mem::take(&mut link.called);
         link.blocked = true;
         if std::mem::take(&mut link.in_idle) {
             self.idle.retain(|other| *other != id);
