@@ -2,10 +2,13 @@
 //!
 //! `cargo bench -p drawdown-protocol`. Divide by the messages of an iteration: the `items` column does.
 
+#[path = "../tests/common/callers.rs"]
+mod callers;
 #[path = "../tests/common/pair.rs"]
 mod pair;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use callers::{Callers, TOGETHER};
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use drawdown_protocol::credit::{Amount, Pool};
@@ -139,4 +142,14 @@ fn deliver(bencher: Bencher<'_, '_>, size: usize) {
     bencher
         .counter(ItemsCount::new(MESSAGES))
         .bench_local(|| pair.deliver(black_box(&payload), MESSAGES));
+}
+
+/// A call, its answer and the word that it came, through both engines and the wire between them.
+#[divan::bench(args = SIZES)]
+fn call(bencher: Bencher<'_, '_>, size: usize) {
+    let payload = Bytes::from(vec![7; size]);
+    let mut callers = Callers::new();
+    bencher
+        .counter(ItemsCount::new(TOGETHER))
+        .bench_local(|| callers.call(black_box(&payload), TOGETHER));
 }

@@ -3,6 +3,7 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod callers;
 pub(crate) mod pair;
 pub(crate) mod raw;
 
