@@ -36,7 +36,7 @@ fn calls_that_are_under_way_together_share_their_allocations() {
     let count = counted.count_total as f64 / COUNT as f64;
     eprintln!("{count:.4} allocations a call");
     assert!(count < 0.1, "{count} allocations for a call");
-    let remembered = callers.remembered();
+    let remembered = callers.server.0.stats(drawdown_protocol::Time::ZERO).remembered;
     assert!(
         remembered <= REMEMBERED + TOGETHER,
         "{remembered}: those that are not confirmed count for themselves"

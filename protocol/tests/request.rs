@@ -259,6 +259,23 @@ fn the_server_with_most_room_is_asked_and_ties_go_round() {
 }
 
 #[test]
+fn what_a_server_that_was_alone_has_left_counts_once_another_one_comes() {
+    let mut net = Net::new(quick());
+    let alone = net.server(10, 1);
+    for _ in 0..8 {
+        net.call("early");
+    }
+    net.run();
+    let other = net.server(5, 1);
+    for _ in 0..3 {
+        net.call("late");
+    }
+    net.run();
+    let unanswered = [alone, other].map(|server| net.servers[server].unanswered());
+    assert_eq!(unanswered, [8, 3], "the one has room for 2, the other for 5, 4 and 3");
+}
+
+#[test]
 fn a_worse_level_serves_only_while_every_better_one_is_busy_or_gone() {
     let mut net = Net::new(quick());
     let (best, worse) = (net.server(1, 1), net.server(10, 16));

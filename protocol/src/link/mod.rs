@@ -2,6 +2,7 @@
 
 mod transmit;
 mod vocabulary;
+mod wakes;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use transmit::Transmit;
 pub(crate) use vocabulary::link_vocabulary;
+pub(crate) use wakes::Wakes;
 
 use crate::event::Event;
 use crate::ids::{LinkId, PeerId, Session, SocketType};

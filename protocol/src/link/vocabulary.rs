@@ -1,9 +1,10 @@
 //! The part of an engine's vocabulary that is about its links, and the same for all engines.
 
 /// Gives an engine the methods with which drivers handle links. It needs the fields `links` (by [`crate::LinkId`], each
-/// with a `link`), `wakes` and `events`, and the methods `try_handle_frame` and `end_link`.
+/// with a `link`), `wakes` and `events`, and the methods `try_handle_frame` and `end_link`; and if it names one, a method that
+/// says who else is to be woken.
 macro_rules! link_vocabulary {
-    ($engine:ident) => {
+    ($engine:ident $(, woken after $look:ident)?) => {
         impl $engine {
             /// Bytes came on a link, perhaps not yet a whole frame: its peer is not silent.
             pub fn handle_bytes(&mut self, id: $crate::LinkId, now: $crate::Time) {
@@ -105,6 +106,7 @@ macro_rules! link_vocabulary {
             /// The next link whose driver should transmit.
             #[inline]
             pub fn poll_wake(&mut self) -> Option<$crate::LinkId> {
+                $(self.$look();)?
                 self.wakes.pop_front()
             }
 

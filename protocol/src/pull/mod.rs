@@ -31,7 +31,7 @@ pub use stats::{PullLinkStats, PullStats};
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
-use crate::link::{Identity, Link};
+use crate::link::{Identity, Link, Wakes};
 use crate::message::cost_bytes_max;
 use crate::range::RangeSet;
 use crate::time::Time;
@@ -62,7 +62,7 @@ pub struct PullEngine {
     sessions: BTreeMap<Session, SessionState>,
     /// Of a streamer: what arrives is not for an application here.
     passing: Option<Passing>,
-    wakes: VecDeque<LinkId>,
+    wakes: Wakes,
     events: Events,
     counters: Counters,
 }
@@ -165,7 +165,7 @@ impl PullEngine {
             expiring: BTreeSet::new(),
             sessions: BTreeMap::new(),
             passing: None,
-            wakes: VecDeque::new(),
+            wakes: Wakes::default(),
             events: Events::default(),
             counters: Counters::default(),
         }

@@ -34,7 +34,7 @@ use crate::credit::{Amount, Spender};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
 use crate::limits::COUNTED_CREDIT_MAX;
-use crate::link::Link;
+use crate::link::{Link, Wakes};
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
 use crate::range::RangeSet;
 use crate::store::{Attempts, DeadLetter, Recovered};
@@ -104,7 +104,7 @@ pub struct PushEngine {
     passing: Option<Passing>,
     /// Of a session whose messages were lost.
     rebuild: Option<Rebuild>,
-    wakes: VecDeque<LinkId>,
+    wakes: Wakes,
     watching: bool,
     progress: VecDeque<Range<Seq>>,
     events: Events,
@@ -249,7 +249,7 @@ impl PushEngine {
             journal: None,
             passing: None,
             rebuild: None,
-            wakes: VecDeque::new(),
+            wakes: Wakes::default(),
             watching: false,
             progress: VecDeque::new(),
             events: Events::default(),

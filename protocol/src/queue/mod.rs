@@ -1,5 +1,6 @@
 //! Where a sender keeps messages: in chunks of records, numbered, until each is done.
 
+mod abreast;
 mod chunk;
 mod chunks;
 mod delays;
@@ -8,6 +9,7 @@ mod gathering;
 mod levelled;
 mod rising;
 
+pub(crate) use abreast::Abreast;
 pub(crate) use chunk::{Chunk, Kept, Mark, Slice};
 pub(crate) use chunks::Chunks;
 pub(crate) use delays::Delays;

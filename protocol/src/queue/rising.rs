@@ -62,6 +62,18 @@ impl<T> Rising<T> {
     /// Puts an entry in; gives the one that had its number.
     #[inline]
     pub fn insert(&mut self, number: u64, entry: T) -> Option<T> {
+        // The common case: it follows the last.
+        let follows = self.place(number) == Some(self.ring.len());
+        if follows && !self.ring.is_empty() {
+            self.ring.push_back(Some(entry));
+            self.taken += 1;
+            return None;
+        }
+        self.put(number, entry)
+    }
+
+    /// Puts an entry in wherever it belongs.
+    fn put(&mut self, number: u64, entry: T) -> Option<T> {
         if self.ring.is_empty() && self.old.last_key_value().is_none_or(|(last, _)| *last < number)
         {
             self.base = number;
@@ -118,8 +130,12 @@ impl<T> Rising<T> {
         };
         let entry = self.ring.get_mut(place)?.take()?;
         self.taken -= 1;
-        self.trim();
-        self.thin_out();
+        if place == 0 {
+            self.trim();
+        }
+        if self.ring.len() > HOLES + 2 * self.taken {
+            self.thin_out();
+        }
         Some(entry)
     }
 
@@ -193,7 +209,6 @@ impl<T> Rising<T> {
     }
 
     /// Moves what was left behind until the ring is full enough.
-    #[inline]
     fn thin_out(&mut self) {
         while self.ring.len() > HOLES + 2 * self.taken {
             self.retire(1);

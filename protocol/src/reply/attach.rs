@@ -8,7 +8,7 @@ use crate::wire::{Close, Control, Frame, Hello};
 
 use super::{RepLink, ReplyEngine};
 
-link_vocabulary!(ReplyEngine);
+link_vocabulary!(ReplyEngine, woken after wake_granted);
 
 impl ReplyEngine {
     /// A connection was made, to or from an endpoint of the best priority; whose it is, the transport or an authorizer says.

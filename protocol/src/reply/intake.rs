@@ -85,7 +85,6 @@ impl ReplyEngine {
         }
         // What comes after a call that is none is not taken in, and takes no room.
         self.pool.release(left);
-        self.wake_granted();
         result
     }
 
@@ -107,7 +106,7 @@ impl ReplyEngine {
                 let key = CallKey(self.next_call);
                 self.next_call += 1;
                 let priority = link.priority;
-                link.calls.insert(delivery, key);
+                link.calls.insert(delivery, key.0);
                 self.names.note(client, coming.id, Known::Running(key));
                 self.calls.insert(key.0, Running::new(client, (id, delivery), coming));
                 self.queue.push_back(priority, key);
@@ -128,10 +127,10 @@ impl ReplyEngine {
         if let Some((link, delivery)) = before
             && let Some(link) = self.links.get_mut(&link)
         {
-            link.calls.remove(&delivery);
+            link.calls.remove(delivery);
         }
         if let Some(link) = self.links.get_mut(&id) {
-            link.calls.insert(delivery, key);
+            link.calls.insert(delivery, key.0);
         }
     }
 
@@ -156,7 +155,6 @@ impl ReplyEngine {
             if self.config.window_messages == 0 {
                 let cost = std::mem::replace(&mut call.cost, Amount::ZERO);
                 self.pool.release(cost);
-                self.wake_granted();
             }
             self.counters.taken += 1;
             return Some(taken);
@@ -197,10 +195,9 @@ impl ReplyEngine {
         if let Some((id, delivery)) = call.at
             && let Some(link) = self.links.get_mut(&id)
         {
-            link.calls.remove(&delivery);
+            link.calls.remove(delivery);
         }
         self.pool.release(call.cost);
-        self.wake_granted();
         Some(call)
     }
 
@@ -210,7 +207,7 @@ impl ReplyEngine {
             let keys: Vec<CallKey> = self
                 .links
                 .get(&id)
-                .map(|link| link.calls.range(deliveries).map(|(_, key)| *key).collect())
+                .map(|link| link.calls.range(deliveries).map(|(_, key)| CallKey(key)).collect())
                 .unwrap_or_default();
             for key in keys {
                 if self.routing.is_some() {
@@ -233,7 +230,8 @@ impl ReplyEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        for key in link.calls.take_all() {
+        for (_, key) in link.calls.take_all() {
+            let key = CallKey(key);
             match self.calls.get_mut(&key.0) {
                 Some(call) if call.begun => {
                     call.at = None;

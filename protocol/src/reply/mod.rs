@@ -27,9 +27,9 @@ pub use stats::{ReplyLinkStats, ReplyStats};
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority, Session};
-use crate::link::{Identity, Link};
+use crate::link::{Identity, Link, Wakes};
 use crate::message::cost_bytes_max;
-use crate::queue::{Levelled, Rising};
+use crate::queue::{Abreast, Levelled, Rising};
 use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::{Hops, Settlement};
@@ -59,7 +59,7 @@ pub struct ReplyEngine {
     journal: Option<Journal>,
     /// Of a router.
     routing: Option<Routing>,
-    wakes: VecDeque<LinkId>,
+    wakes: Wakes,
     events: Events,
     counters: Counters,
 }
@@ -117,14 +117,14 @@ struct RepLink {
     next_delivery: Delivery,
     /// The client whose call came last.
     client: Option<ClientKey>,
-    /// Calls of this link that are not answered.
-    calls: Rising<CallKey>,
+    /// Calls of this link that are not answered, by their places on it.
+    calls: Abreast,
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
     outbox: VecDeque<(AnswerKey, Answer)>,
     next_answer: Delivery,
     /// Answers that were sent and that the client has not confirmed.
-    unconfirmed: Rising<AnswerKey>,
+    unconfirmed: Abreast,
     received: u64,
     opened: Time,
     /// What a router at the other end is to be told of the routers behind this one.
@@ -152,7 +152,7 @@ impl ReplyEngine {
             memory: Memory::default(),
             journal: None,
             routing: None,
-            wakes: VecDeque::new(),
+            wakes: Wakes::default(),
             events: Events::default(),
             counters: Counters::default(),
         }

@@ -95,7 +95,7 @@ impl ReplyEngine {
         while link.unconfirmed.len() > ANSWERS_UNCONFIRMED_MAX
             && let Some((oldest, _)) = link.unconfirmed.first()
         {
-            link.unconfirmed.remove(&oldest);
+            link.unconfirmed.remove(oldest);
         }
         if count > 0 {
             let header = DataHeader {

@@ -1,6 +1,7 @@
 //! When calls are to be looked at. A call that is soon over costs next to nothing here.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::queue::Rising;
 use crate::time::Time;
@@ -25,35 +26,48 @@ pub(super) enum Timer {
     Retry,
 }
 
-/// What is due when for one call.
-#[derive(Clone, Copy, Default, Debug)]
+/// What is due when for one call; [`NEVER`] stands for what is not.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    due: [Option<Time>; 5],
+    due: [Time; 5],
     /// Where it stands in the agenda, once it is no longer young; never after the first of `due`.
-    noted: Option<Time>,
+    noted: Time,
 }
+
+/// Later than anything.
+const NEVER: Time = Time::from_micros(u64::MAX);
 
 impl Times {
     pub(super) fn new(deadline: Time) -> Self {
-        Self { due: [Some(deadline), None, None, None, None], noted: None }
+        // There is something to look for until the call is over.
+        let deadline = deadline.min(NEVER - Duration::from_micros(1));
+        Self { due: [deadline, NEVER, NEVER, NEVER, NEVER], noted: NEVER }
     }
 
     /// The first moment at which anything is due.
-    fn next(&self) -> Option<Time> {
-        self.due.iter().flatten().min().copied()
+    fn next(&self) -> Time {
+        self.due.iter().min().copied().unwrap_or(NEVER)
     }
 
     /// There is a place for each timer.
-    fn set(&mut self, timer: Timer, at: Option<Time>) {
+    fn set(&mut self, timer: Timer, at: Time) {
         self.due[timer as usize] = at;
+    }
+
+    /// Nothing of this kind is due any more.
+    pub(super) fn clear(&mut self, timer: Timer) {
+        self.set(timer, NEVER);
+    }
+
+    fn is_young(&self) -> bool {
+        self.noted == NEVER
     }
 
     /// Takes out what is due first, if that is at this moment or before.
     fn take_due(&mut self, by: Time) -> Option<Timer> {
         let timers = [Timer::Deadline, Timer::Attempt, Timer::Hedge, Timer::Ask, Timer::Retry];
-        let due = self.due.iter().zip(timers).filter_map(|(at, timer)| at.map(|at| (at, timer)));
-        let (_, timer) = due.min().filter(|(at, _)| *at <= by)?;
-        self.set(timer, None);
+        let (_, timer) = self.due.iter().zip(timers).min().filter(|(at, _)| **at <= by)?;
+        self.clear(timer);
         Some(timer)
     }
 }
@@ -75,8 +89,7 @@ impl Agenda {
     /// Takes in a new call.
     pub(super) fn add(&mut self, number: CallNumber, deadline: Time, calls: &Rising<Call>) {
         if self.young.len() > OVER + 2 * calls.len() {
-            self.young
-                .retain(|young| calls.get(young).is_some_and(|call| call.times.noted.is_none()));
+            self.young.retain(|young| calls.get(young).is_some_and(|call| call.times.is_young()));
         }
         self.young.push(number);
         self.hurry(deadline);
@@ -87,10 +100,23 @@ impl Agenda {
         self.young_due = Some(self.young_due.map_or(at, |due| due.min(at)));
     }
 
+    /// Something is due for a call at this moment.
+    pub(super) fn set(&mut self, number: CallNumber, times: &mut Times, timer: Timer, at: Time) {
+        times.set(timer, at);
+        if times.is_young() {
+            self.hurry(at);
+        } else if at < times.noted {
+            self.noted.remove(&(times.noted, number));
+            self.noted.insert((at, number));
+            times.noted = at;
+        }
+        // Else it is looked at before, and noted anew then.
+    }
+
     /// A call is over.
     pub(super) fn remove(&mut self, number: CallNumber, times: &Times) {
-        if let Some(at) = times.noted {
-            self.noted.remove(&(at, number));
+        if !times.is_young() {
+            self.noted.remove(&(times.noted, number));
         }
     }
 
@@ -109,25 +135,14 @@ impl Agenda {
 
 impl RequestEngine {
     pub(super) fn set_timer(&mut self, number: CallNumber, at: Time, timer: Timer) {
-        let Some(call) = self.calls.get_mut(&number) else {
-            return;
-        };
-        call.times.set(timer, Some(at));
-        match call.times.noted {
-            None => self.agenda.hurry(at),
-            Some(before) if at < before => {
-                self.agenda.noted.remove(&(before, number));
-                self.agenda.noted.insert((at, number));
-                call.times.noted = Some(at);
-            }
-            // It is looked at before, and noted anew then.
-            Some(_) => {}
+        if let Some(call) = self.calls.get_mut(&number) {
+            self.agenda.set(number, &mut call.times, timer, at);
         }
     }
 
     pub(super) fn clear_timer(&mut self, number: CallNumber, timer: Timer) {
         if let Some(call) = self.calls.get_mut(&number) {
-            call.times.set(timer, None);
+            call.times.clear(timer);
         }
     }
 
@@ -138,7 +153,7 @@ impl RequestEngine {
             let Some(call) = self.calls.get_mut(&number) else {
                 continue;
             };
-            call.times.noted = None;
+            call.times.noted = NEVER;
             let timer = call.times.take_due(at);
             // What else is due for it has its turn in the order of time.
             self.note(number);
@@ -160,11 +175,13 @@ impl RequestEngine {
 
     fn note(&mut self, number: CallNumber) {
         if let Some(call) = self.calls.get_mut(&number)
-            && call.times.noted.is_none()
+            && call.times.is_young()
         {
             // One for which nothing is due is about to end.
             call.times.noted = call.times.next();
-            self.agenda.noted.extend(call.times.noted.map(|at| (at, number)));
+            if !call.times.is_young() {
+                self.agenda.noted.insert((call.times.noted, number));
+            }
         }
     }
 }

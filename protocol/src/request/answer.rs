@@ -123,22 +123,26 @@ impl RequestEngine {
 
     /// A call is over, by the word of one of its servers; another one that has it is told.
     pub(super) fn settle_at(&mut self, id: LinkId, number: CallNumber, settled: Settled) {
-        let Some(call) = self.calls.get_mut(&number) else {
+        let Some(call) = self.take_out(number) else {
             // It is late, or comes for the second time.
             self.counters.late += 1;
             return;
         };
-        // It has the answer here, and need not be told that nobody waits.
-        for copy in call.copies.iter().filter(|copy| copy.link == id) {
-            if let (Some(link), Some(delivery)) = (self.links.get_mut(&id), copy.delivery) {
-                link.flights.remove(&delivery);
+        for copy in call.copies.iter() {
+            match copy.delivery.filter(|_| copy.link == id) {
+                // The server that has answered need not be told that nobody waits.
+                Some(delivery) => {
+                    if let Some(link) = self.links.get_mut(&id) {
+                        link.flights.remove(delivery);
+                    }
+                }
+                None => self.take_from(number, *copy, call.cost),
             }
         }
         match &settled {
             Settled::Answered(_) => self.counters.answered += 1,
             Settled::Failed(_) => self.counters.failed += 1,
         }
-        self.forget(number);
         self.settled.push_back((number, settled));
     }
 
@@ -190,14 +194,9 @@ impl RequestEngine {
                 Outcome::Rejected(_) if is_router => Failure::Lost,
                 _ => return Err(violation("an outcome that a call does not have")),
             };
-            let flights: Vec<_> =
-                link.flights.range(deliveries).map(|(delivery, call)| (delivery, *call)).collect();
-            for (delivery, number) in flights {
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.flights.remove(&delivery);
-                }
-                self.fail_copy(number, id, why, now);
-            }
+            let mut numbers = Vec::new();
+            link.flights.take_range(deliveries, |_, number| numbers.push(number));
+            numbers.into_iter().for_each(|number| self.fail_copy(number, id, why, now));
         }
         self.dispatch(now);
         Ok(())
@@ -208,7 +207,7 @@ impl RequestEngine {
         let Some(call) = self.calls.get(&number) else {
             return;
         };
-        let (copies, cost) = (call.copies, call.cost());
+        let (copies, cost) = (call.copies, call.cost);
         let at_most_once = call.options.at_most_once;
         let attempt_timeout = call.options.attempt_timeout;
         for copy in copies.iter() {

@@ -115,7 +115,7 @@ impl RequestEngine {
         };
         let peer = link.link.peer().map(|peer| peer.id);
         let unwritten: Vec<_> = link.outbox.drain(..).collect();
-        let written: Vec<_> = link.flights.take_all().collect();
+        let written: Vec<_> = link.flights.take_all().map(|(_, number)| number).collect();
         self.recount(id, now);
         self.asked.remove(&id);
         self.forget_router(id);

@@ -1,5 +1,7 @@
 //! One call, from the moment when it is made to that when its caller is told.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::credit::Amount;
@@ -14,8 +16,11 @@ use super::{CallNumber, CallOptions, RequestEngine, Routed};
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) payload: Bytes,
-    pub(super) options: CallOptions,
+    /// Shared with the calls before it that have the same.
+    pub(super) options: Arc<CallOptions>,
     pub(super) deadline: Time,
+    /// What it costs in bytes of credit.
+    pub(super) cost: u64,
     pub(super) state: State,
     /// Where it is: one server, two if it is hedged.
     pub(super) copies: Copies,
@@ -101,11 +106,17 @@ impl Copies {
 }
 
 impl Call {
-    pub(super) fn new(payload: Bytes, options: CallOptions, deadline: Time) -> Self {
-        Self {
+    pub(super) fn new(
+        payload: Bytes,
+        options: Arc<CallOptions>,
+        deadline: Time,
+        routed: Option<Box<Routed>>,
+    ) -> Self {
+        let mut call = Self {
             payload,
             options,
             deadline,
+            cost: 0,
             state: State::Waiting,
             copies: Copies::default(),
             failed: 0,
@@ -114,16 +125,13 @@ impl Call {
             bound_to: None,
             asking: Asking::NotYet,
             times: Times::new(deadline),
-            routed: None,
-        }
-    }
-
-    /// What it costs in bytes of credit.
-    pub(super) fn cost(&self) -> u64 {
+            routed,
+        };
         // As far as nothing is known of the moment, whose length is always the same.
-        let moment = Now { time: self.deadline, wall: WallTime::default() };
-        let head = self.attributes(CallId::new([0; 8], 0), moment).head_bytes();
-        cost_bytes(1, (head + self.payload.len()) as u64)
+        let moment = Now { time: deadline, wall: WallTime::default() };
+        let head = call.attributes(CallId::new([0; 8], 0), moment).head_bytes();
+        call.cost = cost_bytes(1, (head + call.payload.len()) as u64);
+        call
     }
 
     /// The server that alone may have it.
@@ -153,6 +161,15 @@ impl Call {
 impl RequestEngine {
     /// Takes a call out of everything, and tells its servers that nobody waits for it.
     pub(super) fn forget(&mut self, number: CallNumber) -> Option<Call> {
+        let call = self.take_out(number)?;
+        for copy in call.copies.iter() {
+            self.take_from(number, *copy, call.cost);
+        }
+        Some(call)
+    }
+
+    /// Takes a call out of everything but the links that it is on.
+    pub(super) fn take_out(&mut self, number: CallNumber) -> Option<Call> {
         let call = self.calls.remove(&number)?;
         self.waiting.remove(&number);
         self.hedges.remove(&number);
@@ -163,9 +180,6 @@ impl RequestEngine {
             routing.forget(routed.id, number);
         }
         self.agenda.remove(number, &call.times);
-        for copy in call.copies.iter() {
-            self.take_from(number, *copy, call.cost());
-        }
         Some(call)
     }
 
@@ -202,7 +216,7 @@ impl RequestEngine {
                 }
             }
             Some(delivery) => {
-                if link.flights.remove(&delivery).is_some() {
+                if link.flights.remove(delivery).is_some() {
                     link.cancels.insert(delivery..delivery + 1);
                     self.wakes.push_back(copy.link);
                 }

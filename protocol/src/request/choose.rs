@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::ids::{LinkId, Priority};
 use crate::time::Time;
 
-use super::{Asking, Call, CallNumber, Copy, ReqLink, RequestEngine, State, Timer};
+use super::{Asking, Call, CallNumber, Copy, Place, ReqLink, RequestEngine, State, Timer};
 
 /// Calls that a second server is looked for at a time.
 const HEDGES_AT_A_TIME: usize = 64;
@@ -82,7 +82,7 @@ impl RequestEngine {
             let Some(link) = may_have_it(*id) else {
                 continue;
             };
-            if link.spender.room().bytes < call.cost() {
+            if link.spender.room().bytes < call.cost {
                 too_small = too_small.or(is_to_say(link).then_some(*rank));
                 continue;
             }
@@ -128,7 +128,7 @@ impl RequestEngine {
         else {
             return;
         };
-        let cost = crate::credit::Amount::new(1, call.cost());
+        let cost = crate::credit::Amount::new(1, call.cost);
         link.spender.spend(cost);
         link.outbox.push_back(number);
         link.asked = turn;
@@ -137,22 +137,22 @@ impl RequestEngine {
         let has_asked = std::mem::replace(&mut call.asking, Asking::NotYet) != Asking::NotYet;
         call.may_have_run = true;
         call.bound_to = link.link.peer().map(|peer| peer.id);
-        let (priority, options) = (link.priority, call.options);
-        let is_first = call.copies.len() == 1;
+        if has_asked {
+            call.times.clear(Timer::Ask);
+        }
+        if call.copies.len() == 1 {
+            let attempt = now + call.options.attempt_timeout;
+            self.agenda.set(number, &mut call.times, Timer::Attempt, attempt);
+            if let Some(after) = call.options.hedge_after {
+                self.agenda.set(number, &mut call.times, Timer::Hedge, now + after);
+            }
+        }
+        let priority = link.priority;
         self.counters.dispatched += 1;
         self.note_level(priority);
         self.recount(id, now);
         self.wakes.push_back(id);
         self.hedges.remove(&number);
-        if has_asked {
-            self.clear_timer(number, Timer::Ask);
-        }
-        if is_first {
-            self.set_timer(number, now + options.attempt_timeout, Timer::Attempt);
-            if let Some(after) = options.hedge_after {
-                self.set_timer(number, now + after, Timer::Hedge);
-            }
-        }
     }
 
     /// A server has lowered its grant: what lies beyond it and is not written waits again.
@@ -161,7 +161,7 @@ impl RequestEngine {
             && !link.spender.is_within_limit()
             && let Some(number) = link.outbox.pop_back()
         {
-            let cost = self.calls.get(&number).map_or(0, Call::cost);
+            let cost = self.calls.get(&number).map_or(0, |call| call.cost);
             link.spender.refund(crate::credit::Amount::new(1, cost));
             self.fail_copy(number, id, Failure::GivenBack, now);
         }
@@ -202,26 +202,47 @@ impl RequestEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        let standing = link.standing(id, now);
+        let is_alone = self.ready.len() == 1;
+        if let (Standing::Ready(place), Some(before)) = (standing, link.place)
+            && (is_alone || place == before)
+            && place.0 == before.0
+        {
+            // There is nothing to put in order: it stands where it stood until another one comes.
+            return self.count_room(id, now);
+        }
         if let Some(place) = link.place.take() {
             self.ready.remove(&place);
         }
-
         self.short.remove(&(link.priority, id));
-        let room = link.spender.room();
-        let on_trial = link.trial_until.is_some();
-        match room.messages {
-            _ if !link.answers(now) => {}
-            0 if on_trial => {}
-            0 => {
-                self.short.insert((link.priority, id));
-            }
-            messages => {
-                let place = ((on_trial, link.priority), Reverse(messages), link.asked, id);
+        match standing {
+            Standing::Ready(place) => {
                 link.place = Some(place);
+                if is_alone {
+                    self.place_the_only_one(now);
+                }
                 self.ready.insert(place);
             }
+            Standing::Short => {
+                self.short.insert((link.priority, id));
+            }
+            Standing::Out => {}
         }
         self.count_room(id, now);
+    }
+
+    /// Another one comes: whoever stood alone says where it stands now.
+    fn place_the_only_one(&mut self, now: Time) {
+        let Some((.., id)) = self.ready.first().copied() else {
+            return;
+        };
+        if let Some(link) = self.links.get_mut(&id)
+            && let Standing::Ready(place) = link.standing(id, now)
+        {
+            self.ready.clear();
+            self.ready.insert(place);
+            link.place = Some(place);
+        }
     }
 
     /// A copy is lost: the call goes elsewhere if it may, or waits.
@@ -305,7 +326,7 @@ impl RequestEngine {
     /// What the first of the calls that wait takes, in bytes.
     pub(super) fn next_cost(&self) -> Option<u64> {
         let first = self.waiting.first()?;
-        self.calls.get(first).map(Call::cost)
+        self.calls.get(first).map(|call| call.cost)
     }
 
     /// Servers that share their room out, or that others of worse levels would stand in for, must hear that calls wait for
@@ -330,6 +351,30 @@ impl ReqLink {
     pub(super) fn answers(&self, now: Time) -> bool {
         self.link.is_open() && self.silent_until.is_none_or(|until| until <= now)
     }
+
+    /// Where it stands among all servers.
+    fn standing(&self, id: LinkId, now: Time) -> Standing {
+        let on_trial = self.trial_until.is_some();
+        match self.spender.room().messages {
+            _ if !self.answers(now) => Standing::Out,
+            0 if on_trial => Standing::Out,
+            0 => Standing::Short,
+            messages => {
+                Standing::Ready(((on_trial, self.priority), Reverse(messages), self.asked, id))
+            }
+        }
+    }
+}
+
+/// Whether a server may have calls.
+#[derive(Clone, Copy)]
+enum Standing {
+    /// It has room.
+    Ready(Place),
+    /// It has given no room.
+    Short,
+    /// It is not there, does not answer, or is on trial without room.
+    Out,
 }
 
 /// Where a call may go.

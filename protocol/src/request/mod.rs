@@ -20,6 +20,8 @@ mod trial;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
 pub use answer::{CallError, Settled};
 pub use config::{CallOptions, RequestConfig};
@@ -28,10 +30,10 @@ pub use stats::{RequestLinkStats, RequestStats};
 use crate::credit::Spender;
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority};
-use crate::link::Link;
+use crate::link::{Link, Wakes};
 use crate::message::Message;
 use crate::push::{Refusal, Refused};
-use crate::queue::Rising;
+use crate::queue::{Abreast, Rising};
 use crate::range::RangeSet;
 use crate::time::Time;
 use crate::trials::Trials;
@@ -56,6 +58,8 @@ pub struct RequestEngine {
     closed: bool,
     next_call: CallNumber,
     calls: Rising<Call>,
+    /// Those of the last call, which mostly are those of the next.
+    options: Arc<CallOptions>,
     /// Calls that wait for a server with room, those that were made first before others.
     waiting: BTreeSet<CallNumber>,
     /// Calls that wait for one server, which alone may have them and is not there, by its peer id.
@@ -84,7 +88,7 @@ pub struct RequestEngine {
     /// The level that served last.
     level: Option<Priority>,
     settled: VecDeque<(CallNumber, Settled)>,
-    wakes: VecDeque<LinkId>,
+    wakes: Wakes,
     events: Events,
     counters: Counters,
     /// Of a router.
@@ -103,7 +107,8 @@ struct ReqLink {
     priority: Priority,
     spender: Spender,
     next_delivery: Delivery,
-    flights: Rising<CallNumber>,
+    /// Calls by their places on the link.
+    flights: Abreast,
     /// Dispatched and not written.
     outbox: VecDeque<CallNumber>,
     cancels: RangeSet,
@@ -140,6 +145,7 @@ impl RequestEngine {
             closed: false,
             next_call: 0,
             calls: Rising::new(),
+            options: Arc::default(),
             waiting: BTreeSet::new(),
             stuck: BTreeMap::new(),
             hedges: BTreeSet::new(),
@@ -156,7 +162,7 @@ impl RequestEngine {
             turn: 0,
             level: None,
             settled: VecDeque::new(),
-            wakes: VecDeque::new(),
+            wakes: Wakes::default(),
             events: Events::default(),
             counters: Counters::default(),
             routing: None,
@@ -186,10 +192,21 @@ impl RequestEngine {
         self.next_call += 1;
         self.counters.made += 1;
         let deadline = now + options.timeout;
-        self.calls.insert(number, Call::new(message.into_bytes(), options, deadline));
+        let options = self.shared(options);
+        self.calls.insert(number, Call::new(message.into_bytes(), options, deadline, None));
         self.agenda.add(number, deadline, &self.calls);
         self.dispatch_new(number, now);
         Ok(number)
+    }
+
+    /// The same options, in common with the call before if that has them too.
+    fn shared(&mut self, options: CallOptions) -> Arc<CallOptions> {
+        // From here on the deadline says it.
+        let options = CallOptions { timeout: Duration::ZERO, ..options };
+        if *self.options != options {
+            self.options = Arc::new(options);
+        }
+        Arc::clone(&self.options)
     }
 
     fn admit(&self, bytes: usize) -> Result<(), Refusal> {

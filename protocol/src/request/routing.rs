@@ -162,7 +162,8 @@ impl RequestEngine {
         }
         self.blame_for(id, now);
         let routed = Some(Box::new(Routed { id, routers, since: now }));
-        self.calls.insert(number, Call { routed, ..Call::new(payload, options, deadline) });
+        let options = self.shared(options);
+        self.calls.insert(number, Call::new(payload, options, deadline, routed));
         self.agenda.add(number, deadline, &self.calls);
         self.dispatch_new(number, now);
         number
@@ -347,7 +348,10 @@ impl RequestEngine {
 
     /// Counts a link's room anew.
     pub(super) fn count_room(&mut self, id: LinkId, now: Time) {
-        let (Some(routing), Some(link)) = (&mut self.routing, self.links.get_mut(&id)) else {
+        let Some(routing) = &mut self.routing else {
+            return;
+        };
+        let Some(link) = self.links.get_mut(&id) else {
             return;
         };
         let counts = link.answers(now) && (link.place.is_some() || link.trial_until.is_none());
@@ -378,7 +382,7 @@ impl RequestEngine {
     /// What the calls that wait for room will take of it.
     pub(crate) fn parked(&self) -> Amount {
         let calls = self.waiting.iter().filter_map(|number| self.calls.get(number));
-        calls.fold(Amount::ZERO, |sum, call| sum + Amount::new(1, call.cost() - HOP_COST_BYTES))
+        calls.fold(Amount::ZERO, |sum, call| sum + Amount::new(1, call.cost - HOP_COST_BYTES))
     }
 
     /// Takes note of what waits upstream: at each link by the router at its other end, how many calls, and how many were

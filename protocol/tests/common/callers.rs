@@ -6,14 +6,14 @@ use bytes::{Bytes, BytesMut};
 use drawdown_protocol::wire::Decoder;
 use drawdown_protocol::{
     AnswerMemory, Identity, LinkId, Now, PeerId, Priority, ReplyConfig, ReplyEngine, RequestConfig,
-    RequestEngine, Settled, Time, Transmit,
+    RequestEngine, Settled, Transmit,
 };
 use uuid::Uuid;
 
 /// A client and a server, and what each has read of the other.
 pub(crate) struct Callers {
     client: (RequestEngine, LinkId, Decoder, BytesMut),
-    server: (ReplyEngine, LinkId, Decoder, BytesMut),
+    pub(crate) server: (ReplyEngine, LinkId, Decoder, BytesMut),
 }
 
 /// Calls that are under way together.
@@ -88,10 +88,5 @@ impl Callers {
             let answers = settled.filter(|(_, settled)| matches!(settled, Settled::Answered(_)));
             assert_eq!(answers.count() as u64, TOGETHER);
         }
-    }
-
-    /// Answers that the server remembers.
-    pub(crate) fn remembered(&self) -> u64 {
-        self.server.0.stats(Time::ZERO).remembered
     }
 }

@@ -45,6 +45,8 @@ pub struct Pool {
     askers: VecDeque<LinkId>,
     /// Links with a grant to send.
     due: VecDeque<LinkId>,
+    /// Room has become free since it was shared out last.
+    freed: bool,
 }
 
 /// A sender whose question is not answered for so long goes elsewhere for that reason. Rooms that are given back at all are
@@ -100,6 +102,7 @@ impl Pool {
             low: VecDeque::new(),
             askers: VecDeque::new(),
             due: VecDeque::new(),
+            freed: false,
         }
     }
 
@@ -265,10 +268,11 @@ impl Pool {
         true
     }
 
-    /// Counts what was taken out of the queue.
+    /// Counts what was taken out of the queue. Its room is shared out, once for many, when somebody looks.
+    #[inline]
     pub fn release(&mut self, amount: Amount) {
         self.queued -= amount;
-        self.share_out();
+        self.freed = true;
     }
 
     /// Takes a sender's word on how many messages wait for credit.
@@ -419,12 +423,22 @@ impl Pool {
     }
 
     /// The next link that has a grant to send.
+    #[inline]
     pub fn poll_due(&mut self) -> Option<LinkId> {
+        self.share_out_freed();
         self.due.pop_front()
+    }
+
+    #[inline]
+    fn share_out_freed(&mut self) {
+        if std::mem::take(&mut self.freed) {
+            self.share_out();
+        }
     }
 
     /// The grant to send on a link, if there is a new one.
     pub fn poll_grant(&mut self, link: LinkId) -> Option<Grant> {
+        self.share_out_freed();
         let contended = self.lines.len() > 1 || self.forwarded.is_some();
         let line = self.lines.get_mut(&link)?;
         if line.asks.is_none() {

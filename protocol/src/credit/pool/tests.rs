@@ -203,6 +203,7 @@ fn of_those_who_wait_the_better_level_gets_the_room_and_a_worse_one_what_it_leav
         assert_eq!(given, [expected]);
         assert!(pool.receive(expected, Amount::new(1, 10)));
         pool.release(Amount::new(1, 10));
+        while pool.poll_due().is_some() {}
     }
 }
 
