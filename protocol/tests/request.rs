@@ -340,6 +340,47 @@ fn an_answer_is_given_again_after_a_reconnect_and_nobody_works_twice() {
 }
 
 #[test]
+fn an_answer_that_is_waited_for_is_known_for_longer_than_others_if_its_call_must_not_run_twice() {
+    let patient = CallOptions { timeout: Duration::from_secs(300), ..quick() };
+    for at_most_once in [false, true] {
+        let mut net = Net::new(CallOptions { at_most_once, ..patient });
+        let server = net.server(10, 1);
+        let remembered = |net: &Net| net.servers[server].stats(net.now.time).remembered;
+        let number = net.call("x");
+        let call = net.take(server).unwrap();
+        net.ways[0].frozen = true;
+        net.answer(server, &call);
+        net.cut(server);
+        net.pass(Duration::from_secs(200));
+        assert_eq!(remembered(&net), u64::from(at_most_once), "the others are known for a minute");
+        if at_most_once {
+            net.connect(server, 1);
+            assert_eq!(net.answered(number), b"xx");
+            assert_eq!(net.servers[server].stats(net.now.time).taken, 1);
+            net.pass(Duration::from_secs(1));
+            assert_eq!(remembered(&net), 0, "its client has it, and it is old");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_comes_for_is_forgotten_after_its_call_s_time() {
+    let patient = CallOptions { timeout: Duration::from_secs(300), ..quick() };
+    let mut net = Net::new(CallOptions { at_most_once: true, ..patient });
+    let server = net.server(10, 1);
+    net.call("x");
+    let call = net.take(server).unwrap();
+    net.ways[0].frozen = true;
+    net.answer(server, &call);
+    net.cut(server);
+    net.pass(Duration::from_secs(300));
+    assert_eq!(net.servers[server].stats(net.now.time).remembered, 1, "a late word may come");
+    net.pass(Duration::from_secs(61));
+    assert_eq!(net.servers[server].stats(net.now.time).remembered, 0);
+    assert_eq!(net.servers[server].poll_timeout(), None);
+}
+
+#[test]
 fn a_call_that_may_have_begun_goes_nowhere_else_if_it_is_to_run_at_most_once() {
     let mut net = Net::new(CallOptions { at_most_once: true, ..quick() });
     let (one, two) = (net.server(10, 1), net.server(5, 1));

@@ -1,95 +1,15 @@
 //! Answers: sent once they may be, confirmed, and remembered for those who ask again.
 
 use std::fmt;
-use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::ids::{CallId, LinkId};
-use crate::limits::BY_REFERENCE_BYTES;
+use crate::ids::LinkId;
 use crate::link::violation;
-use crate::queue::Rising;
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
 
-use super::{AnswerMemory, CallKey, ClientKey, Known, RepLink, ReplyEngine};
-
-/// Answers by the order in which they were given.
-pub(super) type AnswerKey = u64;
-
-/// Small answers share pieces of memory of this size.
-const PIECE_BYTES: usize = 16 << 10;
-
-/// What is remembered.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    pub(super) answers: Rising<Answer>,
-    pub(super) next: AnswerKey,
-    /// Those that their clients have not confirmed.
-    unconfirmed: RangeSet,
-    unconfirmed_bytes: u64,
-    /// The others.
-    confirmed: Confirmed,
-    confirmed_bytes: u64,
-    /// What small answers are copied into, side by side.
-    piece: BytesMut,
-}
-
-/// Answers that their clients have: most come in order, and leave in order one by one.
-#[derive(Debug, Default)]
-struct Confirmed {
-    front: Range<AnswerKey>,
-    /// All others, those before the front included.
-    rest: RangeSet,
-}
-
-impl Confirmed {
-    fn len(&self) -> u64 {
-        self.front.end - self.front.start + self.rest.len()
-    }
-
-    fn insert(&mut self, keys: Range<AnswerKey>) {
-        if self.rest.is_empty() && (self.front.is_empty() || self.front.end == keys.start) {
-            let start = if self.front.is_empty() { keys.start } else { self.front.start };
-            self.front = start..keys.end;
-        } else {
-            self.rest.insert(keys);
-        }
-    }
-
-    /// The oldest one, in the front from now on.
-    fn first(&mut self) -> Option<AnswerKey> {
-        let rest = self.rest.first();
-        if rest.is_some_and(|rest| self.front.is_empty() || rest < self.front.start) {
-            self.rest.insert(std::mem::take(&mut self.front));
-            self.front = self.rest.pop_first(u64::MAX).unwrap_or_default();
-        }
-        (!self.front.is_empty()).then_some(self.front.start)
-    }
-
-    /// Takes one out; says whether it was there.
-    fn remove(&mut self, key: AnswerKey) -> bool {
-        if !self.front.is_empty() && self.front.start == key {
-            self.front.start += 1;
-            return true;
-        }
-        if self.front.contains(&key) {
-            self.rest.insert(std::mem::take(&mut self.front));
-        }
-        self.rest.remove(key..key + 1) > 0
-    }
-}
-
-/// An answer that was given.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) client: ClientKey,
-    pub(super) id: CallId,
-    pub(super) payload: Bytes,
-    pub(super) rejected: bool,
-    pub(super) given: Time,
-}
+use super::{Answer, AnswerKey, CallKey, Known, RepLink, ReplyEngine};
 
 /// Why an answer is not sent. One that is cancelled or late is still remembered, in case the call comes once more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -175,8 +95,11 @@ impl ReplyEngine {
             return Err(AnswerError::Cancelled);
         }
         let (client, id) = (call.client, call.id);
+        // Its client asks again for as long as it waits, and what it said last may come late.
+        let until = call.deadline.map(|deadline| deadline + self.config.memory.age);
+        let awaited = until.filter(|_| call.at_most_once && !is_late);
         let (answer_key, answer) =
-            self.memory.keep(Answer { client, id, payload, rejected, given: now });
+            self.memory.keep(Answer { client, id, payload, rejected, given: now, awaited });
         self.names.note(client, id, Known::Answered(answer_key));
         self.forget_old_answers(now);
         // Its caller does not wait now, but the call may come once more: it is answered already.
@@ -251,8 +174,7 @@ impl ReplyEngine {
     /// When [`ReplyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        let oldest = self.memory.answers.first().map(|(_, answer)| answer.given);
-        let forget_at = oldest.map(|given| given + self.config.memory.age);
+        let forget_at = self.memory.due(self.config.memory.age);
         forget_at.into_iter().chain(self.doubt_at()).min()
     }
 
@@ -260,118 +182,5 @@ impl ReplyEngine {
     pub fn handle_timeout(&mut self, now: Time) {
         self.doubt(now);
         self.forget_old_answers(now);
-    }
-}
-
-impl Memory {
-    /// Takes in an answer that a store kept.
-    pub(super) fn restore(&mut self, key: AnswerKey, answer: Answer) {
-        self.confirmed.insert(key..key + 1);
-        self.confirmed_bytes += answer.payload.len() as u64;
-        self.answers.insert(key, answer);
-    }
-
-    /// Takes in an answer that was just given.
-    fn keep(&mut self, mut answer: Answer) -> (AnswerKey, Answer) {
-        // A small one must not keep all in memory that it was cut from: perhaps what was read together with its call.
-        if answer.payload.len() < BY_REFERENCE_BYTES {
-            if self.piece.capacity() < answer.payload.len() {
-                self.piece = BytesMut::with_capacity(PIECE_BYTES);
-            }
-            self.piece.extend_from_slice(&answer.payload);
-            answer.payload = self.piece.split().freeze();
-        }
-        let key = self.next;
-        self.next += 1;
-        self.unconfirmed.insert(key..key + 1);
-        self.unconfirmed_bytes += answer.payload.len() as u64;
-        self.answers.insert(key, answer.clone());
-        (key, answer)
-    }
-
-    /// The clients have these, as far as they are still remembered.
-    fn confirm(&mut self, keys: Range<AnswerKey>) {
-        let parts: Vec<_> = self.unconfirmed.within(keys).collect();
-        for keys in parts {
-            let payloads = self.answers.range(keys.clone()).map(|(_, answer)| &answer.payload);
-            let bytes: u64 = payloads.map(|payload| payload.len() as u64).sum();
-            self.unconfirmed_bytes -= bytes;
-            self.confirmed_bytes += bytes;
-            self.unconfirmed.remove(keys.clone());
-            self.confirmed.insert(keys);
-        }
-    }
-
-    /// An answer that there is no room for, or that is too old.
-    fn surplus(&mut self, limits: AnswerMemory, now: Time) -> Option<AnswerKey> {
-        let AnswerMemory { messages, bytes, age } = limits;
-        let confirmed = self.confirmed.first();
-        let too_old = |key: &AnswerKey| {
-            let answer = self.answers.get(key);
-            answer.is_none_or(|answer| answer.given + age <= now)
-        };
-        let confirmed = confirmed.filter(|key| {
-            self.confirmed.len() > messages || self.confirmed_bytes > bytes || too_old(key)
-        });
-        confirmed.or_else(|| {
-            self.unconfirmed.first().filter(|key| {
-                self.unconfirmed.len() > messages || self.unconfirmed_bytes > bytes || too_old(key)
-            })
-        })
-    }
-
-    fn forget(&mut self, key: AnswerKey) -> Option<Answer> {
-        let answer = self.answers.remove(&key);
-        let bytes = answer.as_ref().map_or(0, |answer| answer.payload.len() as u64);
-        if self.confirmed.remove(key) {
-            self.confirmed_bytes -= bytes;
-        } else if self.unconfirmed.remove(key..key + 1) > 0 {
-            self.unconfirmed_bytes -= bytes;
-        }
-        answer
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn confirmed_answers_leave_in_order_whatever_order_they_came_in() {
-        let mut confirmed = Confirmed::default();
-        for keys in [10..20, 20..22, 30..31, 4..6] {
-            confirmed.insert(keys);
-        }
-        assert!(confirmed.remove(21) && !confirmed.remove(21) && !confirmed.remove(25));
-        assert_eq!(confirmed.len(), 14);
-        let mut order = Vec::new();
-        while let Some(key) = confirmed.first() {
-            assert!(confirmed.remove(key));
-            order.push(key);
-            if key == 12 {
-                confirmed.insert(2..3);
-            }
-        }
-        let wanted = [4, 5, 10, 11, 12, 2, 13, 14, 15, 16, 17, 18, 19, 20, 30];
-        assert_eq!((order, confirmed.len()), (wanted.to_vec(), 0));
-    }
-
-    #[test]
-    fn a_small_answer_does_not_keep_what_it_was_cut_from() {
-        let mut memory = Memory::default();
-        let read = Bytes::from(vec![7; 1 << 16]);
-        let answer = |payload| Answer {
-            client: 0,
-            id: CallId::new([0; 8], 0),
-            payload,
-            rejected: false,
-            given: Time::ZERO,
-        };
-        let (small, _) = memory.keep(answer(read.slice(..64)));
-        assert!(read.is_unique(), "it was copied");
-        let (large, _) = memory.keep(answer(read.slice(..BY_REFERENCE_BYTES)));
-        assert!(!read.is_unique(), "this one was not");
-        assert_eq!(memory.answers.get(&small).map(|a| a.payload.len()), Some(64));
-        assert_eq!(memory.answers.get(&large).map(|a| a.payload.len()), Some(BY_REFERENCE_BYTES));
     }
 }

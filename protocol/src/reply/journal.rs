@@ -15,9 +15,8 @@ use crate::push::StoreNeed;
 use crate::store::{Commit, Recovered, StoreOp};
 use crate::time::Time;
 
-use super::answers::{Answer, AnswerKey};
 use super::names::Names;
-use super::{Known, RepLink, ReplyEngine};
+use super::{Answer, AnswerKey, Known, RepLink, ReplyEngine};
 
 /// What is written, what is not, and what has to be.
 #[derive(Debug)]
@@ -178,7 +177,8 @@ impl ReplyEngine {
                 let payload = block.records.slice(part(head.payload()));
                 let (client, _) = self.names.find(&identity, id, &mut None);
                 let rejected = head.rejected;
-                self.memory.restore(key, Answer { client, id, payload, rejected, given: now });
+                let answer = Answer { client, id, payload, rejected, given: now, awaited: None };
+                self.memory.restore(key, answer);
                 self.names.note(client, id, Known::Answered(key));
             }
             match live {

@@ -3,14 +3,15 @@
 //! A call waits, is then worked on, and is answered once. The answer goes to wherever its caller is by then, and is
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
 //! on, or gets the first answer. The parts, a file each: calls that come in (`intake`), answers (`answers`), links
-//! (`attach`, `transmit`), what is known by name (`names`), what is on disk (`journal`), and what a router does otherwise
-//! (`routing`).
+//! (`attach`, `transmit`), what is known by name (`names`), which answers are remembered (`memory`), what is on disk
+//! (`journal`), and what a router does otherwise (`routing`).
 
 mod answers;
 mod attach;
 mod config;
 mod intake;
 mod journal;
+mod memory;
 mod names;
 mod routing;
 mod stats;
@@ -34,8 +35,8 @@ use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::{Hops, Settlement};
 
-use answers::{Answer, AnswerKey, Memory};
 use journal::Journal;
+use memory::{Answer, AnswerKey, Memory};
 use names::{ClientKey, Known, Names};
 pub(crate) use routing::Routable;
 use routing::Routing;

@@ -6,7 +6,7 @@ use crate::ids::CallId;
 use crate::link::Identity;
 use crate::queue::Rising;
 
-use super::{CallKey, answers::AnswerKey};
+use super::{AnswerKey, CallKey};
 
 /// What is known of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -43,7 +43,8 @@ impl RepBuilder {
 
     /// What is remembered of replies: how many, how many bytes of them, and for how long; 65,536, 64 MiB and 60 s unless
     /// set. A call that comes again within these bounds gets its first reply and is not worked on twice. Replies that
-    /// their callers have not confirmed are kept to the same bounds once more.
+    /// their callers have not confirmed are kept to the same bounds once more; and so are, for as long as their callers
+    /// may ask again and as much longer as `age`, those to calls that must run at most once.
     pub fn remember(mut self, replies: u64, bytes: u64, age: Duration) -> Self {
         self.config.memory = AnswerMemory { messages: replies, bytes, age };
         self

@@ -40,9 +40,11 @@ macro_rules! call_options {
         }
 
         /// Whether a request must not go to a second server once a first may have begun with it: not unless set. Then a
-        /// request that times out may have run once, and never twice, as long as its server remembers its replies for as
-        /// long as the request may take ([`RepBuilder::remember`](crate::RepBuilder::remember): a minute unless set): one
-        /// that comes back within the timeout is asked again. It is not hedged.
+        /// request that times out may have run once, and never twice: it is asked again only of that server, which keeps
+        /// the reply until it is confirmed, or the request's time is over. What is left: more such replies at a time than
+        /// the server may remember, or a server with a store that is started anew and waits longer for the request to
+        /// come back than it remembers replies ([`RepBuilder::remember`](crate::RepBuilder::remember): a minute unless
+        /// set). It is not hedged.
         pub fn at_most_once(mut self, at_most_once: bool) -> Self {
             self.$($options).+.at_most_once = at_most_once;
             self

@@ -170,8 +170,10 @@ impl Network {
         let came_to = match is_dropped {
             true => CameTo::Dropped,
             false => {
+                let is_once = self.book.get(id)?.options.at_most_once;
+                let once_until = task.call.deadline.filter(|_| is_once);
                 let memory = self.book.memories.entry(rep).or_default();
-                CameTo::Answer(memory.give(payload.len(), now))
+                CameTo::Answer(memory.give(payload.len(), once_until, now))
             }
         };
         let begun = self.book.get(id)?.begun.get_mut(task.nth).ok_or("it was never begun")?;

@@ -164,7 +164,8 @@ impl CallBook {
             ensure(before.by == by || !entry.options.at_most_once, || {
                 format!("it must run at most once, and {before:?} was before {by:?}")
             })?;
-            ensure(before.via != *via || !memory.must_know(before, by, now), || {
+            let waits = entry.end.is_none();
+            ensure(before.via != *via || !memory.must_know(before, by, waits, now), || {
                 format!("{by:?} begins with it again, and must know of {before:?}")
             })?;
         }

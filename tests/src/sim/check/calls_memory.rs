@@ -9,10 +9,18 @@ use super::calls::{Begun, CameTo, Incarnation};
 pub(crate) struct MemoryModel {
     limits: AnswerMemory,
     is_durable: bool,
-    given: Vec<(Time, u64)>,
+    given: Vec<Given>,
     /// When the present life began, and with how many answers of earlier ones at the most.
     started: Time,
     inherited: u64,
+}
+
+/// An answer.
+struct Given {
+    at: Time,
+    bytes: u64,
+    /// Until when it is known, if its call must not run twice and its caller does not say that it came.
+    awaited: Option<Time>,
 }
 
 impl MemoryModel {
@@ -33,29 +41,43 @@ impl MemoryModel {
         };
     }
 
-    /// An answer is given. Says its number.
-    pub(crate) fn give(&mut self, bytes: usize, now: Time) -> usize {
-        self.given.push((now, bytes as u64));
+    /// An answer is given to a call that must not run twice before this moment, if there is one. Says its number.
+    pub(crate) fn give(&mut self, bytes: usize, once_until: Option<Time>, now: Time) -> usize {
+        let awaited = once_until.filter(|until| *until > now).map(|until| until + self.limits.age);
+        self.given.push(Given { at: now, bytes: bytes as u64, awaited });
         self.given.len() - 1
     }
 
-    /// Whether a server that may begin with a call must know that it has done so before.
-    pub(crate) fn must_know(&self, before: &Begun, by: Incarnation, now: Time) -> bool {
+    /// Whether a server that may begin with a call, whose caller perhaps waits, must know that it has done so before.
+    pub(crate) fn must_know(
+        &self,
+        before: &Begun,
+        by: Incarnation,
+        waits: bool,
+        now: Time,
+    ) -> bool {
         let same_life = before.by == by;
         let kept = before.by.rep == by.rep && self.is_durable && before.was_sent;
         match before.came_to {
             CameTo::Nothing => same_life,
             CameTo::Dropped => false,
-            CameTo::Answer(number) => (same_life || kept) && !self.may_forget(number, now),
+            CameTo::Answer(number) => {
+                // It is not on disk how long it is awaited.
+                let waits = waits && same_life;
+                (same_life || kept) && !self.may_forget(number, waits, now)
+            }
         }
     }
 
     /// Whether there may be no room for an answer any more, or it may be too old.
-    fn may_forget(&self, number: usize, now: Time) -> bool {
+    fn may_forget(&self, number: usize, waits: bool, now: Time) -> bool {
         let AnswerMemory { messages, bytes, age } = self.limits;
         let since = self.given.get(number..).unwrap_or_default();
-        let in_bytes: u64 = since.iter().map(|(_, bytes)| bytes).sum();
-        let is_old = since.first().is_none_or(|(at, _)| *at + age <= now);
+        let in_bytes: u64 = since.iter().map(|given| given.bytes).sum();
+        let is_old = since.first().is_none_or(|given| {
+            let is_awaited = waits && given.awaited.is_some_and(|until| until > now);
+            given.at + age <= now && !is_awaited
+        });
         since.len() as u64 > messages || in_bytes > bytes || is_old
     }
 
@@ -63,8 +85,12 @@ impl MemoryModel {
     pub(crate) fn remembered_max(&self, now: Time) -> u64 {
         let AnswerMemory { messages, age, .. } = self.limits;
         let young = |at: Time| at + age + super::calls::LATE > now;
-        let recent = self.given.iter().filter(|(at, _)| *at >= self.started && young(*at)).count();
+        let is_awaited =
+            |given: &Given| given.awaited.is_some_and(|at| at + super::calls::LATE > now);
+        let is_recent =
+            |given: &&Given| given.at >= self.started && (young(given.at) || is_awaited(given));
+        let recent = self.given.iter().filter(is_recent).count();
         let inherited = if young(self.started) { self.inherited } else { 0 };
-        (recent as u64 + inherited).min(messages.saturating_mul(2))
+        (recent as u64 + inherited).min(messages.saturating_mul(3))
     }
 }
