@@ -32,6 +32,7 @@ impl ReplyEngine {
                 calls: Default::default(),
                 settlements: Default::default(),
                 outbox: Default::default(),
+                body: Default::default(),
                 next_answer: 0,
                 unconfirmed: Default::default(),
                 received: 0,

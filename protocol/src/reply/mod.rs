@@ -19,7 +19,7 @@ mod transmit;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 pub use answers::AnswerError;
 pub use config::{AnswerMemory, ReplyConfig};
@@ -123,6 +123,8 @@ struct RepLink {
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
     outbox: VecDeque<(AnswerKey, Answer)>,
+    /// What the next frame is put together in.
+    body: BytesMut,
     next_answer: Delivery,
     /// Answers that were sent and that the client has not confirmed.
     unconfirmed: Abreast,

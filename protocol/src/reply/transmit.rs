@@ -1,6 +1,6 @@
 //! What a REP socket says on a link.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use crate::ids::LinkId;
 use crate::limits::{ANSWERS_UNCONFIRMED_MAX, BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
@@ -38,6 +38,8 @@ impl ReplyEngine {
             if heartbeat {
                 let deliveries = link.next_delivery;
                 out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
+                // It had nothing to say for a while.
+                link.body = Default::default();
             }
             let grant =
                 if heartbeat { self.pool.repeat_grant(id) } else { self.pool.poll_grant(id) };
@@ -68,7 +70,9 @@ impl ReplyEngine {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.outbox.is_empty()) else {
             return false;
         };
-        let mut body = BytesMut::with_capacity(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
+        // What was written before is gone by now, mostly, and its memory is used again.
+        let mut body = std::mem::take(&mut link.body);
+        body.reserve(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
         let mut tail = None;
         let mut count = 0;
         let first_delivery = link.next_answer;
@@ -105,8 +109,9 @@ impl ReplyEngine {
                 count,
                 attempt: 0,
             };
-            out.data(header, body.freeze(), tail);
+            out.data(header, body.split().freeze(), tail);
         }
+        link.body = body;
         count > 0
     }
 }

@@ -29,6 +29,7 @@ impl RequestEngine {
                 next_delivery: 0,
                 flights: Default::default(),
                 outbox: Default::default(),
+                body: Default::default(),
                 cancels: RangeSet::new(),
                 unconfirmed: RangeSet::new(),
                 confirms: false,

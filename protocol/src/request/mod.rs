@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 pub use answer::{CallError, Settled};
 pub use config::{CallOptions, RequestConfig};
 pub use stats::{RequestLinkStats, RequestStats};
@@ -111,6 +113,8 @@ struct ReqLink {
     flights: Abreast,
     /// Dispatched and not written.
     outbox: VecDeque<CallNumber>,
+    /// What the next frame is put together in.
+    body: BytesMut,
     cancels: RangeSet,
     /// Answers that came and that the server was not told of.
     unconfirmed: RangeSet,

@@ -1,6 +1,6 @@
 //! What a REQ socket says on a link.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use crate::ids::{CallId, LinkId};
 use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
@@ -44,6 +44,8 @@ impl RequestEngine {
             if heartbeat {
                 let deliveries = link.next_delivery;
                 out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
+                // It had nothing to say for a while.
+                link.body = Default::default();
             }
             self.transmit_calls(id, now, out);
             self.transmit_demand(id, now.time, out);
@@ -67,7 +69,9 @@ impl RequestEngine {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.outbox.is_empty()) else {
             return false;
         };
-        let mut body = BytesMut::with_capacity(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
+        // What was written before is gone by now, mostly, and its memory is used again.
+        let mut body = std::mem::take(&mut link.body);
+        body.reserve(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
         let mut tail = None;
         let mut count = 0;
         let first_delivery = link.next_delivery;
@@ -99,7 +103,10 @@ impl RequestEngine {
                 count,
                 attempt: 0,
             };
-            out.data(header, body.freeze(), tail);
+            out.data(header, body.split().freeze(), tail);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.body = body;
         }
         count > 0
     }
