@@ -1,17 +1,15 @@
 //! Reading frames from a stream that may be cut anywhere.
 
 use bytes::{Bytes, BytesMut};
-use serde::de::DeserializeOwned;
 
 use crate::limits::{ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, DATA_BYTES_MAX, HANDSHAKE_BYTES_MAX};
 use crate::message::RecordHead;
 
-use super::body;
-use super::control::Control;
+use super::control::{Control, ControlKind};
 use super::error::WireError;
 use super::header::{
     DATA_HEADER_BYTES, DataHeader, FrameHeader, HEADER_BYTES, Kind, PREFACE_BYTES, Preface,
-    PublishHeader,
+    PublishHeader, RunKind,
 };
 
 /// What a peer said.
@@ -141,11 +139,13 @@ impl Decoder {
                 State::Failed(error) => return Err(error.clone()),
                 State::Preface => return self.preface(input),
                 State::Hello | State::Header => {
-                    if let Some(header) = self.header(input)? {
-                        return self.control(header, input);
-                    }
-                    if !matches!(self.state, State::Records { .. }) {
+                    let Some(header) = self.header(input)? else {
                         return Ok(None);
+                    };
+                    match header.kind {
+                        Kind::Control(kind) => return self.control(kind, header.body_bytes, input),
+                        Kind::Run(kind) if self.run(kind, header.body_bytes, input)? => {}
+                        Kind::Run(_) => return Ok(None),
                     }
                 }
                 State::Records { next, bytes_left } => {
@@ -177,8 +177,8 @@ impl Decoder {
         Ok(Some(Frame::Preface(preface)))
     }
 
-    /// Reads a header. A control frame's is left in the input until its body is there; a data frame's is consumed.
-    fn header(&mut self, input: &mut BytesMut) -> Result<Option<FrameHeader>, WireError> {
+    /// Reads a header, and leaves it in the input: it goes with what must be there beside it.
+    fn header(&mut self, input: &BytesMut) -> Result<Option<FrameHeader>, WireError> {
         self.wanted = HEADER_BYTES;
         let Some(bytes) = input.first_chunk::<HEADER_BYTES>() else {
             return Ok(None);
@@ -188,92 +188,66 @@ impl Decoder {
         if header.body_bytes > bytes_max {
             return Err(WireError::FrameTooLong { bytes: header.body_bytes, bytes_max });
         }
-        if matches!(header.kind, Kind::Data | Kind::Publish | Kind::Copies) {
-            return self.data_header(header, input);
-        }
-        self.wanted = HEADER_BYTES + header.body_bytes;
-        Ok((input.len() >= self.wanted).then_some(header))
+        Ok(Some(header))
     }
 
     fn body_bytes_max(&self, kind: Kind) -> Result<usize, WireError> {
         match (&self.state, kind) {
-            (State::Hello, Kind::Hello | Kind::Close) => Ok(HANDSHAKE_BYTES_MAX),
+            (State::Hello, Kind::Control(ControlKind::Hello | ControlKind::Close)) => {
+                Ok(HANDSHAKE_BYTES_MAX)
+            }
             (State::Hello, _) => Err(WireError::BeforeHello),
-            (_, Kind::Data | Kind::Publish | Kind::Copies) => {
+            (_, Kind::Control(_)) => Ok(CONTROL_BYTES_MAX),
+            (_, Kind::Run(_)) => {
                 let one_message = self.message_bytes_max + ATTRIBUTES_BYTES_MAX + 6;
                 Ok(DATA_HEADER_BYTES + DATA_BYTES_MAX + one_message)
             }
-            _ => Ok(CONTROL_BYTES_MAX),
         }
     }
 
-    fn data_header(
+    /// Begins with the records of a run, if all that stands before them is there.
+    fn run(
         &mut self,
-        header: FrameHeader,
+        kind: RunKind,
+        body_bytes: usize,
         input: &mut BytesMut,
-    ) -> Result<Option<FrameHeader>, WireError> {
-        let Some(bytes_left) = header.body_bytes.checked_sub(DATA_HEADER_BYTES) else {
+    ) -> Result<bool, WireError> {
+        let Some(bytes_left) = body_bytes.checked_sub(DATA_HEADER_BYTES) else {
             return Err(WireError::Malformed("a run of messages"));
         };
         self.wanted = HEADER_BYTES + DATA_HEADER_BYTES;
         let Some(bytes) = input.get(HEADER_BYTES..).and_then(|b| b.first_chunk()) else {
-            return Ok(None);
+            return Ok(false);
         };
-        let next = match header.kind {
-            Kind::Publish => RunHeader::Publish(PublishHeader::read(*bytes)?),
-            Kind::Copies => RunHeader::Copies(DataHeader::read(*bytes)?),
-            _ => RunHeader::Data(DataHeader::read(*bytes)?),
+        let next = match kind {
+            RunKind::Data => RunHeader::Data(DataHeader::read(*bytes)?),
+            RunKind::Publish => RunHeader::Publish(PublishHeader::read(*bytes)?),
+            RunKind::Copies => RunHeader::Copies(DataHeader::read(*bytes)?),
         };
         if bytes_left / 4 < next.count() as usize {
             return Err(WireError::Malformed("a run of messages"));
         }
         let _ = input.split_to(HEADER_BYTES + DATA_HEADER_BYTES);
         self.state = State::Records { next, bytes_left };
-        Ok(None)
+        Ok(true)
     }
 
     fn control(
         &mut self,
-        header: FrameHeader,
+        kind: ControlKind,
+        body_bytes: usize,
         input: &mut BytesMut,
     ) -> Result<Option<Frame>, WireError> {
-        let frame = input.split_to(HEADER_BYTES + header.body_bytes);
-        let (_, bytes) = frame.split_at(HEADER_BYTES);
-        let control = match header.kind {
-            Kind::Hello => Control::Hello(parse(bytes, "HELLO")?),
-            Kind::Attach => Control::Attach(parse(bytes, "ATTACH")?),
-            Kind::Grant => Control::Grant(parse(bytes, "GRANT")?),
-            Kind::Echo => Control::Echo(parse(bytes, "ECHO")?),
-            Kind::Demand => Control::Demand(parse(bytes, "DEMAND")?),
-            Kind::Settle => Control::Settle(parse(bytes, "SETTLE")?),
-            Kind::Taken => Control::Taken(parse(bytes, "TAKEN")?),
-            Kind::Retract => Control::Retract(parse(bytes, "RETRACT")?),
-            Kind::Heartbeat => Control::Heartbeat(parse(bytes, "HEARTBEAT")?),
-            Kind::Close => Control::Close(parse(bytes, "CLOSE")?),
-            Kind::Ring => Control::Ring(parse(bytes, "RING")?),
-            Kind::Filter => Control::Filter(parse(bytes, "FILTER")?),
-            Kind::Request => Control::Request(parse(bytes, "REQUEST")?),
-            Kind::More => Control::More(parse(bytes, "MORE")?),
-            Kind::End => Control::End(parse(bytes, "END")?),
-            Kind::Skip => Control::Skip(parse(bytes, "SKIP")?),
-            Kind::Behind => Control::Behind(parse(bytes, "BEHIND")?),
-            Kind::Origin => Control::Origin(parse(bytes, "ORIGIN")?),
-            Kind::Hops => Control::Hops(parse(bytes, "HOPS")?),
-            Kind::Future => Control::Future(parse(bytes, "FUTURE")?),
-            Kind::Take => Control::Take(parse(bytes, "TAKE")?),
-            Kind::Recall => Control::Recall(parse(bytes, "RECALL")?),
-            Kind::Forgot => Control::Forgot(parse(bytes, "FORGOT")?),
-            Kind::Data | Kind::Publish | Kind::Copies => {
-                return Err(WireError::Malformed("a run of messages"));
-            }
-        };
+        self.wanted = HEADER_BYTES + body_bytes;
+        if input.len() < self.wanted {
+            return Ok(None);
+        }
+        let frame = input.split_to(self.wanted);
+        let (_, body) = frame.split_at(HEADER_BYTES);
+        let control = Control::read_body(kind, body)?;
         self.state = State::Header;
         Ok(Some(Frame::Control(control)))
     }
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, WireError> {
-    body::read(bytes).ok_or(WireError::Malformed(what))
 }
 
 /// Takes all whole records of the frame at hand that are in the input; says how many bytes that was.

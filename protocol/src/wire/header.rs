@@ -5,6 +5,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use crate::ids::{Delivery, RequestId, Seq};
 use crate::time::WallTime;
 
+use super::control::ControlKind;
 use super::error::WireError;
 
 /// The oldest version of the wire that this crate speaks.
@@ -57,65 +58,33 @@ impl Preface {
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    Hello = 1,
-    Attach = 2,
-    Grant = 3,
-    Echo = 4,
-    Demand = 5,
+    Control(ControlKind),
+    Run(RunKind),
+}
+
+/// A run of messages, and where in their lives they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RunKind {
     Data = 6,
-    Settle = 7,
-    Taken = 8,
-    Retract = 9,
-    Heartbeat = 10,
-    Close = 11,
-    Ring = 12,
-    Filter = 13,
-    Request = 14,
-    More = 15,
-    End = 16,
     Publish = 17,
-    Skip = 18,
-    Behind = 19,
-    Origin = 20,
-    Hops = 21,
-    Future = 24,
     Copies = 25,
-    Take = 26,
-    Recall = 27,
-    Forgot = 28,
 }
 
 impl Kind {
-    fn from_byte(byte: u8) -> Option<Self> {
-        Some(match byte {
-            1 => Kind::Hello,
-            2 => Kind::Attach,
-            3 => Kind::Grant,
-            4 => Kind::Echo,
-            5 => Kind::Demand,
-            6 => Kind::Data,
-            7 => Kind::Settle,
-            8 => Kind::Taken,
-            9 => Kind::Retract,
-            10 => Kind::Heartbeat,
-            11 => Kind::Close,
-            12 => Kind::Ring,
-            13 => Kind::Filter,
-            14 => Kind::Request,
-            15 => Kind::More,
-            16 => Kind::End,
-            17 => Kind::Publish,
-            18 => Kind::Skip,
-            19 => Kind::Behind,
-            20 => Kind::Origin,
-            21 => Kind::Hops,
-            24 => Kind::Future,
-            25 => Kind::Copies,
-            26 => Kind::Take,
-            27 => Kind::Recall,
-            28 => Kind::Forgot,
-            _ => return None,
-        })
+    const fn number(self) -> u8 {
+        match self {
+            Kind::Control(kind) => kind as u8,
+            Kind::Run(kind) => kind as u8,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Kind::Run(RunKind::Data)),
+            17 => Some(Kind::Run(RunKind::Publish)),
+            25 => Some(Kind::Run(RunKind::Copies)),
+            _ => ControlKind::from_number(number).map(Kind::Control),
+        }
     }
 }
 
@@ -128,7 +97,7 @@ pub(super) struct FrameHeader {
 
 impl FrameHeader {
     pub(super) fn write(self, out: &mut BytesMut) {
-        out.put_u8(self.kind as u8);
+        out.put_u8(self.kind.number());
         out.put_u8(0);
         out.put_u16_le(0);
         out.put_u32_le(self.body_bytes as u32);
@@ -139,7 +108,7 @@ impl FrameHeader {
         if flags != 0 || r0 != 0 || r1 != 0 {
             return Err(WireError::ReservedBits);
         }
-        let kind = Kind::from_byte(kind).ok_or(WireError::UnknownKind(kind))?;
+        let kind = Kind::from_number(kind).ok_or(WireError::UnknownKind(kind))?;
         Ok(Self { kind, body_bytes: u32::from_le_bytes([l0, l1, l2, l3]) as usize })
     }
 }
