@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::limits::{ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, DATA_BYTES_MAX, HANDSHAKE_BYTES_MAX};
-use crate::message::RecordHead;
+use crate::limits::{CONTROL_BYTES_MAX, DATA_BYTES_MAX, HANDSHAKE_BYTES_MAX};
+use crate::message::{HEAD_BYTES_MAX, HEAD_BYTES_MIN, RecordHead};
 
 use super::control::{Control, ControlKind};
 use super::error::WireError;
@@ -199,7 +199,7 @@ impl Decoder {
             (State::Hello, _) => Err(WireError::BeforeHello),
             (_, Kind::Control(_)) => Ok(CONTROL_BYTES_MAX),
             (_, Kind::Run(_)) => {
-                let one_message = self.message_bytes_max + ATTRIBUTES_BYTES_MAX + 6;
+                let one_message = HEAD_BYTES_MAX + self.message_bytes_max;
                 Ok(DATA_HEADER_BYTES + DATA_BYTES_MAX + one_message)
             }
         }
@@ -224,7 +224,7 @@ impl Decoder {
             RunKind::Publish => RunHeader::Publish(PublishHeader::read(*bytes)?),
             RunKind::Copies => RunHeader::Copies(DataHeader::read(*bytes)?),
         };
-        if bytes_left / 4 < next.count() as usize {
+        if bytes_left / HEAD_BYTES_MIN < next.count() as usize {
             return Err(WireError::Malformed("a run of messages"));
         }
         let _ = input.split_to(HEADER_BYTES + DATA_HEADER_BYTES);
