@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use drawdown_examples::Outcome;
+use drawdown_examples::screen::say;
 
 use scene::Scene;
 
@@ -111,9 +112,9 @@ async fn main() -> ExitCode {
 /// The whole: finds the files, counts them plainly and in the pipeline, and says whether the sums are equal.
 async fn butterfly(options: &Options) -> Outcome<bool> {
     let found = files::find(options.folder.as_deref(), options.max_files)?;
-    report::say(&found.to_string());
+    say(&found.to_string());
     let plain = tally::plain_pass(found.files)?;
-    report::say(&plain.to_string());
+    say(&plain.to_string());
     let run = stage::run(&plain.files, options.workers).await?;
     let equal = report::show(&run, &plain);
     Ok(equal)

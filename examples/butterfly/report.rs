@@ -1,60 +1,10 @@
-//! What people see: sentences on the way, a bar on a terminal, and a table at the end.
+//! What people see at the end: a table, and whether the sums are equal.
 
-use std::io::Write;
-
-use indicatif::{DecimalBytes, HumanCount, ProgressBar, ProgressStyle};
+use drawdown_examples::screen::say;
+use indicatif::{DecimalBytes, HumanCount};
 
 use crate::stage::{DOOMED, Run};
 use crate::tally::{PlainPass, Tally};
-
-/// Where there is no terminal, a line is written whenever so much more is done.
-const PLAIN_STEP_PERCENT: usize = 10;
-
-/// Writes a line. If nobody reads any more, the work goes on all the same.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// What is going on.
-pub(crate) struct Screen {
-    bar: ProgressBar,
-    jobs: usize,
-    percent_told: usize,
-}
-
-impl Screen {
-    pub(crate) fn new(jobs: usize) -> Self {
-        let bar = ProgressBar::new(jobs as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} files")
-        {
-            bar.set_style(style);
-        }
-        Self { bar, jobs, percent_told: 0 }
-    }
-
-    /// Hidden is what the bar is where there is no terminal.
-    fn has_bar(&self) -> bool {
-        !self.bar.is_hidden()
-    }
-
-    pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| say(line));
-    }
-
-    pub(crate) fn progress(&mut self, jobs_done: usize) {
-        self.bar.set_position(jobs_done as u64);
-        let percent = jobs_done * 100 / self.jobs.max(1);
-        if !self.has_bar() && percent >= self.percent_told + PLAIN_STEP_PERCENT {
-            self.percent_told = percent - percent % PLAIN_STEP_PERCENT;
-            let [done, all] = [jobs_done, self.jobs].map(|jobs| HumanCount(jobs as u64));
-            say(&format!("{}%: {done} of {all} files", self.percent_told));
-        }
-    }
-
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-}
 
 /// Shows the result; says whether the pipeline counted what the plain pass did.
 pub(crate) fn show(run: &Run, plain: &PlainPass) -> bool {

@@ -1,22 +1,19 @@
 //! The stage: starts the parts, kills some of them, watches, and clears up.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsString;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use crate::files::{self, Listed};
 use crate::news::News;
-use crate::report::Screen;
 use crate::scene::Scene;
 use crate::sink::Totals;
 use drawdown_examples::Outcome;
-use drawdown_examples::child::Child;
-use drawdown_examples::stage::{self, Audience};
+use drawdown_examples::cast::Cast;
+use drawdown_examples::screen::Screen;
+use drawdown_examples::stage::Audience;
 
 /// What happens on the way, and at which percentage of the jobs.
 const ACTS: [(usize, Act); 3] =
@@ -24,9 +21,6 @@ const ACTS: [(usize, Act); 3] =
 
 /// The number of the worker that is killed; there are at least two.
 pub(crate) const DOOMED: u32 = 2;
-
-/// How often the stage looks whether all parts are alive while it hears nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// For how long nothing may move.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,15 +75,11 @@ pub(crate) async fn run(files: &[Listed], workers: u32) -> Outcome<Run> {
 }
 
 struct Stage {
-    scene: Scene,
     jobs: usize,
     jobs_done: usize,
     workers: u32,
-    parts: BTreeMap<Part, Child>,
+    cast: Cast<Part>,
     acts: VecDeque<(usize, Act)>,
-    /// What the parts say; the sender is for those that are yet to come.
-    lines: mpsc::UnboundedReceiver<String>,
-    lines_sender: mpsc::UnboundedSender<String>,
     screen: Screen,
     jobs_redelivered: u64,
     totals: Option<Totals>,
@@ -97,17 +87,15 @@ struct Stage {
 
 impl Stage {
     fn new(scene: Scene, jobs: usize, workers: u32) -> Self {
-        let (lines_sender, lines) = mpsc::unbounded_channel();
+        // Its jobs are confirmed then.
+        let cast = Cast::new(scene.folder(), PATIENCE).with_leaver(Part::Ventilator);
         Self {
-            scene,
             jobs,
             jobs_done: 0,
             workers,
-            parts: BTreeMap::new(),
+            cast,
             acts: ACTS.into(),
-            lines,
-            lines_sender,
-            screen: Screen::new(jobs),
+            screen: Screen::new(jobs as u64),
             jobs_redelivered: 0,
             totals: None,
         }
@@ -121,9 +109,13 @@ impl Stage {
         self.screen.say(&format!("a ventilator, {} workers and a sink started", self.workers));
 
         while self.jobs_done < self.jobs {
-            self.follow().await?;
+            let line = self.cast.hear().await?;
+            self.hear(&line).await?;
         }
-        self.finish().await?;
+        self.cast.finish().await?;
+        while let Some(line) = self.cast.heard() {
+            self.hear(&line).await?;
+        }
         let took = start.elapsed();
         self.screen.end();
         let totals = self.totals.take().ok_or("the sink ended without a result")?;
@@ -136,30 +128,12 @@ impl Stage {
     }
 
     fn start(&mut self, part: Part) -> Outcome<()> {
-        let mut arguments: Vec<OsString> = match part {
-            Part::Ventilator => vec!["play-ventilator".into()],
-            Part::Worker(number) => {
-                vec!["play-worker".into(), "--number".into(), number.to_string().into()]
-            }
-            Part::Sink => vec!["play-sink".into(), "--jobs".into(), self.jobs.to_string().into()],
+        let arguments = match part {
+            Part::Ventilator => &["play-ventilator"][..],
+            Part::Worker(number) => &["play-worker", "--number", &number.to_string()],
+            Part::Sink => &["play-sink", "--jobs", &self.jobs.to_string()],
         };
-        arguments.extend(["--scene".into(), self.scene.folder().into()]);
-        self.parts.insert(part, Child::start(arguments, self.lines_sender.clone())?);
-        Ok(())
-    }
-
-    /// Waits for news and does what they call for.
-    async fn follow(&mut self) -> Outcome<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Ok(Some(line)) = timeout(LOOK_EVERY, self.lines.recv()).await {
-                return self.hear(&line).await;
-            }
-            self.look()?;
-            if Instant::now() > deadline {
-                return Err(format!("nothing has moved for {PATIENCE:?}").into());
-            }
-        }
+        self.cast.start(part, arguments)
     }
 
     async fn hear(&mut self, line: &str) -> Outcome<()> {
@@ -178,7 +152,8 @@ impl Stage {
             }
             News::Progress { jobs } => {
                 self.jobs_done = jobs;
-                self.screen.progress(jobs);
+                let [done, all] = [jobs, self.jobs].map(|jobs| HumanCount(jobs as u64));
+                self.screen.progress(jobs as u64, &format!("{done} of {all} files"));
                 self.act().await?;
             }
             News::Totals(totals) => self.totals = Some(totals),
@@ -209,52 +184,16 @@ impl Stage {
     }
 
     async fn kill(&mut self, part: Part) -> Outcome<()> {
-        let Some(child) = self.parts.get_mut(&part) else { return Ok(()) };
-        let pid = child.pid().map(|pid| format!(" (process {pid})")).unwrap_or_default();
-        if child.kill().await? {
-            self.screen.say(&format!("{part}{pid} killed with SIGKILL"));
-        } else {
-            self.screen.say(&format!("{part} was to be killed and had finished already"));
-        }
-        self.parts.remove(&part);
-        Ok(())
-    }
-
-    /// Nobody may have failed.
-    fn look(&mut self) -> Outcome<()> {
-        for (part, child) in &mut self.parts {
-            if let Some(status) = child.ended()?
-                && !status.success()
-            {
-                return Err(format!("{part} ended with {status}").into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets all parts finish: the ventilator when its jobs are confirmed, then those that wait for more.
-    async fn finish(&mut self) -> Outcome<()> {
-        while let Some(mut entry) = self.parts.first_entry() {
-            let part = *entry.key();
-            let child = entry.get_mut();
-            if part != Part::Ventilator {
-                child.dismiss();
-            }
-            match timeout(PATIENCE, child.wait()).await {
-                Ok(ended) => ended.map_err(|error| format!("{part} ended with {error}"))?,
-                Err(_) => return Err(format!("{part} does not finish").into()),
-            }
-            entry.remove();
-        }
-        while let Ok(line) = self.lines.try_recv() {
-            self.hear(&line).await?;
-        }
+        self.screen.say(&match self.cast.kill(part).await? {
+            Some(pid) => format!("{part} (process {pid}) killed with SIGKILL"),
+            None => format!("{part} was to be killed and had finished already"),
+        });
         Ok(())
     }
 
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        stage::clear("butterfly:", &mut self.parts).await;
+        self.cast.clear("butterfly").await;
     }
 }

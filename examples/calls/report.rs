@@ -1,67 +1,14 @@
-//! What people see: a bar on a terminal, and tables at the end.
+//! What people see at the end: tables.
 
-use std::io::Write;
-use std::time::Duration;
-
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use drawdown_examples::screen::say;
+use indicatif::HumanCount;
 
 use crate::scene::{SERVERS, STANDBY};
 use crate::stage::Run;
 use crate::tally::{Tally, Why};
 
-/// Where there is no terminal, a line is written so often.
-const PLAIN_STEP: Duration = Duration::from_secs(1);
-
 /// Failures that are shown.
 const FAILURES_MAX: usize = 5;
-
-/// Writes a line. If nobody reads any more, the work goes on all the same.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// What is going on.
-pub(crate) struct Screen {
-    bar: ProgressBar,
-    told: Duration,
-}
-
-impl Screen {
-    pub(crate) fn new(length: Duration) -> Self {
-        let bar = ProgressBar::new(length.as_millis() as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, told: Duration::ZERO }
-    }
-
-    pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| say(line));
-    }
-
-    /// `up` are the servers that run.
-    pub(crate) fn progress(
-        &mut self,
-        time: Duration,
-        answered: u64,
-        up: impl Iterator<Item = u32>,
-    ) {
-        let up: Vec<_> = up.map(|number| number.to_string()).collect();
-        let up = if up.is_empty() { "the standby only".to_owned() } else { up.join(" ") };
-        let line = format!("{} calls answered, up: {up}", HumanCount(answered));
-        self.bar.set_position(time.as_millis() as u64);
-        self.bar.set_message(line.clone());
-        // Hidden is what the bar is where there is no terminal.
-        if self.bar.is_hidden() && time >= self.told + PLAIN_STEP {
-            self.told = time;
-            say(&format!("{:.0} s: {line}", time.as_secs_f64()));
-        }
-    }
-
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-}
 
 /// Shows the result; says whether every call was answered exactly once, and the standby worked only when it had to.
 pub(crate) fn show(run: &Run) -> bool {

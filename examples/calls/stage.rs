@@ -1,24 +1,23 @@
 //! The stage: starts servers and clients, kills servers and starts them again, and clears up.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use indicatif::HumanCount;
 use tokio::task::JoinSet;
-use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 use crate::client::{self, Signals};
 use crate::dice::Dice;
-use crate::report::Screen;
 use crate::scene::{CLIENTS, SERVERS, STANDBY, Scene};
 use crate::tally::Tally;
 use drawdown_examples::Outcome;
-use drawdown_examples::child::Child;
-use drawdown_examples::stage::{self, Audience};
+use drawdown_examples::cast::Cast;
+use drawdown_examples::screen::Screen;
+use drawdown_examples::stage::Audience;
 
 /// How often the stage looks around.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -50,6 +49,16 @@ pub(crate) async fn run(length: Duration, seed: u64) -> Outcome<Run> {
     played
 }
 
+/// By its number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Server(u32);
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server {}", self.0)
+    }
+}
+
 /// What happens next to a server, and when.
 struct Fate {
     due: Instant,
@@ -61,11 +70,8 @@ struct Stage {
     length: Duration,
     seed: u64,
     dice: Dice,
-    /// Those that run.
-    servers: BTreeMap<u32, Child>,
-    /// A line comes from each server that is bound; the sender is for those that are yet to come.
-    bound: mpsc::UnboundedReceiver<String>,
-    bound_sender: mpsc::UnboundedSender<String>,
+    /// A line comes from each server that is bound.
+    servers: Cast<Server>,
     fates: BTreeMap<u32, Fate>,
     /// In the middle all servers are killed, once.
     blackout_is_to_come: bool,
@@ -74,18 +80,15 @@ struct Stage {
 
 impl Stage {
     fn new(scene: Scene, length: Duration, seed: u64) -> Self {
-        let (bound_sender, bound) = mpsc::unbounded_channel();
         Self {
+            servers: Cast::new(scene.folder(), PATIENCE),
             scene,
             length,
             seed,
             dice: Dice::new(seed),
-            servers: BTreeMap::new(),
-            bound,
-            bound_sender,
             fates: BTreeMap::new(),
             blackout_is_to_come: true,
-            screen: Screen::new(length),
+            screen: Screen::new(length.as_millis() as u64),
         }
     }
 
@@ -93,9 +96,9 @@ impl Stage {
         for number in SERVERS.into_iter().chain([STANDBY]) {
             self.start(number)?;
         }
-        for _ in 0..self.servers.len() {
-            let bound = timeout(PATIENCE, self.bound.recv()).await;
-            bound.map_err(|_| format!("not all servers have begun after {PATIENCE:?}"))?;
+        // With the standby.
+        for _ in 0..=SERVERS.len() {
+            self.servers.hear().await?;
         }
         let servers = SERVERS.len();
         self.screen.say(&format!(
@@ -116,32 +119,31 @@ impl Stage {
         }
         while start.elapsed() < self.length {
             sleep(LOOK_EVERY).await;
-            self.look()?;
+            self.servers.look()?;
             self.act(start.elapsed()).await?;
             let answered = signals.answered.load(Ordering::Relaxed);
-            let up = SERVERS.into_iter().filter(|number| self.servers.contains_key(number));
-            self.screen.progress(start.elapsed(), answered, up);
+            self.tell(start.elapsed(), answered);
         }
         signals.stop.store(true, Ordering::Relaxed);
         let tallies = timeout(PATIENCE, ended(clients)).await;
         let tallies = tallies.map_err(|_| "a call is never answered")??;
         let took = start.elapsed();
-        self.finish().await?;
+        self.servers.finish().await?;
         self.screen.end();
         let kills = self.fates.iter().map(|(number, fate)| (*number, fate.kills)).collect();
         Ok(Run { seed: self.seed, took, kills, tallies })
     }
 
     fn start(&mut self, number: u32) -> Outcome<()> {
-        let arguments: Vec<OsString> = vec![
-            "play-server".into(),
-            "--number".into(),
-            number.to_string().into(),
-            "--scene".into(),
-            self.scene.folder().into(),
-        ];
-        self.servers.insert(number, Child::start(arguments, self.bound_sender.clone())?);
-        Ok(())
+        self.servers.start(Server(number), &["play-server", "--number", &number.to_string()])
+    }
+
+    fn tell(&mut self, time: Duration, answered: u64) {
+        let up = SERVERS.into_iter().filter(|number| self.servers.has(Server(*number)));
+        let up: Vec<_> = up.map(|number| number.to_string()).collect();
+        let up = if up.is_empty() { "the standby only".to_owned() } else { up.join(" ") };
+        let line = format!("{} calls answered, up: {up}", HumanCount(answered));
+        self.screen.progress(time.as_millis() as u64, &line);
     }
 
     /// Kills who is due, and starts who has been gone for long enough.
@@ -152,40 +154,19 @@ impl Stage {
         self.blackout_is_to_come &= !blackout;
         for number in SERVERS {
             let is_due = self.fates.get(&number).is_none_or(|fate| fate.due <= now);
-            let due = match self.servers.remove(&number) {
-                Some(mut server) if blackout || (is_due && !is_calm) => {
-                    server.kill().await?;
+            let due = match self.servers.has(Server(number)) {
+                true if blackout || (is_due && !is_calm) => {
+                    self.servers.kill(Server(number)).await?;
                     self.fates.entry(number).and_modify(|fate| fate.kills += 1);
                     now + self.dice.millis(200, 900)
                 }
-                Some(server) => {
-                    self.servers.insert(number, server);
-                    continue;
-                }
-                None if is_due || is_calm => {
+                false if is_due || is_calm => {
                     self.start(number)?;
                     now + self.dice.millis(500, 2_500)
                 }
-                None => continue,
+                _ => continue,
             };
             self.fates.entry(number).and_modify(|fate| fate.due = due);
-        }
-        Ok(())
-    }
-
-    /// Nobody may have ended by itself.
-    fn look(&mut self) -> Outcome<()> {
-        for (number, server) in &mut self.servers {
-            if let Some(status) = server.ended()? {
-                return Err(format!("server {number} ended with {status}").into());
-            }
-        }
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Outcome<()> {
-        while let Some((number, mut server)) = self.servers.pop_first() {
-            in_time(number, timeout(PATIENCE, server.finish()).await)?;
         }
         Ok(())
     }
@@ -193,16 +174,7 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        stage::clear("calls: server", &mut self.servers).await;
-    }
-}
-
-/// What came of waiting for a server; an error says which one.
-fn in_time(number: u32, waited: Result<Outcome<()>, Elapsed>) -> Outcome<()> {
-    match waited {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("server {number}: {error}").into()),
-        Err(_) => Err(format!("server {number} takes more than {PATIENCE:?}").into()),
+        self.servers.clear("calls").await;
     }
 }
 

@@ -1,46 +1,9 @@
-//! What people see: sentences on the way, a bar on a terminal, and a sum at the end.
+//! What people see at the end: a sum.
 
-use std::io::Write;
-
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use drawdown_examples::screen::say;
+use indicatif::HumanCount;
 
 use crate::stage::Run;
-
-/// Writes a line. If nobody reads any more, the work goes on all the same.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// What is going on.
-pub(crate) struct Screen {
-    bar: ProgressBar,
-}
-
-impl Screen {
-    pub(crate) fn new(restarts: usize) -> Self {
-        let bar = ProgressBar::new(restarts as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar }
-    }
-
-    pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| say(line));
-    }
-
-    pub(crate) fn restarted(&self) {
-        self.bar.inc(1);
-    }
-
-    pub(crate) fn progress(&self, jobs: u64) {
-        self.bar.set_message(format!("{} jobs done", HumanCount(jobs)));
-    }
-
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-}
 
 /// Shows the result; says whether it is as it should be.
 pub(crate) fn show(run: &Run) -> bool {

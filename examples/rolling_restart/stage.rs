@@ -1,18 +1,15 @@
 //! The stage: starts the parts, restarts one after the other, and clears up.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use drawdown_examples::Outcome;
-use drawdown_examples::child::Child;
-use drawdown_examples::stage::{self, Audience};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use drawdown_examples::cast::Cast;
+use drawdown_examples::screen::Screen;
+use drawdown_examples::stage::Audience;
+use indicatif::HumanCount;
 
 use crate::news::News;
-use crate::report::Screen;
 use crate::scene::{STREAMERS, Scene, WORKERS};
 
 /// Jobs that are done before the next part is restarted.
@@ -71,14 +68,11 @@ pub(crate) async fn run() -> Outcome<Run> {
 }
 
 struct Stage {
-    scene: Scene,
-    parts: BTreeMap<Part, Child>,
-    /// What the parts say; the sender is for those that are yet to come.
-    lines: mpsc::UnboundedReceiver<String>,
-    lines_sender: mpsc::UnboundedSender<String>,
+    cast: Cast<Part>,
     screen: Screen,
     /// Parts that have begun.
     ready: usize,
+    restarts: u64,
     done: u64,
     again: u64,
     pushed: Option<u64>,
@@ -86,14 +80,12 @@ struct Stage {
 
 impl Stage {
     fn new(scene: Scene) -> Self {
-        let (lines_sender, lines) = mpsc::unbounded_channel();
         Self {
-            scene,
-            parts: BTreeMap::new(),
-            lines,
-            lines_sender,
-            screen: Screen::new(2 * order().count()),
+            // Once its jobs are done.
+            cast: Cast::new(scene.folder(), PATIENCE).with_leaver(Part::Ventilator),
+            screen: Screen::new(2 * order().count() as u64),
             ready: 0,
+            restarts: 0,
             done: 0,
             again: 0,
             pushed: None,
@@ -122,17 +114,13 @@ impl Stage {
     }
 
     fn start(&mut self, part: Part) -> Outcome<()> {
-        let mut arguments: Vec<OsString> = match part {
-            Part::Ventilator => vec!["play-ventilator".into()],
-            Part::Streamer(number) => {
-                vec!["play-streamer".into(), "--number".into(), number.to_string().into()]
-            }
-            Part::Worker(_) => vec!["play-worker".into()],
-            Part::Sink => vec!["play-sink".into()],
+        let arguments = match part {
+            Part::Ventilator => &["play-ventilator"][..],
+            Part::Streamer(number) => &["play-streamer", "--number", &number.to_string()],
+            Part::Worker(_) => &["play-worker"],
+            Part::Sink => &["play-sink"],
         };
-        arguments.extend(["--scene".into(), self.scene.folder().into()]);
-        self.parts.insert(part, Child::start(arguments, self.lines_sender.clone())?);
-        Ok(())
+        self.cast.start(part, arguments)
     }
 
     async fn restart_all(&mut self, by: By) -> Outcome<()> {
@@ -144,7 +132,7 @@ impl Stage {
             let ready = self.ready + 1;
             self.start(part)?;
             self.until(|stage| stage.ready >= ready).await?;
-            self.screen.restarted();
+            self.restarts += 1;
             self.screen.say(&format!("{part} restarted by {name}; {} jobs done", self.done));
         }
         // What the last restart caused has come by then.
@@ -153,21 +141,16 @@ impl Stage {
     }
 
     async fn end(&mut self, part: Part, by: By) -> Outcome<()> {
-        let Some(mut child) = self.parts.remove(&part) else { return Ok(()) };
-        if by == By::Sigkill {
-            child.kill().await?;
-            return Ok(());
+        match by {
+            By::Sigterm => self.cast.terminate(part).await,
+            By::Sigkill => self.cast.kill(part).await.map(|_| ()),
         }
-        child.terminate()?;
-        in_time(part, child).await
     }
 
     /// Follows the news until something has come about.
     async fn until(&mut self, is_so: impl Fn(&Self) -> bool) -> Outcome<()> {
         while !is_so(self) {
-            let Ok(Some(line)) = timeout(PATIENCE, self.lines.recv()).await else {
-                return Err(format!("nothing has moved for {PATIENCE:?}").into());
-            };
+            let line = self.cast.hear().await?;
             self.hear(&line)?;
         }
         Ok(())
@@ -179,7 +162,7 @@ impl Stage {
             News::Pushed { jobs } => self.pushed = Some(jobs),
             News::Done { jobs, again } => {
                 (self.done, self.again) = (jobs, again);
-                self.screen.progress(jobs);
+                self.screen.progress(self.restarts, &format!("{} jobs done", HumanCount(jobs)));
             }
         }
         Ok(())
@@ -187,16 +170,11 @@ impl Stage {
 
     /// Lets all parts finish: the ventilator once its jobs are done, then those that wait for more.
     async fn finish(&mut self) -> Outcome<()> {
-        if let Some(ventilator) = self.parts.get_mut(&Part::Ventilator) {
+        if let Some(ventilator) = self.cast.get_mut(Part::Ventilator) {
             ventilator.quiet().await?;
         }
-        while let Some((part, mut child)) = self.parts.pop_first() {
-            if part != Part::Ventilator {
-                child.dismiss();
-            }
-            in_time(part, child).await?;
-        }
-        while let Ok(line) = self.lines.try_recv() {
+        self.cast.finish().await?;
+        while let Some(line) = self.cast.heard() {
             self.hear(&line)?;
         }
         Ok(())
@@ -205,7 +183,7 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        stage::clear("rolling_restart:", &mut self.parts).await;
+        self.cast.clear("rolling_restart").await;
     }
 }
 
@@ -213,12 +191,4 @@ impl Stage {
 fn order() -> impl Iterator<Item = Part> {
     let between = STREAMERS.map(Part::Streamer).chain(WORKERS.map(Part::Worker));
     [Part::Ventilator].into_iter().chain(between).chain([Part::Sink])
-}
-
-/// Waits until a part has ended well.
-async fn in_time(part: Part, mut child: Child) -> Outcome<()> {
-    match timeout(PATIENCE, child.wait()).await {
-        Ok(ended) => Ok(ended.map_err(|error| format!("{part} ended with {error}"))?),
-        Err(_) => Err(format!("{part} does not end").into()),
-    }
 }

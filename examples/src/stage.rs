@@ -1,12 +1,8 @@
-//! What the stages of all examples do alike: they end when somebody wants that, and leave nothing behind.
-
-use std::collections::BTreeMap;
-use std::fmt::Display;
+//! What the stages of all examples do alike: they end when somebody wants that.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Outcome;
-use crate::child::Child;
 
 /// Hears SIGINT and SIGTERM.
 #[derive(Debug)]
@@ -36,15 +32,6 @@ impl Audience {
             played = play => played,
             _ = self.interrupt.recv() => Err("interrupted; everything is cleared away".into()),
             _ = self.terminate.recv() => Err("told to end; everything is cleared away".into()),
-        }
-    }
-}
-
-/// Ends the parts that still run, and says on stderr which could not be ended. `before` stands before their names there.
-pub async fn clear<P: Display + Ord>(before: &str, parts: &mut BTreeMap<P, Child>) {
-    while let Some((part, mut child)) = parts.pop_first() {
-        if let Err(error) = child.kill().await {
-            eprintln!("{before} {part} could not be ended: {error}");
         }
     }
 }

@@ -1,58 +1,11 @@
-//! What people see: sentences on the way, a bar on a terminal, and a table at the end.
-
-use std::io::Write;
-use std::time::Duration;
+//! What people see at the end: a table, and whether everybody had everything.
 
 use drawdown::Seq;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use drawdown_examples::screen::say;
+use indicatif::HumanCount;
 
 use crate::account::Account;
 use crate::stage::{DOOMED, Run};
-
-/// Where there is no terminal, a line is written so often.
-const PLAIN_STEP: Duration = Duration::from_secs(1);
-
-/// Writes a line. If nobody reads any more, the work goes on all the same.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// What is going on.
-pub(crate) struct Screen {
-    bar: ProgressBar,
-    told: Duration,
-}
-
-impl Screen {
-    pub(crate) fn new(length: Duration) -> Self {
-        let bar = ProgressBar::new(length.as_millis() as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, told: Duration::ZERO }
-    }
-
-    pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| say(line));
-    }
-
-    /// `had` is how far each subscriber has come.
-    pub(crate) fn progress(&mut self, time: Duration, published: Seq, had: &[Seq]) {
-        let had: Vec<_> = had.iter().map(|had| HumanCount(*had).to_string()).collect();
-        let line = format!("{} published, {} had", HumanCount(published), had.join(" / "));
-        self.bar.set_position(time.as_millis() as u64);
-        self.bar.set_message(line.clone());
-        // Hidden is what the bar is where there is no terminal.
-        if self.bar.is_hidden() && time >= self.told + PLAIN_STEP {
-            self.told = time;
-            say(&format!("{:.0} s: {line}", time.as_secs_f64()));
-        }
-    }
-
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-}
 
 /// Shows the result; says whether every subscriber accounts for every number.
 pub(crate) fn show(run: &Run) -> bool {

@@ -1,23 +1,20 @@
 //! The stage: starts the parts, kills some of them, watches, and clears up.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsString;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use drawdown::Seq;
 use indicatif::HumanCount;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use crate::account::Account;
 use crate::news::News;
 use crate::record;
-use crate::report::Screen;
 use crate::scene::{PROXIES, SUBSCRIBERS, Scene};
 use drawdown_examples::Outcome;
-use drawdown_examples::child::Child;
-use drawdown_examples::stage::{self, Audience};
+use drawdown_examples::cast::Cast;
+use drawdown_examples::screen::Screen;
+use drawdown_examples::stage::Audience;
 
 /// The number of the subscriber that is killed, and of the proxy.
 pub(crate) const DOOMED: u32 = 2;
@@ -87,11 +84,8 @@ pub(crate) async fn run() -> Outcome<Run> {
 
 struct Stage {
     scene: Scene,
-    parts: BTreeMap<Part, Child>,
+    cast: Cast<Part>,
     acts: VecDeque<(u64, Act)>,
-    /// What the parts say; the sender is for those that are yet to come.
-    lines: mpsc::UnboundedReceiver<String>,
-    lines_sender: mpsc::UnboundedSender<String>,
     screen: Screen,
     /// When every subscriber had something.
     begun: Option<Instant>,
@@ -105,14 +99,11 @@ struct Stage {
 
 impl Stage {
     fn new(scene: Scene) -> Self {
-        let (lines_sender, lines) = mpsc::unbounded_channel();
         Self {
+            cast: Cast::new(scene.folder(), PATIENCE),
             scene,
-            parts: BTreeMap::new(),
             acts: ACTS.into(),
-            lines,
-            lines_sender,
-            screen: Screen::new(LENGTH),
+            screen: Screen::new(LENGTH.as_millis() as u64),
             begun: None,
             published: 0,
             end: None,
@@ -129,22 +120,14 @@ impl Stage {
         let all = format!("a publisher, {proxies} proxies and {subscribers} subscribers started");
         self.screen.say(&all);
 
-        let mut moved = Instant::now();
         while !self.is_over() {
-            match timeout(LOOK_EVERY, self.lines.recv()).await {
-                Ok(Some(line)) => {
-                    moved = Instant::now();
-                    self.hear(&line)?;
-                }
-                _ if moved.elapsed() > PATIENCE => {
-                    return Err(format!("nothing has moved for {PATIENCE:?}").into());
-                }
-                _ => self.look()?,
+            if let Some(line) = self.cast.hear_within(LOOK_EVERY).await? {
+                self.hear(&line)?;
             }
             self.act().await?;
         }
         let took = start.elapsed();
-        self.finish().await?;
+        self.cast.finish().await?;
         self.screen.end();
         let accounts = SUBSCRIBERS.into_iter().map(|number| {
             let entries = record::read(&self.scene.record(number))?;
@@ -159,18 +142,12 @@ impl Stage {
     }
 
     fn start(&mut self, part: Part) -> Outcome<()> {
-        let (name, number) = match part {
-            Part::Publisher => ("play-publisher", None),
-            Part::Proxy(number) => ("play-proxy", Some(number)),
-            Part::Subscriber(number) => ("play-subscriber", Some(number)),
+        let arguments = match part {
+            Part::Publisher => &["play-publisher"][..],
+            Part::Proxy(number) => &["play-proxy", "--number", &number.to_string()],
+            Part::Subscriber(number) => &["play-subscriber", "--number", &number.to_string()],
         };
-        let mut arguments: Vec<OsString> = vec![name.into()];
-        if let Some(number) = number {
-            arguments.extend(["--number".into(), number.to_string().into()]);
-        }
-        arguments.extend(["--scene".into(), self.scene.folder().into()]);
-        self.parts.insert(part, Child::start(arguments, self.lines_sender.clone())?);
-        Ok(())
+        self.cast.start(part, arguments)
     }
 
     fn hear(&mut self, line: &str) -> Outcome<()> {
@@ -202,8 +179,9 @@ impl Stage {
         let Some(time) = self.begun.map(|begun| begun.elapsed()) else {
             return Ok(());
         };
-        let had: Vec<Seq> = self.had.values().copied().collect();
-        self.screen.progress(time.min(LENGTH), self.published, &had);
+        let had: Vec<_> = self.had.values().map(|had| HumanCount(*had).to_string()).collect();
+        let line = format!("{} published, {} had", HumanCount(self.published), had.join(" / "));
+        self.screen.progress(time.min(LENGTH).as_millis() as u64, &line);
         while let Some((due, act)) = self.acts.front().copied()
             && u128::from(due) <= time.as_millis()
         {
@@ -223,7 +201,7 @@ impl Stage {
                 }
                 Act::KillProxy => self.kill(Part::Proxy(DOOMED_PROXY)).await?,
                 Act::Stop => {
-                    if let Some(publisher) = self.parts.get_mut(&Part::Publisher) {
+                    if let Some(publisher) = self.cast.get_mut(Part::Publisher) {
                         publisher.quiet().await?;
                     }
                 }
@@ -233,32 +211,8 @@ impl Stage {
     }
 
     async fn kill(&mut self, part: Part) -> Outcome<()> {
-        let Some(mut child) = self.parts.remove(&part) else { return Ok(()) };
-        let pid = child.pid().map(|pid| format!(" (process {pid})")).unwrap_or_default();
-        child.kill().await?;
-        self.screen.say(&format!("{part}{pid} killed with SIGKILL"));
-        Ok(())
-    }
-
-    /// Nobody may have ended.
-    fn look(&mut self) -> Outcome<()> {
-        for (part, child) in &mut self.parts {
-            if let Some(status) = child.ended()? {
-                return Err(format!("{part} ended with {status}").into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets all parts finish, those who take before those who give.
-    async fn finish(&mut self) -> Outcome<()> {
-        while let Some(mut entry) = self.parts.first_entry() {
-            let part = *entry.key();
-            match timeout(PATIENCE, entry.get_mut().finish()).await {
-                Ok(ended) => ended.map_err(|error| format!("{part} ended with {error}"))?,
-                Err(_) => return Err(format!("{part} does not finish").into()),
-            }
-            entry.remove();
+        if let Some(pid) = self.cast.kill(part).await? {
+            self.screen.say(&format!("{part} (process {pid}) killed with SIGKILL"));
         }
         Ok(())
     }
@@ -266,6 +220,6 @@ impl Stage {
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        stage::clear("ticker:", &mut self.parts).await;
+        self.cast.clear("ticker").await;
     }
 }

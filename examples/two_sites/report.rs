@@ -1,48 +1,15 @@
-//! What people see: sentences on the way, a bar on a terminal, and a table at the end.
+//! What people see at the end: a table, and whether it is as it should be.
 
-use std::io::Write;
 use std::time::Duration;
 
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use drawdown_examples::screen::say;
+use indicatif::HumanCount;
 
 use crate::scene::Site;
 use crate::stage::Run;
 
 /// Failures that are shown.
 const FAILURES_MAX: usize = 5;
-
-/// Writes a line. If nobody reads any more, the work goes on all the same.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// What is going on.
-pub(crate) struct Screen {
-    bar: ProgressBar,
-}
-
-impl Screen {
-    pub(crate) fn new(length: Duration) -> Self {
-        let bar = ProgressBar::new(length.as_millis() as u64);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar }
-    }
-
-    pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| say(line));
-    }
-
-    pub(crate) fn progress(&self, time: Duration, answered: u64) {
-        self.bar.set_position(time.as_millis() as u64);
-        self.bar.set_message(format!("{} calls answered", HumanCount(answered)));
-    }
-
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
-    }
-}
 
 /// Shows the result; says whether it is as it should be.
 pub(crate) fn show(run: &Run) -> bool {

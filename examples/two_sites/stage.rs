@@ -1,22 +1,21 @@
 //! The stage: starts routers, workers and clients, kills some of them, and clears up.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use drawdown_examples::Outcome;
-use drawdown_examples::child::Child;
-use drawdown_examples::stage::{self, Audience};
-use tokio::sync::mpsc;
+use drawdown_examples::cast::Cast;
+use drawdown_examples::screen::Screen;
+use drawdown_examples::stage::Audience;
+use indicatif::HumanCount;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::client::{self, Signals};
 use crate::ocean;
-use crate::report::Screen;
 use crate::scene::{OCEAN, Scene, Site};
 use crate::tally::{Calm, Tally};
 
@@ -104,10 +103,8 @@ pub(crate) async fn run() -> Outcome<Run> {
 
 struct Stage {
     scene: Scene,
-    parts: BTreeMap<Part, Child>,
-    /// A line comes from each part that has begun; the sender is for those that are yet to come.
-    begun: mpsc::UnboundedReceiver<String>,
-    begun_sender: mpsc::UnboundedSender<String>,
+    /// A line comes from each part that has begun.
+    cast: Cast<Part>,
     screen: Screen,
     signals: Arc<Signals>,
     start: Instant,
@@ -116,13 +113,10 @@ struct Stage {
 
 impl Stage {
     fn new(scene: Scene) -> Self {
-        let (begun_sender, begun) = mpsc::unbounded_channel();
         Self {
+            cast: Cast::new(scene.folder(), PATIENCE),
             scene,
-            parts: BTreeMap::new(),
-            begun,
-            begun_sender,
-            screen: Screen::new(ACT * ACTS.len() as u32),
+            screen: Screen::new((ACT * ACTS.len() as u32).as_millis() as u64),
             signals: Arc::default(),
             start: Instant::now(),
             calms: BTreeMap::new(),
@@ -151,7 +145,7 @@ impl Stage {
         let tallies = timeout(PATIENCE, ended(clients)).await;
         let tallies = tallies.map_err(|_| "a call is never answered")??;
         let took = self.start.elapsed();
-        self.finish().await?;
+        self.cast.finish().await?;
         self.screen.end();
         Ok(Run { took, tallies, calms: std::mem::take(&mut self.calms) })
     }
@@ -161,13 +155,13 @@ impl Stage {
             Act::Calm => {}
             Act::NoWorkers => {
                 for number in WORKERS {
-                    self.kill(Part::Worker(WITHOUT_WORKERS, number)).await?;
+                    self.cast.kill(Part::Worker(WITHOUT_WORKERS, number)).await?;
                 }
                 self.screen
                     .say(&format!("all workers of the {WITHOUT_WORKERS} killed with SIGKILL"));
             }
             Act::NoRouter => {
-                self.kill(Part::Router(WITHOUT_ROUTER)).await?;
+                self.cast.kill(Part::Router(WITHOUT_ROUTER)).await?;
                 self.screen.say(&format!("the router of the {WITHOUT_ROUTER} killed with SIGKILL"));
             }
         }
@@ -180,9 +174,10 @@ impl Stage {
         let end = Instant::now() + ACT;
         while Instant::now() < end {
             sleep(LOOK_EVERY).await;
-            self.look()?;
+            self.cast.look()?;
             let answered = self.signals.answered.load(Ordering::Relaxed);
-            self.screen.progress(self.start.elapsed(), answered);
+            let line = format!("{} calls answered", HumanCount(answered));
+            self.screen.progress(self.start.elapsed().as_millis() as u64, &line);
         }
         for site in Site::BOTH {
             let is_well = match act {
@@ -226,45 +221,15 @@ impl Stage {
             Part::Router(site) => ("play-router", site),
             Part::Worker(site, _) => ("play-worker", site),
         };
-        let mut arguments: Vec<OsString> = vec![play.into(), "--site".into(), site.name().into()];
-        arguments.extend(["--scene".into(), self.scene.folder().into()]);
-        self.parts.insert(part, Child::start(arguments, self.begun_sender.clone())?);
-        let begun = timeout(PATIENCE, self.begun.recv()).await;
-        begun.map_err(|_| format!("{part} has not begun after {PATIENCE:?}"))?;
-        Ok(())
-    }
-
-    async fn kill(&mut self, part: Part) -> Outcome<()> {
-        if let Some(mut child) = self.parts.remove(&part) {
-            child.kill().await?;
-        }
-        Ok(())
-    }
-
-    /// Nobody may have ended by itself.
-    fn look(&mut self) -> Outcome<()> {
-        for (part, child) in &mut self.parts {
-            if let Some(status) = child.ended()? {
-                return Err(format!("{part} ended with {status}").into());
-            }
-        }
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Outcome<()> {
-        while let Some((part, mut child)) = self.parts.pop_first() {
-            match timeout(PATIENCE, child.finish()).await {
-                Ok(ended) => ended.map_err(|error| format!("{part} ended with {error}"))?,
-                Err(_) => return Err(format!("{part} does not end").into()),
-            }
-        }
+        self.cast.start(part, &[play, "--site", site.name()])?;
+        self.cast.hear().await?;
         Ok(())
     }
 
     /// Ends what still runs.
     async fn clear(&mut self) {
         self.screen.end();
-        stage::clear("two_sites:", &mut self.parts).await;
+        self.cast.clear("two_sites").await;
     }
 }
 
