@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use drawdown_protocol::limits::TAKE_BYTES;
 use drawdown_protocol::wire::WireError;
-use drawdown_protocol::{LinkState, close_for};
+use drawdown_protocol::{Event as Happened, LinkState, close_for};
 
 use super::agenda::{EndId, Event, Node};
 use super::conn::{Conn, End};
@@ -125,6 +125,24 @@ impl Network {
             driver.is_woken = true;
             self.agenda.after(delay, Event::Pump { end });
         }
+    }
+
+    /// Wakes the drivers of the links for which the engine of a node has something.
+    pub(super) fn wake_links(&mut self, node: Node) {
+        while let Some(link) = self.socket(node).and_then(|engine| engine.poll_wake()) {
+            if let Some(end) = self.process(node).ends.get(&link).copied() {
+                self.wake(end);
+            }
+        }
+    }
+
+    /// What the engine of a node tells next.
+    pub(super) fn next_event(&mut self, node: Node) -> Option<Happened> {
+        let event = self.socket(node)?.poll_event()?;
+        if self.trace.is_printed() {
+            println!("             {node} {event:?}");
+        }
+        Some(event)
     }
 
     pub(super) fn woken(&mut self, end: EndId) {

@@ -319,35 +319,18 @@ impl Network {
 
     fn node_timer(&mut self, node: Node, life: u32) {
         let now = self.agenda.now();
-        match node {
-            Node::Push(push) => {
-                let PushNode { process, engine, .. } = &mut self.pushes[push];
-                if let Some(engine) = engine
-                    && process.life == life
-                    && process.timer_at.take_if(|at| *at <= now).is_some()
-                {
-                    engine.handle_timeout(process.clock(now));
-                    self.after_push(push);
-                }
-            }
-            Node::Pub(_) | Node::Sub(_) | Node::Proxy(_) => self.pubsub_timer(node, life),
-            Node::Req(_) | Node::Rep(_) | Node::Router(_) => self.calls_timer(node, life),
-            Node::Streamer(streamer) => self.streamer_timer(streamer, life),
-            Node::Pull(pull) => {
-                let PullNode { process, engine, flush_at, confirmed, .. } = &mut self.pulls[pull];
-                if let Some(engine) = engine
-                    && process.life == life
-                    && process.timer_at.take_if(|at| *at <= now).is_some()
-                {
-                    engine.handle_timeout(now);
-                    if flush_at.take_if(|at| *at <= now).is_some() {
-                        engine.handle_confirmed(confirmed.drain(..));
-                        engine.flush();
-                    }
-                    self.after_pull(pull);
-                }
-            }
+        let process = self.process(node);
+        let clock = process.clock(now);
+        if process.life != life || process.timer_at.take_if(|at| *at <= now).is_none() {
+            return;
         }
+        if let Some(engine) = self.socket(node) {
+            engine.handle_timeout(clock);
+        }
+        if let Node::Pull(pull) = node {
+            self.flush_when_due(pull);
+        }
+        self.after(node);
     }
 
     /// Sets the timer of a node for an earlier moment, if it must be.

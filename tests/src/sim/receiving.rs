@@ -5,34 +5,36 @@ use std::sync::Arc;
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::limits::CONFIRM_DELAY;
 use drawdown_protocol::wire::Outcome;
-use drawdown_protocol::{
-    ConfirmOn, Confirmed, Cursor, Event as Happened, LinkState, PullEngine, Run,
-};
+use drawdown_protocol::{ConfirmOn, Confirmed, Cursor, Event as Happened, LinkState, Run};
 
 use super::agenda::Node;
-use super::check::{Verdict, ensure};
+use super::check::{Verdict, check_end, ensure};
 use super::network::Network;
 use super::node::{Job, PullNode, Word};
-use super::sending::check_close;
 
 /// Runs with fresh confirmations after which the engine looks at once.
 const CONFIRMED_RUNS_MAX: usize = 32;
 
 impl Network {
+    /// What the application has confirmed goes out, once it has waited for others for long enough.
+    pub(super) fn flush_when_due(&mut self, pull: usize) {
+        let now = self.agenda.now();
+        let PullNode { engine, flush_at, confirmed, .. } = &mut self.pulls[pull];
+        if let Some(engine) = engine
+            && flush_at.take_if(|at| *at <= now).is_some()
+        {
+            engine.handle_confirmed(confirmed.drain(..));
+            engine.flush();
+        }
+    }
+
     /// After any call of a PULL engine.
     pub(super) fn after_pull(&mut self, pull: usize) {
         self.serve(pull);
-        while let Some(link) = self.pulls[pull].engine.as_mut().and_then(PullEngine::poll_wake) {
-            if let Some(end) = self.pulls[pull].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) = self.pulls[pull].engine.as_mut().and_then(PullEngine::poll_event) {
-            if self.trace.is_printed() {
-                println!("             pull-{pull} {event:?}");
-            }
+        self.wake_links(Node::Pull(pull));
+        while let Some(event) = self.next_event(Node::Pull(pull)) {
             if let Happened::Disconnected { reason, .. } = event {
-                self.check(check_close(&reason.code, reason.reason.as_str()));
+                self.check(check_end(&reason));
             }
         }
         let node = &self.pulls[pull];

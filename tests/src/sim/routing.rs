@@ -10,7 +10,7 @@ use drawdown_protocol::{
 };
 
 use super::agenda::{EndId, Event, Node, Side};
-use super::check::{Sign, Verdict, WindowWatch, call_id, ensure, is_too_far};
+use super::check::{Sign, Verdict, WindowWatch, call_id, check_end, ensure, is_too_far};
 use super::network::Network;
 use super::node::Process;
 use super::plan::RouterPlan;
@@ -102,16 +102,8 @@ impl Network {
 
     /// After any call of a router.
     pub(super) fn after_router(&mut self, router: usize) {
-        while let Some(link) =
-            self.routers[router].engine.as_mut().and_then(RouterEngine::poll_wake)
-        {
-            if let Some(end) = self.routers[router].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) =
-            self.routers[router].engine.as_mut().and_then(RouterEngine::poll_event)
-        {
+        self.wake_links(Node::Router(router));
+        while let Some(event) = self.next_event(Node::Router(router)) {
             let verdict = self.router_event(router, &event);
             self.check(verdict.map_err(|why| format!("router-{router}: {why}")));
         }
@@ -131,13 +123,8 @@ impl Network {
     }
 
     fn router_event(&mut self, router: usize, event: &Happened) -> Verdict {
-        if self.trace.is_printed() {
-            println!("             router-{router} {event:?}");
-        }
         match event {
-            Happened::Disconnected { reason, .. } => {
-                super::calls::check_end(reason.code, reason.reason.as_str())
-            }
+            Happened::Disconnected { reason, .. } => check_end(reason),
             Happened::LoopRefused { .. } | Happened::HopLimit { .. } => {
                 self.routers[router].refused += 1;
                 Ok(())

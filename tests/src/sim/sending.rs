@@ -3,23 +3,17 @@
 use std::time::Duration;
 
 use drawdown_protocol::wire::CloseCode;
-use drawdown_protocol::{
-    Event as Happened, LinkState, Message, PeerId, PushEngine, Redelivery, Refusal, Seq,
-};
+use drawdown_protocol::{Event as Happened, LinkState, Message, PeerId, Redelivery, Refusal, Seq};
 
 use super::agenda::{Event, Node};
-use super::check::{Entry, Standing, Verdict, ensure, payload};
+use super::check::{Entry, Standing, Verdict, check_end, ensure, payload};
 use super::network::Network;
 
 impl Network {
     /// After any call of a PUSH engine.
     pub(super) fn after_push(&mut self, push: usize) {
-        while let Some(link) = self.pushes[push].engine.as_mut().and_then(PushEngine::poll_wake) {
-            if let Some(end) = self.pushes[push].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) = self.pushes[push].engine.as_mut().and_then(PushEngine::poll_event) {
+        self.wake_links(Node::Push(push));
+        while let Some(event) = self.next_event(Node::Push(push)) {
             let verdict = self.push_event(push, event);
             self.check(verdict);
         }
@@ -105,16 +99,13 @@ impl Network {
         let now = self.agenda.now();
         let session = self.pushes[push].session;
         let life = u64::from(self.pushes[push].process.life);
-        if self.trace.is_printed() {
-            println!("             push-{push} {event:?}");
-        }
         match event {
             Happened::Disconnected { link, peer, reason, .. } => {
                 let in_order = reason.code == CloseCode::Done;
                 if let Some(peer) = peer.filter(|_| !in_order) {
                     self.leave_behind(push, link, peer);
                 }
-                check_close(&reason.code, reason.reason.as_str())?;
+                check_end(&reason)?;
             }
             Happened::Redelivered { seqs, why } => {
                 self.count_failures(push);
@@ -310,13 +301,6 @@ impl Network {
         }
         self.after_push(push);
     }
-}
-
-/// Ends of links that our own engines have no reason for.
-pub(super) fn check_close(code: &CloseCode, reason: &str) -> Verdict {
-    use CloseCode::{Done, HandshakeTimeout, HeartbeatTimeout, Internal};
-    let expected = matches!(code, Done | HeartbeatTimeout | HandshakeTimeout | Internal);
-    ensure(expected, || format!("a link ended with {code:?}: {reason}"))
 }
 
 /// Whether a message that a sender had is at an end.

@@ -2,8 +2,9 @@
 
 use drawdown_protocol::wire::{Close, Frame};
 use drawdown_protocol::{
-    Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine, PushEngine,
-    ReplyEngine, RequestEngine, RouterEngine, StreamerEngine, SubscribeEngine, Time, Transmit,
+    Event, Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine,
+    PushEngine, ReplyEngine, RequestEngine, RouterEngine, StreamerEngine, SubscribeEngine, Time,
+    Transmit,
 };
 
 use super::agenda::Side;
@@ -19,7 +20,10 @@ pub(crate) trait Socket {
     fn open_link(&mut self, identity: Identity, way: Way, now: Time) -> LinkId;
     fn handle_bytes(&mut self, link: LinkId, now: Time);
     fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now);
+    fn handle_timeout(&mut self, now: Now);
     fn handle_link_timeout(&mut self, link: LinkId, now: Time);
+    fn poll_wake(&mut self) -> Option<LinkId>;
+    fn poll_event(&mut self) -> Option<Event>;
     fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
     fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
     fn handle_blocked(&mut self, _link: LinkId) {}
@@ -30,7 +34,12 @@ pub(crate) trait Socket {
 }
 
 macro_rules! socket {
-    ($engine:ty, |$self:ident, $identity:ident, $way:ident, $now:ident| $open:expr $(, { $($more:tt)+ })?) => {
+    (
+        $engine:ty,
+        |$self:ident, $identity:ident, $way:ident, $now:ident| $open:expr,
+        |$clock:ident| $moment:expr
+        $(, { $($more:tt)+ })?
+    ) => {
         impl Socket for $engine {
             $($($more)+)?
 
@@ -42,6 +51,15 @@ macro_rules! socket {
             }
             fn handle_frame(&mut self, link: LinkId, frame: Frame, now: Now) {
                 self.handle_frame(link, frame, now);
+            }
+            fn handle_timeout(&mut self, $clock: Now) {
+                self.handle_timeout($moment);
+            }
+            fn poll_wake(&mut self) -> Option<LinkId> {
+                self.poll_wake()
+            }
+            fn poll_event(&mut self) -> Option<Event> {
+                self.poll_event()
             }
             fn handle_link_timeout(&mut self, link: LinkId, now: Time) {
                 self.handle_link_timeout(link, now);
@@ -68,29 +86,50 @@ macro_rules! socket {
     };
 }
 
-socket!(PushEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now), {
-    fn handle_blocked(&mut self, link: LinkId) {
-        self.handle_blocked(link);
-    }
-});
-socket!(PullEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now));
-socket!(PublishEngine, |self, identity, _way, now| self.open_link(identity, now));
-socket!(SubscribeEngine, |self, identity, _way, now| self.open_link(identity, now));
-socket!(ProxyEngine, |self, identity, way, now| self.open_link(identity, way.side.leads(), now));
 socket!(
-    StreamerEngine,
-    |self, identity, way, now| self.open_link(identity, way.side.leads(), now),
+    PushEngine,
+    |self, identity, way, now| self.open_link_at(identity, way.priority, now),
+    |now| now,
     {
         fn handle_blocked(&mut self, link: LinkId) {
             self.handle_blocked(link);
         }
     }
 );
-socket!(RouterEngine, |self, identity, way, now| self.open_link(
-    identity,
-    way.side.leads(),
-    way.priority,
-    now
-));
-socket!(RequestEngine, |self, identity, way, now| self.open_link(identity, way.priority, now));
-socket!(ReplyEngine, |self, identity, way, now| self.open_link_at(identity, way.priority, now));
+socket!(
+    PullEngine,
+    |self, identity, way, now| self.open_link_at(identity, way.priority, now),
+    |now| now.time
+);
+socket!(PublishEngine, |self, identity, _way, now| self.open_link(identity, now), |now| now);
+socket!(SubscribeEngine, |self, identity, _way, now| self.open_link(identity, now), |now| now.time);
+socket!(
+    ProxyEngine,
+    |self, identity, way, now| self.open_link(identity, way.side.leads(), now),
+    |now| now
+);
+socket!(
+    StreamerEngine,
+    |self, identity, way, now| self.open_link(identity, way.side.leads(), now),
+    |now| now,
+    {
+        fn handle_blocked(&mut self, link: LinkId) {
+            self.handle_blocked(link);
+        }
+    }
+);
+socket!(
+    RouterEngine,
+    |self, identity, way, now| self.open_link(identity, way.side.leads(), way.priority, now),
+    |now| now.time
+);
+socket!(
+    RequestEngine,
+    |self, identity, way, now| self.open_link(identity, way.priority, now),
+    |now| now.time
+);
+socket!(
+    ReplyEngine,
+    |self, identity, way, now| self.open_link_at(identity, way.priority, now),
+    |now| now.time
+);

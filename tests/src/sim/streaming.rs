@@ -6,11 +6,10 @@ use drawdown_protocol::wire::{CloseCode, Control, DataRun, Frame};
 use drawdown_protocol::{Event as Happened, LinkId, LinkState, PeerId, StreamerEngine};
 
 use super::agenda::{EndId, Event, Node, Side};
-use super::check::{Verdict, WindowWatch, ensure};
+use super::check::{Verdict, WindowWatch, check_end, ensure};
 use super::network::Network;
 use super::node::Process;
 use super::plan::StreamerPlan;
-use super::sending::check_close;
 
 /// A streamer.
 pub(crate) struct StreamerNode {
@@ -84,30 +83,10 @@ impl Network {
         true
     }
 
-    pub(super) fn streamer_timer(&mut self, streamer: usize, life: u32) {
-        let now = self.agenda.now();
-        let node = &mut self.streamers[streamer];
-        if let Some(engine) = &mut node.engine
-            && node.process.life == life
-            && node.process.timer_at.take_if(|at| *at <= now).is_some()
-        {
-            engine.handle_timeout(node.process.clock(now));
-            self.after_streamer(streamer);
-        }
-    }
-
     /// After any call of a streamer.
     pub(super) fn after_streamer(&mut self, streamer: usize) {
-        while let Some(link) =
-            self.streamers[streamer].engine.as_mut().and_then(StreamerEngine::poll_wake)
-        {
-            if let Some(end) = self.streamers[streamer].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) =
-            self.streamers[streamer].engine.as_mut().and_then(StreamerEngine::poll_event)
-        {
+        self.wake_links(Node::Streamer(streamer));
+        while let Some(event) = self.next_event(Node::Streamer(streamer)) {
             let verdict = self.streamer_event(streamer, &event);
             self.check(verdict.map_err(|why| format!("streamer-{streamer}: {why}")));
         }
@@ -131,9 +110,6 @@ impl Network {
     }
 
     fn streamer_event(&mut self, streamer: usize, event: &Happened) -> Verdict {
-        if self.trace.is_printed() {
-            println!("             streamer-{streamer} {event:?}");
-        }
         match event {
             Happened::Disconnected { link, reason, .. } => {
                 let in_order = reason.code == CloseCode::Done;
@@ -141,7 +117,7 @@ impl Network {
                     // Whoever went away may have failed with anything that was not done.
                     self.ledger.all_may_have_failed();
                 }
-                check_close(&reason.code, reason.reason.as_str())
+                check_end(reason)
             }
             Happened::Missed { count } => Err(format!("{count} events were missed")),
             _ => Ok(()),

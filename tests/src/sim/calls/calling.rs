@@ -10,7 +10,7 @@ use drawdown_protocol::{
 };
 
 use crate::sim::agenda::{Event, Node};
-use crate::sim::check::{CallEntry, End, LATE, SIGN_BYTES, Verdict, ensure, filled};
+use crate::sim::check::{CallEntry, End, LATE, SIGN_BYTES, Verdict, check_end, ensure, filled};
 use crate::sim::network::Network;
 use crate::sim::node::Process;
 use crate::sim::plan::{PATIENT, ReqPlan};
@@ -176,17 +176,10 @@ impl Network {
             self.check(verdict.map_err(|why| format!("req-{req}, call {number}: {why}")));
             self.turn_comes(req);
         }
-        while let Some(link) = self.reqs[req].engine.as_mut().and_then(RequestEngine::poll_wake) {
-            if let Some(end) = self.reqs[req].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) = self.reqs[req].engine.as_mut().and_then(RequestEngine::poll_event) {
-            if self.trace.is_printed() {
-                println!("             req-{req} {event:?}");
-            }
+        self.wake_links(Node::Req(req));
+        while let Some(event) = self.next_event(Node::Req(req)) {
             if let Happened::Disconnected { reason, .. } = event {
-                self.check(super::check_end(reason.code, reason.reason.as_str()));
+                self.check(check_end(&reason));
             }
         }
         let next = self.reqs[req].engine.as_ref().and_then(RequestEngine::poll_timeout);

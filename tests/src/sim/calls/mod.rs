@@ -10,14 +10,11 @@ mod scenario;
 mod serving;
 mod working;
 
-use drawdown_protocol::wire::CloseCode;
-
 pub(crate) use calling::is_plain;
 pub(crate) use node::{RepNode, ReqNode};
 pub use node::{Task, Verb};
 
 use super::agenda::Node;
-use super::check::{Verdict, ensure};
 use super::network::Network;
 
 impl Network {
@@ -43,38 +40,4 @@ impl Network {
             _ => false,
         }
     }
-
-    pub(super) fn calls_timer(&mut self, node: Node, life: u32) {
-        let now = self.agenda.now();
-        let process = self.process(node);
-        if process.life != life || process.timer_at.take_if(|at| *at <= now).is_none() {
-            return;
-        }
-        match node {
-            Node::Req(req) => {
-                if let Some(engine) = &mut self.reqs[req].engine {
-                    engine.handle_timeout(now);
-                }
-            }
-            Node::Rep(rep) => {
-                if let Some(engine) = &mut self.reps[rep].engine {
-                    engine.handle_timeout(now);
-                }
-            }
-            Node::Router(router) => {
-                if let Some(engine) = &mut self.routers[router].engine {
-                    engine.handle_timeout(now);
-                }
-            }
-            _ => {}
-        }
-        self.after(node);
-    }
-}
-
-/// Ends of links that our own engines have no reason for.
-pub(super) fn check_end(code: CloseCode, reason: &str) -> Verdict {
-    use CloseCode::{Done, HandshakeTimeout, HeartbeatTimeout, Internal};
-    let expected = matches!(code, Done | HeartbeatTimeout | HandshakeTimeout | Internal);
-    ensure(expected, || format!("a link ended with {code:?}: {reason}"))
 }

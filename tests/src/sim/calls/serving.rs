@@ -5,7 +5,7 @@ use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::{Event as Happened, LinkState, PeerId, ReplyEngine, Session};
 
 use crate::sim::agenda::Node;
-use crate::sim::check::{Verdict, ensure};
+use crate::sim::check::{Verdict, check_end, ensure};
 use crate::sim::network::Network;
 use crate::sim::node::Process;
 use crate::sim::plan::RepPlan;
@@ -94,17 +94,10 @@ impl Network {
         {
             engine.close_links(now);
         }
-        while let Some(link) = self.reps[rep].engine.as_mut().and_then(ReplyEngine::poll_wake) {
-            if let Some(end) = self.reps[rep].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) = self.reps[rep].engine.as_mut().and_then(ReplyEngine::poll_event) {
-            if self.trace.is_printed() {
-                println!("             rep-{rep} {event:?}");
-            }
+        self.wake_links(Node::Rep(rep));
+        while let Some(event) = self.next_event(Node::Rep(rep)) {
             if let Happened::Disconnected { reason, .. } = event {
-                self.check(super::check_end(reason.code, reason.reason.as_str()));
+                self.check(check_end(&reason));
             }
         }
         self.plan_disk(Node::Rep(rep));

@@ -9,6 +9,8 @@ mod ledger;
 mod left;
 mod requests;
 
+use drawdown_protocol::wire::{Close, CloseCode};
+
 pub(crate) use calls::{
     CallBook, CallEntry, CameTo, End, Incarnation, LATE, SIGN_BYTES, Sign, call_id, filled,
     is_too_far,
@@ -26,4 +28,13 @@ pub(crate) type Verdict = Result<(), String>;
 /// A sentence if it is not so.
 pub(crate) fn ensure(so: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if so { Ok(()) } else { Err(otherwise()) }
+}
+
+/// A link ended with this: our own engines have no other reasons, whatever the faults.
+pub(crate) fn check_end(last_word: &Close) -> Verdict {
+    use CloseCode::{Done, HandshakeTimeout, HeartbeatTimeout, Internal};
+    let Close { code, reason } = last_word;
+    ensure(matches!(code, Done | HeartbeatTimeout | HandshakeTimeout | Internal), || {
+        format!("a link ended with {code:?}: {reason}")
+    })
 }

@@ -85,13 +85,8 @@ impl Network {
         let met = self.meet_sessions(sub);
         self.check(met.map_err(|why| format!("sub-{sub}: {why}")));
         self.serve_reader(sub);
-        while let Some(link) = self.subs[sub].engine.as_mut().and_then(SubscribeEngine::poll_wake) {
-            if let Some(end) = self.subs[sub].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) = self.subs[sub].engine.as_mut().and_then(SubscribeEngine::poll_event)
-        {
+        self.wake_links(Node::Sub(sub));
+        while let Some(event) = self.next_event(Node::Sub(sub)) {
             let verdict = self.sub_event(sub, &event);
             if self.is_by_hand() {
                 self.subs[sub].events.push(event);
@@ -107,13 +102,8 @@ impl Network {
     }
 
     fn sub_event(&mut self, sub: usize, event: &Happened) -> Verdict {
-        if self.trace.is_printed() {
-            println!("             sub-{sub} {event:?}");
-        }
         match event {
-            Happened::Disconnected { reason, .. } => {
-                self.check_end(reason.code, reason.reason.as_str())
-            }
+            Happened::Disconnected { reason, .. } => self.check_end(reason),
             Happened::Gap(gap) => {
                 self.trace.note(self.agenda.now(), Node::Sub(sub), "misses", &[gap.from, gap.to]);
                 self.check_gap(Node::Sub(sub), *gap)

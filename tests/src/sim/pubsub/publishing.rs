@@ -111,18 +111,10 @@ impl Network {
 
     /// After any call of a PUB engine.
     pub(in crate::sim) fn after_pub(&mut self, index: usize) {
-        while let Some(link) = self.pubs[index].engine.as_mut().and_then(PublishEngine::poll_wake) {
-            if let Some(end) = self.pubs[index].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) = self.pubs[index].engine.as_mut().and_then(PublishEngine::poll_event)
-        {
-            if self.trace.is_printed() {
-                println!("             pub-{index} {event:?}");
-            }
+        self.wake_links(Node::Pub(index));
+        while let Some(event) = self.next_event(Node::Pub(index)) {
             if let Happened::Disconnected { reason, .. } = event {
-                let verdict = self.check_end(reason.code, reason.reason.as_str());
+                let verdict = self.check_end(&reason);
                 self.check(verdict);
             }
         }

@@ -58,15 +58,8 @@ impl Network {
 
     /// After any call of a proxy.
     pub(in crate::sim) fn after_proxy(&mut self, proxy: usize) {
-        while let Some(link) = self.proxies[proxy].engine.as_mut().and_then(ProxyEngine::poll_wake)
-        {
-            if let Some(end) = self.proxies[proxy].process.ends.get(&link).copied() {
-                self.wake(end);
-            }
-        }
-        while let Some(event) =
-            self.proxies[proxy].engine.as_mut().and_then(ProxyEngine::poll_event)
-        {
+        self.wake_links(Node::Proxy(proxy));
+        while let Some(event) = self.next_event(Node::Proxy(proxy)) {
             let verdict = self.proxy_event(proxy, &event);
             self.check(verdict.map_err(|why| format!("proxy-{proxy}: {why}")));
         }
@@ -82,13 +75,8 @@ impl Network {
     }
 
     fn proxy_event(&mut self, proxy: usize, event: &Happened) -> Verdict {
-        if self.trace.is_printed() {
-            println!("             proxy-{proxy} {event:?}");
-        }
         match event {
-            Happened::Disconnected { reason, .. } => {
-                self.check_end(reason.code, reason.reason.as_str())
-            }
+            Happened::Disconnected { reason, .. } => self.check_end(reason),
             Happened::Gap(gap) => {
                 let holes = self.proxies[proxy].holes.entry(gap.session).or_default();
                 holes.insert(gap.from..gap.to + 1);
