@@ -13,7 +13,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "opening.h"
 
 enum verdict { PASS, HALF, FAIL };
 
@@ -90,27 +91,12 @@ static enum verdict judge_fd(const char *kind, int fd) {
     return judge(kind, path);
 }
 
-static int opened(int fd) {
+static int open_at(int dir, const char *path, int flags, mode_t mode) {
+    if (judge("open", path) != PASS) return -1;
+    int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
     if (fd >= 0 && fd < FILES) told[fd] = 1;
     return fd;
 }
-
-static mode_t mode_of(int flags, va_list rest) {
-    return flags & (O_CREAT | O_TMPFILE) ? (mode_t)va_arg(rest, int) : 0;
-}
-
-#define OPEN_AT(dir)                                       \
-    va_list rest;                                          \
-    va_start(rest, flags);                                 \
-    mode_t mode = mode_of(flags, rest);                    \
-    va_end(rest);                                          \
-    if (judge("open", path) != PASS) return -1;            \
-    return opened((int)syscall(SYS_openat, dir, path, flags, mode))
-
-int open(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
-int open64(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
-int openat(int dir, const char *path, int flags, ...) { OPEN_AT(dir); }
-int openat64(int dir, const char *path, int flags, ...) { OPEN_AT(dir); }
 
 static size_t part(enum verdict verdict, size_t bytes) { return verdict == HALF ? (bytes + 1) / 2 : bytes; }
 

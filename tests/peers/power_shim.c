@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,6 +19,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "opening.h"
 
 enum kind { OPEN = 1, CLOSE, WRITE, SIZE, SYNC_BEGIN, SYNC_END, RENAME, UNLINK, MKDIR, SAID };
 
@@ -116,25 +117,13 @@ static int opened(int fd, const char *path, int flags) {
     return fd;
 }
 
-static mode_t mode_of(int flags, va_list rest) {
-    return flags & (O_CREAT | O_TMPFILE) ? (mode_t)va_arg(rest, int) : 0;
+static int open_at(int dir, const char *path, int flags, mode_t mode) {
+    if (!below(path)) return (int)syscall(SYS_openat, dir, path, flags, mode);
+    enter();
+    int fd = opened((int)syscall(SYS_openat, dir, path, flags, mode), path, flags);
+    leave();
+    return fd;
 }
-
-#define OPEN_AT(dir)                                                          \
-    va_list rest;                                                             \
-    va_start(rest, flags);                                                    \
-    mode_t mode = mode_of(flags, rest);                                       \
-    va_end(rest);                                                             \
-    if (!below(path)) return (int)syscall(SYS_openat, dir, path, flags, mode); \
-    enter();                                                                  \
-    int fd = opened((int)syscall(SYS_openat, dir, path, flags, mode), path, flags); \
-    leave();                                                                  \
-    return fd
-
-int open(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
-int open64(const char *path, int flags, ...) { OPEN_AT(AT_FDCWD); }
-int openat(int dir, const char *path, int flags, ...) { OPEN_AT(dir); }
-int openat64(int dir, const char *path, int flags, ...) { OPEN_AT(dir); }
 
 int close(int fd) {
     if (watches(fd)) {

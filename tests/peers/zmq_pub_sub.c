@@ -7,15 +7,8 @@
  * they have no limit, and nothing is dropped. */
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <zmq.h>
 
-/* A message is its index and then a pattern made from it, in words of 8 bytes, as in compare's payload.rs. */
-#define WORD_BYTES 8
+#include "measure.h"
 
 #define QUEUE_MESSAGES 1000
 
@@ -36,66 +29,6 @@ struct subscriber {
     int ended;
 };
 
-static void fail(const char *what)
-{
-    fprintf(stderr, "%s: %s\n", what, zmq_strerror(zmq_errno()));
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static uint64_t word(uint64_t index, uint64_t place)
-{
-    return (index + 1) * UINT64_C(0x9e3779b97f4a7c15) + place * UINT64_C(0xd1b54a32d192ed03);
-}
-
-static void fill(unsigned char *payload, uint64_t words, uint64_t index)
-{
-    memcpy(payload, &index, WORD_BYTES);
-    for (uint64_t place = 1; place < words; place++) {
-        uint64_t value = word(index, place);
-        memcpy(payload + place * WORD_BYTES, &value, WORD_BYTES);
-    }
-}
-
-/* Whether every byte belongs to the message whose index it begins with. */
-static int is_message(const unsigned char *payload, uint64_t words, uint64_t *index)
-{
-    uint64_t found;
-    uint64_t difference = 0;
-    memcpy(index, payload, WORD_BYTES);
-    for (uint64_t place = 1; place < words; place++) {
-        memcpy(&found, payload + place * WORD_BYTES, WORD_BYTES);
-        difference |= found ^ word(*index, place);
-    }
-    return difference == 0;
-}
-
-static void set_int(void *socket, int option, int value)
-{
-    if (zmq_setsockopt(socket, option, &value, sizeof value) != 0)
-        fail("zmq_setsockopt");
-}
-
-static void *open_socket(void *context, int kind)
-{
-    void *socket = zmq_socket(context, kind);
-    if (socket == NULL)
-        fail("zmq_socket");
-    return socket;
-}
-
-static void end_context(void *context)
-{
-    if (zmq_ctx_term(context) != 0)
-        fail("zmq_ctx_term");
-}
-
 /* Waits for so many subscriptions (1) or ends of them (0), for each of which libzmq has a message. */
 static size_t await(void *socket, size_t wanted, unsigned char kind, int flags)
 {
@@ -115,27 +48,15 @@ static size_t await(void *socket, size_t wanted, unsigned char kind, int flags)
 /* An XPUB is a PUB that also tells who subscribes. */
 static void publish(void *context, const char *endpoint, const struct load *load)
 {
-    char bound[256];
-    size_t bound_bytes = sizeof bound;
-    void *socket = open_socket(context, ZMQ_XPUB);
+    void *socket = new_socket(context, ZMQ_XPUB);
     set_int(socket, ZMQ_SNDHWM, load->high_water_mark);
     set_int(socket, ZMQ_XPUB_VERBOSER, 1);
-    if (zmq_bind(socket, endpoint) != 0)
-        fail("zmq_bind");
-    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &bound_bytes) != 0)
-        fail("zmq_getsockopt");
-    fprintf(stderr, "bound %s\n", bound);
+    bind_socket(socket, endpoint);
     await(socket, load->subscribers, 1, 0);
 
     double start = now();
-    for (uint64_t index = 0; index < load->count; index++) {
-        zmq_msg_t message;
-        if (zmq_msg_init_size(&message, load->size) != 0)
-            fail("zmq_msg_init_size");
-        fill(zmq_msg_data(&message), load->size / WORD_BYTES, index);
-        if (zmq_msg_send(&message, socket, 0) < 0)
-            fail("zmq_msg_send");
-    }
+    for (uint64_t index = 0; index < load->count; index++)
+        send_message(socket, load->size, index);
     double published = now() - start;
 
     set_int(socket, ZMQ_RCVTIMEO, END_INTERVAL_MS);
@@ -144,8 +65,7 @@ static void publish(void *context, const char *endpoint, const struct load *load
             fail("zmq_send");
     }
     set_int(socket, ZMQ_LINGER, 0);
-    if (zmq_close(socket) != 0)
-        fail("zmq_close");
+    close_socket(socket);
     end_context(context);
     printf("{\"published_seconds\": %.9f}\n", published);
 }
@@ -155,13 +75,15 @@ static uint64_t take(struct subscriber *subscriber, const struct load *load, zmq
 {
     uint64_t taken = 0;
     while (zmq_msg_recv(message, subscriber->socket, ZMQ_DONTWAIT) >= 0) {
-        uint64_t index;
+        uint64_t index = 0;
         if (zmq_msg_size(message) == 0) {
             subscriber->ended = 1;
             break;
         }
-        if (zmq_msg_size(message) != load->size ||
-            !is_message(zmq_msg_data(message), load->size / WORD_BYTES, &index) || index < subscriber->next) {
+        if (zmq_msg_size(message) >= WORD_BYTES)
+            memcpy(&index, zmq_msg_data(message), WORD_BYTES);
+        check(message, load->size, index);
+        if (index < subscriber->next) {
             fprintf(stderr, "a message is not what was published\n");
             exit(1);
         }
@@ -182,12 +104,11 @@ static void subscribe(void *context, const char *endpoint, const struct load *lo
     if (items == NULL || all == NULL || zmq_msg_init(&message) != 0)
         fail("memory");
     for (size_t place = 0; place < load->subscribers; place++) {
-        void *socket = all[place].socket = open_socket(context, ZMQ_SUB);
+        void *socket = all[place].socket = new_socket(context, ZMQ_SUB);
         set_int(socket, ZMQ_RCVHWM, load->high_water_mark);
         if (zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0) != 0)
             fail("zmq_setsockopt");
-        if (zmq_connect(socket, endpoint) != 0)
-            fail("zmq_connect");
+        connect_socket(socket, endpoint);
         items[place] = (zmq_pollitem_t){ .socket = socket, .events = ZMQ_POLLIN };
     }
 
@@ -206,8 +127,7 @@ static void subscribe(void *context, const char *endpoint, const struct load *lo
             total += take(subscriber, load, &message);
             if (!subscriber->ended)
                 continue;
-            if (zmq_close(subscriber->socket) != 0)
-                fail("zmq_close");
+            close_socket(subscriber->socket);
             least = subscriber->arrived < least ? subscriber->arrived : least;
             most = subscriber->arrived > most ? subscriber->arrived : most;
             /* The last one takes its place. */
@@ -242,10 +162,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "COUNT and SUBSCRIBERS are at least 1, and SIZE a multiple of %d\n", WORD_BYTES);
         return 2;
     }
-    /* The default of one I/O thread. */
-    void *context = zmq_ctx_new();
-    if (context == NULL)
-        fail("zmq_ctx_new");
+    void *context = new_context();
     if (zmq_ctx_set(context, ZMQ_MAX_SOCKETS, (int)load.subscribers + 16) != 0)
         fail("zmq_ctx_set");
     if (strcmp(argv[1], "pub") == 0)

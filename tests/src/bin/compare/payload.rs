@@ -1,5 +1,5 @@
 //! What the messages look like: the index, then a pattern made from it, in words of 8 bytes, as `drawdown bench` and
-//! `zmq_push_pull.c` make them. Sizes are multiples of 8.
+//! `peers/measure.h` make them. Sizes are multiples of 8.
 
 const PER_MESSAGE: u64 = 0x9e37_79b9_7f4a_7c15;
 const PER_WORD: u64 = 0xd1b5_4a32_d192_ed03;

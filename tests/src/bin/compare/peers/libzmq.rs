@@ -14,6 +14,9 @@ const ANY_PORT: &str = "tcp://127.0.0.1:*";
 /// A high-water mark.
 const NO_LIMIT: &str = "0";
 
+/// What the programs have in common, beside them.
+const SHARED: (&str, &str) = ("measure.h", include_str!("../../../../peers/measure.h"));
+
 /// What a peer needs of libzmq.
 pub(super) struct Program {
     pub(super) name: &'static str,
@@ -66,7 +69,9 @@ impl Program {
     pub(super) fn compile(&self, folder: &Path) -> Result<PathBuf, String> {
         let source = folder.join(self.name).with_extension("c");
         let program = folder.join(self.name);
+        let (shared_name, shared) = SHARED;
         std::fs::write(&source, self.source)
+            .and_then(|()| std::fs::write(folder.join(shared_name), shared))
             .map_err(|error| format!("its program cannot be written: {error}"))?;
         let compiled = Command::new("cc")
             .args(["-O3", "-o"])
