@@ -1,4 +1,4 @@
-//! The simulator of Drawdown and its checkers, the command to be tested, and what programs that measure share.
+//! The simulator of Drawdown and its checkers, the command to be tested, and what tests and programs that measure share.
 #![forbid(unsafe_code)]
 
 pub mod chaos;
@@ -6,6 +6,7 @@ pub mod command;
 pub mod fuzz;
 pub mod measure;
 pub mod name_server;
+pub mod patience;
 pub mod planted;
 pub mod processes;
 pub mod sim;

@@ -1,43 +1,24 @@
 //! Copies of what waits, at the receivers that are likely to ask next: over real connections, beside senders and receivers
 //! that are killed or cut off.
 
-use std::future::Future;
 use std::process::Command;
 use std::time::Duration;
 
 use drawdown::{Delivery, PullBuilder, PullSocket, PushBuilder, PushSocket, PushStats};
 use drawdown_tests::command::binary;
+use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
 use drawdown_tests::processes::{Child, Proxy, bound as bound_by, text};
 use tokio::time::timeout;
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-/// Longer than anything here takes, so that what hangs fails.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Long enough to see that something does not happen, where nothing else tells.
-const QUIET: Duration = Duration::from_millis(50);
 /// Often enough that a test need not wait long for a dead line to be noticed.
 const HEARTBEAT: Duration = Duration::from_millis(200);
 const MIB: u64 = 1 << 20;
 /// What a message costs beside its payload: the head of its record, and the overhead.
 const COST_BEYOND_PAYLOAD: u64 = 4 + 32;
 
-async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("it takes too long")
-}
-
-async fn until(mut condition: impl FnMut() -> bool) {
-    soon(async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
-
 async fn bound(builder: PushBuilder) -> Result<(PushSocket, String), drawdown::Error> {
     let push = builder.build().await?;
-    let endpoint = push.bind("tcp://127.0.0.1:0").await?.to_string();
+    let endpoint = push.bind(ANY_PORT).await?.to_string();
     Ok((push, endpoint))
 }
 
@@ -168,7 +149,7 @@ fn copies_of_a_sender_that_is_killed_are_never_handed_out() -> Outcome {
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("outbox");
     let store = store.to_str().expect("a temporary folder has a plain name");
-    let mut killed = sender("tcp://127.0.0.1:0", &["--store", store], 5);
+    let mut killed = sender(ANY_PORT, &["--store", store], 5);
     let endpoint = bound_by(&killed);
     killed.stdout.wait_for("the receipts", |lines| (lines.len() == 5).then_some(()));
     beside_processes(async {
@@ -189,7 +170,7 @@ fn copies_of_a_sender_that_is_killed_are_never_handed_out() -> Outcome {
 
 #[test]
 fn copies_of_a_sender_that_is_cut_off_are_never_handed_out() -> Outcome {
-    let mut sender = sender("tcp://127.0.0.1:0", &[], 3);
+    let mut sender = sender(ANY_PORT, &[], 3);
     let line = Proxy::before(&bound_by(&sender));
     beside_processes(async {
         let pull = std::sync::Arc::new(keen(3).connect(&line.endpoint).await?);

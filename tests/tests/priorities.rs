@@ -1,32 +1,13 @@
 //! Levels of receivers and of senders, and sockets in order of preference.
 
-use std::future::Future;
 use std::time::Duration;
 
 use drawdown::{
     Call, Delivery, Event, Events, Incoming, Preferred, PubSocket, PullBuilder, PullSocket,
     PushSocket, RepSocket, ReqSocket, SubSocket,
 };
+use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, soon, until};
 use tokio::time::timeout;
-
-type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-/// Longer than anything here takes, so that what hangs fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-const ANY_PORT: &str = "tcp://127.0.0.1:0";
-
-async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("it takes too long")
-}
-
-async fn until(mut condition: impl FnMut() -> bool) {
-    soon(async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
 
 async fn bound(builder: PullBuilder) -> Result<(PullSocket, String), drawdown::Error> {
     let pull = builder.build()?;

@@ -13,11 +13,8 @@ use drawdown::{
     StreamerSocket, SubSocket,
 };
 use drawdown_tests::measure::resident_bytes;
+use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE};
 use tokio::runtime::Handle;
-
-type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Rounds before anything is counted: what is made once is made then.
 const WARM_UP: u64 = 20;
@@ -40,10 +37,10 @@ enum End {
 /// A sender with a store, a streamer, a receiver.
 async fn pipeline(folder: &Path, end: End) -> Outcome {
     let push = PushSocket::builder().store(folder.join("outbox")).build().await?;
-    let upstream = push.bind("tcp://127.0.0.1:0").await?;
+    let upstream = push.bind(ANY_PORT).await?;
     let streamer = StreamerSocket::builder().build()?;
     streamer.connect_upstream(&upstream)?;
-    let downstream = streamer.bind_downstream("tcp://127.0.0.1:0").await?;
+    let downstream = streamer.bind_downstream(ANY_PORT).await?;
     let pull = PullSocket::builder().future(2, 1 << 20).connect(&downstream).await?;
     for number in 0..50_u32 {
         push.enqueue(number.to_le_bytes().to_vec()).await?;
@@ -65,10 +62,10 @@ async fn pipeline(folder: &Path, end: End) -> Outcome {
 /// A publisher, a proxy, a subscriber with a cursor.
 async fn feed(folder: &Path, end: End) -> Outcome {
     let publisher = PubSocket::builder().ring(100).build().await?;
-    let upstream = publisher.bind("tcp://127.0.0.1:0").await?;
+    let upstream = publisher.bind(ANY_PORT).await?;
     let proxy = ProxySocket::builder().build().await?;
     proxy.connect_upstream(&upstream)?;
-    let downstream = proxy.bind_downstream("tcp://127.0.0.1:0").await?;
+    let downstream = proxy.bind_downstream(ANY_PORT).await?;
     let sub = SubSocket::builder().filter("a").cursor(folder.join("cursor"));
     let sub = sub.connect(&downstream).await?;
     for number in 0..50_u32 {
@@ -92,10 +89,10 @@ async fn feed(folder: &Path, end: End) -> Outcome {
 /// A client, a router, a server.
 async fn calls(end: End) -> Outcome {
     let rep = RepSocket::builder().build().await?;
-    let downstream = rep.bind("tcp://127.0.0.1:0").await?;
+    let downstream = rep.bind(ANY_PORT).await?;
     let router = RouterSocket::builder().build()?;
     router.connect_downstream(&downstream)?;
-    let upstream = router.bind_upstream("tcp://127.0.0.1:0").await?;
+    let upstream = router.bind_upstream(ANY_PORT).await?;
     let req = ReqSocket::builder().connect(&upstream).await?;
     let ask = async {
         for number in 0..20_u32 {

@@ -1,28 +1,17 @@
 //! The sockets as programs use them: over real transports, with real time.
 
-use std::future::Future;
 use std::time::Duration;
 
 use drawdown::{
     ConfirmOn, Durability, Event, Fate, Message, PullSocket, PushSocket, Redelivery, SendErrorKind,
 };
+use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
 use tokio::time::timeout;
-
-type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-/// Longer than anything here takes, so that what hangs fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Long enough to see that something does not happen, where nothing else tells.
-const QUIET: Duration = Duration::from_millis(50);
-
-async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("it takes too long")
-}
 
 /// A pusher bound to a free port, and its endpoint.
 async fn bound(builder: drawdown::PushBuilder) -> Result<(PushSocket, String), drawdown::Error> {
     let push = builder.build().await?;
-    let endpoint = push.bind("tcp://127.0.0.1:0").await?;
+    let endpoint = push.bind(ANY_PORT).await?;
     Ok((push, endpoint.to_string()))
 }
 
@@ -35,7 +24,7 @@ async fn text(pull: &PullSocket) -> (String, drawdown::Delivery) {
 async fn a_message_goes_through_every_transport_and_is_confirmed() -> Outcome {
     let folder = tempfile::tempdir()?;
     let ipc = format!("ipc://{}", folder.path().join("jobs").display());
-    for endpoint in ["tcp://127.0.0.1:0", "inproc://every-transport", &ipc] {
+    for endpoint in [ANY_PORT, "inproc://every-transport", &ipc] {
         let push = PushSocket::builder().build().await?;
         let local = push.bind(endpoint).await?;
         let pull = PullSocket::builder().connect(&local).await?;
@@ -56,7 +45,7 @@ async fn a_message_goes_through_every_transport_and_is_confirmed() -> Outcome {
 #[tokio::test]
 async fn a_socket_binds_and_connects_to_many_endpoints_at_once() -> Outcome {
     let sink = PullSocket::builder().window(10).build()?;
-    let first = sink.bind("tcp://127.0.0.1:0").await?;
+    let first = sink.bind(ANY_PORT).await?;
     let second = sink.bind("inproc://many-endpoints").await?;
     let a = PushSocket::builder().connect(&first).await?;
     let (b, endpoint) = bound(PushSocket::builder()).await?;
@@ -120,27 +109,13 @@ async fn a_cancelled_receive_with_window_zero_takes_its_credit_back() -> Outcome
     let (push, endpoint) = bound(PushSocket::builder()).await?;
     let pull = PullSocket::builder().window(0).connect(&endpoint).await?;
     let other = PullSocket::builder().window(0).connect(&endpoint).await?;
-    soon(async {
-        while pull
-            .stats()
-            .links
-            .iter()
-            .chain(&other.stats().links)
-            .filter(|l| l.peer.is_some())
-            .count()
-            < 2
-        {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    until(|| {
+        let (links, others) = (pull.stats().links, other.stats().links);
+        links.iter().chain(&others).filter(|link| link.peer.is_some()).count() == 2
     })
     .await;
     assert!(timeout(QUIET, pull.recv()).await.is_err());
-    soon(async {
-        while pull.stats().granted.messages > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    until(|| pull.stats().granted.messages == 0).await;
     soon(push.send("for the one that waits")).await?;
     let (_, delivery) = text(&other).await;
     delivery.ack().await?;
@@ -162,18 +137,10 @@ async fn a_window_of_one_leaves_work_for_a_late_worker() -> Outcome {
         let (_, delivery) = text(&late).await;
         delivery.ack().await?;
     }
-    let stats = soon(async {
-        loop {
-            let stats = push.stats();
-            if stats.pending == 2 {
-                return stats;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    until(|| push.stats().pending == 2).await;
     assert_eq!(
-        stats.waiting, 0,
+        push.stats().waiting,
+        0,
         "the busy worker holds one in work and one in its window, no more"
     );
     in_work.ack().await?;
@@ -290,12 +257,7 @@ async fn limits_change_while_the_sockets_run() -> Outcome {
     assert!(timeout(QUIET, pull.recv()).await.is_err(), "a paused receiver gets nothing");
     pull.set_window(3, 64 << 20);
     pull.set_paused(false);
-    soon(async {
-        while pull.stats().received < 3 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    until(|| pull.stats().received == 3).await;
     Ok(())
 }
 
@@ -348,12 +310,7 @@ async fn attempts_and_dead_letters_survive_a_restart() -> Outcome {
         let (_, delivery) = text(&pull).await;
         assert_eq!(delivery.failed_attempts(), failed);
         delivery.nack("no").await?;
-        soon(async {
-            while push.stats().failed_attempts == 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
+        until(|| push.stats().failed_attempts > 0).await;
         pull.close(PATIENCE).await?;
         let _ = push.close(Duration::ZERO).await;
     }

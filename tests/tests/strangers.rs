@@ -17,7 +17,8 @@ use drawdown_protocol::wire::{
 use drawdown_protocol::{PeerId, Session, SocketType};
 use drawdown_tests::command::binary;
 use drawdown_tests::measure::{cpu_time, resident_bytes};
-use drawdown_tests::processes::{Child, PATIENCE, bound, text};
+use drawdown_tests::patience::{PATIENCE, wait_until};
+use drawdown_tests::processes::{Child, bound, text};
 use uuid::Uuid;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -220,7 +221,7 @@ fn those_that_say_nothing_are_hung_up_on_and_cost_little() {
     }
     drop(silent);
     line.told(&format!("after {:?} they are gone", begun.elapsed()), before);
-    until(|| line.descriptors() <= open_before);
+    wait_until(|| line.descriptors() <= open_before);
     line.end();
 }
 
@@ -283,7 +284,7 @@ fn one_that_reads_nothing_and_stays_alive_holds_only_what_its_connection_takes()
     let heartbeat = Control::Heartbeat(Heartbeat { head: 0, deliveries: 0, settles: 0 });
     let heartbeat = encoded(&[heartbeat]);
     let kept = |line: &Line| given.end - line.receiver.stdout.items().len() as u64;
-    until(|| {
+    wait_until(|| {
         sloth.write_all(&heartbeat).expect("it may say so");
         kept(&line) as f64 * 1_000.0 < SPARE_BYTES / 2.0
     });
@@ -422,13 +423,4 @@ fn a_peer_of_a_later_version_is_served_as_one_of_ours() {
     line.receiver.signal(rustix::process::Signal::CONT);
     line.await_all(0..2_000);
     line.end();
-}
-
-/// Waits until something has come to pass.
-fn until(mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "it does not come to pass");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

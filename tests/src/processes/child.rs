@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::PATIENCE;
+use crate::patience::PATIENCE;
 
 /// How often is looked whether a process has ended.
 const LOOK: Duration = Duration::from_millis(2);

@@ -6,12 +6,7 @@ mod proxy;
 mod random;
 mod shim;
 
-use std::time::Duration;
-
 pub use child::{Child, Log, bound, text};
 pub use proxy::Proxy;
 pub use random::Random;
 pub use shim::build_shim;
-
-/// Longer than anything here takes, so that what hangs fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -15,7 +15,7 @@ async fn a_request_is_answered_over_every_transport() -> Outcome {
         let local = rep.bind(endpoint).await?;
         let req = ReqSocket::builder().connect(&local).await?;
         for word in ["hello", "again"] {
-            let asked = ask(req.request(word));
+            let asked = ask(req.call(word).timeout(PATIENCE).send());
             let call = next(&rep).await;
             assert_eq!(text(&call), word);
             assert!(call.time_left() > Some(PATIENCE / 2) && !call.is_cancelled());

@@ -1,8 +1,5 @@
 //! What the tests of REQ and REP have in common.
 
-use std::future::Future;
-use std::time::Duration;
-
 use drawdown::{Call, RepBuilder, RepSocket, Reply, ReqBuilder, ReqSocket, Request, RequestError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,27 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-/// Longer than anything here takes, so that what hangs fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Long enough to see that something does not happen, where nothing else tells.
-pub(crate) const QUIET: Duration = Duration::from_millis(50);
-
-pub(crate) const ANY_PORT: &str = "tcp://127.0.0.1:0";
-
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("it takes too long")
-}
-
-pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
-    soon(async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
+pub(crate) use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
 
 /// A server bound to a free port, and its endpoint.
 pub(crate) async fn bound(builder: RepBuilder) -> Result<(RepSocket, String), drawdown::Error> {

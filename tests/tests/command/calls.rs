@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use drawdown_tests::patience::{ANY_PORT, wait_until};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::process::{Running, run, soon, start, start_unread};
+use crate::process::{Running, run, start, start_unread};
 use crate::wire::Wire;
-
-const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
 /// A server at a port that the system chose.
 #[track_caller]
@@ -175,13 +174,13 @@ fn a_command_does_not_outlive_a_server_that_is_killed() {
     let folder = tempdir().unwrap();
     let (client, first, _) = begun_at_the_first(folder.path(), "1h");
     let begun = folder.path().join("begun");
-    soon(|| fs::read_to_string(&begun).unwrap().ends_with('\n'));
+    wait_until(|| fs::read_to_string(&begun).unwrap().ends_with('\n'));
     let pid = fs::read_to_string(&begun).unwrap();
     let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
     assert!(test_kill_process(pid).is_ok(), "it runs");
     first.signal(Signal::KILL);
     first.end();
-    soon(|| test_kill_process(pid).is_err());
+    wait_until(|| test_kill_process(pid).is_err());
     drop(client);
 }
 
@@ -216,7 +215,7 @@ fn a_client_that_is_told_to_end_withdraws_what_is_under_way() {
     let ended = client.end().says("line 1: withdrawn on SIGINT before a reply came");
     ended.says("1 of 1 requests got no reply").with_code(4);
     // Its file is there, so nothing but its server has ended it.
-    soon(|| test_kill_process(pid).is_err());
+    wait_until(|| test_kill_process(pid).is_err());
     dismiss(first);
 }
 
@@ -233,7 +232,7 @@ fn a_command_is_killed_when_its_caller_waits_no_longer() {
     ended.with_code(4);
     let pid = fs::read_to_string(&begun).unwrap();
     let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-    soon(|| test_kill_process(pid).is_err());
+    wait_until(|| test_kill_process(pid).is_err());
     dismiss(server);
 }
 
@@ -363,5 +362,5 @@ fn every_command_explains_itself_with_examples() {
 /// Somebody else writes it.
 #[track_caller]
 fn wait_for(file: &Path) {
-    soon(|| fs::metadata(file).is_ok_and(|file| file.len() > 0));
+    wait_until(|| fs::metadata(file).is_ok_and(|file| file.len() > 0));
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use drawdown::PullSocket;
+use drawdown_tests::patience::wait_until;
 use rustix::process::Signal;
 
 use crate::numbers::lines;
-use crate::process::{Running, run, soon, start};
+use crate::process::{Running, run, start};
 
 const SESSION: &str = "5be6b9b4-9df6-4ce4-8f0f-3c8b6f1f3c55";
 
@@ -33,7 +34,7 @@ async fn a_sender_whose_store_is_lost_has_back_what_its_receiver_had() {
     push.send(lines("", 0..10));
     assert_eq!(receipts(&mut push, 10), (0..10).collect::<Vec<_>>());
     let begun = pull.recv().await.unwrap().unwrap();
-    soon(|| {
+    wait_until(|| {
         let stats = pull.stats();
         (stats.queued.messages, stats.copies.messages) == (3, 2)
     });

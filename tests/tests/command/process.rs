@@ -8,10 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use drawdown_tests::command::binary;
+use drawdown_tests::patience::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
-
-/// Guards against a test that hangs; no test waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that is over.
 #[derive(Debug)]
@@ -208,15 +206,5 @@ impl Drop for Running {
         // Both fail when it has ended, and then nothing is to be done.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Waits until something has come to pass.
-#[track_caller]
-pub(crate) fn soon(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "it does not come to pass");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }

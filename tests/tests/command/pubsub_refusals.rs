@@ -1,11 +1,11 @@
 //! What cannot work with publishers and subscribers is refused with a sentence.
 
+use drawdown_tests::patience::ANY_PORT;
 use tempfile::tempdir;
 
 use crate::process::run;
 
 const SESSION: &str = "11111111-2222-4333-8444-555555555555";
-const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_refused() {

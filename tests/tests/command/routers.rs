@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
+use drawdown_tests::patience::ANY_PORT;
 use rustix::process::Signal;
 use tempfile::tempdir;
 
 use crate::numbers::lines;
 use crate::process::{Running, run, start};
-
-const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
 /// A router that both sides come to, and where they find it.
 fn router(upstream: &str, downstream: &str, args: &[&str]) -> (Running, String, String) {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use drawdown_tests::patience::wait_until;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::{TempDir, tempdir};
 
 use crate::numbers::numbers;
-use crate::process::{Running, run, soon, start};
+use crate::process::{Running, run, start};
 
 /// Numbers go through a streamer to workers, each of which adds what it gets to a file.
 struct Line {
@@ -50,7 +51,7 @@ impl Line {
     }
 
     fn pid(&self, name: &str) -> Pid {
-        soon(|| self.has(name));
+        wait_until(|| self.has(name));
         let text = fs::read_to_string(self.path(name)).unwrap();
         Pid::from_raw(text.lines().last().unwrap().parse().unwrap()).unwrap()
     }
@@ -114,7 +115,7 @@ fn on_sigterm_what_was_read_is_worked_on_before_the_workers_end() {
         "exec = 'cat; echo; sleep 0.01'\nwindow = 1\noutput = \"done\"",
     );
     let mut running = line.start(&[]);
-    soon(|| line.has("begun") && line.has("done"));
+    wait_until(|| line.has("begun") && line.has("done"));
     running.signal(Signal::TERM);
     running.hears("SIGTERM: all are ended, those that send first");
     running.end().with_code(0);
@@ -126,7 +127,7 @@ fn on_sigterm_what_was_read_is_worked_on_before_the_workers_end() {
 fn what_does_not_end_in_time_is_killed_and_named() {
     let line = Line::new("seq 1 3; exec sleep 600", "exec = 'echo > begun; exec sleep 600'");
     let running = line.start(&["--drain-timeout", "100ms"]);
-    soon(|| line.has("begun"));
+    wait_until(|| line.has("begun"));
     running.signal(Signal::TERM);
     running.end().says("not ended in time, and killed").says("jobs (killed)").with_code(3);
 }
@@ -149,7 +150,7 @@ fn a_change_of_the_file_is_taken_over_on_sighup() {
         .hears("SIGHUP: jobs has changed and is left as it is, since its input would begin anew");
     running.hears("SIGHUP: workers.1 is started");
     running.hears("SIGHUP: workers.2 is started");
-    soon(|| test_kill_process(first).is_err());
+    wait_until(|| test_kill_process(first).is_err());
 
     running.signal(Signal::HUP);
     running.hears("SIGHUP: jobs has changed and is left");
@@ -164,7 +165,7 @@ fn processes_do_not_outlive_a_run_that_is_killed() {
     let worker = line.pid("worker");
     running.signal(Signal::KILL);
     running.end();
-    soon(|| test_kill_process(worker).is_err());
+    wait_until(|| test_kill_process(worker).is_err());
 }
 
 #[test]

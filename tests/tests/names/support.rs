@@ -1,7 +1,6 @@
 //! What the tests of names have in common.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -10,29 +9,11 @@ use std::time::Duration;
 use drawdown::names::{Answer, Lookup, Resolver};
 use drawdown::{Delivery, Event, Events, PullSocket, PushSocket};
 use tempfile::TempDir;
-use tokio::time::timeout;
 
-pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(crate) use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, soon, until};
 
-/// Longer than anything here takes, so that what hangs fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often these tests look: nothing waits for it to pass.
 pub(crate) const OFTEN: Duration = Duration::from_millis(5);
-
-pub(crate) const ANY_PORT: &str = "tcp://127.0.0.1:0";
-
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("it takes too long")
-}
-
-pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
-    soon(async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
 
 /// A receiver bound to a free port, and its endpoint.
 pub(crate) async fn receiver() -> Result<(PullSocket, String), drawdown::Error> {

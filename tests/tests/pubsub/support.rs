@@ -1,33 +1,10 @@
 //! What the tests of PUB and SUB have in common.
 
-use std::future::Future;
 use std::ops::Range;
-use std::time::Duration;
 
 use drawdown::{Incoming, ProxySocket, PubBuilder, PubSocket, Publication, Seq, SubSocket};
-use tokio::time::timeout;
 
-pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-/// Longer than anything here takes, so that what hangs fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Long enough to see that something does not happen, where nothing else tells.
-pub(crate) const QUIET: Duration = Duration::from_millis(50);
-
-pub(crate) const ANY_PORT: &str = "tcp://127.0.0.1:0";
-
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("it takes too long")
-}
-
-pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
-    soon(async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
+pub(crate) use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
 
 /// A publisher bound to a free port, and its endpoint.
 pub(crate) async fn bound(builder: PubBuilder) -> Result<(PubSocket, String), drawdown::Error> {
