@@ -9,7 +9,8 @@ use crate::range::RangeSet;
 
 /// Confirmed messages of a link, by the session that they are of: one, unless a streamer is at its other end.
 ///
-/// It is bounded, and forgets the oldest first, which may cost a redelivery.
+/// It is bounded: it forgets the lowest numbers of a session first, and another session where there are too many, which may
+/// cost redeliveries.
 #[derive(Debug, Default)]
 pub(super) struct Memory(BTreeMap<Session, RangeSet>);
 

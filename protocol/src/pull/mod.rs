@@ -1,8 +1,10 @@
 //! The PULL engine: grants credit, takes messages in, and remembers for each where its settlement must go.
 //!
 //! A message waits in the queue, is then handed out in a [`Batch`], and is held from its arrival until it is
-//! settled. [`PullEngine`]'s parts, a file each: messages that come in and are handed out (`intake`), what becomes of
-//! them (`settle`), links (`attach`), and what is said on them (`transmit`).
+//! settled. [`PullEngine`]'s parts, a file each: messages that come in and are handed out (`intake`, `run`, `cursor`),
+//! copies of those that still wait at their sender (`future`), what becomes of them (`settle`), what was confirmed and may
+//! have to be said again (`memory`), links (`attach`), what is said on them (`transmit`), what a sender that has lost its
+//! messages is given back (`restore`), and what a streamer does otherwise (`passing`).
 
 mod attach;
 mod config;
@@ -85,8 +87,9 @@ struct PullLink {
     next_delivery: Delivery,
     /// Confirmations that wait to be sent.
     confirms: RangeSet,
-    /// The same messages by their numbers in the session.
+    /// What else became of messages, in the order in which it did.
     settlements: VecDeque<Settlement>,
+    /// What the application has taken, to be sent.
     taken: RangeSet,
     /// SETTLE frames sent.
     settles: u64,

@@ -2,8 +2,8 @@
 //!
 //! Dispatch does not wait for the disk. Each time the store is free it takes everything that is neither written nor
 //! done; with receivers that keep up, most messages are confirmed before it would have got to them, and are never
-//! written. While a live receiver confirms that fast, messages younger than [`AGE_GATE`] are left alone, or than twice
-//! the time that confirmations take.
+//! written. While a live receiver confirms within [`AGE_GATE_MAX`], a message is left alone for twice as long as
+//! confirmations take of late, but for [`AGE_GATE`] at the least and [`AGE_GATE_MAX`] at the most.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -26,7 +26,8 @@ use super::PushEngine;
 pub enum StoreNeed {
     /// Nothing.
     Nothing,
-    /// When the age gate of [`crate::limits::AGE_GATE`] has passed, or [`crate::limits::WRITE_BEHIND`].
+    /// When a message has passed the age gate, which begins at [`crate::limits::AGE_GATE`], or what may be written or synced
+    /// behind has waited for [`crate::limits::WRITE_BEHIND`] or [`crate::limits::SYNC_BEHIND`].
     Soon,
     /// At once.
     Now,

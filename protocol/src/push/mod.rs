@@ -2,8 +2,9 @@
 //!
 //! A message that is not done is in exactly one place: the open chunk, the queue, a delay, a link's flights, or the
 //! flights of a receiver that is away. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
-//! (`dispatch`), to whom first (`levels`), what became of it (`settle`), receivers that come and go (`attach`), time
-//! (`timeouts`), and what is kept on disk (`journal`).
+//! (`dispatch`), to whom first (`levels`), who looks (`turns`), copies of what waits (`future`), what became of it
+//! (`settle`), receivers that come and go (`attach`, `absent`), time (`timeouts`), what is kept on disk (`journal`), a
+//! session whose messages are lost (`rebuild`), and what a streamer does otherwise (`passing`, `passed`).
 
 mod absent;
 mod admit;

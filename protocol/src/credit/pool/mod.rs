@@ -145,7 +145,8 @@ impl Pool {
         self.lines.get(&link).map_or(Amount::ZERO, |line| line.granter.outstanding())
     }
 
-    /// The room there is: the window, or with a window of 0 the receive calls that wait.
+    /// The room there is: the window, with a window of 0 the receive calls that wait, of a streamer what was granted to it;
+    /// none while paused.
     fn room(&self) -> Amount {
         match (self.paused, self.window.messages) {
             (true, _) => Amount::ZERO,
