@@ -8,7 +8,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Event;
 use crate::ids::{Lineage, Seq, Session};
+use crate::limits::STORE_SLOW;
+use crate::time::Time;
 
 /// One batch of work for the store: all of it, in this order, then (if `sync`) everything made durable before it is
 /// answered.
@@ -131,4 +134,30 @@ pub struct DeadLetter {
     pub attempts: Attempts,
     /// Its record.
     pub record: Bytes,
+}
+
+/// Looks after a commit that was asked for: a store that takes long is reported, once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CommitWatch {
+    since: Time,
+    told: bool,
+}
+
+impl CommitWatch {
+    /// It was asked for now.
+    pub(crate) const fn begin(now: Time) -> Self {
+        Self { since: now, told: false }
+    }
+
+    /// When there will be something to report, if it was not.
+    pub(crate) fn slow_at(&self) -> Option<Time> {
+        (!self.told).then(|| self.since + STORE_SLOW)
+    }
+
+    /// What there is to report.
+    pub(crate) fn poll_slow(&mut self, now: Time) -> Option<Event> {
+        self.slow_at().filter(|at| *at <= now)?;
+        self.told = true;
+        Some(Event::StoreSlow { waited: now.since(self.since) })
+    }
 }

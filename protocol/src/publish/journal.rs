@@ -9,11 +9,11 @@ use std::ops::Range;
 use crate::event::Event;
 use crate::ids::{Seq, Session};
 use crate::limits::{
-    COMMIT_BYTES, RESERVE_SEQS, STORE_SLOW, UNWRITTEN_BYTES_MAX, UNWRITTEN_MESSAGES, WRITE_BEHIND,
+    COMMIT_BYTES, RESERVE_SEQS, UNWRITTEN_BYTES_MAX, UNWRITTEN_MESSAGES, WRITE_BEHIND,
 };
 use crate::push::{Refusal, StoreNeed};
 use crate::queue::{Gathering, Kept};
-use crate::store::{Commit, StoreOp};
+use crate::store::{Commit, CommitWatch, StoreOp};
 use crate::time::{Now, Time};
 
 use super::PublishEngine;
@@ -43,8 +43,7 @@ struct Writing {
     stored: Seq,
     bytes: u64,
     reserve: Option<Seq>,
-    since: Time,
-    told_slow: bool,
+    watch: CommitWatch,
 }
 
 impl Journal {
@@ -160,7 +159,7 @@ impl PublishEngine {
         let removed = journal.removed.drain(..).map(|block| StoreOp::RemoveBlock { block });
         let ops = removed.chain(ops).collect();
         journal.written_behind = now;
-        journal.writing = Some(Writing { stored, bytes, reserve, since: now, told_slow: false });
+        journal.writing = Some(Writing { stored, bytes, reserve, watch: CommitWatch::begin(now) });
         Some(Commit { ops, sync })
     }
 
@@ -274,17 +273,14 @@ impl PublishEngine {
 
     /// When a store that has not answered is to be reported.
     pub(super) fn store_slow_at(&self) -> Option<Time> {
-        let writing = self.journal.as_ref()?.writing.as_ref()?;
-        (!writing.told_slow).then(|| writing.since + STORE_SLOW)
+        self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
     }
 
     /// Reports a store that has not answered, once for each commit.
     pub(super) fn tell_slow_store(&mut self, now: Time) {
-        let due = self.store_slow_at().is_some_and(|at| at <= now);
         let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
-        if let Some(writing) = writing.filter(|_| due) {
-            writing.told_slow = true;
-            self.events.push(Event::StoreSlow { waited: now.since(writing.since) });
+        if let Some(event) = writing.and_then(|writing| writing.watch.poll_slow(now)) {
+            self.events.push(event);
         }
     }
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::ids::{Seq, span};
 use crate::limits::{
-    AGE_GATE, AGE_GATE_MAX, COMMIT_BYTES, RESERVE_SEQS, STORE_SLOW, SYNC_BEHIND, WRITE_BEHIND,
+    AGE_GATE, AGE_GATE_MAX, COMMIT_BYTES, RESERVE_SEQS, SYNC_BEHIND, WRITE_BEHIND,
 };
 use crate::queue::{Gathered, Gathering, Kept};
 use crate::range::RangeSet;
-use crate::store::{Attempts, Commit, DeadLetter, StoreOp};
+use crate::store::{Attempts, Commit, CommitWatch, DeadLetter, StoreOp};
 use crate::time::Time;
 
 use super::PushEngine;
@@ -72,8 +72,7 @@ struct Writing {
     chunks: Vec<Range<Seq>>,
     letters: BTreeSet<Seq>,
     reserve: Option<Seq>,
-    since: Time,
-    told_slow: bool,
+    watch: CommitWatch,
 }
 
 impl Journal {
@@ -247,7 +246,7 @@ impl PushEngine {
         }
         let mut ops = Vec::new();
         let reserve = journal.reserve(next_seq);
-        let mut writing = Writing { reserve, since: now, ..Writing::default() };
+        let mut writing = Writing { reserve, watch: CommitWatch::begin(now), ..Writing::default() };
         if let Some(end) = writing.reserve {
             ops.push(StoreOp::Reserve { session: self.session, end });
         }
@@ -311,17 +310,14 @@ impl PushEngine {
 
     /// When a store that has not answered is to be reported.
     pub(super) fn store_slow_at(&self) -> Option<Time> {
-        let writing = self.journal.as_ref()?.writing.as_ref()?;
-        (!writing.told_slow).then(|| writing.since + STORE_SLOW)
+        self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
     }
 
     /// Reports a store that has not answered, once for each commit.
     pub(super) fn tell_slow_store(&mut self, now: Time) {
-        let due = self.store_slow_at().is_some_and(|at| at <= now);
         let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
-        if let Some(writing) = writing.filter(|_| due) {
-            writing.told_slow = true;
-            self.events.push(Event::StoreSlow { waited: now.since(writing.since) });
+        if let Some(event) = writing.and_then(|writing| writing.watch.poll_slow(now)) {
+            self.events.push(event);
         }
     }
 
@@ -429,6 +425,7 @@ mod tests {
 
     use super::*;
     use crate::ids::{PeerId, Session};
+    use crate::limits::STORE_SLOW;
     use crate::push::PushConfig;
     use crate::time::Now;
 
