@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,9 @@ static atomic_long calls;
 #define FILES 4096
 static _Atomic ino_t failed_file;
 static atomic_char told[FILES];
+
+/* Held while a sync is judged. */
+static atomic_flag syncs = ATOMIC_FLAG_INIT;
 
 static const char *setting(const char *name) {
     const char *value = getenv(name);
@@ -138,17 +142,22 @@ int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 static int sync_by(const char *kind, long call, int fd) {
     struct stat file;
     if (journal < 0 || fd < 0 || fd >= FILES || fstat(fd, &file) != 0) return (int)syscall(call, fd);
-    if (judge_fd(kind, fd) != PASS) {
+    /* Whoever looks after the fault was written down must see it. */
+    while (atomic_flag_test_and_set(&syncs)) sched_yield();
+    int fails = judge_fd(kind, fd) != PASS;
+    if (fails) {
         memset((void *)told, 0, sizeof told);
         told[fd] = 1;
         failed_file = file.st_ino;
-        return -1;
-    }
-    if (file.st_ino == failed_file && !atomic_exchange(&told[fd], 1)) {
+    } else if (file.st_ino == failed_file && !atomic_exchange(&told[fd], 1)) {
         note("fault ", kind, "told to another");
         errno = reason;
-        return -1;
+        fails = 1;
     }
+    int error = errno;
+    atomic_flag_clear(&syncs);
+    errno = error;
+    if (fails) return -1;
     return (int)syscall(call, fd);
 }
 
