@@ -51,7 +51,7 @@ pub(crate) async fn run(scene: &Scene, number: u32) -> Outcome<()> {
 async fn work(number: u32, jobs: &PullSocket, results: &PushSocket) -> Outcome<()> {
     while let Some(job) = jobs.recv().await? {
         let result = serde_json::to_vec(&count(number, &job)?)?;
-        match results.enqueue(result).await?.confirmed().await {
+        match results.enqueue(result).await?.confirmed().await? {
             Fate::Confirmed => job.ack().await?,
             _ => job.nack("the sink did not take the result").await?,
         }

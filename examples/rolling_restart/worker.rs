@@ -41,7 +41,7 @@ pub(crate) async fn run(scene: &Scene) -> Outcome<()> {
 async fn work(jobs: &PullSocket, results: &PushSocket) -> Outcome<()> {
     while let Some(job) = jobs.recv().await? {
         sleep(WORK).await;
-        match results.enqueue(job.payload().to_vec()).await?.confirmed().await {
+        match results.enqueue(job.payload().to_vec()).await?.confirmed().await? {
             Fate::Confirmed => job.ack().await?,
             _ => job.nack("the sink did not take the result").await?,
         }

@@ -9,7 +9,7 @@ use drawdown_protocol::{Message, Refusal, Seq};
 use crate::names::ResolveError;
 use crate::store::StoreError;
 use crate::transport::{EndpointError, TransportError};
-use crate::{ReplyError, RequestError};
+use crate::{ConfirmError, ReplyError, RequestError};
 
 /// Debugs errors as the sentences that they are: so they read well where `main` returns one, or `unwrap` meets one.
 macro_rules! debug_as_sentences {
@@ -26,6 +26,7 @@ debug_as_sentences!(
     Error,
     SendError,
     TrySendError,
+    ConfirmError,
     Closed,
     DrainError,
     EndpointError,

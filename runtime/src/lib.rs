@@ -107,7 +107,7 @@ pub use socket::preferred::{Preferred, Receive};
 pub use socket::proxy::{ProxyBuilder, ProxySocket};
 pub use socket::publish::{PubBuilder, PubSocket};
 pub use socket::pull::{Delivery, DeliveryBatch, PullBuilder, PullSocket};
-pub use socket::push::{PushBuilder, PushSocket, Receipt};
+pub use socket::push::{ConfirmError, ConfirmErrorKind, PushBuilder, PushSocket, Receipt};
 pub use socket::reply::{Call, RepBuilder, RepSocket, ReplyError, ReplyErrorKind};
 pub use socket::request::{
     CallBuilder, Reply, ReqBuilder, ReqSocket, Request, RequestBatch, RequestError,

@@ -35,7 +35,7 @@ async fn a_message_goes_through_every_transport_and_is_confirmed() -> Outcome {
         delivery.ack().await?;
         assert_eq!(pull.try_recv().map(|d| d.seq()), None);
         soon(push.drain(PATIENCE)).await?;
-        assert_eq!(soon(receipt.confirmed()).await, Fate::Confirmed);
+        assert_eq!(soon(receipt.confirmed()).await?, Fate::Confirmed);
         push.close(PATIENCE).await?;
         pull.close(PATIENCE).await?;
     }
@@ -174,7 +174,7 @@ async fn every_way_to_settle_a_delivery_means_what_it_says() -> Outcome {
     assert_eq!(delivery.failed_attempts(), 2, "a delivery that is dropped has failed");
     delivery.nack("third").await?;
 
-    assert_eq!(soon(receipt.confirmed()).await, Fate::DeadLettered);
+    assert_eq!(soon(receipt.confirmed()).await?, Fate::DeadLettered);
     let dead = push.dead_letters();
     assert_eq!(
         (dead.len(), dead[0].attempts.failed, dead[0].attempts.reason.as_str()),
@@ -208,7 +208,7 @@ async fn a_message_that_nobody_takes_expires_frees_its_room_and_is_reported() ->
     let message = Message::new("fresh").with_ttl(Duration::from_millis(20));
     let receipt = soon(push.enqueue(message)).await?;
     soon(push.send("next")).await?;
-    assert_eq!(soon(receipt.confirmed()).await, Fate::Expired);
+    assert_eq!(soon(receipt.confirmed()).await?, Fate::Expired);
     assert_eq!(soon(events.next()).await, Some(Event::Expired { seq: receipt.seq() }));
     Ok(())
 }
@@ -443,7 +443,7 @@ async fn a_batch_is_sent_received_and_confirmed_together() -> Outcome {
         batch.ack().await?;
     }
     assert_eq!(got, jobs);
-    assert_eq!(soon(receipt.confirmed()).await, Fate::Confirmed);
+    assert_eq!(soon(receipt.confirmed()).await?, Fate::Confirmed);
     push.close(PATIENCE).await?;
     Ok(())
 }

@@ -366,6 +366,13 @@ impl PushEngine {
         }
     }
 
+    /// Whether the store has the message, and it is not done.
+    #[must_use]
+    pub fn is_stored(&self, seq: Seq) -> bool {
+        !self.done.contains(seq)
+            && self.chunks.holding(seq).is_some_and(|chunk| chunk.kept == Kept::Yes)
+    }
+
     /// The first of `seqs` that is not accepted. Costs a step for each chunk, not for each message.
     #[must_use]
     pub fn first_unaccepted(&self, mut seqs: Range<Seq>) -> Option<Seq> {

@@ -48,7 +48,7 @@ stored_engine!(ReplyEngine, |self, result, _| self.handle_stored(result));
 
 /// A socket with such an engine.
 pub(crate) trait Stored: Socket<Engine: StoredEngine> {
-    /// How the thread is called; none without a store.
+    /// How the thread is called; none without a store, or once it is closed.
     fn committer(&mut self) -> &mut Option<Committer>;
 }
 
@@ -164,6 +164,7 @@ fn run<S: Stored>(core: &Core<S>, mut store: Box<dyn Store>, bell: &Condvar) {
     if let Err(error) = store.close() {
         tracing::error!(%error, "the store could not be closed in good order");
     }
+    core.with(|socket| *socket.committer() = None);
 }
 
 /// Sleeps for a moment, or until it is called if there was nothing to do for so many rounds; says whether it was called.

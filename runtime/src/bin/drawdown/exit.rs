@@ -72,7 +72,12 @@ macro_rules! failure_from {
     };
 }
 
-failure_from!(drawdown::SendError, drawdown::Closed, drawdown::store::StoreError);
+failure_from!(
+    drawdown::SendError,
+    drawdown::ConfirmError,
+    drawdown::Closed,
+    drawdown::store::StoreError
+);
 
 impl From<drawdown::Error> for Failure {
     fn from(error: drawdown::Error) -> Self {

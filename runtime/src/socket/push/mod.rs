@@ -1,8 +1,11 @@
 //! PUSH: hands out jobs.
 
 mod builder;
+mod error;
 mod receipt;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,6 +17,7 @@ use drawdown_protocol::store::DeadLetter;
 use drawdown_protocol::{
     Message, PushConfig, PushEngine, PushStats, Refusal, Refused, Seq, Session,
 };
+pub use error::{ConfirmError, ConfirmErrorKind};
 pub use receipt::Receipt;
 
 use crate::clock::Clock;

@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::error::SendError;
 use crate::socket::sending::{self, Progress};
 
+use super::error::{ConfirmError, ConfirmErrorKind};
 use super::state::PushState;
 
 /// A message that was taken in, and what becomes of it. Dropping it changes nothing for the message.
@@ -42,10 +43,24 @@ impl Receipt {
     /// Waits until the message is done: confirmed, expired, or a dead letter.
     ///
     /// Dropping the future changes nothing; it can be called again. How messages ended other than by confirmation is
-    /// remembered for the last 65,536 of them. A socket that is closed or dropped before has nothing more to tell: then this
-    /// never ends.
-    pub async fn confirmed(&self) -> Fate {
-        Progress::new(&self.core, self.seq, PushEngine::fate).await
+    /// remembered for the last 65,536 of them.
+    ///
+    /// # Errors
+    /// If its socket is closed or dropped before the message is done, or its store fails: says whether the store has the
+    /// message. After a failure of the store the message may still be delivered while the socket is open.
+    pub async fn confirmed(&self) -> Result<Fate, ConfirmError> {
+        Progress::new(&self.core, self.seq, |engine: &PushEngine, seq, is_over| {
+            if let Some(fate) = engine.fate(seq) {
+                return Some(Ok(fate));
+            }
+            let kind = match engine.store_failure() {
+                Some(reason) => ConfirmErrorKind::StoreFailed { reason: reason.to_owned() },
+                None if is_over => ConfirmErrorKind::Closed,
+                None => return None,
+            };
+            Some(Err(ConfirmError::new(kind, engine.is_stored(seq))))
+        })
+        .await
     }
 }
 

@@ -63,6 +63,7 @@ impl<S: Sending> Sender<S> {
     pub(crate) async fn shut_down(&self) {
         self.stop_intake();
         super::end_tasks(&self.core).await;
+        self.core.with(|socket| socket.parts().1.note_closing());
         self.thread.end(&self.core).await;
     }
 }
@@ -71,6 +72,7 @@ impl<S: Sending> Drop for Sender<S> {
     fn drop(&mut self) {
         self.core.closing.cancel();
         self.core.stop.cancel();
+        self.core.with(|socket| socket.parts().1.note_closing());
         CommitThread::stop(&self.core);
     }
 }

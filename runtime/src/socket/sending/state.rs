@@ -71,19 +71,35 @@ pub(crate) struct SendingState {
     pub(super) progress: Keyed,
     /// Drains.
     drained: WaitList,
+    /// Until the store is closed.
     pub(crate) committer: Option<Committer>,
+    /// The links are at their end, or soon will be: nothing more is to be heard of messages.
+    closing: bool,
 }
 
 impl SendingState {
     /// Whether nobody has to be looked for.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.drained.is_awake() && self.committer.is_none()
+        self.drained.is_awake() && self.committer.is_none() && !self.closing
+    }
+
+    /// Nothing more is to be heard of messages but from the store.
+    pub(super) const fn note_closing(&mut self) {
+        self.closing = true;
+    }
+
+    /// Whether nothing more becomes of messages here: the links are at their end, and the store has what it could take.
+    pub(super) const fn is_over(&self) -> bool {
+        self.closing && self.committer.is_none()
     }
 
     pub(crate) fn gather_wakes(&mut self, engine: &mut impl SendingEngine, wakes: &mut Wakes) {
         while let Some(seqs) = engine.poll_progress() {
             self.progress.wake(seqs, wakes);
+        }
+        if self.is_over() {
+            self.progress.wake(0..Seq::MAX, wakes);
         }
         if !self.drained.is_awake() && engine.is_drained() {
             self.drained.wake_all(wakes);

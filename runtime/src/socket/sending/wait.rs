@@ -14,7 +14,7 @@ use super::state::{Sending, SendingEngine};
 
 /// Waits until a message is accepted.
 pub(crate) async fn accepted<S: Sending>(core: &Core<S>, seq: Seq) -> Result<(), SendError> {
-    Progress::new(core, seq, |engine: &S::Engine, seq| {
+    Progress::new(core, seq, |engine: &S::Engine, seq, _| {
         if engine.is_accepted(seq) {
             return Some(Ok(()));
         }
@@ -39,7 +39,8 @@ pub(crate) async fn all_accepted<S: Sending>(
     }
 }
 
-/// Asks `question` about a message each time its standing changes, until there is an answer.
+/// Asks `question` about a message each time its standing changes, until there is an answer; it is told whether that was
+/// the last time, since its socket is at its end.
 pub(crate) struct Progress<'a, S: Sending, F> {
     core: &'a Core<S>,
     seq: Seq,
@@ -55,7 +56,7 @@ impl<'a, S: Sending, F> Progress<'a, S, F> {
 
 impl<T, S: Sending, F> Future for Progress<'_, S, F>
 where
-    F: FnMut(&S::Engine, Seq) -> Option<T> + Unpin,
+    F: FnMut(&S::Engine, Seq, bool) -> Option<T> + Unpin,
 {
     type Output = T;
 
@@ -63,7 +64,7 @@ where
         let Self { core, seq, place, question } = &mut *self;
         let mut state = core.lock();
         let (engine, waits) = state.socket.parts();
-        if let Some(answer) = question(engine, *seq) {
+        if let Some(answer) = question(engine, *seq, waits.is_over()) {
             waits.progress.leave(*seq, place);
             engine.watch(!waits.progress.is_empty());
             return Poll::Ready(answer);

@@ -154,7 +154,7 @@ async fn one_by_one(args: &SendArgs, push: &PushSocket) -> Result<Value, Failure
         let receipt = push.enqueue(&buffer).await?;
         match args.store {
             Some(_) => receipt.accepted().await?,
-            None => drop(receipt.confirmed().await),
+            None => drop(receipt.confirmed().await?),
         }
         times.push(start.elapsed());
     }
