@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use drawdown_protocol::limits::TOPIC_BYTES_MAX;
-use drawdown_protocol::{Message, Refusal, Seq};
+use drawdown_protocol::{Counted, Message, Refusal, Seq};
 
 use crate::names::ResolveError;
 use crate::store::StoreError;
@@ -261,26 +261,29 @@ impl fmt::Display for DrainError {
             Undone::Requests => {
                 return write!(
                     f,
-                    "after {waited:?} {waiting} requests still wait for a server and {pending} for a reply; they fail, and \
-                     those that a server had may have been worked on"
+                    "after {waited:?} {} still without a server and {pending} without a reply; they fail, and those that a \
+                     server had may have been worked on",
+                    Counted(*waiting, "request"),
                 );
             }
             Undone::Calls => {
                 return write!(
                     f,
-                    "after {waited:?} {waiting} calls still wait, and {pending} are not answered or their replies not \
-                     confirmed; their callers ask elsewhere"
+                    "after {waited:?} {} still waiting, and {pending} not answered or without their replies confirmed; \
+                     their callers ask elsewhere",
+                    Counted(*waiting, "call"),
                 );
             }
         }
-        write!(f, "after {waited:?} {waiting} messages still wait and {pending} are not settled")?;
+        let waiting = Counted(*waiting, "message");
+        write!(f, "after {waited:?} {waiting} still waiting and {pending} not settled")?;
         if let Some(oldest) = oldest {
             write!(f, " (the oldest is number {oldest})")?;
         }
         f.write_str(match (kept, oldest) {
-            (true, Some(_)) => "; the store keeps them",
-            (true, None) => "; they go back to their sender",
-            (false, _) => "; they are lost unless they are settled before this ends",
+            (true, Some(_)) => "; the store keeps what is left",
+            (true, None) => "; what is left goes back to its sender",
+            (false, _) => "; what is left is lost unless it is settled before this ends",
         })
     }
 }

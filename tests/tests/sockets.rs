@@ -382,7 +382,7 @@ async fn a_drain_that_runs_out_of_time_names_what_is_left() -> Outcome {
     let seq = push.send("x").await?;
     let error = push.drain(Duration::from_millis(1)).await.expect_err("nobody takes it");
     assert_eq!((error.waiting, error.pending, error.oldest, error.kept), (1, 0, Some(seq), false));
-    assert!(error.to_string().contains("they are lost unless they are settled"));
+    assert!(error.to_string().contains("is lost unless it is settled"));
     Ok(())
 }
 

@@ -198,9 +198,9 @@ impl Link {
             ));
         }
         check_words(hello)?;
-        self.peer = Some(Peer::of(hello));
         // One that is refused was never there.
         check_sizes(ours, config.message_bytes_max as u64, hello.message_bytes_max)?;
+        self.peer = Some(Peer::of(hello));
         self.state = LinkState::Open;
         Ok(Event::Connected { link: id, peer: hello.peer, identity: self.identity.clone() })
     }
@@ -213,6 +213,12 @@ impl Link {
         self.state = LinkState::Closing;
         self.last_word = by_us.then_some(close);
         true
+    }
+
+    /// What there is to tell of its end.
+    pub(crate) fn disconnected(&self, id: LinkId, reason: Close, by_us: bool) -> Event {
+        let peer = self.peer.as_ref().map(|peer| peer.id);
+        Event::Disconnected { link: id, peer, identity: self.identity.clone(), reason, by_us }
     }
 
     /// Writes the handshake, if it has not been written.

@@ -140,7 +140,7 @@ impl PublishEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
-        let peer = link.link.peer().map(|peer| peer.id);
+        let ended = link.link.disconnected(id, close.clone(), by_us);
         link.readers.clear();
         let filters = std::mem::take(&mut link.filters);
         filters.outer().for_each(|prefix| self.index.remove(id, prefix));
@@ -150,7 +150,7 @@ impl PublishEngine {
         if close.code == CloseCode::Fenced {
             self.events.push(Event::Fenced { link: id, reason: close.reason.clone() });
         }
-        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.events.push(ended);
         self.wakes.push_back(id);
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::event::Event;
 use crate::ids::{LinkId, PeerId, Priority, Session, SocketType};
 use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation};
@@ -237,13 +236,13 @@ impl PullEngine {
             }
             _ => link.copies = Copies::default(),
         }
-        let peer = link.link.peer().map(|peer| peer.id);
+        let ended = link.link.disconnected(id, close, by_us);
         if let Some(session) = link.session.take() {
             let unheard = std::mem::take(&mut link.unheard);
             self.orphan(id, session, (unheard, copies), now);
         }
         self.pool.detach(id);
-        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.events.push(ended);
         self.wake_granted();
         self.wakes.push_back(id);
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::credit::Spender;
-use crate::event::{Event, Redelivery};
+use crate::event::Redelivery;
 use crate::ids::{LinkId, Priority, Seq, Session, SocketType, span};
 use crate::limits::{ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
@@ -375,6 +375,7 @@ impl PushEngine {
         let peer = link.link.peer().map(|peer| peer.id);
         let identity = link.link.identity.clone();
         let in_good_order = close.code == CloseCode::Done;
+        let ended = link.link.disconnected(id, close, by_us);
         let flights = link.flights.take_all();
         self.forget_copies(id);
         self.queue_returned(id);
@@ -385,7 +386,7 @@ impl PushEngine {
             self.forget_deadline(id, *first, flight);
         }
         let flights: Vec<Flight> = flights.into_iter().map(|(_, flight)| flight).collect();
-        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.events.push(ended);
         match peer {
             Some(peer) if !in_good_order && !self.config.grace.is_zero() => {
                 self.put_absent(peer, id, identity, flights, now);

@@ -1,6 +1,5 @@
 //! Clients that come and go.
 
-use crate::event::Event;
 use crate::ids::{LinkId, Priority, SocketType};
 use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::time::{Now, Time};
@@ -94,14 +93,14 @@ impl ReplyEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
-        let peer = link.link.peer().map(|peer| peer.id);
+        let ended = link.link.disconnected(id, close, by_us);
         link.outbox.clear();
         link.unconfirmed = Default::default();
         link.settlements.clear();
         self.orphan_calls(id);
         self.pool.detach(id);
         self.wake_granted();
-        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.events.push(ended);
         self.wakes.push_back(id);
     }
 }

@@ -1,7 +1,6 @@
 //! Servers that come and go.
 
 use crate::credit::Spender;
-use crate::event::Event;
 use crate::ids::{LinkId, Priority, SocketType};
 use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::range::RangeSet;
@@ -114,13 +113,13 @@ impl RequestEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let peer = link.link.peer().map(|peer| peer.id);
+        let ended = link.link.disconnected(id, close, by_us);
         let unwritten: Vec<_> = link.outbox.drain(..).collect();
         let written: Vec<_> = link.flights.take_all().map(|(_, number)| number).collect();
         self.recount(id, now);
         self.asked.remove(&id);
         self.forget_router(id);
-        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.events.push(ended);
         for number in unwritten {
             self.fail_copy(number, id, Failure::GivenBack, now);
         }

@@ -77,7 +77,7 @@ impl SubscribeEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
-        let peer = link.link.peer().map(|peer| peer.id);
+        let ended = link.link.disconnected(id, close.clone(), by_us);
         let sessions: Vec<Session> = std::mem::take(&mut link.sources).into_keys().collect();
         for stream in self.streams.values_mut() {
             if stream.active.as_ref().is_some_and(|active| active.link == id) {
@@ -91,7 +91,7 @@ impl SubscribeEngine {
             let reason = close.reason.clone();
             self.events.push(Event::Conflict { session: *session, link: id, reason });
         }
-        self.events.push(Event::Disconnected { link: id, peer, reason: close, by_us });
+        self.events.push(ended);
         self.wakes.push_back(id);
         self.handle_timeout(now);
     }

@@ -88,7 +88,7 @@ fn a_command_that_fails_rejects_with_its_status_and_last_words() {
     let asked = run(["req", "--connect", &endpoint], "1\n2\n3\n");
     let asked = asked
         .says("line 2: the server rejected the request: exit status: 7: no such thing\n")
-        .says("1 of 3 requests got no reply");
+        .says("no reply to 1 of 3 requests");
     assert_eq!(asked.with_code(4), "reply 1\nreply 3\n");
     dismiss(server);
 }
@@ -118,7 +118,7 @@ fn without_a_server_each_line_fails_in_its_time() {
         .says("line 1: no service available: ")
         .says("line 2: no service available: ")
         .says("nobody has worked on it")
-        .says("2 of 2 requests got no reply");
+        .says("no reply to 2 of 2 requests");
     assert_eq!(asked.with_code(4), "");
 }
 
@@ -189,7 +189,10 @@ fn what_a_server_cannot_finish_at_its_end_goes_elsewhere() {
     let folder = tempdir().unwrap();
     let (client, first, other) = begun_at_the_first(folder.path(), "20ms");
     first.signal(Signal::TERM);
-    first.end().says("SIGTERM: no more is taken; waiting up to 20ms for 1 commands").with_code(3);
+    first
+        .end()
+        .says("SIGTERM: no more is taken; waiting up to 20ms for 1 command to end")
+        .with_code(3);
     let second = start(["rep", "--bind", &other, "--echo"]);
     assert_eq!(client.end().with_code(0), "a\n");
     dismiss(second);
@@ -213,7 +216,7 @@ fn a_client_that_is_told_to_end_withdraws_what_is_under_way() {
     let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
     client.signal(Signal::INT);
     let ended = client.end().says("line 1: withdrawn on SIGINT before a reply came");
-    ended.says("1 of 1 requests got no reply").with_code(4);
+    ended.says("no reply to 1 of 1 request").with_code(4);
     // Its file is there, so nothing but its server has ended it.
     wait_until(|| test_kill_process(pid).is_err());
     dismiss(first);
@@ -320,7 +323,7 @@ fn both_sides_of_a_measurement_count_every_call() {
 fn a_measurement_tells_of_requests_without_a_reply() {
     let (server, endpoint) = server(&["--exec", "exit 1"]);
     let args = ["bench", "req", "--connect", &endpoint, "--size", "8", "--count", "2"];
-    let asked = run(args, "").says("2 requests got no reply; the first: the server rejected");
+    let asked = run(args, "").says("no reply to 2 requests; the first: the server rejected");
     let asked: Value = serde_json::from_str(&asked.with_code(4)).unwrap();
     assert_eq!((&asked["calls"], &asked["errors"]), (&json!(0), &json!(2)));
     dismiss(server);

@@ -17,7 +17,7 @@ fn a_pull_exits_when_nothing_comes() {
 #[test]
 fn a_drain_that_times_out_names_what_is_left() {
     let args = ["push", "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "20ms"];
-    let pushed = run(args, "a\nb\nc\n").says("3 messages still wait").says("they are lost");
+    let pushed = run(args, "a\nb\nc\n").says("3 messages still waiting").says("is lost");
     pushed.with_code(3);
 }
 
@@ -44,7 +44,7 @@ fn sigint_drains_only_for_so_long() {
     push.signal(Signal::INT);
     push.end()
         .says("SIGINT: no more is read; waiting up to 20ms")
-        .says("1 messages still wait")
+        .says("1 message still waiting")
         .with_code(3);
 }
 
@@ -66,7 +66,7 @@ fn lines_that_were_read_and_had_no_room_are_counted() {
     push.line();
     push.line();
     push.signal(Signal::TERM);
-    push.end().says("the last 3 lines that were read were not taken in").with_code(3);
+    push.end().says("3 lines of what was read at last not taken in").with_code(3);
 }
 
 #[test]
@@ -174,5 +174,5 @@ fn messages_that_cannot_be_written_go_to_others() {
 fn an_expired_message_is_named() {
     let args = ["push", "--bind", "tcp://127.0.0.1:0", "--ttl", "20ms"];
     let pushed = run(args, "a\n").says("expired: its shelf life ended before anybody took it");
-    pushed.says("1 messages expired and 0 became dead letters").with_code(4);
+    pushed.says("1 message expired and 0 dead letters").with_code(4);
 }

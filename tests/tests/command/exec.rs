@@ -39,7 +39,7 @@ fn a_command_that_fails_rejects_with_its_status_and_last_words() {
                    echo first words >&2; echo no such thing >&2; exit 7; }";
     let pull = start(["pull", "--connect", &endpoint, "--exec", command]);
     let pushed = push.end().says("is now a dead letter after 2 failed attempts");
-    pushed.says("0 messages expired and 1 became dead letters").with_code(4);
+    pushed.says("0 messages expired and 1 dead letter").with_code(4);
     pull.signal(rustix::process::Signal::TERM);
     let pulled = pull.end().says("no such thing");
     assert_eq!(pulled.with_code(0), "good\nbad\nbad\n");

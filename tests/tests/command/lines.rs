@@ -82,7 +82,7 @@ fn a_line_over_the_limit_is_named_and_the_others_go() {
     let args = ["push", "--connect", &endpoint, "--max-message", "5", "--receipts"];
     let pushed = run(args, "first\nsecond\nthird")
         .says("drawdown: line 2 has 6 bytes and the limit is 5; it was not sent, the others are")
-        .says("drawdown: 1 lines were over the limit and not sent; all others were");
+        .says("drawdown: not sent: 1 line over the limit; all others were");
     assert_eq!(pushed.with_code(4).lines().count(), 2);
     assert_eq!(pull.end().with_code(0), "first\nthird\n");
 }

@@ -25,7 +25,11 @@ fn strangers_are_turned_away_with_one_warning_for_each_reason() {
     stranger(&endpoint, b"DRAWDOWN\x09\x0a\0\0");
     run(["push", "--connect", &endpoint], "a\n").with_code(0);
     let pulled = pull.end().says("the peer 9 to 10");
-    assert_eq!(pulled.stderr.matches("drawdown: turned a peer away: ").count(), 2, "{pulled:?}");
+    assert_eq!(
+        pulled.stderr.matches("drawdown: turned tcp:127.0.0.1 away: ").count(),
+        2,
+        "{pulled:?}"
+    );
     assert_eq!(pulled.with_code(0), "a\n");
 }
 
@@ -38,7 +42,7 @@ fn the_words_of_a_peer_stay_in_their_line() {
     stranger(&pull.bound(), &[&b"DRAWDOWN\x01\x01\0\0"[..], &close].concat());
     let sentence = pull.hears("all is well");
     let shown = r"no\r\ndrawdown: \u{1b}[2Jall is well";
-    assert_eq!(sentence, format!("drawdown: a peer turned this side away: {shown}"));
+    assert_eq!(sentence, format!("drawdown: tcp:127.0.0.1 turned this side away: {shown}"));
 }
 
 #[test]

@@ -116,6 +116,25 @@ fn a_subscriber_that_is_killed_goes_on_without_a_hole() {
 }
 
 #[test]
+fn a_position_that_cannot_be_saved_is_told() {
+    let (mut publisher, endpoint) = published(&[], 0..3);
+    let folder = tempdir().unwrap();
+    let cursor = folder.path().join("cursor");
+    let args = ["sub", "--connect", &endpoint, "--cursor", cursor.to_str().unwrap(), "--count"];
+    run(args.into_iter().chain(["3"]), "").with_code(0);
+    // A folder where the new file should be: no privilege writes to that.
+    std::fs::create_dir(cursor.join("CURSOR.new")).unwrap();
+    let mut subscriber = start(args.into_iter().chain(["2"]));
+    publisher.send("3\n");
+    assert_eq!(subscriber.line(), "3\t\t3");
+    subscriber.hears("drawdown: the position cannot be saved");
+    std::fs::remove_dir(cursor.join("CURSOR.new")).unwrap();
+    publisher.send("4\n");
+    subscriber.end().with_code(0);
+    publisher.end().with_code(0);
+}
+
+#[test]
 fn what_could_not_be_written_is_not_acknowledged() {
     let (publisher, endpoint) = published(&[], 0..3);
     let folder = tempdir().unwrap();

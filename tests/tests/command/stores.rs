@@ -23,7 +23,7 @@ impl Outbox {
     /// A push that leaves its input behind.
     fn with_pending(input: &str) -> Self {
         let outbox = Self::new();
-        let pushed = outbox.push("20ms", input).says("the store keeps them");
+        let pushed = outbox.push("20ms", input).says("the store keeps what is left");
         pushed.with_code(3);
         outbox
     }
@@ -149,7 +149,7 @@ fn dead_letters_can_be_listed_replayed_and_purged() {
     let endpoint = push.bound();
     push.send("a\nb\nc\n");
     let pull = start(["pull", "--connect", &endpoint, "--exec", "echo refused >&2; exit 1"]);
-    push.end().says("3 became dead letters").with_code(4);
+    push.end().says("3 dead letters").with_code(4);
     drop(pull);
 
     let text = run(["dead", "ls", outbox.path(), "--json"], "").with_code(0);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use drawdown::Seq;
+use drawdown::protocol::Counted;
 use drawdown::protocol::message::{RecordHead, Records};
 use drawdown::protocol::store::{Attempts, RecoveredBlock};
 use drawdown::protocol::wire::Printable;
@@ -12,7 +13,6 @@ use drawdown::store::{Inspector, StoreError};
 use serde_json::{Value, json};
 
 use crate::json::text_or_hex;
-use crate::units;
 
 /// Characters of a payload in a table.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -95,7 +95,7 @@ impl Stored {
 
 /// As in `failed 2 times, at last: no such file`.
 pub(crate) fn failures(attempts: &Attempts) -> String {
-    let times = units::count(attempts.failed.into(), "time");
+    let times = Counted(attempts.failed.into(), "time");
     format!("failed {times}, at last: {}", Printable(&attempts.reason))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use drawdown::ProxySocket;
+use drawdown::protocol::Counted;
 
 use crate::console::{Console, Rate};
 use crate::device::DeviceEndpoints;
@@ -97,11 +98,11 @@ fn live_line(proxy: &ProxySocket, rate: &Rate) -> String {
     let stats = proxy.stats();
     let kept: u64 = stats.down.rings.iter().map(|ring| ring.messages).sum();
     format!(
-        "{:.0} messages/s, {} passed on, {kept} kept, {} lost, {} sources, {} subscribers",
+        "{:.0} messages/s, {} passed on, {kept} kept, {} lost, {}, {}",
         rate.since_last(stats.down.published),
         stats.down.published,
         stats.up.missed,
-        stats.up.links.len(),
-        stats.down.links.len(),
+        Counted(stats.up.links.len() as u64, "source"),
+        Counted(stats.down.links.len() as u64, "subscriber"),
     )
 }

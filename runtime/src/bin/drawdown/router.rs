@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use drawdown::RouterSocket;
+use drawdown::protocol::Counted;
 
 use crate::console::{Console, Rate};
 use crate::device::{self, DeviceEndpoints};
@@ -91,11 +92,11 @@ impl RouterArgs {
 fn live_line(router: &RouterSocket, rate: &Rate) -> String {
     let stats = router.stats();
     format!(
-        "{:.0} calls/s, {} passed on, {} not answered, {} clients, {} servers",
+        "{:.0} calls/s, {} passed on, {} not answered, {}, {}",
         rate.since_last(stats.down.dispatched),
         stats.down.dispatched,
         stats.down.pending,
-        stats.up.links.len(),
-        stats.down.links.len(),
+        Counted(stats.up.links.len() as u64, "client"),
+        Counted(stats.down.links.len() as u64, "server"),
     )
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use drawdown::protocol::Counted;
 use drawdown::protocol::store::Attempts;
 use drawdown::store::{Inspector, StoreReport};
 use drawdown::{Lineage, Seq};
@@ -13,7 +14,6 @@ use serde_json::{Value, json};
 use crate::exit::{self, Exit, Failure};
 use crate::inspect::{Stored, pending, with_store};
 use crate::json::InJson;
-use crate::units;
 
 /// Look into the store of a PUSH, PUB or REP socket, or of a proxy, that does not run.
 ///
@@ -120,7 +120,7 @@ fn to_text(report: &StoreReport) -> String {
         report.socket_type,
         numbering(report),
         all_held(report),
-        units::count(report.damages.len() as u64, "damage"),
+        Counted(report.damages.len() as u64, "damage"),
         HumanBytes(report.disk_bytes),
     );
     for block in &report.blocks {
@@ -152,10 +152,10 @@ fn held(report: &StoreReport) -> &'static str {
 
 /// As in `3 pending in 1 block, 0 dead letters`.
 fn all_held(report: &StoreReport) -> String {
-    let blocks = units::count(report.blocks.len() as u64, "block");
+    let blocks = Counted(report.blocks.len() as u64, "block");
     let mut text = format!("{} {} in {blocks}", total_pending(report), held(report));
     if held(report) == "pending" {
-        text.push_str(&format!(", {}", units::count(report.dead.len() as u64, "dead letter")));
+        text.push_str(&format!(", {}", Counted(report.dead.len() as u64, "dead letter")));
     }
     text
 }
@@ -249,7 +249,7 @@ fn verify(store: &Inspector, json: bool) -> Result<(), Failure> {
             Exit::Error,
             format!(
                 "{}; whole are {}, and nothing was changed",
-                units::count(count as u64, "damage"),
+                Counted(count as u64, "damage"),
                 all_held(&report)
             ),
         )),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use drawdown::StreamerSocket;
+use drawdown::protocol::Counted;
 
 use crate::console::{Console, Rate};
 use crate::device::{self, DeviceEndpoints};
@@ -83,11 +84,11 @@ impl StreamerArgs {
 fn live_line(streamer: &StreamerSocket, rate: &Rate) -> String {
     let stats = streamer.stats();
     format!(
-        "{:.0} messages/s, {} passed on, {} not settled, {} senders, {} receivers",
+        "{:.0} messages/s, {} passed on, {} not settled, {}, {}",
         rate.since_last(stats.down.dispatched),
         stats.down.dispatched,
         stats.down.pending,
-        stats.up.links.len(),
-        stats.down.links.len(),
+        Counted(stats.up.links.len() as u64, "sender"),
+        Counted(stats.down.links.len() as u64, "receiver"),
     )
 }

@@ -43,12 +43,6 @@ pub(crate) fn name_server(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// As in `1 message` and `2 messages`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,11 +55,6 @@ mod tests {
         for wrong in ["", "MiB", "1MB", "-1", "99999999999999999999", "99999999999GiB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn one_of_a_kind_is_counted_in_the_singular() {
-        assert_eq!([0, 1, 2].map(|n| count(n, "line")), ["0 lines", "1 line", "2 lines"]);
     }
 
     #[test]

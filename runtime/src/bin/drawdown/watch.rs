@@ -1,10 +1,10 @@
 //! Tells people about events of a socket that they should know of.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use drawdown::protocol::wire::{Close, CloseCode, Printable};
-use drawdown::protocol::{Identity, LinkId, Priority};
+use drawdown::protocol::wire::CloseCode;
+use drawdown::protocol::{LinkId, Priority};
 use drawdown::{Endpoint, Event, Events};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -48,7 +48,7 @@ impl Watch {
             peers: peers.to_vec(),
             letters,
             answers: 0,
-            members: HashMap::new(),
+            members: HashSet::new(),
             turned_away: false,
             levels: Levels::default(),
             told: HashSet::new(),
@@ -91,8 +91,8 @@ struct Teller {
     letters: String,
     /// Handshakes that were ever done.
     answers: usize,
-    /// Links whose handshake was done, and to whom.
-    members: HashMap<LinkId, Identity>,
+    /// Links whose handshake was done.
+    members: HashSet<LinkId>,
     /// Somebody answered, and one of the two sides did not want the other.
     turned_away: bool,
     levels: Levels,
@@ -128,101 +128,56 @@ impl Teller {
 
     fn tell(&mut self, event: Event) {
         match event {
-            Event::Connected { link, identity, .. } => {
+            Event::Connected { link, .. } => {
                 self.answers += 1;
-                self.members.insert(link, identity);
+                self.members.insert(link);
             }
-            Event::Disconnected { link, reason, by_us, .. } => self.tell_of_end(link, &reason, by_us),
-            Event::Expired { seq } => {
-                self.name(format_args!("message {seq} expired: its shelf life ended before anybody took it"));
+            Event::Disconnected { link, ref reason, .. } => {
+                let was_member = self.members.remove(&link);
+                self.turned_away |= !was_member && reason.code != CloseCode::Internal;
+                if reason.code != CloseCode::Done {
+                    self.once(event.to_string());
+                }
             }
-            Event::DeadLettered { seq, failed, reason } => {
+            Event::Expired { .. } => self.name(format_args!("{event}")),
+            Event::DeadLettered { .. } => {
                 let letters = self.letters.clone();
-                self.name(format_args!(
-                    "message {seq} is now a dead letter after {failed} failed attempts ({}); {letters}",
-                    Printable(&reason)
-                ));
+                self.name(format_args!("{event}; {letters}"));
             }
-            Event::Restored { messages, .. } => self.change(format_args!(
-                "a receiver has given back {messages} messages of this session"
-            )),
-            Event::DeadLettersFull { seq } => self.once(format!(
-                "message {seq} failed too often, and there is no room for another dead letter: it is tried again"
-            )),
-            Event::Ahead { session, next, head } => self.once(format!(
-                "number {next} of session {session} is not published yet, the next is {head}: waiting for it"
-            )),
-            Event::Fenced { reason, .. } => self.once(format!(
-                "another publisher has gone on with this session; stop one of them: {reason}"
-            )),
-            Event::Conflict { session, reason, .. } => self.once(format!(
-                "a source has other messages under the numbers of session {session}, and is not listened to: {reason}"
-            )),
-            Event::StoreSlow { waited } => self.once(format!(
-                "the store has not answered for {} s: look at its disk; what is not accepted yet waits, nothing is lost",
-                waited.as_secs()
-            )),
+            Event::Restored { .. }
+            | Event::ServerSilent { .. }
+            | Event::ServerAnswers { .. }
+            | Event::ServerOnTrial { .. }
+            | Event::ServerTrusted { .. } => self.change(&event),
+            Event::DeadLettersFull { .. }
+            | Event::Ahead { .. }
+            | Event::Fenced { .. }
+            | Event::Conflict { .. }
+            | Event::StoreSlow { .. }
+            | Event::CursorFailed { .. }
+            | Event::LoopRefused { .. }
+            | Event::HopLimit { .. } => self.once(event.to_string()),
             // Not once: a name that was mended can break again.
-            Event::NameFailed { reason, .. } => self.console.say(reason),
-            Event::TargetsChanged { endpoint, connected, left } => {
-                self.tell_of_targets(&endpoint, &connected, &left);
+            Event::NameFailed { .. } | Event::TargetsChanged { .. } | Event::NameMoved { .. } => {
+                self.console.say(event);
             }
-            Event::NameMoved { endpoint } => {
-                self.console.say(format_args!("{endpoint} has moved to another address; connecting there"));
-            }
-            Event::ServerSilent { link } => self.change(format_args!(
-                "server {link} did not answer in time: it is left out until it answers, or for a while"
-            )),
-            Event::ServerAnswers { link } => self.change(format_args!("server {link} answers again")),
-            Event::ServerOnTrial { link, time } => self.change(format_args!(
-                "the peer of {link} is back: it is used again once it was well for {time:?}, or if no other has room"
-            )),
-            Event::ServerTrusted { link } => self.change(format_args!("the peer of {link} is used again")),
             Event::LevelChanged { from, to } => {
                 let change = self.levels.note(from, to, Instant::now());
                 self.tell_of_levels(change);
             }
-            Event::LoopRefused { .. } => self.once(
-                "a call came back by way of a router that it had passed, and was given back; this ends when routers have \
-                 told each other who stands behind them"
-                    .to_owned(),
-            ),
-            Event::HopLimit { .. } => self.once(
-                "a call has passed as many routers as it may, and was rejected: lead the routers to servers in fewer steps"
-                    .to_owned(),
-            ),
             Event::StoreFailed { reason } => {
                 self.failed.send_replace(Some(reason));
             }
-            Event::Missed { count } => {
-                self.console.say(format_args!("{count} events were missed; they are in the counts only"));
+            Event::Missed { .. } => {
+                self.console.say(format_args!("{event}: what they told is in the counts only"));
             }
             _ => {}
         }
     }
 
-    fn tell_of_end(&mut self, link: LinkId, reason: &Close, by_us: bool) {
-        let member = self.members.remove(&link);
-        self.turned_away |= member.is_none() && reason.code != CloseCode::Internal;
-        let sentence = match (reason.code, member, by_us) {
-            (CloseCode::Done, ..) => return,
-            (CloseCode::Internal, Some(who), _) => format!("lost a link with {who}: {reason}"),
-            (CloseCode::Internal, None, _) => format!("lost a link: {reason}"),
-            (_, None, true) => format!("turned a peer away: {reason}"),
-            (_, Some(who), true) => format!("ended a link with {who}: {reason}"),
-            (_, None, false) => format!("a peer turned this side away: {reason}"),
-            (_, Some(who), false) => format!("{who} ended its link: {reason}"),
-        };
-        self.once(sentence);
-    }
-
     fn tell_of_levels(&self, change: Option<(Priority, Priority)>) {
         if let Some((from, to)) = change {
-            self.console.say(format_args!(
-                "peers of priority {} are used from now on, those of {} were before",
-                to.level(),
-                from.level()
-            ));
+            self.console.say(Event::LevelChanged { from, to });
         }
     }
 
@@ -234,12 +189,12 @@ impl Teller {
     }
 
     /// Tells what may happen again and again, but not without end.
-    fn change(&mut self, sentence: std::fmt::Arguments<'_>) {
+    fn change(&mut self, event: &Event) {
         self.changes += 1;
         match self.changes {
-            ..CHANGES_MAX => self.console.say(sentence),
+            ..CHANGES_MAX => self.console.say(event),
             CHANGES_MAX => {
-                self.console.say(sentence);
+                self.console.say(event);
                 self.console.say("further changes of servers are not told");
             }
             _ => {}
@@ -256,17 +211,6 @@ impl Teller {
         }
     }
 
-    fn tell_of_targets(&self, endpoint: &str, connected: &[String], left: &[String]) {
-        let mut deeds = Vec::new();
-        if !connected.is_empty() {
-            deeds.push(format!("connecting to {}", connected.join(", ")));
-        }
-        if !left.is_empty() {
-            deeds.push(format!("leaving {}", left.join(", ")));
-        }
-        self.console.say(format_args!("{endpoint}: {}", deeds.join("; ")));
-    }
-
     fn tell_of_silence(&self) {
         let missing = self.peers.len().saturating_sub(self.answers);
         let names: Vec<_> = self.peers.iter().map(Endpoint::to_string).collect();
@@ -276,12 +220,18 @@ impl Teller {
             // Why is told already.
             (1, 1) if self.turned_away => {}
             (1, 1) => self.console.say(format_args!("nobody answers at {names} yet; trying on")),
-            (missing, all) if self.turned_away => self.console.say(format_args!(
-                "{missing} of the {all} endpoints do not answer yet, or were turned away ({names}); trying on"
-            )),
-            (missing, all) => self.console.say(format_args!(
-                "{missing} of the {all} endpoints do not answer yet ({names}); trying on"
-            )),
+            (missing, all) => {
+                let (do_not, were) =
+                    if missing == 1 { ("does not", "was") } else { ("do not", "were") };
+                let or = if self.turned_away {
+                    format!(", or {were} turned away")
+                } else {
+                    String::new()
+                };
+                self.console.say(format_args!(
+                    "{missing} of the {all} endpoints {do_not} answer yet{or} ({names}); trying on"
+                ));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use drawdown::protocol::Counted;
 use drawdown::{Reply, ReqSocket, RequestError};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -106,7 +107,7 @@ pub(super) async fn run(args: &RequestArgs, console: &Console) -> Result<(), Fai
         None => Ok(()),
         Some(error) => Err(Failure::new(
             Exit::Undelivered,
-            format!("{} requests got no reply; the first: {error}", asked.errors),
+            format!("no reply to {}; the first: {error}", Counted(asked.errors, "request")),
         )),
     }
 }

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 pub(crate) use args::PubArgs;
+use drawdown::protocol::Counted;
 use drawdown::{DrainError, PubSocket, SendError, Seq};
 
 use crate::console::{Console, Rate};
@@ -59,13 +60,14 @@ fn behind(left: &DrainError) -> Failure {
     let DrainError { waiting, oldest, kept, waited, .. } = left;
     let from = oldest.map(|oldest| format!(", from number {oldest} on")).unwrap_or_default();
     let kept = if *kept {
-        "the store keeps them"
+        "the store keeps what is left"
     } else {
-        "they are gone with this process; --linger gives subscribers more time"
+        "what is left is gone with this process; --linger gives subscribers more time"
     };
     let sentence = format!(
-        "after {} a subscriber had not had the last {waiting} messages{from}; {kept}",
+        "after {} a subscriber still lacked {}{from}; {kept}",
         humantime::format_duration(*waited),
+        Counted(*waiting, "message"),
     );
     Failure::new(Exit::Left, sentence)
 }
@@ -112,7 +114,7 @@ impl Publisher<'_> {
             0 => Ok(()),
             count => Err(Failure::new(
                 Exit::Undelivered,
-                format!("{count} lines were over a limit and not published; all others were"),
+                format!("not published: {} over a limit; all others were", Counted(count, "line")),
             )),
         }
     }
@@ -233,9 +235,9 @@ fn live_line(socket: &PubSocket, rate: &Rate) -> String {
     let kept: u64 = stats.rings.iter().map(|ring| ring.messages).sum();
     let behind = stats.links.iter().map(|link| link.behind).max().unwrap_or(0);
     format!(
-        "{:.0} messages/s, {} published, {kept} kept, {} subscribers, the slowest {behind} behind",
+        "{:.0} messages/s, {} published, {kept} kept, {}, the slowest {behind} behind",
         rate.since_last(stats.published),
         stats.published,
-        stats.links.len(),
+        Counted(stats.links.len() as u64, "subscriber"),
     )
 }

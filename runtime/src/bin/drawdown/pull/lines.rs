@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::io;
 
+use drawdown::protocol::Counted;
 use drawdown::{DeliveryBatch, PullSocket};
 
 use crate::exit::{Exit, Failure};
@@ -83,8 +84,9 @@ async fn give_back(batches: Vec<DeliveryBatch>, error: &io::Error) -> Failure {
     Failure::new(
         Exit::OutputClosed,
         format!(
-            "cannot write to stdout ({error}): {count} messages are not confirmed and go back to their senders, though \
-             some of them may have been read"
+            "cannot write to stdout ({error}): {} not confirmed, which go back to their senders, though some may have \
+             been read",
+            Counted(count, "message"),
         ),
     )
 }

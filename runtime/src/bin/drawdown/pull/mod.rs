@@ -6,6 +6,7 @@ mod lines;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use drawdown::protocol::Counted;
 use drawdown::{ConfirmOn, PullSocket};
 
 use crate::console::{Console, Rate};
@@ -142,11 +143,11 @@ impl PullArgs {
 fn live_line(pull: &PullSocket, rate: &Rate) -> String {
     let stats = pull.stats();
     format!(
-        "{:.0} messages/s, {} confirmed, {} waiting, {} senders with credit for {}",
+        "{:.0} messages/s, {} confirmed, {} waiting, {} with credit for {}",
         rate.since_last(stats.confirmed),
         stats.confirmed,
         stats.queued.messages,
-        stats.links.len(),
+        Counted(stats.links.len() as u64, "sender"),
         stats.granted.messages,
     )
 }

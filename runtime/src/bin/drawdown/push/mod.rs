@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use args::PushArgs;
+use drawdown::protocol::Counted;
 use drawdown::{DrainError, Message, PushSocket, PushStats, SendError};
 use tokio::time::timeout;
 
@@ -62,7 +63,8 @@ fn say_what_is_left(push: &PushSocket, console: &Console) {
     let (left, next_seq) = (push.stats().waiting, push.next_seq());
     if left > 0 {
         console.say(format_args!(
-            "{left} messages of an earlier run are sent first; those of this one are numbered from {next_seq} on"
+            "first {} of an earlier run; those of this one are numbered from {next_seq} on",
+            Counted(left, "message"),
         ));
     }
 }
@@ -75,7 +77,9 @@ fn undelivered(push: &PushSocket) -> Result<(), Failure> {
         (expired, dead) => Err(Failure::new(
             Exit::Undelivered,
             format!(
-                "not all was delivered: {expired} messages expired and {dead} became dead letters"
+                "not all was delivered: {} expired and {}",
+                Counted(expired, "message"),
+                Counted(dead, "dead letter"),
             ),
         )),
     }
@@ -247,7 +251,8 @@ impl Sender<'_> {
             return Err(Failure::new(
                 Exit::Left,
                 format!(
-                    "the last {left} lines that were read were not taken in: there was no room in time"
+                    "{} of what was read at last not taken in: there was no room in time",
+                    Counted(left, "line"),
                 ),
             ));
         }
@@ -255,7 +260,7 @@ impl Sender<'_> {
             0 => Ok(()),
             count => Err(Failure::new(
                 Exit::Undelivered,
-                format!("{count} lines were over the limit and not sent; all others were"),
+                format!("not sent: {} over the limit; all others were", Counted(count, "line")),
             )),
         }
     }
@@ -276,7 +281,8 @@ fn store_failed(reason: &str, stats: &PushStats) -> Failure {
     let left = match stats.waiting + stats.pending {
         0 => "all that was taken in is confirmed all the same".to_owned(),
         left => format!(
-            "{left} messages are not confirmed, and the store has those of them that it accepted"
+            "{} not confirmed, of which the store has what it accepted",
+            Counted(left, "message")
         ),
     };
     Failure::new(
@@ -293,12 +299,12 @@ fn live_line(push: &PushSocket, rate: &Rate) -> String {
         .map(|link| link.granted.messages.saturating_sub(link.used.messages))
         .sum();
     format!(
-        "{:.0} messages/s, {} confirmed, {} waiting, {} pending, {} receivers with credit for {}",
+        "{:.0} messages/s, {} confirmed, {} waiting, {} pending, {} with credit for {}",
         rate.since_last(stats.confirmed),
         stats.confirmed,
         stats.waiting,
         stats.pending,
-        stats.links.len(),
+        Counted(stats.links.len() as u64, "receiver"),
         credit,
     )
 }

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use drawdown::protocol::Counted;
 use drawdown::{Call, RepSocket};
 use tokio::process::Command;
 use tokio::task::{JoinError, JoinSet};
@@ -55,9 +56,10 @@ pub(super) async fn run_all(
 fn say_stopping(interrupt: Interrupt, running: usize, args: &RepArgs, console: &Console) {
     if running > 0 {
         console.say(format_args!(
-            "{}: no more is taken; waiting up to {} for {running} commands that run",
+            "{}: no more is taken; waiting up to {} for {} to end",
             interrupt.name(),
             humantime::format_duration(args.drain_timeout),
+            Counted(running as u64, "command"),
         ));
     }
 }

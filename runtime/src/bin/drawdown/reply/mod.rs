@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use drawdown::protocol::Counted;
 use drawdown::{Call, RepSocket, ReplyErrorKind};
 
 use crate::console::{Console, Rate};
@@ -186,12 +187,12 @@ fn answer(call: Call, payload: impl Into<bytes::Bytes>) {
 fn live_line(rep: &RepSocket, rate: &Rate) -> String {
     let stats = rep.stats();
     format!(
-        "{:.0} requests/s, {} answered, {} of them rejected, {} waiting, {} worked on, {} callers",
+        "{:.0} requests/s, {} answered, {} of them rejected, {} waiting, {} worked on, {}",
         rate.since_last(stats.answered),
         stats.answered,
         stats.rejected,
         stats.queued,
         stats.working,
-        stats.links.len(),
+        Counted(stats.links.len() as u64, "caller"),
     )
 }

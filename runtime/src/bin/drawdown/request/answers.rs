@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
+use drawdown::protocol::Counted;
 use drawdown::{Reply, RequestError};
 use serde_json::{Value, json};
 
@@ -86,7 +87,7 @@ impl<'a> Answers<'a> {
             (0, _) => Ok(()),
             (failed, all) => Err(Failure::new(
                 Exit::Undelivered,
-                format!("{failed} of {all} requests got no reply"),
+                format!("no reply to {failed} of {}", Counted(all, "request")),
             )),
         }
     }

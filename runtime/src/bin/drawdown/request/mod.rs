@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub(crate) use args::ReqArgs;
 use drawdown::ReqSocket;
+use drawdown::protocol::Counted;
 
 use crate::console::{Console, Rate};
 use crate::exit::{Exit, Failure};
@@ -153,12 +154,12 @@ impl Caller<'_> {
 fn live_line(socket: &ReqSocket, rate: &Rate) -> String {
     let stats = socket.stats();
     format!(
-        "{:.0} replies/s, {} replies, {} under way, {} waiting for a server, {} tried again, {} servers",
+        "{:.0} replies/s, {} replies, {} under way, {} waiting for a server, {} tried again, {}",
         rate.since_last(stats.answered),
         stats.answered,
         stats.pending,
         stats.waiting,
         stats.retried,
-        stats.links.len(),
+        Counted(stats.links.len() as u64, "server"),
     )
 }

@@ -3,13 +3,13 @@
 mod form;
 mod lines;
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use drawdown::protocol::Counted;
 use drawdown::{OldSession, Start, SubSocket};
 
 use crate::console::{Console, Rate};
@@ -115,12 +115,7 @@ pub(crate) async fn run(args: SubArgs, console: &Console) -> Result<(), Failure>
         Ok(()) => {
             let form = if args.form.json { Form::Json } else { Form::Text };
             let work = lines::write_all(&args, &socket, form, console, interrupts);
-            let work = console.live(|| live_line(&socket, &rate), work);
-            tokio::select! {
-                biased;
-                result = work => result,
-                never = tell_of_cursor(&watch, console) => match never {},
-            }
+            console.live(|| live_line(&socket, &rate), work).await
         }
         Err(failure) => Err(failure),
     };
@@ -156,22 +151,15 @@ impl SubArgs {
     }
 }
 
-/// The socket tries on; at the end it says whether it could save the last position.
-async fn tell_of_cursor(watch: &Watch, console: &Console) -> Infallible {
-    let reason = watch.store_failed().await;
-    console.say(format_args!("the cursor cannot be saved: {reason}; trying on"));
-    std::future::pending().await
-}
-
 fn live_line(socket: &SubSocket, rate: &Rate) -> String {
     let stats = socket.stats();
     format!(
-        "{:.0} messages/s, {} received, {} waiting, {} lost, {} sources",
+        "{:.0} messages/s, {} received, {} waiting, {} lost, {}",
         rate.since_last(stats.taken),
         stats.taken,
         stats.queued.messages,
         stats.missed,
-        stats.links.len(),
+        Counted(stats.links.len() as u64, "source"),
     )
 }
 

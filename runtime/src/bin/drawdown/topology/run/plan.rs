@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use drawdown::protocol::Counted;
+
 use crate::exit::{Exit, Failure};
 
 use super::super::Topology;
@@ -47,7 +49,8 @@ impl Plan {
     pub(super) fn summary(&self) -> String {
         let mut nodes: Vec<&str> = self.specs().map(|spec| &*spec.node).collect();
         nodes.dedup();
-        format!("{} processes of {} nodes are started", self.specs.len(), nodes.len())
+        let processes = Counted(self.specs.len() as u64, "process");
+        format!("started {processes} of {}", Counted(nodes.len() as u64, "node"))
     }
 
     pub(super) fn start_all(&self) -> VecDeque<Step> {

@@ -1,5 +1,7 @@
 //! What happened, for programs that want to know.
 
+mod sentences;
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use crate::link::Identity;
 use crate::wire::{Close, Reason};
 
 /// Something that a program, or a person who operates it, may want to know of.
+///
+/// It is shown as a sentence of one line, in which what peers have said is escaped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -26,6 +30,8 @@ pub enum Event {
         link: LinkId,
         /// The peer; none if the handshake was never done.
         peer: Option<PeerId>,
+        /// Who it is: known also of those that are turned away.
+        identity: Identity,
         /// Why.
         reason: Close,
         /// Whether this side ended it.
