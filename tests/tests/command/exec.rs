@@ -119,3 +119,51 @@ fn a_job_does_not_wait_behind_another_while_a_worker_is_free() {
     free.end().with_code(0);
     push.end().with_code(0);
 }
+
+#[test]
+fn a_worker_whose_command_is_not_there_ends_and_costs_no_attempt() {
+    let folder = tempdir().unwrap();
+    let script = folder.path().join("convert");
+    std::fs::write(&script, "").unwrap();
+    let script = script.to_str().unwrap();
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+    let endpoint = push.bound();
+    push.send("a\n");
+    for (command, words) in [
+        (
+            "/nowhere/convert",
+            "drawdown: the command of --exec was not found (exit status: 127: sh: ",
+        ),
+        (script, "drawdown: the command of --exec cannot be run (exit status: 126: sh: "),
+    ] {
+        let ended = run(["pull", "--connect", &endpoint, "--exec", command], "");
+        ended.says(words).says("the message goes back to its sender as it came").with_code(1);
+    }
+    let command = "echo $DRAWDOWN_FAILED_ATTEMPTS";
+    let args = ["pull", "--connect", &endpoint, "--exec", command, "--count", "1"];
+    assert_eq!(run(args, "").with_code(0), "0\n");
+    push.end().with_code(0);
+}
+
+#[test]
+fn once_a_command_was_there_one_that_is_not_is_a_failure_of_its_message() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+    let mut pull = start(["pull", "--connect", &push.bound(), "--exec", "sh"]);
+    push.send("echo one\n");
+    assert_eq!(pull.line(), "one");
+    push.send("nowhere\nnowhere\necho two\n");
+    assert_eq!(pull.line(), "two");
+    push.end().says("0 messages expired and 2 dead letters").with_code(4);
+    pull.signal(rustix::process::Signal::TERM);
+    let pulled = pull.end().says("tried again, for ever unless their sender has --max-attempts");
+    assert_eq!(pulled.stderr.matches("a command was not found").count(), 1, "{pulled:?}");
+    pulled.with_code(0);
+}
+
+#[test]
+fn a_server_whose_command_is_not_there_ends() {
+    let mut server = start(["rep", "--bind", "tcp://127.0.0.1:0", "--exec", "/nowhere/convert"]);
+    let asked = run(["req", "--connect", &server.bound()], "a\n");
+    asked.says("the server rejected the request: exit status: 127").with_code(4);
+    server.end().says("drawdown: the command of --exec was not found (").with_code(1);
+}

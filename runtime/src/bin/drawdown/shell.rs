@@ -1,16 +1,19 @@
 //! A shell command that processes a message: its pipes, its end, and its reason if it fails.
 
 mod guard;
+mod missing;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+pub(crate) use missing::{Failed, Finding, Search};
 
 /// How long the pipes of a command that has ended are followed: a child of it may hold them open.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
@@ -73,13 +76,13 @@ impl Job {
         Ok(Self { child, group })
     }
 
-    /// Feeds the command and waits for its end. Gives what it wrote to stdout if that is piped; an error is the reason to
+    /// Feeds the command and waits for its end. Gives what it wrote to stdout if that is piped; an error has the reason to
     /// reject the message.
     pub(crate) async fn finish(
         &mut self,
         input: &[u8],
         output_bytes_max: usize,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, Failed> {
         let child = &mut self.child;
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -104,12 +107,14 @@ impl Job {
         };
         match status {
             // It may have died of its closed stdout.
-            _ if output.len() > output_bytes_max => Err(format!(
+            _ if output.len() > output_bytes_max => Err(Failed::because(format!(
                 "the command wrote more than the limit of {output_bytes_max} bytes; --max-message on both sides raises it"
-            )),
+            ))),
             Ok(status) if status.success() => Ok(output),
-            Ok(status) => Err(reason(status, &last_line)),
-            Err(error) => Err(format!("the command could not be waited for: {error}")),
+            Ok(status) => Err(Failed::with(status, &last_line)),
+            Err(error) => {
+                Err(Failed::because(format!("the command could not be waited for: {error}")))
+            }
         }
     }
 
@@ -163,14 +168,6 @@ async fn pass_on(stderr: Option<ChildStderr>, last_line: &mut Vec<u8>) {
         }
         let count = piece.len();
         stderr.consume(count);
-    }
-}
-
-/// As in `exit status: 3: no such file`.
-fn reason(status: ExitStatus, last_line: &[u8]) -> String {
-    match String::from_utf8_lossy(last_line).trim() {
-        "" => status.to_string(),
-        line => format!("{status}: {line}"),
     }
 }
 

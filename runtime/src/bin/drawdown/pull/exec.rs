@@ -1,16 +1,24 @@
 //! A shell command for each message.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use drawdown::{Delivery, PullSocket};
 use tokio::process::Command;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::output::idle;
-use crate::shell::{Job, shell};
+use crate::shell::{Finding, Job, Search, shell};
 
 use super::PullArgs;
+
+/// For so long a message is given to nobody that came to a worker whose command is not there. Another worker, or this one if
+/// it is started again and at fault is the message, has something else to do meanwhile.
+const PASSED_OVER: Duration = Duration::from_secs(3);
 
 /// Runs commands until enough messages are confirmed, none come, or somebody wants to end.
 pub(super) async fn run_all(
@@ -18,9 +26,15 @@ pub(super) async fn run_all(
     command: &str,
     pull: &PullSocket,
     mut interrupts: Interrupts,
+    console: &Console,
 ) -> Result<(), Failure> {
     let parallel = usize::from(args.parallel);
     let hurry = CancellationToken::new();
+    let work = Arc::new(Work {
+        command: command.to_owned(),
+        search: Search::default(),
+        console: console.clone(),
+    });
     let mut jobs = JoinSet::new();
     let mut confirmed = 0;
     let result = loop {
@@ -37,7 +51,7 @@ pub(super) async fn run_all(
             },
             delivery = pull.recv(), if wanted => match delivery {
                 Ok(Some(delivery)) => {
-                    jobs.spawn(run_one(command.to_owned(), delivery, hurry.clone()));
+                    jobs.spawn(run_one(Arc::clone(&work), delivery, hurry.clone()));
                 }
                 _ => break Ok(()),
             },
@@ -68,13 +82,20 @@ fn finished(job: Result<Result<bool, Failure>, JoinError>) -> Result<bool, Failu
     })
 }
 
+/// What all commands have in common.
+struct Work {
+    command: String,
+    search: Search,
+    console: Console,
+}
+
 /// Gives the message to a command and settles it; says whether it is confirmed.
 async fn run_one(
-    command: String,
+    work: Arc<Work>,
     delivery: Delivery,
     hurry: CancellationToken,
 ) -> Result<bool, Failure> {
-    let mut job = match Job::start(command_for(&command, &delivery)) {
+    let mut job = match Job::start(command_for(&work.command, &delivery)) {
         Ok(job) => job,
         Err(error) => {
             delivery.release().await?;
@@ -85,16 +106,33 @@ async fn run_one(
     let outcome = tokio::select! {
         biased;
         outcome = job.finish(delivery.payload(), 0) => outcome,
+        never = work.search.watch() => match never {},
         () = hurry.cancelled() => {
             job.kill().await;
             delivery.release().await?;
             return Ok(false);
         }
     };
+    match work.search.note(&outcome) {
+        Some(Finding::Useless(sentence)) => {
+            delivery.retry_in(PASSED_OVER).await?;
+            return Err(Failure::new(
+                Exit::Error,
+                format!(
+                    "{sentence}; the message goes back to its sender as it came, and no more is taken: mend the command \
+                     and start this again"
+                ),
+            ));
+        }
+        Some(Finding::Odd(Some(sentence))) => work.console.say(format_args!(
+            "{sentence}; such messages are rejected and tried again, for ever unless their sender has --max-attempts"
+        )),
+        Some(Finding::Odd(None)) | None => {}
+    }
     match outcome {
         Ok(_) => delivery.ack().await?,
-        Err(reason) => {
-            delivery.nack(reason).await?;
+        Err(failed) => {
+            delivery.nack(failed.reason).await?;
             return Ok(false);
         }
     }

@@ -27,6 +27,10 @@ const FUTURE_BYTES: u64 = 16 << 20;
 /// of a shell command, and confirmed when that exits 0; else it is rejected with the exit status and the last line that
 /// the command wrote to stderr, and tried again, or a dead letter in the end, as its sender wants.
 ///
+/// If the first command ends with 127 or 126, as shells do when they do not find a command or cannot run it, its message goes
+/// back as it came, with no attempt counted, and this ends with code 1. Once a command has ended in another way, these are
+/// failures of their message like others.
+///
 /// An endpoint may end in ?priority=2, up to 16: what comes from its senders is served, and gets room, only while those with
 /// a better number, 1 if it has none, have nothing.
 ///
@@ -107,7 +111,9 @@ pub(crate) async fn run(args: PullArgs, console: &Console) -> Result<(), Failure
     let watch = Watch::start(pull.events(), args.endpoints.peers(), String::new(), console);
     let rate = Rate::new();
     let result = match args.endpoints.attach(&pull, console).await {
-        Ok(()) => console.live(|| live_line(&pull, &rate), args.receive(&pull, interrupts)).await,
+        Ok(()) => {
+            console.live(|| live_line(&pull, &rate), args.receive(&pull, interrupts, console)).await
+        }
         Err(failure) => Err(failure),
     };
     let closed = pull.close(args.drain_timeout).await;
@@ -127,10 +133,15 @@ impl PullArgs {
         Ok(builder.build()?)
     }
 
-    async fn receive(&self, pull: &PullSocket, interrupts: Interrupts) -> Result<(), Failure> {
+    async fn receive(
+        &self,
+        pull: &PullSocket,
+        interrupts: Interrupts,
+        console: &Console,
+    ) -> Result<(), Failure> {
         match &self.exec {
             None => lines::write_all(self, pull, interrupts).await,
-            Some(command) => exec::run_all(self, command, pull, interrupts).await,
+            Some(command) => exec::run_all(self, command, pull, interrupts, console).await,
         }
     }
 

@@ -1,6 +1,7 @@
 //! A shell command for each request.
 
 use std::process::Stdio;
+use std::sync::Arc;
 
 use drawdown::protocol::Counted;
 use drawdown::{Call, RepSocket};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::interrupts::{Interrupt, Interrupts};
-use crate::shell::{Job, shell};
+use crate::shell::{Finding, Job, Search, shell};
 
 use super::{RepArgs, answer, next};
 
@@ -25,21 +26,30 @@ pub(super) async fn run_all(
     console: &Console,
 ) -> Result<Vec<Call>, Failure> {
     let hurry = CancellationToken::new();
-    let reply_bytes_max = args.links.max_message();
+    let work = Arc::new(Work {
+        command: command.to_owned(),
+        reply_bytes_max: args.links.max_message(),
+        search: Search::default(),
+        console: console.clone(),
+    });
     let mut jobs = JoinSet::new();
-    loop {
+    let result = loop {
         tokio::select! {
             biased;
             interrupt = interrupts.first() => {
                 say_stopping(interrupt, jobs.len(), args, console);
-                break;
+                break Ok(());
             }
-            Some(job) = jobs.join_next() => drop(finished(job)?),
-            call = next(rep) => {
-                jobs.spawn(run_one(command.to_owned(), call?, reply_bytes_max, hurry.clone()));
-            }
+            Some(job) = jobs.join_next() => match finished(job) {
+                Ok(_) => {}
+                Err(failure) => break Err(failure),
+            },
+            call = next(rep) => match call {
+                Ok(call) => drop(jobs.spawn(run_one(Arc::clone(&work), call, hurry.clone()))),
+                Err(failure) => break Err(failure),
+            },
         }
-    }
+    };
     // What runs may finish; meanwhile others may have what waits here.
     rep.stop();
     let mut unanswered = Vec::new();
@@ -47,10 +57,10 @@ pub(super) async fn run_all(
     if tokio::time::timeout(args.drain_timeout, ends).await.is_err() {
         hurry.cancel();
         while let Some(job) = jobs.join_next().await {
-            unanswered.extend(finished(job)?);
+            unanswered.extend(finished(job).ok().flatten());
         }
     }
-    Ok(unanswered)
+    result.map(|()| unanswered)
 }
 
 fn say_stopping(interrupt: Interrupt, running: usize, args: &RepArgs, console: &Console) {
@@ -73,14 +83,21 @@ fn finished(
     })
 }
 
+/// What all commands have in common.
+struct Work {
+    command: String,
+    reply_bytes_max: usize,
+    search: Search,
+    console: Console,
+}
+
 /// Gives the request to a command and answers it; gives it back if there is no time for that.
 async fn run_one(
-    command: String,
+    work: Arc<Work>,
     call: Call,
-    reply_bytes_max: usize,
     hurry: CancellationToken,
 ) -> Result<Option<Call>, Failure> {
-    let mut job = match Job::start(command_for(&command, &call)) {
+    let mut job = match Job::start(command_for(&work.command, &call)) {
         Ok(job) => job,
         Err(error) => {
             let reason = format!("cannot run sh: {error}");
@@ -91,7 +108,8 @@ async fn run_one(
     };
     let outcome = tokio::select! {
         biased;
-        outcome = job.finish(call.payload(), reply_bytes_max) => outcome,
+        outcome = job.finish(call.payload(), work.reply_bytes_max) => outcome,
+        never = work.search.watch() => match never {},
         () = call.cancelled() => {
             job.kill().await;
             return Ok(None);
@@ -101,9 +119,24 @@ async fn run_one(
             return Ok(Some(call));
         }
     };
+    let finding = work.search.note(&outcome);
     match outcome {
         Ok(output) => answer(call, output),
-        Err(reason) => drop(call.reject(reason)),
+        Err(failed) => drop(call.reject(failed.reason)),
+    }
+    match finding {
+        Some(Finding::Useless(sentence)) => {
+            return Err(Failure::new(
+                Exit::Error,
+                format!(
+                    "{sentence}; the request is rejected, and no more is taken: mend the command and start this again"
+                ),
+            ));
+        }
+        Some(Finding::Odd(Some(sentence))) => {
+            work.console.say(format_args!("{sentence}; such requests are rejected"));
+        }
+        Some(Finding::Odd(None)) | None => {}
     }
     Ok(None)
 }

@@ -24,6 +24,9 @@ use crate::watch::Watch;
 /// is rejected, with the exit status and the last line that the command wrote to stderr. A command is killed when its
 /// caller has given up, and when drawdown itself dies, of SIGKILL too.
 ///
+/// If the first command ends with 127 or 126, as shells do when they do not find a command or cannot run it, this takes no
+/// more requests and ends with code 1.
+///
 /// A request that comes again, because its caller has lost the reply, is not worked on again: its reply is remembered for
 /// a minute, and with --store also when the command is started again.
 ///
