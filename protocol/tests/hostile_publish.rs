@@ -13,9 +13,9 @@ use drawdown_protocol::wire::{
     PublishHeader, Request, Ring, Skip, StartAt, encode_publish_header,
 };
 use drawdown_protocol::{
-    Gap, Identity, Lineage, LinkState, Message, Now, ProxyConfig, ProxyEngine, PublishConfig,
-    PublishEngine, RingConfig, Session, Side, SocketType, SubscribeConfig, SubscribeEngine, Taken,
-    Transmit,
+    Event, Gap, Identity, Lineage, LinkState, Message, Now, ProxyConfig, ProxyEngine,
+    PublishConfig, PublishEngine, RingConfig, Session, Side, SocketType, SubscribeConfig,
+    SubscribeEngine, Taken, Transmit,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -272,6 +272,31 @@ fn sessions_and_gaps_are_counted() {
     let expected = Gap { session: session(), from: 2, to: 4 * MARKERS_MAX as u64 - 3 };
     assert!(matches!(gap, Some(Taken::Gap(gap)) if gap == expected), "{gap:?}");
     assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
+}
+
+#[test]
+fn sessions_that_nothing_comes_of_are_not_told_of() {
+    let (mut subscriber, mut raw) = publishing();
+    let of = |name: u128| Lineage {
+        session: Session::from_uuid(Uuid::from_u128(name)),
+        ..lineage(1, 0)
+    };
+    let ended = |name, head| Ring { lineage: of(name), oldest: 5, head, live: false };
+    for name in 1..SESSIONS_MAX as u128 {
+        raw.says(&mut subscriber, &encoded(&Control::Ring(ended(name, 5))), NOW);
+    }
+    assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
+    assert!(subscriber.take(1).is_none(), "nor is the application told");
+    assert_eq!(news(&mut subscriber), 0);
+    raw.says(&mut subscriber, &encoded(&Control::Ring(ended(1, 6))), NOW);
+    raw.says(&mut subscriber, &ring(of(2), 5, 5), NOW);
+    assert_eq!(news(&mut subscriber), 2, "one has something, the other has its publisher");
+}
+
+/// How many sessions it has told of.
+fn news(subscriber: &mut SubscribeEngine) -> usize {
+    let events = std::iter::from_fn(|| subscriber.poll_event());
+    events.filter(|event| matches!(event, Event::NewSession(_))).count()
 }
 
 /// Without heartbeats, and with a filter, only a SKIP tells that a source has nothing more that is wanted.

@@ -30,6 +30,11 @@ impl SubscribeEngine {
         let catches_up = ring.head > source.ring.head;
         source.ring = ring;
         if !self.streams.contains_key(&session) {
+            // Nothing comes of an empty one without a publisher: whoever claims many of them must not fill an application
+            // with news of them.
+            if !self.streams.is_empty() && !ring.live && ring.oldest == ring.head {
+                return Ok(());
+            }
             self.meet(session)?;
         }
         self.adopt(id, ring, now)?;
