@@ -159,19 +159,25 @@ impl Stage {
                     "the publisher restarted on its store, and goes on with number {next_seq}"
                 ));
             }
-            News::Published { next_seq } => self.published = next_seq,
+            News::Published { next_seq } => self.know_published(next_seq),
             News::Stopped { next_seq } => {
                 self.published = next_seq;
                 self.end = Some(next_seq);
             }
             News::Had { subscriber, next_seq } => {
                 self.had.insert(subscriber, next_seq);
+                // The publisher says it now and then, once it is on disk: subscribers may be sooner.
+                self.know_published(next_seq);
             }
         }
         if self.begun.is_none() && self.had.values().all(|had| *had > 0) {
             self.begun = Some(Instant::now());
         }
         Ok(())
+    }
+
+    fn know_published(&mut self, next_seq: Seq) {
+        self.published = self.published.max(next_seq);
     }
 
     /// Does what is due.
@@ -221,5 +227,25 @@ impl Stage {
     async fn clear(&mut self) {
         self.screen.end();
         self.cast.clear("ticker").await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_subscriber_has_had_was_published() {
+        let mut stage = Stage::new(Scene::new(std::path::Path::new("nowhere")));
+        for (news, published) in [
+            (News::Published { next_seq: 10 }, 10),
+            (News::Had { subscriber: 1, next_seq: 12 }, 12),
+            (News::Had { subscriber: 2, next_seq: 3 }, 12),
+            (News::Published { next_seq: 11 }, 12),
+            (News::Stopped { next_seq: 20 }, 20),
+        ] {
+            stage.hear(&serde_json::to_string(&news).unwrap()).unwrap();
+            assert_eq!(stage.published, published, "{news:?}");
+        }
     }
 }
