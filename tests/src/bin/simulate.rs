@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use drawdown_tests::sim::{Kind, Report, Script, Shrunk, run_script, shrink};
+use drawdown_tests::sim::{Kind, Report, Script, Shrunk, run_script, shrink, try_script};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Networks that are run at the most to make a failure small.
@@ -153,7 +153,7 @@ fn progress(kind: Kind, seeds: u64) -> ProgressBar {
 
 /// Makes a failure small, and says how to keep it.
 fn tell_small(script: Script) {
-    let mut judge = |script: &Script| run_script(script, false).err();
+    let mut judge = |script: &Script| try_script(script).err();
     let Some(Shrunk { script, failure, runs }) = shrink(script, SHRINK_RUNS_MAX, &mut judge) else {
         return eprintln!("it does not fail again: the simulator is not what it was a moment ago");
     };

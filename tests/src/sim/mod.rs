@@ -28,6 +28,7 @@ mod observe;
 mod pipe;
 mod plan;
 mod pubsub;
+mod quiet;
 mod receiving;
 mod report;
 mod routing;
@@ -70,6 +71,14 @@ pub fn run_seed(kind: Kind, seed: u64, printed: bool) -> Result<Report, Failure>
 /// If a checker finds something wrong, or an engine panics.
 pub fn run_script(script: &Script, printed: bool) -> Result<Report, Failure> {
     run(Network::random(script, printed))
+}
+
+/// The same, for who tries one script after the other: nothing is printed, and panics say nothing.
+///
+/// # Errors
+/// If a checker finds something wrong, or an engine panics.
+pub fn try_script(script: &Script) -> Result<Report, Failure> {
+    quiet::quietly(|| run_script(script, false))
 }
 
 /// The same with a network, and with faults in it, that bytes throw instead of dice.
