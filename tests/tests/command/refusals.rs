@@ -24,7 +24,18 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         ("push --bind tcp://127.0.0.1:0 --durability buffered", "--store"),
         ("push --bind tcp://127.0.0.1:0 --max-message 1TB", "the unit \"TB\" is unknown"),
         ("pull --bind tcp://127.0.0.1:0 --parallel 2", "--exec"),
-        ("pull --bind tcp://127.0.0.1:0 --count 0", "--count"),
+        (
+            "pull --bind tcp://127.0.0.1:0 --count 0",
+            "'0' for '--count <COUNT>': that is too low; write 1 or more",
+        ),
+        (
+            "pull --bind tcp://127.0.0.1:0 --window -1",
+            "'-1' for '--window <COUNT>': that is too low; write 0 or more",
+        ),
+        (
+            "sub --bind tcp://127.0.0.1:0 --window many",
+            "'many' for '--window <COUNT>': it is no whole number; write one, 0 or more",
+        ),
         ("bench push --bind tcp://127.0.0.1:0 --count 1 --size 7", "at least 8 bytes"),
         ("push --bind tcp://127.0.0.1:0 --json", "--json"),
         ("dead purge /nowhere", "--all"),

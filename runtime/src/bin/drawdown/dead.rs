@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::exit::{self, Exit, Failure};
 use crate::inspect::{Stored, with_store};
 use crate::json::InJson;
+use crate::units;
 
 /// Said rather than nothing.
 const NONE: &str = "no dead letters\n";
@@ -48,7 +49,7 @@ enum Action {
         /// The store.
         folder: PathBuf,
         /// Which one.
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = units::number::<Seq>)]
         seq: Seq,
         /// The bytes of the payload and nothing else.
         #[arg(long, conflicts_with = "json")]
@@ -72,7 +73,7 @@ struct Choice {
 #[group(required = true)]
 struct Which {
     /// Which one; may be repeated.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = units::number::<Seq>)]
     seq: Vec<Seq>,
     /// All of them.
     #[arg(long)]

@@ -32,7 +32,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use console::Console;
 use exit::{Exit, Failure};
@@ -51,6 +51,23 @@ struct Cli {
     /// Show what happens inside on stderr; repeat it for more. RUST_LOG says it in more detail.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+}
+
+impl Cli {
+    fn read() -> Result<Self, clap::Error> {
+        let mut command = with_negative_numbers(Self::command());
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// Takes `-1` for the value that it is meant to be, so that what is wrong with it can be said.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let with_them = |arg: clap::Arg| {
+        let takes_values = arg.get_action().takes_values();
+        arg.allow_negative_numbers(takes_values)
+    };
+    command.mut_args(with_them).mut_subcommands(with_negative_numbers)
 }
 
 #[derive(Subcommand)]
@@ -74,7 +91,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };

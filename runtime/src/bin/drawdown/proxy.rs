@@ -13,6 +13,7 @@ use crate::endpoints::LinkArgs;
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::ring::RingArgs;
+use crate::units;
 use crate::watch::Watch;
 
 /// How long the subscribers that are there may take at the end.
@@ -43,7 +44,7 @@ pub(crate) struct ProxyArgs {
     endpoints: DeviceEndpoints,
 
     /// Messages that may be on their way from upstream [default: 1000].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     window: Option<u64>,
 
     #[command(flatten)]

@@ -10,7 +10,7 @@ use crate::units;
 #[command(next_help_heading = "Ring")]
 pub(crate) struct RingArgs {
     /// Messages that are kept for subscribers that are slow or come later; then the oldest goes [default: 65536].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     ring: Option<u64>,
 
     /// Bytes of the same, as 1048576 or 64MiB [default: 256MiB].

@@ -51,7 +51,7 @@ pub(crate) struct RouterArgs {
     identity: Option<String>,
 
     /// Calls that may be passed on and not answered [default: 1048576].
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u64>)]
     pending: Option<u64>,
 
     /// How long a server that failed must have been well before it is used again [default: 0s].

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::exit::{self, Exit, Failure};
 use crate::inspect::{Stored, pending, with_store};
 use crate::json::InJson;
+use crate::units;
 
 /// Look into the store of a PUSH, PUB or REP socket, or of a proxy, that does not run.
 ///
@@ -50,7 +51,7 @@ enum Action {
         /// The store.
         folder: PathBuf,
         /// Only this message.
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = units::number::<Seq>)]
         seq: Option<Seq>,
         /// The bytes of the payload and nothing else.
         #[arg(long, conflicts_with = "json")]

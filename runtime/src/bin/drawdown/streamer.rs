@@ -43,7 +43,7 @@ pub(crate) struct StreamerArgs {
     identity: Option<String>,
 
     /// Messages that may be passed on and not settled [default: 1048576].
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u64>)]
     pending: Option<u64>,
 
     /// How long a receiver that went away may take to come back for what it holds [default: 1s].

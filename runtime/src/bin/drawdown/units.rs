@@ -29,6 +29,27 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     count.checked_mul(unit).ok_or_else(|| "that is more than this machine can count".to_owned())
 }
 
+/// A whole number.
+pub(crate) fn number<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    whole(text, 0)
+}
+
+/// A whole number that is not 0.
+pub(crate) fn one_or_more<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    whole(text, 1)
+}
+
+fn whole<T: TryFrom<u64>>(text: &str, least: u64) -> Result<T, String> {
+    if text.is_empty() || !text.trim_start_matches('-').chars().all(|c| c.is_ascii_digit()) {
+        return Err(format!("it is no whole number; write one, {least} or more"));
+    }
+    if text.starts_with('-') || text.parse().is_ok_and(|number: u64| number < least) {
+        return Err(format!("that is too low; write {least} or more"));
+    }
+    let number = text.parse().ok().and_then(|number: u64| T::try_from(number).ok());
+    number.ok_or_else(|| "that is more than can be counted; write a lower number".to_owned())
+}
+
 /// `123e4567-e89b-12d3-a456-426614174000`.
 pub(crate) fn session(text: &str) -> Result<Session, String> {
     let uuid = Uuid::parse_str(text);
@@ -54,6 +75,23 @@ mod tests {
         assert_eq!(bytes("2 MiB"), Ok(2 << 20));
         for wrong in ["", "MiB", "1MB", "-1", "99999999999999999999", "99999999999GiB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_none_or_out_of_bounds_are_told_apart() {
+        assert_eq!(number::<u64>("0"), Ok(0));
+        assert_eq!(one_or_more::<u16>("65535"), Ok(65_535));
+        for (refused, words) in [
+            (number::<u64>("-1"), "write 0 or more"),
+            (one_or_more::<u64>("0"), "write 1 or more"),
+            (one_or_more::<u64>("-1"), "write 1 or more"),
+            (number::<u64>(""), "no whole number"),
+            (number::<u64>("1.5"), "no whole number"),
+            (number::<u64>("18446744073709551616"), "write a lower number"),
+            (one_or_more::<u16>("65536").map(u64::from), "write a lower number"),
+        ] {
+            assert!(refused.as_ref().is_err_and(|why| why.contains(words)), "{words}: {refused:?}");
         }
     }
 

@@ -66,7 +66,7 @@ struct Load {
     endpoints: Endpoints,
 
     /// Messages.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = units::one_or_more::<u64>)]
     count: u64,
 
     /// The size of each, in bytes or as 64KiB; at least 8.
@@ -77,7 +77,7 @@ struct Load {
 #[derive(Args)]
 struct Batch {
     /// Messages in one call; 0 and 1 use the calls for single messages.
-    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = units::number::<usize>)]
     batch: usize,
 }
 
@@ -106,7 +106,7 @@ struct SendArgs {
     durability: Durability,
 
     /// Messages that may wait for a receiver [default: 65536, or 8MiB of them].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     queue: Option<u64>,
 
     /// One message at a time, and how long each took: with a store until it is accepted, else until it is confirmed.
@@ -144,7 +144,7 @@ struct ReceiveArgs {
 #[derive(Args)]
 struct Window {
     /// Messages that may wait here or be on their way.
-    #[arg(long = "window", value_name = "COUNT", default_value_t = 100_000)]
+    #[arg(long = "window", value_name = "COUNT", default_value_t = 100_000, value_parser = units::number::<u64>)]
     messages: u64,
 
     /// Bytes of the same [default: 8MiB, or of many sockets 2MiB each].
@@ -184,7 +184,7 @@ struct PublishArgs {
     load: Load,
 
     /// Subscribers to wait for.
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = units::one_or_more::<u64>)]
     subscribers: u64,
 
     /// Publish everything before anybody may connect: what comes then is read from the ring.
@@ -223,7 +223,7 @@ struct SubscribeArgs {
     calls: Batch,
 
     /// Sockets that subscribe.
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = units::one_or_more::<u64>)]
     subscribers: u64,
 
     #[command(flatten)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::console::Console;
 use crate::endpoints::{Endpoints, LinkArgs};
 use crate::exit::{self, Exit, Failure};
+use crate::units;
 use crate::watch::Watch;
 
 use super::{Batch, Window, payload};
@@ -36,7 +37,7 @@ pub(super) struct ReplyArgs {
     size: usize,
 
     /// It ends when so many who asked have gone.
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = units::one_or_more::<u64>)]
     clients: u64,
 
     #[command(flatten)]

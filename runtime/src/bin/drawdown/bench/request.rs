@@ -55,11 +55,11 @@ pub(super) struct RequestArgs {
 
     /// Requests under way at a time.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(value_parser = units::one_or_more::<u32>)]
     parallel: u32,
 
     /// Requests in one call; 0 and 1 use the calls for single requests.
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = units::number::<u32>)]
     batch: u32,
 
     /// How long a request may take in all [default: 30s].
@@ -75,7 +75,7 @@ pub(super) struct RequestArgs {
 #[group(required = true, multiple = false)]
 struct Until {
     /// Requests.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = units::one_or_more::<u64>)]
     count: Option<u64>,
 
     /// Ask for so long.

@@ -51,7 +51,7 @@ pub(crate) struct PubArgs {
     session: Option<Session>,
 
     /// The number of the first message in --session; a number that was used before must not be used again.
-    #[arg(long, value_name = "NUMBER", requires = "session")]
+    #[arg(long, value_name = "NUMBER", requires = "session", value_parser = units::number::<Seq>)]
     next_seq: Option<Seq>,
 
     /// Stay for so long after the end of the input; with 0s leave at once [default: until the subscribers that are there

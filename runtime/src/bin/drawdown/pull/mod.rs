@@ -58,16 +58,16 @@ pub(crate) struct PullArgs {
     /// Messages that may wait here or be on their way, of 32 MiB together at the most, or one of the largest size if that is
     /// more; with 0 one is asked for when there is nothing else to do, so that none waits behind another while somebody else
     /// is free [default: 1000, with --exec 0].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     window: Option<u64>,
 
     /// Copies, up to 16 MiB, of messages that still wait at their senders, kept in case that this command asks first: with
     /// --window 0, or 1, it then need not wait for their way.
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = units::number::<u64>)]
     future: u64,
 
     /// Exit after so many confirmed messages; what came beyond that goes back to its sender.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u64>)]
     count: Option<u64>,
 
     /// Run this by `sh -c` for each message.
@@ -76,7 +76,7 @@ pub(crate) struct PullArgs {
 
     /// Commands at a time.
     #[arg(long, value_name = "COUNT", default_value_t = 1, requires = "exec")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = units::one_or_more::<u16>)]
     parallel: u16,
 
     /// What confirms a message: that it was processed, or only that it was taken.

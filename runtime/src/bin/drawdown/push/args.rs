@@ -69,7 +69,7 @@ pub(crate) struct PushArgs {
     session: Option<Session>,
 
     /// The number of the first message in --session: 0 at its beginning, and later above all that may have been used.
-    #[arg(long, value_name = "NUMBER", requires = "session")]
+    #[arg(long, value_name = "NUMBER", requires = "session", value_parser = units::number::<Seq>)]
     next_seq: Option<Seq>,
 
     /// What an accepted message survives.
@@ -77,7 +77,7 @@ pub(crate) struct PushArgs {
     durability: Durability,
 
     /// Messages that may wait for a receiver; stdin is not read on while so many do [default: 65536].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     queue: Option<u64>,
 
     /// The shelf life of a message: one that nobody has taken by then is gone [default: none].
@@ -85,11 +85,11 @@ pub(crate) struct PushArgs {
     ttl: Option<Duration>,
 
     /// After so many failed attempts a message becomes a dead letter [default: it is tried for ever].
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u32>)]
     max_attempts: Option<u32>,
 
     /// Messages that may be under way and not confirmed [default: no limit].
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u64>)]
     max_pending: Option<u64>,
 
     /// Print the number of each message on stdout once it is accepted, in order. They rise by one; in a session that goes on

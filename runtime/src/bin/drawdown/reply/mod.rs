@@ -58,7 +58,7 @@ pub(crate) struct RepArgs {
     work: Work,
 
     /// Requests that may be here, waiting or worked on; of --exec, commands at a time [default: 100, with --exec 1].
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u64>)]
     window: Option<u64>,
 
     /// Remember replies in this folder; it is made if it is not there. A reply is sent once it is on disk.

@@ -50,12 +50,12 @@ pub(crate) struct ReqArgs {
     attempt_timeout: Option<Duration>,
 
     /// How often a request is tried again after its server was lost or took too long [default: 3].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = units::number::<u32>)]
     retries: Option<u32>,
 
     /// Requests that may be under way at a time; a reply that comes early waits for those before it, and counts.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = units::one_or_more::<u16>)]
     pub(super) parallel: u16,
 
     /// Ask a second server as well when the first has not replied after so long [default: never].

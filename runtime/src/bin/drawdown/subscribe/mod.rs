@@ -71,11 +71,11 @@ pub(crate) struct SubArgs {
     cursor: Option<PathBuf>,
 
     /// Messages that may wait here or be on their way [default: 1000].
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     window: Option<u64>,
 
     /// Exit after so many messages.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u64>)]
     count: Option<u64>,
 
     /// Exit when nothing came for so long.
