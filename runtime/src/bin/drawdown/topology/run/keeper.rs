@@ -19,9 +19,6 @@ use super::process::{Output, Process, Spec};
 const AGAIN_MIN: Duration = Duration::from_millis(200);
 const AGAIN_MAX: Duration = Duration::from_secs(10);
 
-/// What has run for so long was well.
-const WELL: Duration = Duration::from_secs(10);
-
 /// How a process is told to end.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Reins {
@@ -77,9 +74,7 @@ impl Keeper {
             if end == End::Well || self.reins.stop.is_cancelled() || !self.is_tried_again(end) {
                 return end;
             }
-            if begun.elapsed() >= WELL {
-                backoff.reset();
-            }
+            backoff.note_worked(begun.elapsed());
             let wait = backoff.next(uuid::Uuid::new_v4().as_u64_pair().0);
             self.say(format_args!("{end}; it is started again"));
             tokio::select! {
