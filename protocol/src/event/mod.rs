@@ -80,7 +80,7 @@ pub enum Event {
         /// What happened.
         reason: String,
     },
-    /// The store has not answered for so long. What is not accepted yet waits; nothing is lost.
+    /// The store has not answered for so long. What is not accepted yet waits, and so do replies; nothing is lost.
     StoreSlow {
         /// Since it was last asked.
         waited: Duration,

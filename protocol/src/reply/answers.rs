@@ -175,12 +175,13 @@ impl ReplyEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let forget_at = self.memory.due(self.config.memory.age);
-        forget_at.into_iter().chain(self.doubt_at()).min()
+        [forget_at, self.doubt_at(), self.store_slow_at()].into_iter().flatten().min()
     }
 
-    /// Lets time pass: what was remembered long enough is forgotten.
+    /// Lets time pass: what was remembered long enough is forgotten, and a store that takes long is told of.
     pub fn handle_timeout(&mut self, now: Time) {
         self.doubt(now);
+        self.tell_slow_store(now);
         self.forget_old_answers(now);
     }
 }

@@ -12,7 +12,7 @@ use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, TOPIC_BYTES_MAX, WR
 use crate::link::Identity;
 use crate::message::{Attributes, Records, write_head};
 use crate::push::StoreNeed;
-use crate::store::{Commit, Recovered, StoreOp};
+use crate::store::{Commit, CommitWatch, Recovered, StoreOp};
 use crate::time::Time;
 
 use super::names::Names;
@@ -27,9 +27,19 @@ pub(super) struct Journal {
     removed: Vec<AnswerKey>,
     stored: AnswerKey,
     reserved_end: AnswerKey,
-    writing: Option<(AnswerKey, Option<AnswerKey>)>,
+    writing: Option<Writing>,
     written_behind: Time,
     failure: Option<String>,
+}
+
+/// A commit that was asked for.
+#[derive(Debug)]
+struct Writing {
+    /// How far answers are on disk when it is done.
+    stored: AnswerKey,
+    /// The end of the numbers that it reserves.
+    reserve: Option<AnswerKey>,
+    watch: CommitWatch,
 }
 
 impl Journal {
@@ -131,7 +141,7 @@ impl ReplyEngine {
         }
         ops.extend(journal.removed.drain(..).map(|block| StoreOp::RemoveBlock { block }));
         journal.written_behind = now;
-        journal.writing = Some((stored, reserve));
+        journal.writing = Some(Writing { stored, reserve, watch: CommitWatch::begin(now) });
         Some(Commit { ops, sync })
     }
 
@@ -141,7 +151,7 @@ impl ReplyEngine {
         let Some(journal) = &mut self.journal else {
             return;
         };
-        let Some((stored, reserve)) = journal.writing.take() else {
+        let Some(Writing { stored, reserve, .. }) = journal.writing.take() else {
             return;
         };
         if let Err(reason) = result {
@@ -159,6 +169,19 @@ impl ReplyEngine {
     #[must_use]
     pub fn store_failure(&self) -> Option<&str> {
         self.journal.as_ref()?.failure.as_deref()
+    }
+
+    /// When a store that has not answered is to be reported.
+    pub(super) fn store_slow_at(&self) -> Option<Time> {
+        self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
+    }
+
+    /// Reports a store that has not answered, once for each commit.
+    pub(super) fn tell_slow_store(&mut self, now: Time) {
+        let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
+        if let Some(event) = writing.and_then(|writing| writing.watch.poll_slow(now)) {
+            self.events.push(event);
+        }
     }
 
     /// Takes in what a store kept.
@@ -214,4 +237,31 @@ fn write_answer(answer: Option<&Answer>, names: &Names, out: &mut BytesMut) {
     };
     write_head(out, answer.payload.len(), &attributes);
     out.put_slice(&answer.payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::ids::PeerId;
+    use crate::limits::STORE_SLOW;
+    use crate::reply::ReplyConfig;
+
+    #[test]
+    fn a_store_that_does_not_answer_is_reported_once() {
+        let peer = PeerId::from_uuid(Uuid::from_u128(1));
+        let session = Session::from_uuid(Uuid::from_u128(2));
+        let mut rep = ReplyEngine::with_store(ReplyConfig::default(), peer, session);
+        assert!(rep.poll_store(Time::ZERO).is_some(), "numbers are reserved");
+        let slow = Time::ZERO + STORE_SLOW;
+        assert_eq!(rep.poll_timeout(), Some(slow));
+        rep.handle_timeout(slow - Duration::from_micros(1));
+        assert_eq!(rep.poll_event(), None);
+        rep.handle_timeout(slow);
+        assert_eq!(rep.poll_event(), Some(Event::StoreSlow { waited: STORE_SLOW }));
+        assert_eq!((rep.poll_event(), rep.poll_timeout()), (None, None));
+    }
 }
