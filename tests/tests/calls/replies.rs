@@ -203,10 +203,10 @@ async fn what_is_left_at_the_end_is_told_as_requests_and_calls() -> Outcome {
     let call = next(&rep).await;
     let left = rep.drain(Duration::ZERO).await.expect_err("it is not answered");
     assert_eq!((left.what, left.pending), (Undone::Calls, 1));
-    assert!(left.to_string().contains("1 are not answered"), "{left}");
+    assert!(left.to_string().contains("1 not answered"), "{left}");
     let left = req.close(Duration::ZERO).await.expect_err("it has no reply");
     assert_eq!((left.what, left.pending), (Undone::Requests, 1));
-    assert!(left.to_string().contains("1 for a reply"), "{left}");
+    assert!(left.to_string().contains("1 without a reply"), "{left}");
     assert_eq!(error(asked).await.kind(), RequestErrorKind::Closed);
     drop(call);
     Ok(())
