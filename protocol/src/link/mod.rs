@@ -3,7 +3,6 @@
 mod hello;
 mod transmit;
 mod vocabulary;
-mod wakes;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +11,6 @@ use std::time::Duration;
 pub(crate) use hello::{Peer, Speaker};
 pub use transmit::Transmit;
 pub(crate) use vocabulary::link_vocabulary;
-pub(crate) use wakes::Wakes;
 
 use hello::{check_sizes, check_words};
 

@@ -25,7 +25,7 @@ pub use stats::{PublishLinkStats, PublishStats, RingStats};
 use crate::event::Events;
 use crate::ids::{Lineage, LinkId, PeerId, Seq, Session};
 use crate::limits::TOPIC_BYTES_MAX;
-use crate::link::{Link, Wakes};
+use crate::link::Link;
 use crate::message::Message;
 use crate::push::{Refusal, Refused};
 use crate::queue::{Chunk, Kept};
@@ -54,7 +54,7 @@ pub struct PublishEngine {
     /// Links that want what is not retained and can be fetched.
     cold: BTreeSet<LinkId>,
     journal: Option<Journal>,
-    wakes: Wakes,
+    wakes: VecDeque<LinkId>,
     watching: bool,
     progress: VecDeque<Range<Seq>>,
     events: Events,
@@ -127,7 +127,7 @@ impl PublishEngine {
             hungry: Vec::new(),
             cold: BTreeSet::new(),
             journal: None,
-            wakes: Wakes::default(),
+            wakes: VecDeque::new(),
             watching: false,
             progress: VecDeque::new(),
             events: Events::default(),

@@ -33,7 +33,7 @@ pub use stats::{PullLinkStats, PullStats};
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
-use crate::link::{Identity, Link, Wakes};
+use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
 use crate::range::RangeSet;
 use crate::time::Time;
@@ -64,7 +64,7 @@ pub struct PullEngine {
     sessions: BTreeMap<Session, SessionState>,
     /// Of a streamer: what arrives is not for an application here.
     passing: Option<Passing>,
-    wakes: Wakes,
+    wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
 }
@@ -168,7 +168,7 @@ impl PullEngine {
             expiring: BTreeSet::new(),
             sessions: BTreeMap::new(),
             passing: None,
-            wakes: Wakes::default(),
+            wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
         }

@@ -35,7 +35,7 @@ use crate::credit::{Amount, Spender};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
 use crate::limits::COUNTED_CREDIT_MAX;
-use crate::link::{Link, Wakes};
+use crate::link::Link;
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
 use crate::range::RangeSet;
 use crate::store::{Attempts, DeadLetter, Recovered};
@@ -105,7 +105,7 @@ pub struct PushEngine {
     passing: Option<Passing>,
     /// Of a session whose messages were lost.
     rebuild: Option<Rebuild>,
-    wakes: Wakes,
+    wakes: VecDeque<LinkId>,
     watching: bool,
     progress: VecDeque<Range<Seq>>,
     events: Events,
@@ -250,7 +250,7 @@ impl PushEngine {
             journal: None,
             passing: None,
             rebuild: None,
-            wakes: Wakes::default(),
+            wakes: VecDeque::new(),
             watching: false,
             progress: VecDeque::new(),
             events: Events::default(),

@@ -28,7 +28,7 @@ pub use stats::{ReplyLinkStats, ReplyStats};
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority, Session};
-use crate::link::{Identity, Link, Wakes};
+use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
 use crate::queue::{Abreast, Levelled, Rising};
 use crate::store::Recovered;
@@ -60,7 +60,7 @@ pub struct ReplyEngine {
     journal: Option<Journal>,
     /// Of a router.
     routing: Option<Routing>,
-    wakes: Wakes,
+    wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
 }
@@ -155,7 +155,7 @@ impl ReplyEngine {
             memory: Memory::default(),
             journal: None,
             routing: None,
-            wakes: Wakes::default(),
+            wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
         }

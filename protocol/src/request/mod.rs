@@ -32,7 +32,7 @@ pub use stats::{RequestLinkStats, RequestStats};
 use crate::credit::Spender;
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority};
-use crate::link::{Link, Wakes};
+use crate::link::Link;
 use crate::message::Message;
 use crate::push::{Refusal, Refused};
 use crate::queue::{Abreast, Rising};
@@ -90,7 +90,7 @@ pub struct RequestEngine {
     /// The level that served last.
     level: Option<Priority>,
     settled: VecDeque<(CallNumber, Settled)>,
-    wakes: Wakes,
+    wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
     /// Of a router.
@@ -166,7 +166,7 @@ impl RequestEngine {
             turn: 0,
             level: None,
             settled: VecDeque::new(),
-            wakes: Wakes::default(),
+            wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
             routing: None,

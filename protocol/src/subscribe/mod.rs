@@ -28,7 +28,7 @@ pub use stats::{SubscribeLinkStats, SubscribeStats};
 use crate::credit::Amount;
 use crate::event::{Events, Gap, NewSession};
 use crate::ids::{LinkId, PeerId, RequestId, Seq, Session};
-use crate::link::{Link, Wakes};
+use crate::link::Link;
 use crate::time::Time;
 use crate::wire::{Filter, Fingerprint, Prefix, PrefixTooLong, Ring};
 
@@ -66,7 +66,7 @@ pub struct SubscribeEngine {
     last_position: Option<Position>,
     /// The session whose position the application moved last.
     current: Option<Session>,
-    wakes: Wakes,
+    wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
 }
@@ -137,7 +137,7 @@ impl SubscribeEngine {
             turn: 0,
             last_position: None,
             current: None,
-            wakes: Wakes::default(),
+            wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
         };
