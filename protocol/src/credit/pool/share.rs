@@ -251,17 +251,20 @@ impl Pool {
         }
     }
 
-    /// What a link may keep while another waits for room; `None`: all that it has, because it is about to use it.
+    /// What a link may keep while another waits for room: what it may sit on, and what it needs for messages that it told
+    /// of; `None`: all that it has.
     ///
     /// A link that waits itself, and perhaps has too few bytes for its next message, gives them back until it is its
     /// turn: several such links could hold all bytes between them and wait for ever.
     fn spared(&self, link: LinkId) -> Option<Amount> {
         let line = self.lines.get(&link)?;
-        if line.demand == 0 {
-            return (line.fed == 0).then(|| self.allowance());
-        }
         let stuck = line.granter.intended().bytes < self.message_cost_max;
-        (stuck && self.hungry.front() != Some(&link)).then_some(Amount::ZERO)
+        if line.demand > 0 && stuck {
+            return (self.hungry.front() != Some(&link)).then_some(Amount::ZERO);
+        }
+        let messages = line.demand.saturating_add(line.fed);
+        let bytes = messages.saturating_mul(self.message_cost_max);
+        Some(self.allowance().max(Amount::new(messages, bytes)))
     }
 
     pub(super) fn lower(&mut self, link: LinkId, keep: Amount) {

@@ -267,3 +267,26 @@ fn a_question_that_is_taken_back_and_asked_again_is_one_question() {
     }
     assert!(pool.askers.len() <= 1, "{}", pool.askers.len());
 }
+
+#[test]
+fn who_tells_of_one_message_keeps_no_more_than_that_from_others_however_much_it_has() {
+    for crossed in [false, true] {
+        let mut pool = Pool::that_answers(Amount::new(100, 1_000_000), COST_MAX);
+        pool.attach(A);
+        if !crossed {
+            assert_eq!(granted(&mut pool, A), 100, "it is alone");
+        }
+        // It may have said so before it heard of what it has.
+        pool.demand(A, Demand { waiting: 1, asks: true }, NOW);
+        assert_eq!(granted(&mut pool, A), 100);
+        pool.attach(B);
+        assert_eq!(granted(&mut pool, B), 0);
+        pool.demand(B, Demand { waiting: 1, asks: true }, NOW);
+        let lowered = pool.poll_grant(A).expect("it has to give back");
+        assert_eq!(lowered.messages, 25, "what it may sit on");
+        assert!(pool.poll_grant(B).is_none(), "something comes back");
+        let returned = Echo { serial: lowered.serial, messages: 0, bytes: 0 };
+        assert!(pool.echo(A, returned));
+        assert!(granted(&mut pool, B) > 0);
+    }
+}
