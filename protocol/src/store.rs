@@ -161,3 +161,25 @@ impl CommitWatch {
         Some(Event::StoreSlow { waited: now.since(self.since) })
     }
 }
+
+/// Gives an engine the methods by which it looks after its commit. It needs the fields `events` and `journal`, whose
+/// `writing` has a `watch` while a commit is asked for.
+macro_rules! slow_store_reports {
+    ($engine:ident) => {
+        impl $engine {
+            /// When a store that has not answered is to be reported.
+            pub(super) fn store_slow_at(&self) -> Option<$crate::Time> {
+                self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
+            }
+
+            /// Reports a store that has not answered, once for each commit.
+            pub(super) fn tell_slow_store(&mut self, now: $crate::Time) {
+                let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
+                if let Some(event) = writing.and_then(|writing| writing.watch.poll_slow(now)) {
+                    self.events.push(event);
+                }
+            }
+        }
+    };
+}
+pub(crate) use slow_store_reports;

@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::push::{Refusal, StoreNeed};
 use crate::queue::{Gathering, Kept};
-use crate::store::{Commit, CommitWatch, StoreOp};
+use crate::store::{Commit, CommitWatch, StoreOp, slow_store_reports};
 use crate::time::{Now, Time};
 
 use super::PublishEngine;
@@ -117,6 +117,8 @@ impl Journal {
         self.reserved_end.is_none_or(|end| next_seq.saturating_add(RESERVE_SEQS / 2) > end)
     }
 }
+
+slow_store_reports!(PublishEngine);
 
 impl PublishEngine {
     /// How soon [`PublishEngine::poll_store`] has something to do. Costs next to nothing.
@@ -269,19 +271,6 @@ impl PublishEngine {
     #[must_use]
     pub fn store_failure(&self) -> Option<&str> {
         self.journal.as_ref()?.failure.as_deref()
-    }
-
-    /// When a store that has not answered is to be reported.
-    pub(super) fn store_slow_at(&self) -> Option<Time> {
-        self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
-    }
-
-    /// Reports a store that has not answered, once for each commit.
-    pub(super) fn tell_slow_store(&mut self, now: Time) {
-        let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
-        if let Some(event) = writing.and_then(|writing| writing.watch.poll_slow(now)) {
-            self.events.push(event);
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::queue::{Gathered, Gathering, Kept};
 use crate::range::RangeSet;
-use crate::store::{Attempts, Commit, CommitWatch, DeadLetter, StoreOp};
+use crate::store::{Attempts, Commit, CommitWatch, DeadLetter, StoreOp, slow_store_reports};
 use crate::time::Time;
 
 use super::PushEngine;
@@ -217,6 +217,8 @@ impl Journal {
     }
 }
 
+slow_store_reports!(PushEngine);
+
 impl PushEngine {
     /// How soon [`PushEngine::poll_store`] has something to do. Costs next to nothing.
     #[inline]
@@ -306,19 +308,6 @@ impl PushEngine {
         let has_behind = journal.has_behind() || self.has_safe_replays();
         let behind = has_behind.then(|| written_behind + WRITE_BEHIND);
         born.map(|born| born + gate).into_iter().chain(behind).chain(sync).min()
-    }
-
-    /// When a store that has not answered is to be reported.
-    pub(super) fn store_slow_at(&self) -> Option<Time> {
-        self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
-    }
-
-    /// Reports a store that has not answered, once for each commit.
-    pub(super) fn tell_slow_store(&mut self, now: Time) {
-        let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
-        if let Some(event) = writing.and_then(|writing| writing.watch.poll_slow(now)) {
-            self.events.push(event);
-        }
     }
 
     /// The answer to the last [`PushEngine::poll_store`].

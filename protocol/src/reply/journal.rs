@@ -12,7 +12,7 @@ use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, TOPIC_BYTES_MAX, WR
 use crate::link::Identity;
 use crate::message::{Attributes, Records, write_head};
 use crate::push::StoreNeed;
-use crate::store::{Commit, CommitWatch, Recovered, StoreOp};
+use crate::store::{Commit, CommitWatch, Recovered, StoreOp, slow_store_reports};
 use crate::time::Time;
 
 use super::names::Names;
@@ -74,6 +74,8 @@ impl Journal {
         next + RESERVE_SEQS / 2 > self.reserved_end
     }
 }
+
+slow_store_reports!(ReplyEngine);
 
 impl ReplyEngine {
     /// Answers below this may be sent.
@@ -169,19 +171,6 @@ impl ReplyEngine {
     #[must_use]
     pub fn store_failure(&self) -> Option<&str> {
         self.journal.as_ref()?.failure.as_deref()
-    }
-
-    /// When a store that has not answered is to be reported.
-    pub(super) fn store_slow_at(&self) -> Option<Time> {
-        self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
-    }
-
-    /// Reports a store that has not answered, once for each commit.
-    pub(super) fn tell_slow_store(&mut self, now: Time) {
-        let writing = self.journal.as_mut().and_then(|journal| journal.writing.as_mut());
-        if let Some(event) = writing.and_then(|writing| writing.watch.poll_slow(now)) {
-            self.events.push(event);
-        }
     }
 
     /// Takes in what a store kept.
