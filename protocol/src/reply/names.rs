@@ -63,15 +63,8 @@ impl Names {
 
     /// Notes what is known of a call now.
     pub(super) fn note(&mut self, client: ClientKey, id: CallId, known: Known) {
-        let Some(client) = self.clients.get_mut(&client) else {
-            return;
-        };
-        let number = id.halves().1;
-        match client.calls.get_mut(&number) {
-            Some(before) => *before = known,
-            None => {
-                client.calls.insert(number, known);
-            }
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.calls.insert(id.halves().1, known);
         }
     }
 

@@ -71,7 +71,7 @@ impl ReplyEngine {
             return false;
         };
         // What was written before is gone by now, mostly, and its memory is used again.
-        let mut body = std::mem::take(&mut link.body);
+        let body = &mut link.body;
         body.reserve(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
         let mut tail = None;
         let mut count = 0;
@@ -85,7 +85,7 @@ impl ReplyEngine {
             };
             let (call, rejected) = (Some(answer.id), answer.rejected);
             let attributes = Attributes { call, rejected, ..Attributes::default() };
-            write_head(&mut body, answer.payload.len(), &attributes);
+            write_head(body, answer.payload.len(), &attributes);
             if answer.payload.len() >= BY_REFERENCE_BYTES {
                 tail = Some(answer.payload);
             } else {
@@ -111,7 +111,6 @@ impl ReplyEngine {
             };
             out.data(header, body.split().freeze(), tail);
         }
-        link.body = body;
         count > 0
     }
 }

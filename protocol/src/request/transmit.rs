@@ -70,7 +70,7 @@ impl RequestEngine {
             return false;
         };
         // What was written before is gone by now, mostly, and its memory is used again.
-        let mut body = std::mem::take(&mut link.body);
+        let body = &mut link.body;
         body.reserve(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
         let mut tail = None;
         let mut count = 0;
@@ -83,7 +83,7 @@ impl RequestEngine {
                 continue;
             };
             let attributes = call.attributes(CallId::new(client, number), now);
-            write_head(&mut body, call.payload.len(), &attributes);
+            write_head(body, call.payload.len(), &attributes);
             if call.payload.len() >= BY_REFERENCE_BYTES {
                 tail = Some(call.payload.clone());
             } else {
@@ -104,9 +104,6 @@ impl RequestEngine {
                 attempt: 0,
             };
             out.data(header, body.split().freeze(), tail);
-        }
-        if let Some(link) = self.links.get_mut(&id) {
-            link.body = body;
         }
         count > 0
     }
