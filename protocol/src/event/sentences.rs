@@ -26,48 +26,6 @@ impl fmt::Display for Event {
                     (_, Some(_), false) => write!(f, "{who} ended its link: {reason}"),
                 }
             }
-            Event::Expired { .. }
-            | Event::Redelivered { .. }
-            | Event::Restored { .. }
-            | Event::DeadLettered { .. }
-            | Event::DeadLettersFull { .. } => self.of_messages(f),
-            Event::StoreFailed { .. } | Event::StoreSlow { .. } | Event::CursorFailed { .. } => {
-                self.of_disks(f)
-            }
-            Event::Gap(gap) => gap.fmt(f),
-            Event::NewSession(session) => session.fmt(f),
-            Event::SourceChanged { .. }
-            | Event::Ahead { .. }
-            | Event::Fenced { .. }
-            | Event::Conflict { .. } => self.of_sources(f),
-            Event::ServerSilent { .. }
-            | Event::ServerAnswers { .. }
-            | Event::ServerOnTrial { .. }
-            | Event::ServerTrusted { .. }
-            | Event::LevelChanged { .. }
-            | Event::LoopRefused { .. }
-            | Event::HopLimit { .. } => self.of_servers(f),
-            Event::NameFailed { reason, .. } => Printable(reason).fmt(f),
-            Event::TargetsChanged { endpoint, connected, left } => {
-                write!(f, "{}:", Printable(endpoint))?;
-                list(f, " connecting to", connected)?;
-                f.write_str(if connected.is_empty() || left.is_empty() { "" } else { ";" })?;
-                list(f, " leaving", left)
-            }
-            Event::NameMoved { endpoint } => {
-                write!(f, "{} has moved to another address; connecting there", Printable(endpoint))
-            }
-            Event::Missed { count } => {
-                let were = if *count == 1 { "was" } else { "were" };
-                write!(f, "{} {were} missed", Counted(*count, "event"))
-            }
-        }
-    }
-}
-
-impl Event {
-    fn of_messages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Event::Expired { seq } => {
                 write!(f, "message {seq} expired: its shelf life ended before anybody took it")
             }
@@ -88,12 +46,6 @@ impl Event {
                 f,
                 "message {seq} failed too often, and there is no room for another dead letter: it is tried again"
             ),
-            _ => Ok(()),
-        }
-    }
-
-    fn of_disks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Event::StoreFailed { reason } => {
                 write!(
                     f,
@@ -111,12 +63,8 @@ impl Event {
                 "the position cannot be saved, and a restart would go on from an older one; trying on: {}",
                 Printable(reason)
             ),
-            _ => Ok(()),
-        }
-    }
-
-    fn of_sources(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+            Event::Gap(gap) => gap.fmt(f),
+            Event::NewSession(session) => session.fmt(f),
             Event::SourceChanged { session, link } => {
                 write!(f, "session {session} is taken from {link} from now on")
             }
@@ -132,12 +80,6 @@ impl Event {
                 f,
                 "a source has other messages under the numbers of session {session}, and is not listened to: {reason}"
             ),
-            _ => Ok(()),
-        }
-    }
-
-    fn of_servers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Event::ServerSilent { link } => write!(
                 f,
                 "server {link} did not answer in time: it is left out until it answers, or for a while"
@@ -162,7 +104,20 @@ impl Event {
                 "a call has passed as many routers as it may, and was rejected: lead the routers to servers in fewer \
                  steps",
             ),
-            _ => Ok(()),
+            Event::NameFailed { reason, .. } => Printable(reason).fmt(f),
+            Event::TargetsChanged { endpoint, connected, left } => {
+                write!(f, "{}:", Printable(endpoint))?;
+                list(f, " connecting to", connected)?;
+                f.write_str(if connected.is_empty() || left.is_empty() { "" } else { ";" })?;
+                list(f, " leaving", left)
+            }
+            Event::NameMoved { endpoint } => {
+                write!(f, "{} has moved to another address; connecting there", Printable(endpoint))
+            }
+            Event::Missed { count } => {
+                let were = if *count == 1 { "was" } else { "were" };
+                write!(f, "{} {were} missed", Counted(*count, "event"))
+            }
         }
     }
 }

@@ -26,23 +26,29 @@ fn waiting(receipt: &Receipt) -> tokio::task::JoinHandle<ConfirmError> {
     tokio::spawn(async move { ended(&receipt).await })
 }
 
+/// A socket with a message that nobody takes, and how those are told who wait for its end before and after.
+async fn ends(push: PushSocket, closes: bool) -> [ConfirmError; 2] {
+    let receipt = push.enqueue("x").await.unwrap();
+    let waits = waiting(&receipt);
+    tokio::task::yield_now().await;
+    if closes {
+        push.close(Duration::ZERO).await.expect_err("nobody took it");
+    } else {
+        drop(push);
+    }
+    let errors = [waits.await.unwrap(), ended(&receipt).await];
+    receipt.accepted().await.expect("it was, whatever comes after");
+    errors
+}
+
 #[tokio::test]
 async fn a_socket_that_ends_without_a_store_has_not_kept_the_message() {
     for closes in [true, false] {
         let push = PushSocket::builder().build().await.unwrap();
-        let receipt = push.enqueue("x").await.unwrap();
-        let waits = waiting(&receipt);
-        tokio::task::yield_now().await;
-        if closes {
-            push.close(Duration::ZERO).await.expect_err("nobody took it");
-        } else {
-            drop(push);
-        }
-        for error in [waits.await.unwrap(), ended(&receipt).await] {
+        for error in ends(push, closes).await {
             assert_eq!((error.kind(), error.is_kept()), (&ConfirmErrorKind::Closed, false));
             assert!(error.to_string().contains("it was not kept"), "{error}");
         }
-        receipt.accepted().await.expect("in memory that was at once");
     }
 }
 
@@ -51,19 +57,10 @@ async fn a_socket_that_ends_with_a_store_says_that_it_keeps_the_message() {
     for closes in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let push = PushSocket::builder().store(folder.path()).build().await.unwrap();
-        let receipt = push.enqueue("x").await.unwrap();
-        let waits = waiting(&receipt);
-        tokio::task::yield_now().await;
-        if closes {
-            push.close(Duration::ZERO).await.expect_err("nobody took it");
-        } else {
-            drop(push);
-        }
-        for error in [waits.await.unwrap(), ended(&receipt).await] {
+        for error in ends(push, closes).await {
             assert_eq!((error.kind(), error.is_kept()), (&ConfirmErrorKind::Closed, true));
             assert!(error.to_string().contains("the store keeps it"), "{error}");
         }
-        receipt.accepted().await.expect("the store has it");
     }
 }
 

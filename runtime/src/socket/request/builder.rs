@@ -33,10 +33,10 @@ impl ReqBuilder {
         self
     }
 
-    /// For how long a server that failed must have been well before it is used again: zero unless set, which is at once. Until then it
-    /// is asked only if no other server has room. It failed if its link was lost, or if it let the time of an attempt run
-    /// out; [`Event::ServerOnTrial`](crate::Event::ServerOnTrial) and [`Event::ServerTrusted`](crate::Event::ServerTrusted)
-    /// tell of it.
+    /// For how long a server that failed must have been well before it is used again: zero unless set, which is at once.
+    /// Until then it is asked only if no other server has room. It failed if its link was lost, or if it let the time of an
+    /// attempt run out; [`Event::ServerOnTrial`](crate::Event::ServerOnTrial) and
+    /// [`Event::ServerTrusted`](crate::Event::ServerTrusted) tell of it.
     pub fn fail_back_after(mut self, time: std::time::Duration) -> Self {
         self.config.fail_back_after = time;
         self
