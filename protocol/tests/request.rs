@@ -452,6 +452,48 @@ fn a_hedged_call_is_answered_by_whoever_is_first() {
 }
 
 #[test]
+fn a_call_that_comes_again_while_it_is_being_put_down_is_worked_on_anew() {
+    let mut net = Net::new(quick());
+    let server = net.server(10, 1);
+    let number = net.call("x");
+    let hung = net.take(server).unwrap();
+    net.pass(Duration::from_millis(1_100));
+    assert!(net.servers[server].is_cancelled(hung.key), "its application is told");
+    net.pass(Duration::from_millis(1_100));
+    assert!(!net.servers[server].is_cancelled(hung.key), "there is nobody else to ask");
+    net.servers[server].put_down(hung.key, "put down".into(), net.now.time).unwrap();
+    net.run();
+    assert_eq!(net.serve(server), 1);
+    assert_eq!(net.answered(number), b"xx");
+
+    let number = net.call("y");
+    let call = net.take(server).unwrap();
+    net.client.cancel(number, net.now.time);
+    net.run();
+    let told = net.servers[server].put_down(call.key, "put down".into(), net.now.time);
+    assert_eq!(told, Err(AnswerError::Cancelled), "nobody asked again");
+    assert_eq!(net.servers[server].unanswered(), 0);
+}
+
+#[test]
+fn calls_that_only_a_busy_server_may_have_hold_up_no_others() {
+    let mut net = Net::new(CallOptions { at_most_once: true, ..quick() });
+    let busy = net.server(100, 1);
+    let (bound, mut begun) = ((0..100).map(|_| net.call("x")).count(), 0);
+    while net.take(busy).is_some() {
+        begun += 1;
+    }
+    assert_eq!(begun, bound);
+    net.cut(busy);
+    net.connect(busy, 1);
+    assert_eq!(net.client.stats(net.now.time).links[0].room.messages, 0, "it works on them still");
+    let idle = net.server(5, 1);
+    let number = net.call("y");
+    assert_eq!(net.serve(idle), 1);
+    assert_eq!(net.answered(number), b"yy");
+}
+
+#[test]
 fn a_rejection_tells_why_and_a_call_that_is_given_up_is_withdrawn() {
     let mut net = Net::new(quick());
     let server = net.server(10, 1);

@@ -78,6 +78,22 @@ impl ReplyEngine {
         self.finish(key, Bytes::from(reason), true, now)
     }
 
+    /// The application has stopped with a call, since it was told that nobody waits for it. If it came again meanwhile, it
+    /// goes back, to be worked on anew; one that must run at most once is refused for this reason.
+    ///
+    /// # Errors
+    /// As nobody waits, mostly nobody hears of it.
+    pub fn put_down(&mut self, key: CallKey, reason: Reason, now: Time) -> Result<(), AnswerError> {
+        match self.calls.get(&key.0) {
+            Some(call) if !call.cancelled && !call.at_most_once => {
+                self.counters.released += 1;
+                self.end_unbegun(key, Outcome::Released);
+                Ok(())
+            }
+            _ => self.reject(key, reason, now),
+        }
+    }
+
     fn finish(
         &mut self,
         key: CallKey,

@@ -161,7 +161,7 @@ impl ReplyEngine {
         }
     }
 
-    /// Ends a call that nobody has begun with; at a router, any call that it has no answer to.
+    /// Ends a call that nobody has begun with, or that was put down; at a router, any call that it has no answer to.
     pub(super) fn end_unbegun(&mut self, key: CallKey, outcome: Outcome) {
         let Some(call) = self.forget_call(key) else {
             return;

@@ -8,6 +8,10 @@ use crate::time::Time;
 
 use super::{Asking, Call, CallNumber, Copy, Place, ReqLink, RequestEngine, State, Timer};
 
+/// Calls that find no room and are passed over, before all behind them wait too. Those that only one server may have do not
+/// count.
+const PASSED_OVER_MAX: usize = 64;
+
 /// Calls that a second server is looked for at a time.
 const HEDGES_AT_A_TIME: usize = 64;
 
@@ -35,31 +39,38 @@ impl RequestEngine {
         for id in std::mem::take(&mut self.regained) {
             self.recount(id, now);
         }
-        let mut passed_over = Vec::new();
-        while let Some(&number) = self.waiting.first() {
-            if self.ready.is_empty() {
-                break;
-            }
-            self.waiting.remove(&number);
+        self.dispatch_waiting(now);
+        self.hedge(now);
+        self.wake_for_demand();
+    }
+
+    fn dispatch_waiting(&mut self, now: Time) {
+        let (mut next, mut passed_over) = (0, 0);
+        while !self.ready.is_empty()
+            && passed_over <= PASSED_OVER_MAX
+            && let Some(&number) = self.waiting.range(next..).next()
+        {
+            next = number + 1;
             match self.server_for(number) {
-                Choice::Server(link) => self.give(number, link, now),
+                Choice::Server(link) => {
+                    self.waiting.remove(&number);
+                    self.give(number, link, now);
+                }
                 Choice::Asks(_) => {
                     self.start_asking(number, now);
-                    passed_over.push(number);
+                    passed_over += 1;
                 }
                 // It has to wait for a server of its own, or for bytes; others need not wait for it.
                 Choice::Nobody => match self.absent_server(number) {
-                    Some(peer) => self.note_stuck(peer, number),
-                    None => passed_over.push(number),
+                    Some(peer) => {
+                        self.waiting.remove(&number);
+                        self.note_stuck(peer, number);
+                    }
+                    None if self.calls.get(&number).is_some_and(|call| call.bound().is_some()) => {}
+                    None => passed_over += 1,
                 },
             }
-            if passed_over.len() > 64 {
-                break;
-            }
         }
-        self.waiting.extend(passed_over);
-        self.hedge(now);
-        self.wake_for_demand();
     }
 
     /// The server that a call goes to now: none of a worse level before those of better ones have said that they have no

@@ -41,6 +41,22 @@ async fn a_time_out_means_that_somebody_may_have_worked_on_it() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_call_that_is_dropped_since_its_caller_gave_up_is_worked_on_if_it_has_come_again()
+-> Outcome {
+    let (rep, endpoint) = bound(RepSocket::builder()).await?;
+    let req =
+        client(ReqSocket::builder().attempt_timeout(QUIET).retries(100), &[&endpoint]).await?;
+    let asked = ask(req.call("x").timeout(PATIENCE).send());
+    let first = next(&rep).await;
+    soon(first.cancelled()).await;
+    until(|| rep.stats().repeated == 1).await;
+    drop(first);
+    next(&rep).await.reply("y")?;
+    assert_eq!(reply(asked).await, "y");
+    Ok(())
+}
+
+#[tokio::test]
 async fn closing_ends_requests_that_do_not_end_in_time() -> Outcome {
     let (rep, endpoint) = bound(RepSocket::builder()).await?;
     let req = client(ReqSocket::builder(), &[&endpoint]).await?;

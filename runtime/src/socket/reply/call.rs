@@ -2,10 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use drawdown_protocol::wire::Reason;
 use drawdown_protocol::{CallId, Identity, TakenCall, Time};
 
 use crate::core::Core;
@@ -18,18 +20,22 @@ const DROPPED: &str = "the call was dropped by its server";
 
 /// A request, and the duty to answer it: with [`reply`](Self::reply) or [`reject`](Self::reject).
 ///
-/// A call that is dropped is rejected with "the call was dropped by its server". It borrows nothing, and may be answered
-/// from any task, in any order.
+/// A call that is dropped is rejected with "the call was dropped by its server". One that is dropped or rejected after
+/// [`cancelled`](Self::cancelled) or [`is_cancelled`](Self::is_cancelled) has said that its caller cancelled it is put down:
+/// should its caller have asked again meanwhile, it is worked on anew. It borrows nothing, and may be answered from any
+/// task, in any order.
 #[must_use = "a call that is dropped is rejected"]
 pub struct Call {
     core: Arc<Core<ReplyState>>,
     taken: TakenCall,
     is_open: bool,
+    /// The application was told that its caller has cancelled it.
+    was_told: AtomicBool,
 }
 
 impl Call {
     pub(super) fn new(core: &Arc<Core<ReplyState>>, taken: TakenCall) -> Self {
-        Self { core: Arc::clone(core), taken, is_open: true }
+        Self { core: Arc::clone(core), taken, is_open: true, was_told: AtomicBool::new(false) }
     }
 
     /// The payload.
@@ -73,7 +79,14 @@ impl Call {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.time_left().is_some_and(|left| left.is_zero())
-            || self.core.lock().socket.engine.is_cancelled(self.taken.key)
+            || self.note_cancelled(&self.core.lock().socket)
+    }
+
+    /// Whether its caller has cancelled it, which the application is told now.
+    fn note_cancelled(&self, socket: &ReplyState) -> bool {
+        let is_cancelled = socket.engine.is_cancelled(self.taken.key);
+        self.was_told.fetch_or(is_cancelled, Ordering::Relaxed);
+        is_cancelled
     }
 
     /// Waits until the caller gives up: cancels the call, or lets its deadline pass; or until this socket is closed. A
@@ -138,7 +151,13 @@ impl Call {
 
     fn reject_in_place(&self, reason: &str) -> Result<(), ReplyErrorKind> {
         let (key, now) = (self.taken.key, self.core.clock.time());
-        self.core.with(|socket| socket.settle(|engine| engine.reject(key, reason.into(), now)))
+        let reason = Reason::from(reason);
+        self.core.with(|socket| {
+            socket.settle(|engine| match self.was_told.load(Ordering::Relaxed) {
+                true => engine.put_down(key, reason, now),
+                false => engine.reject(key, reason, now),
+            })
+        })
     }
 }
 
@@ -189,7 +208,11 @@ struct Watch<'a> {
 impl Watch<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.call.core.lock();
-        state.socket.poll_cancelled(self.call.taken.key, &mut self.place, cx.waker())
+        let told = state.socket.poll_cancelled(self.call.taken.key, &mut self.place, cx.waker());
+        if told.is_ready() {
+            self.call.note_cancelled(&state.socket);
+        }
+        told
     }
 }
 
