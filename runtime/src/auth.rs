@@ -1,6 +1,7 @@
 //! Who a peer is, and whether it may connect.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use drawdown_protocol::Identity;
@@ -10,10 +11,10 @@ use crate::transport::PeerAddr;
 /// Decides who a peer is before it becomes a member of a socket. A session, and what a receiver holds of it, belong to
 /// the identity that opened them.
 pub trait Authorizer: Send + Sync + 'static {
-    /// The identity of the peer at `address`.
+    /// The identity of the peer at `address`. Called from the tasks that take peers in, so it must not block.
     ///
     /// # Errors
-    /// A sentence for the log, if the peer is turned away.
+    /// A sentence for the log, if the peer is turned away; so is one for whom this panics.
     fn authorize(&self, address: &PeerAddr) -> Result<Identity, String>;
 }
 
@@ -33,7 +34,11 @@ impl Access {
     /// The one place where it is decided who a peer is.
     pub(crate) fn identify(&self, address: &PeerAddr) -> Result<Identity, String> {
         match self {
-            Access::Authorized(authorizer) => authorizer.authorize(address),
+            Access::Authorized(authorizer) => {
+                // A fault of it that one peer hits must not close the endpoint to all others.
+                let judged = catch_unwind(AssertUnwindSafe(|| authorizer.authorize(address)));
+                judged.unwrap_or_else(|_| Err("the authorizer panicked".to_owned()))
+            }
             Access::Local | Access::Anonymous => Ok(transport_identity(address)),
         }
     }

@@ -228,7 +228,7 @@ impl std::error::Error for Closed {}
 pub struct DrainError {
     /// What is counted.
     pub what: Undone,
-    /// Messages, requests or calls that nobody has taken.
+    /// Messages, requests or calls that nobody has taken; subscribers that had not read what they were sent.
     pub waiting: u64,
     /// Messages that receivers have and have not settled; at a receiver: that the application has not settled. Requests
     /// that servers have. Calls that the application has not answered, and replies that their callers have not confirmed.
@@ -251,6 +251,8 @@ pub enum Undone {
     Requests,
     /// Calls of a REP socket.
     Calls,
+    /// Subscribers that were sent everything, and had not read it.
+    Subscribers,
 }
 
 impl fmt::Display for DrainError {
@@ -265,6 +267,13 @@ impl fmt::Display for DrainError {
                      server had may have been worked on",
                     Counted(*waiting, "request"),
                 );
+            }
+            Undone::Subscribers => {
+                write!(f, "after {waited:?} {} had not read all", Counted(*waiting, "subscriber"))?;
+                return f.write_str(match kept {
+                    true => "; the store keeps what they lack",
+                    false => "; what they lack is lost to them unless they have another source",
+                });
             }
             Undone::Calls => {
                 return write!(

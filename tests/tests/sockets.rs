@@ -1,9 +1,12 @@
 //! The sockets as programs use them: over real transports, with real time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use drawdown::transport::PeerAddr;
 use drawdown::{
-    ConfirmOn, Durability, Event, Fate, Message, PullSocket, PushSocket, Redelivery, SendErrorKind,
+    Authorizer, ConfirmOn, Durability, Event, Fate, Identity, Message, PullSocket, PushSocket,
+    Redelivery, SendErrorKind,
 };
 use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
 use tokio::time::timeout;
@@ -403,6 +406,49 @@ async fn a_message_over_the_limit_is_refused_and_a_smaller_receiver_too() -> Out
     .await;
     assert!(reason.contains("2000") && reason.contains("1000"), "{reason}");
     drop(small);
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_end_with_their_socket_whoever_still_holds_something_of_it() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for closes in [true, false] {
+        let (push, endpoint) = bound(PushSocket::builder().store(folder.path())).await?;
+        let pull = PullSocket::builder().connect(&endpoint).await?;
+        let (mut at_push, mut at_pull) = (push.events(), pull.events());
+        let receipt = soon(push.enqueue("x")).await?;
+        let (_, delivery) = text(&pull).await;
+        if closes {
+            soon(push.close(QUIET)).await.expect_err("it is not settled");
+            soon(pull.close(QUIET)).await.expect_err("nor here");
+        } else {
+            drop((push, pull));
+        }
+        for events in [&mut at_push, &mut at_pull] {
+            while soon(events.next()).await.is_some() {}
+        }
+        drop((receipt, delivery));
+    }
+    Ok(())
+}
+
+/// It has a fault, which the first peer hits.
+struct Faulty(AtomicBool);
+
+impl Authorizer for Faulty {
+    fn authorize(&self, _address: &PeerAddr) -> Result<Identity, String> {
+        assert!(self.0.swap(true, Ordering::Relaxed), "a fault of the authorizer");
+        Ok(Identity::new("one of us"))
+    }
+}
+
+#[tokio::test]
+async fn an_authorizer_that_panics_turns_one_peer_away_and_no_others() -> Outcome {
+    let faulty = Faulty(AtomicBool::new(false));
+    let (push, endpoint) = bound(PushSocket::builder().authorizer(faulty)).await?;
+    let pull = PullSocket::builder().connect(&endpoint).await?;
+    soon(push.send("x")).await?;
+    assert_eq!(text(&pull).await.0, "x", "it tries again");
     Ok(())
 }
 

@@ -77,12 +77,6 @@ macro_rules! device_vocabulary {
                 }
             }
 
-            /// Whether there is any link, one that is closing included.
-            #[must_use]
-            pub fn has_links(&self) -> bool {
-                self.up.has_links() || self.down.has_links()
-            }
-
             /// Says goodbye on all links.
             pub fn close_links(&mut self, now: $crate::Time) {
                 self.down.close_links(now);

@@ -63,12 +63,6 @@ macro_rules! link_vocabulary {
                 self.links.remove(&id);
             }
 
-            /// Whether there is any link, one that is closing included.
-            #[must_use]
-            pub fn has_links(&self) -> bool {
-                !self.links.is_empty()
-            }
-
             /// How far a link has come.
             #[must_use]
             pub fn link_state(&self, link: $crate::LinkId) -> $crate::LinkState {

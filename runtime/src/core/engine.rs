@@ -33,7 +33,6 @@ pub(crate) trait Engine: Send + 'static {
     fn is_settled(&self, _link: LinkId) -> bool {
         true
     }
-    fn has_links(&self) -> bool;
     fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
     fn link_state(&self, link: LinkId) -> LinkState;
     fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
@@ -85,10 +84,6 @@ macro_rules! engine {
 
             fn close_links(&mut self, now: Time) {
                 self.close_links(now);
-            }
-
-            fn has_links(&self) -> bool {
-                self.has_links()
             }
 
             fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit) {

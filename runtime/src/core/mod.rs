@@ -8,8 +8,8 @@ mod signal;
 mod waiters;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drawdown_protocol::{Event, Identity, LinkId, Now, Time};
 use tokio::sync::{Notify, broadcast};
@@ -69,8 +69,29 @@ pub(crate) struct Core<S> {
     pub(crate) timer: Notify,
     /// What [`Socket::is_crowded`] said last.
     crowded: AtomicBool,
-    /// Made when somebody first listens: its buffer is larger than the rest of a socket.
-    events: OnceLock<broadcast::Sender<Event>>,
+    events: Mutex<Feed>,
+    /// How many there are that may still have something to tell; see [`Core::live`].
+    lives: AtomicUsize,
+}
+
+/// What carries events to those who listen.
+enum Feed {
+    /// Nobody has listened yet: its buffer is larger than the rest of a socket.
+    Unheard,
+    Open(broadcast::Sender<Event>),
+    /// Nothing happens any more.
+    Over,
+}
+
+/// Whoever holds this may have events to tell: those who listen wait on.
+pub(crate) struct Life<S: Socket>(Arc<Core<S>>);
+
+impl<S: Socket> Drop for Life<S> {
+    fn drop(&mut self) {
+        if self.0.lives.fetch_sub(1, Ordering::AcqRel) == 1 {
+            *self.0.feed() = Feed::Over;
+        }
+    }
 }
 
 /// The lock, held.
@@ -101,7 +122,8 @@ impl<S: Socket> Core<S> {
             closing: CancellationToken::new(),
             timer: Notify::new(),
             crowded: AtomicBool::new(false),
-            events: OnceLock::new(),
+            events: Mutex::new(Feed::Unheard),
+            lives: AtomicUsize::new(0),
         })
     }
 
@@ -163,17 +185,41 @@ impl<S: Socket> Core<S> {
         self.release(state);
     }
 
+    /// How many connections there are, those included that are about to be closed.
+    pub(crate) fn links(&self) -> usize {
+        self.lock().signals.len()
+    }
+
     /// Tells those who listen what happened.
     pub(crate) fn tell(&self, event: Event) {
         log(&event);
-        if let Some(events) = self.events.get() {
+        if let Feed::Open(events) = &*self.feed() {
             // Nobody listens any more: that is no error.
             let _ = events.send(event);
         }
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.get_or_init(|| broadcast::Sender::new(EVENTS_MAX)).subscribe()
+        let mut feed = self.feed();
+        match &*feed {
+            Feed::Open(events) => events.subscribe(),
+            Feed::Unheard => {
+                let (events, receiver) = broadcast::channel(EVENTS_MAX);
+                *feed = Feed::Open(events);
+                receiver
+            }
+            Feed::Over => broadcast::channel(1).1,
+        }
+    }
+
+    /// For what outlives the socket's handle and may have events to tell: the last one to go ends them.
+    pub(crate) fn live(self: &Arc<Self>) -> Life<S> {
+        self.lives.fetch_add(1, Ordering::AcqRel);
+        Life(Arc::clone(self))
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

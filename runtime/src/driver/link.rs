@@ -17,12 +17,10 @@ use crate::core::{Core, Engine, Side, Signal, Socket};
 use crate::transport::Stream;
 
 use super::buffers::ReadBuffers;
+use super::parting::{LAST_WORD, Parting};
 
 /// Pieces that one system call writes.
 const PIECES_MAX: usize = 64;
-
-/// How long a link that is left may take to write its last word.
-const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Serves a link until it ends; says whether its handshake was ever done. Dropping it closes the connection.
 pub(crate) struct LinkDriver<S: Socket> {
@@ -40,6 +38,12 @@ pub(crate) struct LinkDriver<S: Socket> {
     timer_at: Option<Time>,
     state: LinkState,
     was_open: bool,
+    /// It ended because nobody spoke.
+    was_silent: bool,
+    /// Writing has failed: what the peer said before it hung up is still to be read.
+    broken: Option<io::Error>,
+    /// Once it has ended, or is broken.
+    parting: Option<Parting>,
     gone: bool,
     /// It was rung, and let others run before it looks.
     gave_way: bool,
@@ -76,6 +80,9 @@ impl<S: Socket> LinkDriver<S> {
             timer_at: None,
             state: LinkState::Handshake,
             was_open: false,
+            was_silent: false,
+            broken: None,
+            parting: None,
             gone: false,
             gave_way: false,
         }
@@ -117,7 +124,13 @@ impl<S: Socket> LinkDriver<S> {
     }
 
     fn round(&mut self, cx: &mut Context<'_>) -> io::Result<Round> {
+        if self.has_ended() {
+            return Ok(self.part(cx));
+        }
         let read = self.read(cx)?;
+        if !read && self.is_given_up(cx) {
+            return self.broken.take().map_or(Ok(Round::Over), Err);
+        }
         if !read && self.gives_way(cx) {
             return Ok(Round::Idle);
         }
@@ -126,18 +139,50 @@ impl<S: Socket> LinkDriver<S> {
         if read || rung || due || self.failure.is_some() {
             self.exchange(read, due);
         }
-        let wrote = self.write(cx)?;
+        let wrote = self.write(cx);
         if wrote && self.out.is_empty() && self.state == LinkState::Open {
             // There may be more for this link than one take.
             self.exchange(false, false);
         }
-        if self.state != LinkState::Open
-            && self.state != LinkState::Handshake
-            && self.out.is_empty()
-        {
-            return Ok(Round::Over);
+        Ok(if read || wrote || self.has_ended() { Round::Progress } else { Round::Idle })
+    }
+
+    /// Whether the engine is done with it.
+    fn has_ended(&self) -> bool {
+        !matches!(self.state, LinkState::Open | LinkState::Handshake)
+    }
+
+    /// Whether it has had its time to part. A socket that closes says itself how long it waits.
+    fn is_given_up(&mut self, cx: &mut Context<'_>) -> bool {
+        let parting = self.parting.as_mut();
+        parting.is_some_and(|parting| parting.poll_over(cx).is_ready())
+            && !self.core.closing.is_cancelled()
+    }
+
+    /// Writes the last word of a link that has ended, and reads over what comes until the peer hangs up.
+    fn part(&mut self, cx: &mut Context<'_>) -> Round {
+        self.parting.get_or_insert_with(Parting::new);
+        self.write(cx);
+        while self.out.is_empty() {
+            // There may have been no room for its last word.
+            self.exchange(false, false);
+            if self.out.is_empty() {
+                break;
+            }
+            self.write(cx);
         }
-        Ok(if read || wrote { Round::Progress } else { Round::Idle })
+        if self.was_silent || self.is_given_up(cx) {
+            return Round::Over;
+        }
+        if self.out.is_empty()
+            && let Some(parting) = &mut self.parting
+        {
+            parting.shut(&mut self.stream, cx);
+        }
+        match Parting::poll_hung_up(&mut self.stream, cx) {
+            Poll::Ready(()) => Round::Over,
+            Poll::Pending => Round::Idle,
+        }
     }
 
     /// Whether others, who are about to have something for this link too, have their turn first: then it all goes in one
@@ -207,6 +252,7 @@ impl<S: Socket> LinkDriver<S> {
         });
         let opened = state != self.state;
         self.state = state;
+        self.was_silent |= due && !read && self.has_ended();
         self.was_open |= state == LinkState::Open;
         // Later is found out when the timer fires: only an earlier moment needs it set anew.
         if due || opened || self.timer_at.is_none() {
@@ -219,7 +265,20 @@ impl<S: Socket> LinkDriver<S> {
     }
 
     /// Writes what waits. False if nothing could be written.
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.broken.is_some() {
+            self.out.clear();
+            return false;
+        }
+        self.try_write(cx).unwrap_or_else(|error| {
+            self.broken = Some(error);
+            self.out.clear();
+            self.parting.get_or_insert_with(Parting::new);
+            false
+        })
+    }
+
+    fn try_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut wrote = false;
         while !self.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); PIECES_MAX];
@@ -253,8 +312,6 @@ impl<S: Socket> Future for LinkDriver<S> {
                 Ok(Round::Progress) => {}
                 Ok(Round::Idle) => return Poll::Pending,
                 Ok(Round::Over) => {
-                    // The last word is with the system; what comes of it is not waited for.
-                    let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
                     self.gone = true;
                     self.core.close_link(self.link, None);
                     return Poll::Ready(self.was_open);

@@ -5,6 +5,7 @@ mod buffers;
 mod connect;
 mod crew;
 mod link;
+mod parting;
 mod timer;
 
 pub(crate) use accept::spawn_listener;

@@ -1,22 +1,29 @@
 //! One task per socket that wakes its engine when something is due.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::core::{Core, Socket};
 
-/// Starts the timer of a socket; it ends with the socket.
+/// Starts the timer of a socket; it ends with the socket, behind its last link, so that there is somebody as long as links
+/// have something to tell.
 pub(crate) fn spawn_timer<S: Socket>(core: &Arc<Core<S>>) {
-    let task = run(Arc::clone(core));
-    let stop = core.stop.clone();
-    core.tasks.spawn(async move {
+    let life = core.live();
+    let core = Arc::clone(core);
+    let tasks = core.tasks.clone();
+    tasks.spawn(async move {
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = task => {}
+            () = core.stop.cancelled() => {}
+            () = run(&core) => {}
         }
+        while core.links() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(life);
     });
 }
 
-async fn run<S: Socket>(core: Arc<Core<S>>) {
+async fn run<S: Socket>(core: &Core<S>) {
     loop {
         let next = {
             let mut state = core.lock();

@@ -125,10 +125,11 @@ fn spawn<S: Stored>(core: &Arc<Core<S>>, store: Box<dyn Store>) -> std::io::Resu
     let bell = Arc::new(Condvar::new());
     let committer = Committer { bell: Arc::clone(&bell), asleep: Asleep::No, stop: false };
     core.with(|socket| *socket.committer() = Some(committer));
-    let core = Arc::clone(core);
-    std::thread::Builder::new()
-        .name("drawdown-store".to_owned())
-        .spawn(move || run(&core, store, &bell))
+    let (core, life) = (Arc::clone(core), core.live());
+    std::thread::Builder::new().name("drawdown-store".to_owned()).spawn(move || {
+        run(&core, store, &bell);
+        drop(life);
+    })
 }
 
 fn run<S: Stored>(core: &Core<S>, mut store: Box<dyn Store>, bell: &Condvar) {

@@ -63,17 +63,24 @@ fn connect<S: Socket>(
 
 /// Ends all tasks of a socket: those that bring links first, then the links, with a last word each.
 async fn end_tasks<S: Socket>(core: &Core<S>) {
+    end_tasks_within(core, LAST_WORDS).await;
+}
+
+/// The same, where peers may take so long to read what they were sent before. Says how many had not.
+async fn end_tasks_within<S: Socket>(core: &Core<S>, time: Duration) -> u64 {
     core.closing.cancel();
     let now = core.clock.time();
     core.with(|socket| socket.engine_mut().close_links(now));
     core.tasks.close();
     // The timer and what cannot get rid of its last word are ended after a while.
     let words = async {
-        while core.with(|socket| socket.engine().has_links()) {
+        while core.links() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let _ = tokio::time::timeout(LAST_WORDS, words).await;
+    let _ = tokio::time::timeout(time.max(LAST_WORDS), words).await;
+    let left = core.links() as u64;
     core.stop.cancel();
     core.tasks.wait().await;
+    left
 }

@@ -5,3 +5,4 @@ mod proxies;
 mod restarts;
 mod streams;
 mod support;
+mod unread;

@@ -4,7 +4,7 @@ mod builder;
 mod state;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use builder::ProxyBuilder;
 use drawdown_protocol::{ProxyEngine, ProxyStats};
@@ -12,12 +12,12 @@ use drawdown_protocol::{ProxyEngine, ProxyStats};
 use crate::clock::Clock;
 use crate::core::Core;
 use crate::driver;
-use crate::error::{DrainError, Error, Undone};
+use crate::error::{DrainError, Error};
 use crate::socket::SocketOptions;
 use crate::socket::commit::CommitThread;
 use crate::socket::device::device_ends;
 use crate::socket::drain::drained;
-use crate::socket::publish::furthest_behind;
+use crate::socket::publish::{furthest_behind, undelivered};
 use crate::store::Store;
 
 use state::ProxyState;
@@ -65,30 +65,22 @@ impl ProxySocket {
     }
 
     /// Closes the proxy in good order: waits up to `linger` for a moment in which every subscriber that is there has been
-    /// sent all that is retained, and says goodbye on both sides. With a store all of the ring is written in any case.
-    /// The proxy is closed also if there is an error.
+    /// sent all that is retained, says goodbye on both sides, and waits in what is left of `linger`, a second at least, until
+    /// they have read it. With a store all of the ring is written in any case. The proxy is closed also if there is an error.
     ///
     /// # Errors
     /// If there was no such moment: says how many numbers the subscriber that is furthest behind still lacked, and from
     /// where on. It gets them from the publisher, or from another proxy.
     pub async fn close(self, linger: Duration) -> Result<(), DrainError> {
+        let begun = Instant::now();
         let in_time = tokio::time::timeout(linger, drained(&self.core)).await.is_ok();
         let behind = if in_time { None } else { furthest_behind(&self.stats().down) };
-        crate::socket::end_tasks(&self.core).await;
+        let time = linger.saturating_sub(begun.elapsed());
+        crate::socket::end_tasks_within(&self.core, time).await;
         self.thread.end(&self.core).await;
-        let Some(left) = behind else {
-            return Ok(());
-        };
         let kept = self.durable && self.core.lock().socket.engine.store_failure().is_none();
-        let (waiting, oldest) = (left.end - left.start, Some(left.start));
-        Err(DrainError {
-            what: Undone::Messages,
-            waiting,
-            pending: 0,
-            oldest,
-            kept,
-            waited: linger,
-        })
+        // Who had not read all finds it elsewhere too, and which side a link was on is not known here.
+        undelivered(behind, 0, kept, linger)
     }
 }
 

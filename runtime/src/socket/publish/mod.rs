@@ -4,7 +4,7 @@ mod builder;
 mod state;
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use builder::PubBuilder;
 use drawdown_protocol::{
@@ -149,30 +149,24 @@ impl PubSocket {
     }
 
     /// Closes the socket in good order: [takes nothing more in](Self::stop_intake), waits up to `linger` until every
-    /// subscriber that is there has been sent all that it wants (and, with a store, the disk has all), and says goodbye.
-    /// Zero says goodbye at once. With a store all is written in any case. The socket is closed also if there is an error.
+    /// subscriber that is there has been sent all that it wants (and, with a store, the disk has all), says goodbye, and
+    /// waits in what is left of `linger`, a second at least, until they have read it. Zero says goodbye at once. With a
+    /// store all is written in any case. The socket is closed also if there is an error.
     ///
     /// # Errors
     /// If some subscriber had not been sent everything after `linger`: says how many numbers the one that is furthest
-    /// behind still lacked, and from where on. Or if the store failed before it had everything: says what it lacks.
+    /// behind still lacked, and from where on. If all were sent it and some had not read it: says how many. Or if the store
+    /// failed before it had everything: says what it lacks.
     pub async fn close(self, linger: Duration) -> Result<(), DrainError> {
         self.stop_intake();
+        let begun = Instant::now();
         let in_time = tokio::time::timeout(linger, drained(&self.sender.core)).await.is_ok();
         let behind = if in_time { None } else { furthest_behind(&self.stats()) };
-        self.sender.shut_down().await;
+        let unread = self.sender.shut_down_within(linger.saturating_sub(begun.elapsed())).await;
         // Only now it is known whether the store took the last of them.
         let unkept = self.unaccepted();
-        let Some(left) = unkept.clone().or(behind) else {
-            return Ok(());
-        };
-        Err(DrainError {
-            what: Undone::Messages,
-            waiting: left.end - left.start,
-            pending: 0,
-            oldest: Some(left.start),
-            kept: self.sender.durable && unkept.is_none(),
-            waited: linger,
-        })
+        let kept = self.sender.durable && unkept.is_none();
+        undelivered(unkept.or(behind), unread, kept, linger)
     }
 
     /// The numbers that the store lacks.
@@ -235,6 +229,21 @@ impl PubSocket {
             let _ = sending::accepted(core, seq).await;
         }
     }
+}
+
+/// What becomes of closing when these numbers were not sent to all, and so many subscribers had not read what they were sent.
+pub(crate) fn undelivered(
+    unsent: Option<Range<Seq>>,
+    unread: u64,
+    kept: bool,
+    waited: Duration,
+) -> Result<(), DrainError> {
+    let (what, waiting, oldest) = match unsent {
+        Some(unsent) => (Undone::Messages, unsent.end - unsent.start, Some(unsent.start)),
+        None if unread > 0 => (Undone::Subscribers, unread, None),
+        None => return Ok(()),
+    };
+    Err(DrainError { what, waiting, pending: 0, oldest, kept, waited })
 }
 
 /// The numbers that the subscriber that is furthest behind has not been sent.

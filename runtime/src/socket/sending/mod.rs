@@ -5,6 +5,7 @@ mod wait;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use drawdown_protocol::Seq;
 
@@ -61,10 +62,16 @@ impl<S: Sending> Sender<S> {
 
     /// Ends the socket without waiting for what it holds.
     pub(crate) async fn shut_down(&self) {
+        self.shut_down_within(Duration::ZERO).await;
+    }
+
+    /// The same, where peers may take so long to read what they were sent. Says how many had not.
+    pub(crate) async fn shut_down_within(&self, time: Duration) -> u64 {
         self.stop_intake();
-        super::end_tasks(&self.core).await;
+        let left = super::end_tasks_within(&self.core, time).await;
         self.core.with(|socket| socket.parts().1.note_closing());
         self.thread.end(&self.core).await;
+        left
     }
 }
 

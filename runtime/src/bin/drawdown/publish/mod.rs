@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(crate) use args::PubArgs;
 use drawdown::protocol::Counted;
-use drawdown::{DrainError, PubSocket, SendError, Seq};
+use drawdown::{DrainError, PubSocket, SendError, Seq, Undone};
 
 use crate::console::{Console, Rate};
 use crate::exit::{Exit, Failure};
@@ -57,7 +57,10 @@ pub(crate) async fn run(args: PubArgs, console: &Console) -> Result<(), Failure>
 
 /// A subscriber that was there has not had everything.
 fn behind(left: &DrainError) -> Failure {
-    let DrainError { waiting, oldest, kept, waited, .. } = left;
+    let DrainError { what, waiting, oldest, kept, waited, .. } = left;
+    if *what == Undone::Subscribers {
+        return Failure::new(Exit::Left, left.to_string());
+    }
     let from = oldest.map(|oldest| format!(", from number {oldest} on")).unwrap_or_default();
     let kept = if *kept {
         "the store keeps what is left"
