@@ -6,7 +6,6 @@ use drawdown_protocol::Seq;
 
 use super::entries::Kind;
 use super::error::{StoreError, StoreErrorKind};
-use super::format::{self, Prefix};
 use super::inspect::Inspector;
 
 impl Inspector {
@@ -16,9 +15,8 @@ impl Inspector {
     /// # Errors
     /// When there is no such dead letter, the store is damaged, or the disk refuses.
     pub fn replay(&mut self, seq: Seq) -> Result<(), StoreError> {
-        self.refuse_damaged()?;
+        self.make_ready()?;
         let letter = self.dead_letter(seq)?;
-        self.entries.remove(&format::key(Prefix::Attempts, seq))?;
         match self.contents.blocks.iter_mut().find(|block| block.seqs.contains(&seq)) {
             // Its first record is still there, counted as done: a second one would be a second owner of the number.
             Some(block) => {
@@ -46,8 +44,7 @@ impl Inspector {
     /// # Errors
     /// When there is no such dead letter, the store is damaged, or the disk refuses.
     pub fn purge(&mut self, seq: Seq) -> Result<(), StoreError> {
-        self.refuse_damaged()?;
-        self.find_dead(seq)?;
+        self.make_ready()?;
         self.forget(seq)
     }
 
@@ -66,11 +63,12 @@ impl Inspector {
         self.entries.engine.flush()
     }
 
-    /// Nothing is written over what is damaged: it may be all that a rescue has.
-    fn refuse_damaged(&self) -> Result<(), StoreError> {
+    /// Comes before the first write. Nothing is written over what is damaged: it may be all that a rescue has. What a
+    /// crash cut off goes, as it does when a socket opens the store.
+    fn make_ready(&mut self) -> Result<(), StoreError> {
         match self.damages().first() {
             Some(damage) => Err(StoreError::damaged(&self.entries.engine.path, damage.to_string())),
-            None => Ok(()),
+            None => self.entries.clear(&mut self.contents.leftovers),
         }
     }
 }

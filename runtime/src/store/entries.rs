@@ -6,6 +6,7 @@ use bytes::Bytes;
 use drawdown_protocol::Seq;
 use drawdown_protocol::store::Attempts;
 use serde::Serialize;
+use sled::IVec;
 
 use super::engine::Engine;
 use super::error::{StoreError, StoreErrorKind};
@@ -130,6 +131,14 @@ impl Entries {
 
     pub(super) fn remove(&self, key: &[u8]) -> Result<(), StoreError> {
         self.engine.remove(key)
+    }
+
+    /// Removes what a crash cut off. That comes before anything is written: its slots are not empty and yet are filled
+    /// next, and its notes would be about what is put under their number.
+    pub(super) fn clear(&self, leftovers: &mut Vec<IVec>) -> Result<(), StoreError> {
+        leftovers.iter().try_for_each(|key| self.remove(key))?;
+        leftovers.clear();
+        Ok(())
     }
 
     fn shelf(&mut self, kind: Kind) -> &mut Shelf {

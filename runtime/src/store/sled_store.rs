@@ -40,9 +40,9 @@ impl SledStore {
         let (engine, mut contents) =
             Engine::open(path, options, |db| Contents::read(db, Keep::Records))?;
         let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));
-        let leftovers = std::mem::take(&mut contents.leftovers);
+        let mut leftovers = std::mem::take(&mut contents.leftovers);
         let recovered = recover(contents, &entries.engine)?;
-        leftovers.iter().try_for_each(|key| entries.remove(key))?;
+        entries.clear(&mut leftovers)?;
         Ok((Self { entries, poison: None }, recovered))
     }
 

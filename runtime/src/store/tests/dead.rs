@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::store::Inspector;
+use crate::store::entries::Kind;
+use crate::store::format::{PartHead, Prefix, write_part};
 
 /// The block 0..10, whose message 3 is dead, and the dead letters 50 and 51 of blocks that are gone.
 fn store_with_dead() -> TempDir {
@@ -98,4 +100,67 @@ fn a_purged_letter_is_gone() {
     let recovered = recovered(folder.path());
     assert_eq!(starts(&recovered.blocks), [0, 60]);
     assert_eq!(dead(&recovered), [3, 51]);
+}
+
+/// The block 0, the dead letter 5, and what a crash left of the block 10 before its part 0 was written.
+fn store_with_half_a_block() -> TempDir {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    commit(&mut store, vec![put(0..1, 100), put_dead(5, 100), put(10..11, 300 * KIB)]);
+    close(store);
+    tamper(folder.path(), |db| {
+        let slots = db.scan_prefix([Prefix::Block as u8]).map(Result::unwrap);
+        let filled = slots.filter(|(_, value)| !value.is_empty());
+        let (part_0, _) = filled.last().unwrap();
+        db.remove(part_0).unwrap();
+    });
+    folder
+}
+
+#[test]
+fn a_letter_is_not_put_into_what_a_crash_left_of_a_block() {
+    let folder = store_with_half_a_block();
+    let mut inspector = Inspector::open(folder.path()).unwrap();
+    inspector.replay(5).unwrap();
+    inspector.close().unwrap();
+    for _ in 0..2 {
+        let recovered = recovered(folder.path());
+        assert_eq!(starts(&recovered.blocks), [0, 5]);
+        assert_eq!(recovered.blocks[1].records, records(5, 100));
+        assert!(dead(&recovered).is_empty());
+    }
+}
+
+#[test]
+fn notes_of_what_a_crash_removed_are_not_about_the_letter_that_is_replayed() {
+    let folder = store_with_dead();
+    let (mut store, _) = open(folder.path());
+    let orphans =
+        vec![put_done(50, 50..51), StoreOp::PutAttempts { seq: 51, attempts: attempts(4) }];
+    commit(&mut store, orphans);
+    close(store);
+    let mut inspector = Inspector::open(folder.path()).unwrap();
+    inspector.replay(50).unwrap();
+    inspector.replay(51).unwrap();
+    inspector.close().unwrap();
+    let recovered = recovered(folder.path());
+    assert_eq!(starts(&recovered.blocks), [0, 50, 51, 60]);
+    assert!(recovered.blocks[1].done.is_empty(), "{:?}", recovered.blocks[1].done);
+    assert!(recovered.attempts.is_empty());
+}
+
+#[test]
+fn a_letter_that_a_crash_left_twice_is_purged_as_a_whole() {
+    let folder = store_with_dead();
+    tamper(folder.path(), |db| {
+        let mut value = Vec::new();
+        let head = PartHead { first: 51, messages: 1, part: 0, parts: 1 };
+        let key = Kind::Dead.key(1_000);
+        write_part(&key, head, &[records(51, 7)], &mut value);
+        db.insert(key, value).unwrap();
+    });
+    let mut inspector = Inspector::open(folder.path()).unwrap();
+    inspector.purge(51).unwrap();
+    inspector.close().unwrap();
+    assert_eq!(dead(&recovered(folder.path())), [3, 50]);
 }
