@@ -5,12 +5,13 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::ids::{Lineage, Seq, Session};
 use crate::limits::STORE_SLOW;
+use crate::message::{Attributes, Message, Records, write_head};
 use crate::time::Time;
 
 /// One batch of work for the store: all of it, in this order, then (if `sync`) everything made durable before it is
@@ -134,6 +135,26 @@ pub struct DeadLetter {
     pub attempts: Attempts,
     /// Its record.
     pub record: Bytes,
+}
+
+impl DeadLetter {
+    /// The message that is sent when it is replayed: its payload and nothing else. Its attempts, and when it was to expire,
+    /// belong to the life that is over. `None` if its record is malformed.
+    #[must_use]
+    pub fn to_message(&self) -> Option<Message<'static>> {
+        let (_, head) = Records::new(&self.record).next()?;
+        Some(Message::from(self.record.slice(head.payload())))
+    }
+
+    /// The same message as a record.
+    #[must_use]
+    pub fn to_record(&self) -> Option<Bytes> {
+        let message = self.to_message()?;
+        let mut record = BytesMut::with_capacity(self.record.len());
+        write_head(&mut record, message.payload().len(), &Attributes::default());
+        record.put_slice(message.payload());
+        Some(record.freeze())
+    }
 }
 
 /// Looks after a commit that was asked for: a store that takes long is reported, once.

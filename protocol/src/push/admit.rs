@@ -178,8 +178,8 @@ impl PushEngine {
         }
     }
 
-    /// Sends a dead letter again, as a new message with a new number and no attempts. `None` if there is no such
-    /// letter.
+    /// Sends a dead letter again, as a new message with a new number, no attempts, and the shelf life that this socket gives.
+    /// `None` if there is no such letter.
     ///
     /// # Errors
     /// If there is no room in the queue, the letter stays.
@@ -188,14 +188,11 @@ impl PushEngine {
         seq: Seq,
         clock: impl Fn() -> Now,
     ) -> Option<Result<Seq, Refusal>> {
-        let letter = self.dead.get(&seq)?;
-        let record = letter.record.clone();
-        let (_, head) = Records::new(&record).next()?;
+        let message = self.dead.get(&seq)?.to_message()?;
         // One try: nobody waits for credit if it fails.
-        if let Err(why) = self.admit(head.payload_bytes) {
+        if let Err(why) = self.admit(message.payload().len()) {
             return Some(Err(why));
         }
-        let message = Message::from(record.slice(head.head_bytes..head.record_bytes()));
         Some(match self.try_send(message, clock) {
             Ok(new) => {
                 self.dead.remove(&seq);

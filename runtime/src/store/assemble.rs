@@ -11,14 +11,14 @@ use super::format::{self, PartHead};
 use super::scan::{Damage, Keep};
 
 /// A block that was found whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct FoundBlock {
     pub(super) seqs: Range<Seq>,
     pub(super) done: Vec<Range<Seq>>,
     pub(super) bytes: u64,
     /// Empty if the scan keeps sizes only.
     pub(super) records: Bytes,
-    /// Its part 0 is in the last of them.
+    /// Its part 0 is in the last of them. Empty once its shelf has them.
     pub(super) slots: Vec<u64>,
 }
 

@@ -141,6 +141,14 @@ impl Entries {
         Ok(())
     }
 
+    /// The slots of a block, its part 0 in the last of them.
+    pub(super) fn slots(&self, kind: Kind, first: Seq) -> &[u64] {
+        match kind {
+            Kind::Block => self.shelves.blocks.place(first),
+            Kind::Dead => self.shelves.dead.place(first),
+        }
+    }
+
     fn shelf(&mut self, kind: Kind) -> &mut Shelf {
         match kind {
             Kind::Block => &mut self.shelves.blocks,

@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
+use bytes::Bytes;
 use drawdown_protocol::store::{Attempts, DeadLetter, RecoveredBlock};
 use drawdown_protocol::{Lineage, Seq, Session};
 
-use super::assemble::FoundBlock;
 use super::engine::Engine;
 use super::entries::{Entries, Kind};
 use super::error::StoreError;
@@ -138,7 +138,7 @@ impl Inspector {
         let Some(block) = self.contents.block_of(seq) else {
             return Ok(None);
         };
-        let records = self.read(Kind::Block, block)?.records;
+        let records = self.read(Kind::Block, block.seqs.start)?;
         Ok(Some(RecoveredBlock { seqs: block.seqs.clone(), done: block.done.clone(), records }))
     }
 
@@ -147,8 +147,8 @@ impl Inspector {
     /// # Errors
     /// When there is none, or it cannot be read any more.
     pub fn dead_letter(&self, seq: Seq) -> Result<DeadLetter, StoreError> {
-        let (block, attempts) = &self.contents.dead[self.find_dead(seq)?];
-        let record = self.read(Kind::Dead, block)?.records;
+        let (_, attempts) = &self.contents.dead[self.find_dead(seq)?];
+        let record = self.read(Kind::Dead, seq)?;
         Ok(DeadLetter { seq, attempts: attempts.clone(), record })
     }
 
@@ -160,9 +160,10 @@ impl Inspector {
         self.entries.engine.flush()
     }
 
-    fn read(&self, kind: Kind, block: &FoundBlock) -> Result<FoundBlock, StoreError> {
+    pub(super) fn read(&self, kind: Kind, first: Seq) -> Result<Bytes, StoreError> {
         let Engine { db, path, .. } = &self.entries.engine;
-        scan::read_block(db, kind, block)
+        scan::read_block(db, kind, first, self.entries.slots(kind, first))
+            .map(|block| block.records)
             .map_err(|damage| StoreError::damaged(path, damage.to_string()))
     }
 }

@@ -154,7 +154,8 @@ impl Contents {
             }
             again
         });
-        let places = blocks.iter().map(|block| (block.seqs.start, &block.slots[..]));
+        let places =
+            blocks.iter_mut().map(|block| (block.seqs.start, std::mem::take(&mut block.slots)));
         let shelf = Shelf::found(places, &empty);
         (blocks, shelf)
     }
@@ -255,15 +256,15 @@ impl Contents {
     }
 }
 
-/// Reads a block again, with its records.
+/// Reads a block again, with its records, where its shelf says that it stands.
 pub(super) fn read_block(
     db: &sled::Tree,
     kind: Kind,
-    block: &FoundBlock,
+    first: Seq,
+    slots: &[u64],
 ) -> Result<FoundBlock, Damage> {
-    let first = block.seqs.start;
     let mut assembler = Assembler::new(kind, Keep::Records);
-    for slot in &block.slots {
+    for slot in slots {
         let value = db.get(kind.key(*slot)).map_err(|error| {
             Damage::new(Some(first), format!("a block cannot be read: {error}"))
         })?;

@@ -38,16 +38,21 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// What was found: the blocks with their slots, and the slots with an empty entry.
-    pub(super) fn found<'a>(blocks: impl Iterator<Item = (Seq, &'a [u64])>, empty: &[u64]) -> Self {
+    pub(super) fn found(blocks: impl Iterator<Item = (Seq, Vec<u64>)>, empty: &[u64]) -> Self {
         let mut shelf =
             Self { next: empty.first().map_or(0, |slot| used_from(*slot)), ..Self::default() };
         for (first, slots) in blocks {
-            shelf.fill(first, slots.to_vec());
+            shelf.fill(first, slots);
         }
         shelf.prepared = empty.last().map_or(0, |slot| slot + 1).max(shelf.next);
         shelf.surplus =
             empty.iter().copied().filter(|slot| shelf.is_spent(slot / PAGE_SLOTS)).collect();
         shelf
+    }
+
+    /// The slots of a block; none if it is not here.
+    pub(super) fn place(&self, first: Seq) -> &[u64] {
+        self.places.get(&first).map_or(&[], Vec::as_slice)
     }
 
     /// Slots for so many parts, to be filled in this order.
@@ -162,7 +167,7 @@ mod tests {
         fn reopen(&self, blocks: &BTreeMap<Seq, Vec<u64>>) -> Shelf {
             let empty: Vec<u64> =
                 self.0.iter().filter(|(_, filled)| !**filled).map(|(slot, _)| *slot).collect();
-            Shelf::found(blocks.iter().map(|(first, slots)| (*first, &slots[..])), &empty)
+            Shelf::found(blocks.clone().into_iter(), &empty)
         }
     }
 

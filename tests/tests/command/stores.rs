@@ -2,9 +2,14 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
+use drawdown::store::{OpenOptions, SledStore, Store};
+use drawdown_protocol::store::{Attempts, Commit, StoreOp};
+use drawdown_protocol::{Session, SocketType};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use uuid::Uuid;
 
 use crate::process::{Ended, run, start};
 
@@ -173,4 +178,33 @@ fn dead_letters_can_be_listed_replayed_and_purged() {
     let mut delivered: Vec<_> = outbox.deliver("2").lines().map(str::to_owned).collect();
     delivered.sort_unstable();
     assert_eq!(delivered, ["a", "c"]);
+}
+
+#[test]
+fn a_letter_whose_shelf_life_is_over_is_delivered_once_it_is_replayed() {
+    let outbox = Outbox::new();
+    // What expired in 1970: the message 1 of a block that is there, and the message 7 of one that is gone.
+    let late = |payload: &[u8; 1]| {
+        let head = b"\x01\0\0\x80\x0a\0\x01\x08\x01\0\0\0\0\0\0\0";
+        Bytes::from([&head[..], payload].concat())
+    };
+    let plain = Bytes::from_static(b"\x01\0\0\0a");
+    let done = |seqs| StoreOp::PutDone { block: 0, done: vec![seqs] };
+    let letter = |seq, record| StoreOp::PutDead { seq, attempts: Attempts::default(), record };
+    let options = OpenOptions::new(SocketType::Push);
+    let (mut store, _) = SledStore::open(outbox.0.path(), &options).unwrap();
+    let ops = vec![
+        StoreOp::Reserve { session: Session::from_uuid(Uuid::from_u128(1)), end: 100 },
+        StoreOp::PutBlock { seqs: 0..2, parts: vec![plain, late(b"b")] },
+        done(1..2),
+        letter(1, late(b"b")),
+        letter(7, late(b"c")),
+    ];
+    store.commit(&Commit { ops, sync: true }).unwrap();
+    Box::new(store).close().unwrap();
+
+    let replayed = run(["dead", "replay", outbox.path(), "--all"], "").with_code(0);
+    assert_eq!(replayed, "replayed 1\nreplayed 7\n");
+    assert_eq!(outbox.deliver("3"), "a\nb\nc\n");
+    assert_eq!(outbox.report()["pending"], 0);
 }

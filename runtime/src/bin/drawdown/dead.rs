@@ -27,8 +27,9 @@ Examples:
   drawdown dead replay ./outbox --seq 12 --seq 15
   drawdown dead purge ./outbox --all
 
-`replay` makes them pending again, their failures forgotten; the next
-`drawdown push` on the store sends them. The store must not be in use.")]
+`replay` makes them pending again, their failures and their shelf life
+forgotten; the next `drawdown push` on the store sends them. The store must not
+be in use.")]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
     action: Action,
