@@ -29,7 +29,8 @@ pub struct Commit {
 #[derive(Clone, Debug)]
 pub enum StoreOp {
     /// Before any of the numbers up to `end` is used: note that they may have been. The note is the store's proof
-    /// that it held data, kept apart from the data itself.
+    /// that it held data, kept apart from the data itself. What stands before the first one of a session is durable
+    /// before it is.
     Reserve {
         /// The session that the numbers belong to.
         session: Session,

@@ -145,11 +145,12 @@ impl PublishEngine {
         let session = journal.session;
         let channel = self.channels.get_mut(&session)?;
         let mut ops = Vec::new();
-        let reserve = journal.is_low(next_seq).then(|| next_seq.saturating_add(RESERVE_SEQS));
-        ops.extend(reserve.map(|end| StoreOp::Reserve { session, end }));
+        // It stands before the reservation: a store that knows the session knows where its numbers begin.
         if !std::mem::replace(&mut journal.lineage_noted, true) {
             ops.push(StoreOp::PutLineage { lineage: channel.lineage });
         }
+        let reserve = journal.is_low(next_seq).then(|| next_seq.saturating_add(RESERVE_SEQS));
+        ops.extend(reserve.map(|end| StoreOp::Reserve { session, end }));
         // The moment is that of the chunk's first message, or later by what a commit takes.
         channel.ring.close_open();
         let (stored, bytes) = gather(journal, channel, &mut ops);

@@ -73,8 +73,13 @@ impl SledStore {
 
     /// See [`super::recover::check_for_loss`] for what this order proves.
     fn reserve(&mut self, session: Session, end: Seq) -> Result<(), StoreError> {
+        let reserved = self.entries.engine.marker.reserved;
+        let before = reserved.filter(|reserved| reserved.session == session);
+        if before.is_none() {
+            // The marker is written past sled: it must not know of a session sooner than sled of what stands before.
+            self.entries.engine.flush()?;
+        }
         let Engine { marker, path, .. } = &mut self.entries.engine;
-        let before = marker.reserved.filter(|reserved| reserved.session == session);
         let end = before.map_or(end, |reserved| reserved.end.max(end));
         marker.generation += 1;
         marker.reserved = Some(Reserved { session, end });

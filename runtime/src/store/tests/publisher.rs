@@ -1,6 +1,6 @@
 //! What a publisher keeps: its ring, oldest block first, and which incarnation wrote it.
 
-use drawdown_protocol::Lineage;
+use drawdown_protocol::{Lineage, Now, PeerId, PublishConfig, PublishEngine, Time};
 
 use super::*;
 use crate::store::Inspector;
@@ -42,6 +42,46 @@ fn the_last_lineage_comes_back() {
     let (store, found) = open_ring(folder.path());
     assert_eq!(found.unwrap().lineage, Some(lineage(200, 3)));
     close(store);
+}
+
+#[test]
+fn a_crash_in_its_first_commit_does_not_take_from_a_publisher_where_its_numbers_begin() {
+    let folder = folder();
+    let (mut store, _) = open_ring(folder.path());
+    let (config, peer) = (PublishConfig::default(), PeerId::from_uuid(Uuid::from_u128(1)));
+    let mut publisher = PublishEngine::with_store(config.clone(), peer, lineage(100, 1_000));
+    let first = publisher.poll_store(Time::ZERO).unwrap();
+    // The power goes before the last sync of the commit, and after that of the reservation in it.
+    store.commit(&Commit { sync: false, ..first }).unwrap();
+    let image = image_of(folder.path());
+    let recovered = open_ring(image.path()).1.unwrap();
+    let publisher = PublishEngine::recover(config, peer, 200, recovered, Now::default());
+    assert_eq!(publisher.next_seq(), 1_000);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_session_is_not_noted_before_what_stands_before_it_is_on_disk() {
+    use crate::store::marker::Marker;
+    use crate::store::sync;
+
+    let folder = folder();
+    let noted = || Marker::read(folder.path()).unwrap().unwrap().reserved;
+    for before in [None, Some(session())] {
+        let options = OpenOptions::new(SocketType::Pub);
+        let (mut store, _) = SledStore::open(folder.path(), &options).unwrap();
+        if before.is_some() {
+            commit(&mut store, vec![reserve(100)]);
+        }
+        let broken = sync::tests::break_syncs_in(folder.path());
+        let next = Session::from_uuid(Uuid::from_u128(2));
+        let lineage = Lineage { session: next, epoch: 100, since: 1_000 };
+        let reserve = StoreOp::Reserve { session: next, end: 2_000 };
+        let ops = vec![StoreOp::PutLineage { lineage }, reserve];
+        store.commit(&Commit { ops, sync: true }).unwrap_err();
+        drop(broken);
+        assert_eq!(noted().map(|reserved| reserved.session), before);
+    }
 }
 
 #[test]
