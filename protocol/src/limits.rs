@@ -94,6 +94,9 @@ pub const PUT_OFF_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// A topic, and a prefix of one.
 pub const TOPIC_BYTES_MAX: usize = 255;
 
+/// The name of an identity: it stands on disk where a topic does, beside an answer that is remembered.
+pub const IDENTITY_BYTES_MAX: usize = TOPIC_BYTES_MAX;
+
 /// Prefixes that one subscriber may have, unless a publisher is told otherwise.
 pub const FILTERS_DEFAULT: usize = 131_072;
 

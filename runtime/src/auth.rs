@@ -11,7 +11,9 @@ use crate::transport::PeerAddr;
 /// Decides who a peer is before it becomes a member of a socket. A session, and what a receiver holds of it, belong to
 /// the identity that opened them.
 pub trait Authorizer: Send + Sync + 'static {
-    /// The identity of the peer at `address`. Called from the tasks that take peers in, so it must not block.
+    /// The identity of the peer at `address`: of at most [`limits::IDENTITY_BYTES_MAX`](drawdown_protocol::limits::IDENTITY_BYTES_MAX)
+    /// bytes (255), or the peer is turned away. What may be longer, such as the subject of a certificate, is best given as a
+    /// hash: two peers of one identity are one. Called from the tasks that take peers in, so it must not block.
     ///
     /// # Errors
     /// A sentence for the log, if the peer is turned away; so is one for whom this panics.
@@ -37,7 +39,9 @@ impl Access {
             Access::Authorized(authorizer) => {
                 // A fault of it that one peer hits must not close the endpoint to all others.
                 let judged = catch_unwind(AssertUnwindSafe(|| authorizer.authorize(address)));
-                judged.unwrap_or_else(|_| Err("the authorizer panicked".to_owned()))
+                let identity = judged.unwrap_or_else(|_| Err("the authorizer panicked".to_owned()))?;
+                identity.check()?;
+                Ok(identity)
             }
             Access::Local | Access::Anonymous => Ok(transport_identity(address)),
         }
@@ -67,5 +71,30 @@ fn transport_identity(address: &PeerAddr) -> Identity {
         PeerAddr::Tcp(address) => Identity::new(format!("tcp:{}", address.ip())),
         PeerAddr::Ipc { uid, .. } => Identity::new(format!("user:{uid}")),
         PeerAddr::Inproc(_) => Identity::new("inproc"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives everybody a name of so many bytes.
+    struct Named(usize);
+
+    impl Authorizer for Named {
+        fn authorize(&self, _: &PeerAddr) -> Result<Identity, String> {
+            Ok(Identity::new("x".repeat(self.0)))
+        }
+    }
+
+    #[test]
+    fn a_peer_whose_identity_is_too_long_is_turned_away() {
+        let identify = |bytes| {
+            let address = PeerAddr::Tcp(([127, 0, 0, 1], 1).into());
+            Access::Authorized(Arc::new(Named(bytes))).identify(&address)
+        };
+        assert_eq!(identify(255).map(|identity| identity.as_str().len()), Ok(255));
+        let why = identify(256).unwrap_err();
+        assert!(why.starts_with("its identity has 256 bytes, the limit is 255; let the"), "{why}");
     }
 }

@@ -16,7 +16,7 @@ use hello::{check_sizes, check_words};
 
 use crate::event::Event;
 use crate::ids::{LinkId, SocketType};
-use crate::limits::{HANDSHAKE_TIMEOUT, MESSAGE_BYTES_DEFAULT};
+use crate::limits::{HANDSHAKE_TIMEOUT, IDENTITY_BYTES_MAX, MESSAGE_BYTES_DEFAULT};
 use crate::time::Time;
 use crate::wire::{
     Close, CloseCode, Control, Frame, Hello, Preface, VERSION_MAX, VERSION_MIN, WireError,
@@ -27,10 +27,26 @@ use crate::wire::{
 pub struct Identity(Arc<str>);
 
 impl Identity {
-    /// An identity by this name.
+    /// An identity by this name, of [`IDENTITY_BYTES_MAX`] bytes at most: sockets turn a peer with a longer one away
+    /// ([`Identity::check`]).
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Identity(name.into())
+    }
+
+    /// Whether an engine may be told of a peer by this name.
+    ///
+    /// # Errors
+    /// A sentence, if it is too long: on disk it would be cut, and then be the name of somebody else.
+    pub fn check(&self) -> Result<(), String> {
+        let bytes = self.0.len();
+        if bytes <= IDENTITY_BYTES_MAX {
+            return Ok(());
+        }
+        Err(format!(
+            "its identity has {bytes} bytes, the limit is {IDENTITY_BYTES_MAX}; let the authorizer give a shorter one \
+             that is still of this peer alone, such as a hash of the long one"
+        ))
     }
 
     /// Its name.

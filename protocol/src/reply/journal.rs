@@ -8,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::event::Event;
 use crate::ids::{LinkId, Session};
-use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, TOPIC_BYTES_MAX, WRITE_BEHIND};
+use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND};
 use crate::link::Identity;
 use crate::message::{Attributes, Records, write_head};
 use crate::push::StoreNeed;
@@ -211,13 +211,12 @@ fn with_answers(links: &BTreeMap<LinkId, RepLink>) -> impl Iterator<Item = LinkI
     links.iter().filter(|(_, link)| !link.outbox.is_empty()).map(|(id, _)| *id)
 }
 
-/// Writes an answer as a record, its client's identity as the topic.
+/// Writes an answer as a record, its client's identity as the topic, for which it is short enough ([`Identity::check`]).
 fn write_answer(answer: Option<&Answer>, names: &Names, out: &mut BytesMut) {
     let Some(answer) = answer else {
         return write_head(out, 0, &Attributes::default());
     };
     let name = names.identity(answer.client).map_or("", Identity::as_str);
-    let name = name.get(..name.floor_char_boundary(TOPIC_BYTES_MAX)).unwrap_or_default();
     let attributes = Attributes {
         topic: name.as_bytes(),
         call: Some(answer.id),

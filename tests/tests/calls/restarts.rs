@@ -1,6 +1,8 @@
 //! Calls that come again: after a lost link, and after a restart of their server.
 
-use drawdown::{PushSocket, RepSocket, ReqSocket};
+use drawdown::transport::PeerAddr;
+use drawdown::{Authorizer, Identity, PushSocket, RepSocket, ReqSocket};
+use drawdown_protocol::limits::IDENTITY_BYTES_MAX;
 
 use super::support::*;
 
@@ -82,5 +84,34 @@ async fn a_store_of_another_type_is_refused() -> Outcome {
     let refused =
         RepSocket::builder().store(folder.path()).build().await.expect_err("a PUSH store");
     assert!(refused.to_string().contains("belongs to a PUSH socket"), "{refused}");
+    Ok(())
+}
+
+/// Gives everybody the longest name that there may be.
+struct Longest;
+
+impl Authorizer for Longest {
+    fn authorize(&self, _: &PeerAddr) -> Result<Identity, String> {
+        Ok(Identity::new("x".repeat(IDENTITY_BYTES_MAX)))
+    }
+}
+
+#[tokio::test]
+async fn who_has_the_longest_name_is_known_after_a_restart() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let server = || RepSocket::builder().store(folder.path()).authorizer(Longest);
+    let (rep, endpoint) = bound(server()).await?;
+    let wire = Wire::to(&endpoint).await?;
+    let req = client(ReqSocket::builder(), &[&wire.endpoint]).await?;
+    let asked = ask(req.request("x"));
+    let call = next(&rep).await;
+    wire.hold_replies();
+    call.reply("first")?;
+    soon(rep.close(QUIET)).await.expect_err("nobody has confirmed it");
+
+    let (rep, endpoint) = bound(server()).await?;
+    wire.cut_over(&endpoint);
+    assert_eq!(reply(asked).await, "first");
+    assert_eq!((rep.stats().taken, rep.stats().repeated), (0, 1));
     Ok(())
 }
