@@ -59,7 +59,7 @@ pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError
         Ok(metadata) if !metadata.is_dir() => return Err(not_a_store("it is not a folder")),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound && create => {
-            fs::create_dir_all(folder).map_err(|error| StoreError::unmade(folder, &error))?;
+            make(folder).map_err(|error| StoreError::unmade(folder, &error))?;
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(not_a_store("there is no such folder"));
@@ -81,6 +81,22 @@ pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError
         return Err(not_a_store("its folder is empty"));
     }
     folder.canonicalize().map_err(|error| failed(&error))
+}
+
+/// Makes a folder, and those above it that are missing. Nothing is made in a folder whose own name is not durable: else a
+/// store could be gone with all that was promised.
+fn make(folder: &Path) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let is_missing = |folder: &&Path| !fs::exists(folder).is_ok_and(|exists| exists);
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    for folder in missing.into_iter().rev() {
+        folder.parent().map_or(Ok(()), sync_name)?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+    }
+    Ok(())
 }
 
 /// Removes what a crash may have left of sled's opening, on which every later one would fail. `ready` says whether the
@@ -156,6 +172,14 @@ pub(super) fn sync_all(folder: &Path) -> io::Result<()> {
 pub(super) fn sync_names(folder: &Path) -> io::Result<()> {
     sync_folder(folder)?;
     folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes durable a folder's own name, unless it stands where this user may not look, and so has made nothing.
+fn sync_name(folder: &Path) -> io::Result<()> {
+    match folder.parent().map_or(Ok(()), sync_folder) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
 }
 
 /// Makes the names in a folder durable.

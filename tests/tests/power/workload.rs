@@ -20,8 +20,8 @@ use crate::journal::{self, Event, What};
 /// Between two bursts of input, so that they are not one commit.
 const BREATH: Duration = Duration::from_millis(3);
 
-/// The store's folder, below the one that is watched.
-pub(crate) const STORE: &str = "store";
+/// The store's folder, below the one that is watched, in folders that are made with it.
+pub(crate) const STORE: &str = "data/outbox/store";
 
 /// Names a line: the run that was given it, and its place there.
 pub(crate) type Name = (usize, usize);
