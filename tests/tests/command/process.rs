@@ -1,7 +1,7 @@
 //! Runs the command, and talks to it through its pipes.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
@@ -97,6 +97,17 @@ pub(crate) fn start_unread<I: IntoIterator<Item: AsRef<OsStr>>>(args: I) -> Runn
     let mut command = Command::new(binary());
     command.args(args);
     launch(command, writer.into())
+}
+
+/// Starts the command with a stdout that is read by nobody but whoever calls this.
+#[track_caller]
+pub(crate) fn start_read_late<I: IntoIterator<Item: AsRef<OsStr>>>(
+    args: I,
+) -> (Running, PipeReader) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(binary());
+    command.args(args);
+    (launch(command, writer.into()), reader)
 }
 
 /// Starts a command that ends up as ours.

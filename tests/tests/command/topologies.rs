@@ -1,6 +1,7 @@
 //! Topologies of real processes: kept running, ended in order, changed while they run.
 
 use std::fs;
+use std::io::{PipeReader, Read};
 use std::path::{Path, PathBuf};
 
 use drawdown_tests::patience::wait_until;
@@ -8,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::{TempDir, tempdir};
 
 use crate::numbers::numbers;
-use crate::process::{Running, run, start};
+use crate::process::{Running, run, start, start_read_late};
 
 /// Numbers go through a streamer to workers, each of which adds what it gets to a file.
 struct Line {
@@ -44,6 +45,11 @@ impl Line {
     fn start(&self, args: &[&str]) -> Running {
         let file = self.file();
         start(["run", file.to_str().unwrap()].into_iter().chain(args.iter().copied()))
+    }
+
+    fn start_read_late(&self, args: &[&str]) -> (Running, PipeReader) {
+        let file = self.file();
+        start_read_late(["run", file.to_str().unwrap()].into_iter().chain(args.iter().copied()))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -90,6 +96,55 @@ fn what_a_node_writes_appears_with_its_name() {
     let line = Line::new("echo one; echo two", "");
     let ended = line.start(&["--until-done"]).end();
     assert_eq!(ended.with_code(0), "workers\tone\nworkers\ttwo\n");
+}
+
+/// Reads in small pieces; asserts that the workers wrote all numbers in order.
+#[track_caller]
+fn read_slowly_to(last: u64, mut stdout: PipeReader) {
+    let (mut text, mut piece) = (Vec::new(), [0; 100]);
+    while let count @ 1.. = stdout.read(&mut piece).unwrap() {
+        text.extend_from_slice(&piece[..count]);
+        std::thread::yield_now();
+    }
+    let text = String::from_utf8(text).unwrap();
+    let found = numbers(&text.replace("workers\t", ""));
+    assert!(found == all(last), "{} of {last} lines came out", found.len());
+}
+
+/// With the name before each, they do not fit into a pipe; without it they do.
+const MORE_THAN_A_PIPE: u64 = 10_000;
+
+#[test]
+fn all_that_the_processes_wrote_comes_out_though_it_is_read_late() {
+    let line = Line::new(&format!("seq 1 {MORE_THAN_A_PIPE}"), "");
+    let (mut running, stdout) = line.start_read_late(&["--until-done"]);
+    running.hears("all have ended; what they wrote waits for whoever reads stdout");
+    read_slowly_to(MORE_THAN_A_PIPE, stdout);
+    running.end().with_code(0);
+}
+
+#[test]
+fn what_a_process_wrote_before_it_was_killed_comes_out_though_it_is_read_late() {
+    let worker = format!(
+        "exec = 'read -r n; [ $n = 2 ] || exec seq 1 {MORE_THAN_A_PIPE}; \
+         [ -e killed ] || {{ touch killed; kill -9 $PPID; }}'"
+    );
+    let line = Line::new("seq 1 2", &worker);
+    let (mut running, stdout) = line.start_read_late(&["--until-done"]);
+    running.hears("workers: signal: 9 (SIGKILL); it is started again");
+    read_slowly_to(MORE_THAN_A_PIPE, stdout);
+    running.end().with_code(0);
+}
+
+#[test]
+fn a_second_signal_ends_a_run_whose_output_nobody_reads() {
+    let line = Line::new(&format!("seq 1 {MORE_THAN_A_PIPE}"), "");
+    let (mut running, _stdout) = line.start_read_late(&["--until-done"]);
+    running.hears("all have ended; what they wrote waits for whoever reads stdout");
+    while running.is_running() {
+        running.signal(Signal::TERM);
+    }
+    running.end().says("stopped at once by a second signal").with_code(143);
 }
 
 #[test]

@@ -9,11 +9,13 @@ use drawdown::protocol::Backoff;
 use rustix::process::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::console::Console;
 use crate::exit::Exit;
 
-use super::process::{Output, Process, Spec};
+use super::pipes::Output;
+use super::process::{Process, Spec};
 
 /// How soon what failed is started again, at first and at last.
 const AGAIN_MIN: Duration = Duration::from_millis(200);
@@ -59,11 +61,16 @@ pub(super) struct Keeper {
     reins: Reins,
     console: Console,
     output: Output,
+    /// The tasks that pass on what its process writes.
+    pipes: TaskTracker,
 }
 
 impl Keeper {
-    pub(super) const fn new(spec: Spec, reins: Reins, console: Console, output: Output) -> Self {
-        Self { spec, reins, console, output }
+    pub(super) fn new(spec: Spec, reins: Reins, console: Console, output: Output) -> Self {
+        let pipes = TaskTracker::new();
+        // It is to be waited for whenever no process runs.
+        pipes.close();
+        Self { spec, reins, console, output, pipes }
     }
 
     pub(super) async fn keep(self) -> End {
@@ -77,15 +84,20 @@ impl Keeper {
             backoff.note_worked(begun.elapsed());
             let wait = backoff.next(uuid::Uuid::new_v4().as_u64_pair().0);
             self.say(format_args!("{end}; it is started again"));
+            let may_start = async {
+                tokio::time::sleep(wait).await;
+                // Where stdout is slow, no more than what one process wrote waits for it.
+                self.pipes.wait().await;
+            };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = may_start => {}
                 () = self.reins.stop.cancelled() => return End::Well,
             }
         }
     }
 
     async fn run_once(&self) -> End {
-        let process = Process::start(&self.spec, &self.console, &self.output);
+        let process = Process::start(&self.spec, &self.console, &self.output, &self.pipes);
         let mut process = match process {
             Ok(process) => process,
             Err(error) => {

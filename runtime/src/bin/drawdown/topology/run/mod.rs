@@ -1,6 +1,7 @@
 //! `drawdown run`: keeps the processes of a topology running.
 
 mod keeper;
+mod pipes;
 mod plan;
 mod process;
 
@@ -12,6 +13,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
@@ -21,8 +23,9 @@ use crate::units;
 
 use super::Topology;
 use keeper::{End, Keeper, Reins};
+use pipes::{Output, Writer};
 use plan::Plan;
-use process::{Output, Spec};
+use process::Spec;
 
 /// Start all sockets and devices of a topology, each in a process of its own, and keep them running.
 ///
@@ -66,8 +69,8 @@ pub(crate) async fn run(args: RunArgs, console: &Console) -> Result<(), Failure>
     let refused = |error| Failure::new(Exit::Error, format!("cannot listen for signals: {error}"));
     let hangups = signal(SignalKind::hangup()).map_err(refused)?;
     let plan = Plan::load(&args.file, args.site.as_deref())?;
-    let (output, closed) = Output::start();
-    let mut supervisor = Supervisor {
+    let (output, writer) = Writer::start();
+    let supervisor = Supervisor {
         args: &args,
         console,
         output,
@@ -80,7 +83,9 @@ pub(crate) async fn run(args: RunArgs, console: &Console) -> Result<(), Failure>
         ends: BTreeMap::new(),
     };
     console.say(format_args!("{}", supervisor.plan.summary()));
-    supervisor.run(interrupts, hangups, closed).await
+    let ends = supervisor.run(interrupts, hangups, writer.closed()).await;
+    let is_output_closed = writer.finish(console).await;
+    result(&ends, is_output_closed)
 }
 
 /// What is to be done next; each when the one before is done.
@@ -107,16 +112,17 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
+    /// Gives how all have ended. What they wrote may still be on its way.
     async fn run(
-        &mut self,
+        mut self,
         mut interrupts: Interrupts,
         mut hangups: Signal,
-        closed: tokio_util::sync::CancellationToken,
-    ) -> Result<(), Failure> {
+        closed: CancellationToken,
+    ) -> BTreeMap<String, End> {
         loop {
             self.go_on();
             if self.running.is_empty() && self.steps.is_empty() {
-                return self.result(closed.is_cancelled());
+                return self.ends;
             }
             let is_ending = self.deadline.is_some();
             let is_any_to_kill = self.running.values().any(|reins| !reins.kill.is_cancelled());
@@ -216,21 +222,20 @@ impl Supervisor<'_> {
             }
         }
     }
+}
 
-    fn result(&self, output_closed: bool) -> Result<(), Failure> {
-        if output_closed {
-            return Err(Failure::quiet(Exit::OutputClosed));
-        }
-        let bad = self.ends.iter().filter(|(_, end)| **end != End::Well);
-        let names: Vec<String> = bad.map(|(name, end)| format!("{name} ({end})")).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let only_left =
-            self.ends.values().all(|end| matches!(end, End::Well | End::Left | End::Killed));
-        let exit = if only_left { Exit::Left } else { Exit::Error };
-        Err(Failure::new(exit, format!("not all ended well: {}", names.join(", "))))
+fn result(ends: &BTreeMap<String, End>, is_output_closed: bool) -> Result<(), Failure> {
+    if is_output_closed {
+        return Err(Failure::quiet(Exit::OutputClosed));
     }
+    let bad = ends.iter().filter(|(_, end)| **end != End::Well);
+    let names: Vec<String> = bad.map(|(name, end)| format!("{name} ({end})")).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let only_left = ends.values().all(|end| matches!(end, End::Well | End::Left | End::Killed));
+    let exit = if only_left { Exit::Left } else { Exit::Error };
+    Err(Failure::new(exit, format!("not all ended well: {}", names.join(", "))))
 }
 
 async fn passed(deadline: Option<Instant>) {

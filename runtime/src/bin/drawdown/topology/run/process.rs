@@ -1,26 +1,23 @@
-//! One process of a topology: its pipes and its signals.
+//! One process of a topology: its input, its signals and its end.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+use tokio_util::task::TaskTracker;
 
 use crate::console::Console;
 use crate::shell::{Group, shell_at_once};
 
-/// How long the pipes of a process that has ended are followed: a child of it may hold them open. Its input may take as
-/// long to exit.
-const LAST_OUTPUT: Duration = Duration::from_millis(200);
+use super::pipes::{Output, follow};
 
-/// Lines that wait to be written.
-const LINES_MAX: usize = 256;
+/// For so long the pipes of a process that has ended are waited for: a child of it may hold them open, or nobody may take
+/// what comes of them. Its input may take as long to exit.
+const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
 /// What is started, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,33 +32,13 @@ pub(super) struct Spec {
     pub(super) folder: PathBuf,
 }
 
-/// Writes lines to stdout, one after another.
-#[derive(Clone)]
-pub(super) struct Output(mpsc::Sender<Vec<u8>>);
-
-impl Output {
-    /// With it comes what is cancelled once nobody reads stdout any more.
-    pub(super) fn start() -> (Self, CancellationToken) {
-        let (sender, mut lines) = mpsc::channel::<Vec<u8>>(LINES_MAX);
-        let closed = CancellationToken::new();
-        let token = closed.clone();
-        std::thread::spawn(move || {
-            while let Some(line) = lines.blocking_recv() {
-                let mut stdout = io::stdout().lock();
-                if stdout.write_all(&line).and_then(|()| stdout.flush()).is_err() {
-                    token.cancel();
-                }
-            }
-        });
-        (Self(sender), closed)
-    }
-}
-
 pub(super) struct Process {
     child: Child,
     group: Group,
     input: Option<Input>,
-    pipes: JoinSet<()>,
+    pipes: TaskTracker,
+    /// Dropped, it cuts the pipes off behind what is in them.
+    _cut: DropGuard,
 }
 
 /// The command that a process takes its lines from.
@@ -95,7 +72,13 @@ impl Input {
 }
 
 impl Process {
-    pub(super) fn start(spec: &Spec, console: &Console, output: &Output) -> io::Result<Self> {
+    /// What it writes is passed on in tasks of `pipes`, which outlast it if stdout is slow.
+    pub(super) fn start(
+        spec: &Spec,
+        console: &Console,
+        output: &Output,
+        pipes: &TaskTracker,
+    ) -> io::Result<Self> {
         let mut input = None;
         let stdin = match &spec.input {
             None => Stdio::null(),
@@ -118,28 +101,8 @@ impl Process {
         command.args(&spec.arguments).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let group = Group::of(&child, Signal::TERM);
-        let mut pipes = JoinSet::new();
-        if let Some(stderr) = child.stderr.take() {
-            let (name, console) = (spec.name.clone(), console.clone());
-            pipes.spawn(for_each_line(stderr, async move |line: &mut Vec<u8>| {
-                let line = String::from_utf8_lossy(line);
-                let line = line.trim_end();
-                console.say(format_args!(
-                    "{name}: {}",
-                    line.strip_prefix("drawdown: ").unwrap_or(line)
-                ));
-            }));
-        }
-        if let Some(stdout) = child.stdout.take() {
-            let (name, output) = (spec.name.clone(), output.clone());
-            pipes.spawn(for_each_line(stdout, async move |line: &mut Vec<u8>| {
-                let mut text = format!("{name}\t").into_bytes();
-                text.append(line);
-                // The writer lives as long as there is an output.
-                let _ = output.0.send(text).await;
-            }));
-        }
-        Ok(Self { child, group, input, pipes })
+        let cut = follow(&mut child, &spec.name, console, output, pipes);
+        Ok(Self { child, group, input, pipes: pipes.clone(), _cut: cut })
     }
 
     /// Waits for its end. Cancel safe.
@@ -162,14 +125,14 @@ impl Process {
         self.finish().await;
     }
 
-    /// Follows what it has written before its end, and ends its input. Gives how that ended if it failed.
+    /// Ends its input, and waits a little for what it has written before its end. Gives how the input ended if it failed.
     pub(super) async fn finish(mut self) -> Option<ExitStatus> {
         let input_failed = match self.input.take() {
             Some(input) => input.finish().await,
             None => None,
         };
-        let all = async { while self.pipes.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LAST_OUTPUT, all).await;
+        // What is in the pipes then is passed on all the same.
+        let _ = tokio::time::timeout(LAST_OUTPUT, self.pipes.wait()).await;
         input_failed
     }
 }
@@ -181,14 +144,4 @@ fn prepare(command: &mut Command, spec: &Spec) {
         .env("DRAWDOWN_COPY", spec.copy.to_string())
         // A group of its own: Ctrl-C is for the one that keeps them, which ends them in their order.
         .process_group(0);
-}
-
-async fn for_each_line(pipe: impl AsyncRead + Unpin, mut take: impl AsyncFnMut(&mut Vec<u8>)) {
-    let mut pipe = BufReader::new(pipe);
-    let mut line = Vec::new();
-    // A pipe that breaks has ended.
-    while let Ok(1..) = pipe.read_until(b'\n', &mut line).await {
-        take(&mut line).await;
-        line.clear();
-    }
 }
