@@ -213,6 +213,49 @@ fn a_change_of_the_file_is_taken_over_on_sighup() {
     running.end().with_code(0);
 }
 
+/// Works until there is a file named "go".
+const SLOW: &str = "exec = 'cat; echo; until [ -e go ]; do sleep 0.01; done'\nwindow = 1\n";
+
+#[test]
+fn what_sighup_has_removed_ends_in_its_order_though_sigterm_comes_meanwhile() {
+    let line =
+        Line::new("seq 1 20; echo > begun; exec sleep 600", &format!("{SLOW}output = \"done\""));
+    let mut running = line.start(&["--drain-timeout", "30s"]);
+    wait_until(|| line.has("begun") && line.has("done"));
+    let other = line.path("other").display().to_string();
+    fs::write(line.file(), format!("[other]\nsocket = \"pull\"\nbind = \"ipc://{other}\"\n"))
+        .unwrap();
+    running.signal(Signal::HUP);
+    for name in ["jobs", "intake", "workers"] {
+        running.hears(&format!("SIGHUP: {name} is ended"));
+    }
+    running.signal(Signal::TERM);
+    running.hears("SIGTERM: all are ended, those that send first");
+    fs::write(line.path("go"), "").unwrap();
+    running.end().with_code(0);
+    let done = sorted(&line.path("done"));
+    assert_eq!(done, all(done.len() as u64), "those that were read, each once");
+}
+
+#[test]
+fn what_is_removed_before_its_turn_to_start_has_come_ends_too() {
+    let line = Line::new("echo 1; exec sleep 600", SLOW);
+    let mut running = line.start(&["--drain-timeout", "30s"]);
+    assert_eq!(running.line(), "workers\t1");
+    let slow = fs::read_to_string(line.file()).unwrap().replace("window = 1", "window = 2");
+    fs::write(line.file(), slow.clone() + "[other]\nsocket = \"pull\"\nconnect = \"intake\"\n")
+        .unwrap();
+    running.signal(Signal::HUP);
+    running.hears("SIGHUP: workers has changed and is started anew");
+    running.hears("SIGHUP: other is started");
+    fs::write(line.file(), slow).unwrap();
+    running.signal(Signal::HUP);
+    running.hears("SIGHUP: other is ended");
+    fs::write(line.path("go"), "").unwrap();
+    running.signal(Signal::TERM);
+    running.end().with_code(0);
+}
+
 #[test]
 fn processes_do_not_outlive_a_run_that_is_killed() {
     let line = Line::new("echo 1; exec sleep 600", "exec = 'echo $PPID > worker'");

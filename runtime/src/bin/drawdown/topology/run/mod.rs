@@ -191,9 +191,15 @@ impl Supervisor<'_> {
 
     fn end_all(&mut self) {
         self.deadline = Some(Instant::now() + self.args.drain_timeout);
-        self.steps = self.plan.stop_all();
-        // What was about to be ended anyway need not be waited for.
-        self.stopping.clear();
+        let is_planned = |name: &String| self.plan.find(name).is_some();
+        // What the file names no more has its order in the steps already, and goes first. All else has its turn by rank,
+        // also if it was about to be ended anyway.
+        self.stopping.retain(|name| !is_planned(name));
+        self.steps.retain(|step| match step {
+            Step::Start(_) => false,
+            Step::Stop(names) => !names.iter().any(is_planned),
+        });
+        self.steps.extend(self.plan.stop_all());
     }
 
     fn kill_all(&mut self) {
@@ -205,6 +211,12 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Whether it runs, or waits for its start.
+    fn is_to_run(&self, name: &str) -> bool {
+        let starts = |step: &Step| matches!(step, Step::Start(spec) if spec.name == name);
+        self.running.contains_key(name) || self.steps.iter().any(starts)
+    }
+
     fn reload(&mut self) {
         let file: &Path = &self.args.file;
         match Plan::load(file, self.args.site.as_deref()) {
@@ -213,7 +225,7 @@ impl Supervisor<'_> {
                 self.console.say("SIGHUP: nothing is changed until that is mended");
             }
             Ok(plan) => {
-                let change = self.plan.change_to(plan, |name| self.running.contains_key(name));
+                let change = self.plan.change_to(plan, |name| self.is_to_run(name));
                 for sentence in &change.sentences {
                     self.console.say(format_args!("SIGHUP: {sentence}"));
                 }

@@ -64,11 +64,12 @@ impl Plan {
         names.map(Step::Stop).collect()
     }
 
-    fn find(&self, name: &str) -> Option<&Spec> {
+    pub(super) fn find(&self, name: &str) -> Option<&Spec> {
         self.specs().find(|spec| spec.name == name)
     }
 
-    /// What has to be done for another plan. What reads its input goes on as it is: it would begin anew.
+    /// What has to be done for another plan, after all that is to be done already. What reads its input goes on as it is: it
+    /// would begin anew. `runs` says of a name whether it does, or will by then.
     pub(super) fn change_to(&self, mut new: Plan, runs: impl Fn(&str) -> bool) -> Change {
         let (mut steps, mut sentences) = (Vec::new(), Vec::new());
         for spec in self.specs().filter(|spec| new.find(&spec.name).is_none()) {
