@@ -148,6 +148,20 @@ fn a_second_signal_ends_a_run_whose_output_nobody_reads() {
 }
 
 #[test]
+fn what_a_node_writes_without_newlines_appears_while_it_runs() {
+    let line = Line::new("seq 1 20; exec sleep 600", "exec = 'cat'");
+    let mut running = line.start(&[]);
+    let wanted: String = all(20).iter().map(u64::to_string).collect();
+    let mut found = String::new();
+    while found.len() < wanted.len() {
+        found += running.line().strip_prefix("workers\t").unwrap();
+    }
+    assert_eq!(found, wanted);
+    running.signal(Signal::TERM);
+    running.end().with_code(0);
+}
+
+#[test]
 fn a_worker_that_is_killed_is_started_again_and_nothing_is_lost() {
     let worker =
         "exec = 'cat; echo; [ -e killed ] || { echo $PPID > pid; sleep 600; }'\noutput = \"done\"";

@@ -34,7 +34,8 @@ use process::Spec;
 /// way. On SIGHUP the file is read again: what is new in it is started, what is gone is ended, what has changed is ended and
 /// started anew, one after another. If something is wrong with the file then, all goes on as it is.
 ///
-/// Lines that a process writes to stdout appear here with its name before them, unless it has an `output`.
+/// Lines that a process writes to stdout appear here with its name before them, unless it has an `output`. What has no newline
+/// for a second, or for 64 KiB, appears as a line of its own.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -9,13 +9,21 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, Take};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::console::Console;
 
+use super::passed;
+
 /// Lines that wait to be written.
 const LINES_MAX: usize = 256;
+
+/// What has no newline for so many bytes, or for so long, is passed on as a line of its own: it is to be seen, and not to be
+/// gathered without end.
+const LINE_BYTES_MAX: usize = 64 << 10;
+const LINE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Who reads stdout so late is waited for, and that is said.
 const LATE: Duration = Duration::from_secs(1);
@@ -121,25 +129,48 @@ impl<P: AsyncRead + AsFd + Unpin> Lines<P> {
         }
     }
 
-    /// A line with its newline; the last one may have none.
+    /// The next line, or what there is of it once it is long or old. It has a newline in any case.
     async fn next(&mut self) -> Option<Vec<u8>> {
-        loop {
-            let mut read = tokio::select! {
-                // A pipe that breaks has ended.
-                read = self.pipe.fill_buf() => read.unwrap_or_default(),
+        let mut due = None;
+        while self.line.len() < LINE_BYTES_MAX && !self.line.ends_with(b"\n") {
+            if !self.line.is_empty() {
+                due.get_or_insert_with(|| Instant::now() + LINE_TIME_MAX);
+            }
+            let read = tokio::select! {
+                biased;
                 () = self.cut.cancelled(), if !self.is_cut => {
                     self.take_only_the_rest();
                     continue;
                 }
+                // A pipe that breaks has ended.
+                read = self.pipe.fill_buf() => read.unwrap_or_default(),
+                () = passed(due) => break,
             };
+            let mut read = io::Read::take(read, (LINE_BYTES_MAX - self.line.len()) as u64);
             // Reading from a slice cannot fail.
             let count = BufRead::read_until(&mut read, b'\n', &mut self.line).unwrap_or_default();
             self.pipe.consume(count);
-            if count == 0 || self.line.ends_with(b"\n") {
-                let line = std::mem::take(&mut self.line);
-                return (!line.is_empty()).then_some(line);
+            if count == 0 {
+                break;
             }
         }
+        self.take_line()
+    }
+
+    fn take_line(&mut self) -> Option<Vec<u8>> {
+        let mut line = std::mem::take(&mut self.line);
+        if line.len() >= LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            // The beginning of a character belongs to what follows.
+            let begun = line.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
+            self.line = line.split_off(line.len() - begun);
+        }
+        if line.is_empty() {
+            return None;
+        }
+        if !line.ends_with(b"\n") {
+            line.push(b'\n');
+        }
+        Some(line)
     }
 
     /// What is in the pipe at this moment.
@@ -148,5 +179,68 @@ impl<P: AsyncRead + AsFd + Unpin> Lines<P> {
         let pipe = self.pipe.get_ref();
         let rest = ioctl_fionread(pipe.get_ref()).unwrap_or_default();
         self.pipe.set_limit(pipe.buffer().len() as u64 + rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::unix::pipe::{Receiver, Sender, pipe};
+
+    use super::*;
+
+    fn lines() -> (Sender, Lines<Receiver>, CancellationToken) {
+        let (sender, receiver) = pipe().unwrap();
+        let cut = CancellationToken::new();
+        (sender, Lines::new(receiver, cut.clone()), cut)
+    }
+
+    async fn all(mut lines: Lines<Receiver>) -> Vec<String> {
+        let mut found = Vec::new();
+        while let Some(line) = lines.next().await {
+            found.push(String::from_utf8(line).unwrap());
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn lines_are_given_as_they_are_and_the_last_one_has_a_newline_too() {
+        let (mut sender, lines, _cut) = lines();
+        sender.write_all(b"one\n\ntwo\nthree").await.unwrap();
+        drop(sender);
+        assert_eq!(all(lines).await, ["one\n", "\n", "two\n", "three\n"]);
+    }
+
+    #[tokio::test]
+    async fn what_has_no_newline_comes_in_pieces_and_no_character_is_cut_in_two() {
+        let (mut sender, lines, _cut) = lines();
+        let text = "x".to_owned() + &"é".repeat(LINE_BYTES_MAX);
+        let written = async {
+            sender.write_all(text.as_bytes()).await.unwrap();
+            drop(sender);
+        };
+        let ((), found) = tokio::join!(written, all(lines));
+        assert!(found.iter().all(|piece| piece.len() <= LINE_BYTES_MAX + 1));
+        assert_eq!(found.concat().replace('\n', ""), text);
+    }
+
+    #[tokio::test]
+    async fn what_has_no_newline_comes_while_the_pipe_is_open() {
+        let (mut sender, mut lines, _cut) = lines();
+        for text in ["one", "two"] {
+            sender.write_all(text.as_bytes()).await.unwrap();
+            assert_eq!(lines.next().await.unwrap(), format!("{text}\n").into_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_is_cut_gives_what_is_in_it_and_ends_though_it_is_open() {
+        let (mut sender, mut lines, cut) = lines();
+        sender.write_all(b"one\ntwo\nth").await.unwrap();
+        assert_eq!(lines.next().await.unwrap(), b"one\n");
+        sender.write_all(b"ree").await.unwrap();
+        cut.cancel();
+        assert_eq!(all(lines).await, ["two\n", "three\n"]);
+        drop(sender);
     }
 }
