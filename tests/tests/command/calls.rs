@@ -223,6 +223,38 @@ fn a_client_that_is_told_to_end_withdraws_what_is_under_way() {
 }
 
 #[test]
+fn a_client_that_is_told_to_end_tells_replies_that_have_come_and_what_was_never_sent() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let limit = ["--max-message", "64"];
+    let busy = format!("echo > {0}; while [ -e {0} ]; do sleep 0.01; done", file("1").display());
+    let (first, endpoint) = server(&["--exec", &busy, limit[0], limit[1]]);
+    let other = format!("ipc://{}", file("other.sock").display());
+    let args = ["req", "--connect", &endpoint, "--connect", &other, "--parallel", "4"];
+    let mut client = start(args.into_iter().chain(["--timeout", "1h"]).chain(limit));
+    client.send("1\n");
+    wait_for(&file("1"));
+
+    let begin = format!("read -r n; echo > {}/$n; echo reply $n", folder.path().display());
+    let args = ["rep", "--bind", &other, "--exec", &begin, "--window", "2"];
+    let second = start(args.into_iter().chain(limit));
+    client.send(format!("2\n3\n{}\n", "x".repeat(65)));
+    wait_for(&file("2"));
+    wait_for(&file("3"));
+    // It ends when its client has confirmed its replies.
+    dismiss(second);
+
+    client.signal(Signal::TERM);
+    let ended = client
+        .end()
+        .says("line 1: withdrawn on SIGTERM before a reply came")
+        .says("line 4: the request has 65 bytes and the limit is 64; it was not sent")
+        .says("no reply to 2 of 4 requests");
+    assert_eq!(ended.with_code(4), "reply 2\nreply 3\n");
+    dismiss(first);
+}
+
+#[test]
 fn a_command_is_killed_when_its_caller_waits_no_longer() {
     let folder = tempdir().unwrap();
     let begun = folder.path().join("begun");

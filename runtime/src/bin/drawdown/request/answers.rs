@@ -40,6 +40,11 @@ impl NoReply {
             format!("withdrawn on {signal} before a reply came; it may have been worked on");
         Self { sentence, reason: None, may_have_run: true }
     }
+
+    pub(super) fn unsent(signal: &str) -> Self {
+        let sentence = format!("withdrawn on {signal} before it was sent");
+        Self { sentence, reason: None, may_have_run: false }
+    }
 }
 
 impl From<RequestError> for NoReply {

@@ -64,8 +64,8 @@ impl Caller<'_> {
             interrupt = interrupts.first() => interrupt,
             result = self.ask_all() => return result.and_then(|()| self.answers.all_replied()),
         };
-        while let Some(line) = self.under_way.withdraw() {
-            self.answers.tell(line, Err(NoReply::withdrawn(interrupt.name())))?;
+        for (line, answer) in self.under_way.withdraw(interrupt.name()) {
+            self.answers.tell(line, answer)?;
         }
         match self.unasked {
             None => self.answers.all_replied(),

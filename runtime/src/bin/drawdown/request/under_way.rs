@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use drawdown::{Reply, Request};
 
@@ -81,9 +81,19 @@ impl UnderWay {
         }
     }
 
-    /// Withdraws the first request; gives its line.
-    pub(super) fn withdraw(&mut self) -> Option<u64> {
-        self.lines.pop_front().map(|line| line.number)
+    /// Looks at all lines once more, and withdraws the requests that have no answer by then. Gives what became of each.
+    pub(super) fn withdraw(&mut self, signal: &str) -> impl Iterator<Item = (u64, Answer)> {
+        let made = self.lines.len().saturating_sub(std::mem::take(&mut self.new));
+        let mut cx = Context::from_waker(Waker::noop());
+        self.lines.iter_mut().take(made).for_each(|line| line.look(&mut cx));
+        self.lines.drain(..).enumerate().map(move |(place, line)| {
+            let answer = match line.state {
+                State::Known(answer) => answer,
+                State::Asked(_) if place < made => Err(NoReply::withdrawn(signal)),
+                State::Asked(_) => Err(NoReply::unsent(signal)),
+            };
+            (line.number, answer)
+        })
     }
 }
 
