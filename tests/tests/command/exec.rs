@@ -1,8 +1,10 @@
 //! Commands that process messages.
 
+use std::io::Read;
+
 use tempfile::tempdir;
 
-use crate::process::{run, start};
+use crate::process::{run, start, start_read_late};
 
 #[test]
 fn a_message_is_the_stdin_of_its_command() {
@@ -143,6 +145,37 @@ fn a_worker_whose_command_is_not_there_ends_and_costs_no_attempt() {
     let args = ["pull", "--connect", &endpoint, "--exec", command, "--count", "1"];
     assert_eq!(run(args, "").with_code(0), "0\n");
     push.end().with_code(0);
+}
+
+#[test]
+fn a_worker_whose_stdout_nobody_reads_any_more_ends_and_costs_no_attempt() {
+    for command in ["exec cat", "cat; exit $?"] {
+        let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+        let endpoint = push.bound();
+        let (pull, mut stdout) =
+            start_read_late(["pull", "--connect", &endpoint, "--exec", command]);
+        push.send("a\n");
+        stdout.read_exact(&mut [0]).unwrap();
+        drop(stdout);
+        push.send("b\nc\n");
+        let ended = pull.end().says("stdout was closed by its reader, and a command died of that");
+        ended.says("its message goes back to its sender as it came").with_code(5);
+        let command = "echo $(cat) $DRAWDOWN_FAILED_ATTEMPTS";
+        let args = ["pull", "--connect", &endpoint, "--exec", command, "--count", "2"];
+        assert_eq!(run(args, "").with_code(0), "b 0\nc 0\n");
+        push.end().with_code(0);
+    }
+}
+
+#[test]
+fn a_command_that_dies_of_a_pipe_of_its_own_is_a_failure_of_its_message() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+    let mut pull = start(["pull", "--connect", &push.bound(), "--exec", "sh"]);
+    push.send("kill -s PIPE $$\necho two\n");
+    assert_eq!(pull.line(), "two");
+    push.end().says("0 messages expired and 1 dead letter").with_code(4);
+    pull.signal(rustix::process::Signal::TERM);
+    pull.end().with_code(0);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// Messages that are asked for at a time.
 pub(crate) const BATCH_MAX: u64 = 4_096;
 
@@ -15,6 +17,16 @@ pub(crate) fn flush(text: &mut Vec<u8>) -> io::Result<()> {
     let written = stdout.write_all(text).and_then(|()| stdout.flush());
     text.clear();
     written
+}
+
+/// Whether nobody reads stdout any more. Does not wait.
+pub(crate) fn is_closed() -> bool {
+    let stdout = io::stdout();
+    // These two are told without being asked for.
+    let broken = PollFlags::ERR | PollFlags::HUP;
+    let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
+    let told = poll(&mut pipe, Some(&Timespec::default()));
+    told.is_ok() && pipe.iter().any(|pipe| pipe.revents().intersects(broken))
 }
 
 /// Waits for so long, for ever if there is no time.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use drawdown::protocol::wire::Printable;
 use drawdown::{Delivery, PullSocket};
 use tokio::process::Command;
 use tokio::task::{JoinError, JoinSet};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
-use crate::output::idle;
+use crate::output::{self, idle};
 use crate::shell::{Finding, Job, Search, shell};
 
 use super::PullArgs;
@@ -131,6 +132,17 @@ async fn run_one(
     }
     match outcome {
         Ok(_) => delivery.ack().await?,
+        Err(failed) if failed.is_of_pipe && output::is_closed() => {
+            delivery.release().await?;
+            return Err(Failure::new(
+                Exit::OutputClosed,
+                format!(
+                    "stdout was closed by its reader, and a command died of that ({}); its message goes back to its sender \
+                     as it came, and no more is taken",
+                    Printable(&failed.reason)
+                ),
+            ));
+        }
         Err(failed) => {
             delivery.nack(failed.reason).await?;
             return Ok(false);

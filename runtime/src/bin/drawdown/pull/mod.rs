@@ -29,7 +29,8 @@ const FUTURE_BYTES: u64 = 16 << 20;
 ///
 /// If the first command ends with 127 or 126, as shells do when they do not find a command or cannot run it, its message goes
 /// back as it came, with no attempt counted, and this ends with code 1. Once a command has ended in another way, these are
-/// failures of their message like others.
+/// failures of their message like others. If a command dies of SIGPIPE (141 in a shell) and nobody reads stdout any more, its message
+/// goes back as it came too, and this ends with code 5.
 ///
 /// An endpoint may end in ?priority=2, up to 16: what comes from its senders is served, and gets room, only while those with
 /// a better number, 1 if it has none, have nothing.

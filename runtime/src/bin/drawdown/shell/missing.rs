@@ -1,15 +1,20 @@
 //! Commands that are not there: whether that is this worker's fault, or that of one message.
 
 use std::convert::Infallible;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use drawdown::protocol::wire::Printable;
+use rustix::process::Signal;
 
 /// What a shell ends with if it cannot run the command, or does not find it.
 const NOT_RUN: i32 = 126;
 const NOT_FOUND: i32 = 127;
+
+/// Ends who writes to a pipe that nobody reads. A shell ends with 128 more if that happens to its command.
+const SIGPIPE: i32 = Signal::PIPE.as_raw();
 
 /// A command that runs for so long is there.
 const RUNS: Duration = Duration::from_secs(1);
@@ -20,11 +25,13 @@ pub(crate) struct Failed {
     /// For whoever sent the message.
     pub(crate) reason: String,
     missing: Option<&'static str>,
+    /// Something wrote to a pipe that nobody reads: to the command's stdout, or within it.
+    pub(crate) is_of_pipe: bool,
 }
 
 impl Failed {
     pub(super) const fn because(reason: String) -> Self {
-        Self { reason, missing: None }
+        Self { reason, missing: None, is_of_pipe: false }
     }
 
     /// Its reason is as in `exit status: 3: no such file`.
@@ -38,7 +45,8 @@ impl Failed {
             Some(NOT_RUN) => Some("cannot be run"),
             _ => None,
         };
-        Self { reason, missing }
+        let is_of_pipe = status.signal() == Some(SIGPIPE) || status.code() == Some(128 + SIGPIPE);
+        Self { reason, missing, is_of_pipe }
     }
 }
 
@@ -88,8 +96,6 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-
     use super::*;
 
     fn end(code: i32) -> Result<(), Failed> {
