@@ -9,7 +9,7 @@ use common::{attach, encoded, handshake, hello, peer, session, span, spans};
 use drawdown_protocol::wire::{
     Behind, Control, Frame, Grant, Hello, Outcome, Settle, Settlement, Taken,
 };
-use drawdown_protocol::{LinkId, Now, PushConfig, PushEngine, SocketType};
+use drawdown_protocol::{Identity, LinkId, Now, Priority, PushConfig, PushEngine, SocketType};
 
 const SOON: Duration = Duration::from_millis(10);
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
@@ -20,7 +20,11 @@ fn push() -> PushEngine {
 
 /// An attached receiver that has granted room for 100 messages, and has so many receivers behind it; one stands for itself.
 fn receiver(push: &mut PushEngine, name: u8, receivers: u32) -> Raw {
-    let mut raw = Raw::connect(push, "receiver", NOW);
+    let raw = Raw::connect(push, "receiver", NOW);
+    attached(push, raw, name, receivers)
+}
+
+fn attached(push: &mut PushEngine, mut raw: Raw, name: u8, receivers: u32) -> Raw {
     let hello = Hello { features: Hello::KNOWS_STREAMERS, ..hello(SocketType::Pull, peer(name)) };
     raw.says(push, &handshake(&hello), NOW);
     let attach = attach(&[], &[], &[]);
@@ -29,11 +33,16 @@ fn receiver(push: &mut PushEngine, name: u8, receivers: u32) -> Raw {
         let streamers = [peer(name)].into_iter().collect();
         raw.says(push, &encoded(&Control::Behind(Behind { receivers, streamers })), NOW);
     }
-    let grant = Grant { serial: 1, messages: 100, bytes: 1 << 20, contended: false, answered: 0 };
-    raw.says(push, &encoded(&Control::Grant(grant)), NOW);
+    grant(push, &mut raw, 1, 1 << 20);
     raw.hears(push, NOW);
     woken(push);
     raw
+}
+
+/// Room for 100 messages, and for so many bytes.
+fn grant(push: &mut PushEngine, raw: &mut Raw, serial: u64, bytes: u64) {
+    let grant = Grant { serial, messages: 100, bytes, contended: false, answered: 0 };
+    raw.says(push, &encoded(&Control::Grant(grant)), NOW);
 }
 
 fn woken(push: &mut PushEngine) -> Vec<LinkId> {
@@ -93,8 +102,12 @@ fn one_that_is_alone_and_stuck_is_woken_for_nothing() {
 /// A socket with two receivers that were sent a message each: the one has its own, and is first in turn again.
 fn one_is_first(config: PushConfig) -> (PushEngine, Raw, Raw) {
     let mut push = PushEngine::new(config, peer(0x20), session());
-    let mut one = receiver(&mut push, 0x30, 1);
-    let mut other = receiver(&mut push, 0x40, 1);
+    let one = receiver(&mut push, 0x30, 1);
+    let other = receiver(&mut push, 0x40, 1);
+    each_has_had_one(push, one, other)
+}
+
+fn each_has_had_one(mut push: PushEngine, mut one: Raw, mut other: Raw) -> (PushEngine, Raw, Raw) {
     assert_eq!(send(&mut push), [one.link]);
     assert_eq!(messages(&one.hears(&mut push, NOW)), 1);
     assert_eq!(send(&mut push), [other.link]);
@@ -140,4 +153,71 @@ fn what_one_did_not_settle_in_time_goes_to_another() {
     taken(&mut push, &mut one);
     push.handle_timeout(common::later(NOW, 10));
     one_leaves_it_to_other(&mut push, one, other);
+}
+
+/// A socket with two receivers, of which the one let the time to process its message run out, and is first in turn.
+fn one_gave_it_back() -> (PushEngine, Raw, Raw) {
+    let config = PushConfig { process_timeout: Some(SOON), ..PushConfig::default() };
+    let (mut push, mut one, other) = one_is_first(config);
+    taken(&mut push, &mut one);
+    (push, one, other)
+}
+
+/// The other leaves what waits to the one, which gave it back.
+fn one_gets_it_again(push: &mut PushEngine, one: &mut Raw, other: &mut Raw) {
+    push.handle_timeout(common::later(NOW, 10));
+    let mut jobs = 0;
+    for _ in 0..4 {
+        for id in woken(push) {
+            let raw = if id == one.link { &mut *one } else { &mut *other };
+            let received = messages(&raw.hears(push, NOW));
+            jobs += if id == one.link { received } else { 0 };
+        }
+    }
+    assert_eq!(jobs, 1);
+    assert_eq!(woken(push), []);
+    assert!(!push.forgets_work());
+}
+
+#[test]
+fn what_one_gave_back_is_for_it_again_while_the_other_has_too_few_bytes_for_it() {
+    let (mut push, mut one, mut other) = one_gave_it_back();
+    grant(&mut push, &mut other, 2, 50);
+    other.hears(&mut push, NOW);
+    woken(&mut push);
+    one_gets_it_again(&mut push, &mut one, &mut other);
+}
+
+#[test]
+fn what_one_gave_back_is_for_it_again_while_the_connection_of_the_other_is_stuck() {
+    let (mut push, mut one, mut other) = one_gave_it_back();
+    push.handle_blocked(other.link);
+    one_gets_it_again(&mut push, &mut one, &mut other);
+}
+
+#[test]
+fn what_one_gave_back_is_for_it_again_if_that_of_the_other_is_stuck_meanwhile() {
+    let (mut push, mut one, other) = one_gave_it_back();
+    push.handle_timeout(common::later(NOW, 10));
+    assert_eq!(woken(&mut push), [one.link]);
+    assert_eq!(messages(&one.hears(&mut push, NOW)), 0);
+    assert_eq!(woken(&mut push), [other.link]);
+    push.handle_blocked(other.link);
+    assert_eq!(woken(&mut push), [one.link]);
+    assert_eq!(messages(&one.hears(&mut push, NOW)), 1);
+}
+
+#[test]
+fn what_one_gave_back_is_for_it_again_while_another_of_a_worse_level_has_too_few_bytes_for_it() {
+    let config = PushConfig { process_timeout: Some(SOON), ..PushConfig::default() };
+    let mut push = PushEngine::new(config, peer(0x20), session());
+    let mut one = receiver(&mut push, 0x30, 1);
+    let worse = push.open_link_at(Identity::new("receiver"), Priority::new(2).unwrap(), NOW.time);
+    let mut other = attached(&mut push, Raw::on(worse), 0x40, 1);
+    grant(&mut push, &mut other, 2, 10);
+    other.hears(&mut push, NOW);
+    assert_eq!(send(&mut push), [one.link]);
+    assert_eq!(messages(&one.hears(&mut push, NOW)), 1);
+    taken(&mut push, &mut one);
+    one_gets_it_again(&mut push, &mut one, &mut other);
 }

@@ -41,7 +41,7 @@ pub(super) struct Levels {
 /// How a link is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Standing {
-    rank: u8,
+    pub(super) rank: u8,
     present: bool,
     ready_receivers: u64,
     asking: bool,
@@ -241,19 +241,18 @@ impl PushEngine {
             return;
         }
         let is_over = self.queued.first() != self.levels.passed_by || !self.levels.are_several();
-        let nobody = self.levels.ready_bits == 0;
         let mut stay = Vec::new();
         for id in std::mem::take(&mut self.levels.decliners) {
-            let Some(link) = self.links.get_mut(&id) else {
-                continue;
+            let stays = match self.links.get(&id).and_then(|link| link.declined) {
+                Some(Declined::TooLarge) => !is_over,
+                Some(Declined::GivenBack) => !is_over && self.gives_way(id),
+                None => false,
             };
-            match link.declined {
-                Some(Declined::TooLarge) if !is_over => stay.push(id),
-                Some(Declined::GivenBack) if !is_over && !nobody => stay.push(id),
-                _ => {
-                    link.declined = None;
-                    self.recount(id);
-                }
+            if stays {
+                stay.push(id);
+            } else if let Some(link) = self.links.get_mut(&id) {
+                link.declined = None;
+                self.recount(id);
             }
         }
         self.levels.decliners = stay;

@@ -413,9 +413,7 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let here = link.attached && link.link.is_open();
-        let room = if here { link.spender.room() } else { Amount::ZERO };
-        let room = room.min(Amount::new(COUNTED_CREDIT_MAX, COUNTED_CREDIT_MAX));
+        let room = link.room().min(Amount::new(COUNTED_CREDIT_MAX, COUNTED_CREDIT_MAX));
         let counted = if room.bytes > 0 { room.messages } else { 0 };
         self.ready = self.ready + u64::from(counted > 0) - u64::from(link.counted > 0);
         self.spare = self.spare - link.counted + counted;
@@ -426,5 +424,13 @@ impl PushEngine {
         let receivers = if counted > 0 { link.receivers() } else { 0 };
         let standing = Self::standing(link, receivers);
         self.levels.replace(std::mem::replace(&mut link.standing, standing), standing);
+    }
+}
+
+impl PushLink {
+    /// What it may be given.
+    fn room(&self) -> Amount {
+        let is_here = self.attached && self.link.is_open();
+        if is_here { self.spender.room() } else { Amount::ZERO }
     }
 }

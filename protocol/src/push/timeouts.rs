@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::credit::Amount;
 use crate::event::Redelivery;
 use crate::ids::{Delivery, LinkId, Seq, span};
 use crate::time::{Now, Time};
 
-use super::PushEngine;
+use super::{PushEngine, PushLink};
 
 impl PushEngine {
     /// Whether [`PushEngine::poll_timeout`] has anything to say.
@@ -146,10 +147,33 @@ impl PushEngine {
         }
     }
 
-    /// Whether what comes next was taken from this link for another one, which has credit for it.
+    /// Whether what comes next was taken from this link for another one, which can take it.
     pub(super) fn gives_way(&self, id: LinkId) -> bool {
-        let next = self.queued.first().and_then(|seq| self.given_back.get(&seq));
-        next == Some(&id) && self.ready > 1
+        let given_back = self.next_given_back_by(id);
+        given_back.is_some_and(|seq| self.is_taken_by_another(seq, id))
+    }
+
+    /// What comes next, if this link was the last to give it back.
+    pub(super) fn next_given_back_by(&self, id: LinkId) -> Option<Seq> {
+        if self.given_back.is_empty() {
+            return None;
+        }
+        self.queued.first().filter(|seq| self.given_back.get(seq) == Some(&id))
+    }
+
+    /// Whether another link would take a message that this one leaves alone: of those with room for it, one of the best rank
+    /// has a connection that is not stuck.
+    fn is_taken_by_another(&self, seq: Seq, id: LinkId) -> bool {
+        let others = self.with_room_for(seq).filter(|(other, _)| *other != id);
+        let best = others.map(|(_, link)| (link.standing.rank, link.blocked)).min();
+        best.is_some_and(|(_, blocked)| !blocked)
+    }
+
+    /// The links that have credit for a message, stuck ones included.
+    pub(super) fn with_room_for(&self, seq: Seq) -> impl Iterator<Item = (LinkId, &PushLink)> {
+        let cost = self.chunks.cost_bytes(seq).map(|bytes| Amount::new(1, bytes));
+        let links = self.links.iter().map(|(id, link)| (*id, link));
+        links.filter(move |(_, link)| cost.is_some_and(|cost| cost.fits(link.room())))
     }
 
     pub(super) fn forget_given_back(&mut self, seqs: Range<Seq>) {

@@ -4,7 +4,7 @@
 //! take as much as it has turns for, one for each receiver behind it, so what comes before it looks wakes nobody else until
 //! that is used up.
 
-use crate::ids::LinkId;
+use crate::ids::{LinkId, Seq};
 
 use super::{PushEngine, PushLink};
 
@@ -95,11 +95,17 @@ impl PushEngine {
     #[must_use]
     pub fn forgets_work(&self) -> bool {
         let one_kind = !self.levels.are_several() && !self.has_decliners();
-        let next_rests = |id| !self.gives_way(id);
+        let is_for_it =
+            |id| self.next_given_back_by(id).is_none_or(|seq| !self.is_at_work_for(seq));
         one_kind
             && self.called == 0
-            && self.idle.front().copied().is_some_and(next_rests)
+            && self.idle.front().copied().is_some_and(is_for_it)
             && self.dispatchable()
+    }
+
+    /// Whether a link that does not rest, and is to look again, has room for this message.
+    fn is_at_work_for(&self, seq: Seq) -> bool {
+        self.with_room_for(seq).any(|(_, link)| !link.in_idle && !link.blocked)
     }
 
     /// Notes a link that found nothing to dispatch. One with several receivers behind it has a turn for each of them.

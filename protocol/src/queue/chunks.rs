@@ -203,6 +203,12 @@ impl Chunks {
         chunk.slice(seqs.start..seqs.end.min(chunk.seqs.end), cost_max, &mut self.mark)
     }
 
+    /// What a message of a sealed chunk costs in byte credit.
+    pub(crate) fn cost_bytes(&self, seq: Seq) -> Option<u64> {
+        let slice = self.holding(seq)?.slice(seq..seq + 1, u64::MAX, &mut self.mark.clone())?;
+        Some(message::cost_bytes(1, slice.record_bytes() as u64))
+    }
+
     /// The first sealed chunk with a number of at least `seq` in it.
     pub(crate) fn next_chunk(&self, seq: Seq) -> Option<&Chunk> {
         self.holding(seq).or_else(|| self.sealed.range(seq..).next().map(|(_, chunk)| chunk))

@@ -62,8 +62,13 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn connect(socket: &mut impl Socket, identity: &str, now: Now) -> Self {
-        let direction = || (Decoder::new(1 << 20), BytesMut::new());
         let link = socket.open(Identity::new(identity), now.time);
+        Self::on(link)
+    }
+
+    /// At the other end of a link that is open.
+    pub(crate) fn on(link: LinkId) -> Self {
+        let direction = || (Decoder::new(1 << 20), BytesMut::new());
         Self { link, to_engine: direction(), from_engine: direction() }
     }
 
