@@ -9,15 +9,17 @@ use common::{
     attach, data, encoded, frame, handshake, hello, later, peer, record, run, session, span, spans,
     uuid, work_off,
 };
+use drawdown_protocol::limits::ABSENT_SESSIONS_MAX;
 use drawdown_protocol::wire::{
     Close, CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat, Hello, Outcome, Recall,
     Retract, Settle, Settlement, Taken,
 };
 use drawdown_protocol::{
-    Event, LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session,
-    SocketType,
+    Event, LinkState, Message, Now, PeerId, PullConfig, PullEngine, PushConfig, PushEngine,
+    Session, SocketType,
 };
 use proptest::prelude::*;
+use uuid::Uuid;
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
 const WINDOW: u64 = 16;
@@ -278,6 +280,56 @@ fn only_what_nobody_has_begun_with_is_given_back() {
         .collect();
     assert_eq!(released, [(1, Outcome::Released), (2, Outcome::Released)]);
     assert_eq!(begun.len(), 1);
+}
+
+/// One of many senders, on a link of its own.
+fn one_of_many(pull: &mut PullEngine, number: u128) -> (Raw, Vec<Frame>) {
+    let name = Uuid::from_u128(number);
+    let session = Some(Session::from_uuid(name));
+    let hello = Hello { peer: PeerId::from_uuid(name), session, ..sender_hello() };
+    let mut raw = Raw::connect(pull, "sender", NOW);
+    raw.says(pull, &handshake(&hello), NOW);
+    let heard = raw.hears(pull, NOW);
+    (raw, heard)
+}
+
+#[test]
+fn what_was_confirmed_as_the_link_broke_is_said_again_however_many_other_senders_are_there() {
+    let mut pull = pull();
+    pull.set_window(1 << 20, 1 << 40);
+    let (mut first, _) = one_of_many(&mut pull, 0);
+    let others = (1..=ABSENT_SESSIONS_MAX as u128).map(|number| one_of_many(&mut pull, number));
+    assert_eq!(others.count(), ABSENT_SESSIONS_MAX);
+    first.says(&mut pull, &small(0, 7, 1), NOW);
+    assert_eq!(work_off(&mut pull, NOW).len(), 1);
+    pull.link_lost(first.link, "cut", NOW.time);
+    let (_, heard) = one_of_many(&mut pull, 0);
+    let confirmed = heard.into_iter().filter_map(|frame| match frame {
+        Frame::Control(Control::Attach(attach)) => Some(attach.confirmed),
+        _ => None,
+    });
+    assert_eq!(confirmed.collect::<Vec<_>>(), [spans(&[(7, 1)])]);
+}
+
+#[test]
+fn of_senders_that_went_away_the_newest_are_remembered() {
+    let mut pull = pull();
+    pull.set_window(1 << 20, 1 << 40);
+    for number in 0..=ABSENT_SESSIONS_MAX as u128 {
+        let (mut raw, _) = one_of_many(&mut pull, number);
+        raw.says(&mut pull, &small(0, 7, 1), NOW);
+        work_off(&mut pull, NOW);
+        pull.link_lost(raw.link, "cut", later(NOW, number as u64).time);
+    }
+    let mut is_named = |number| {
+        let (_, heard) = one_of_many(&mut pull, number);
+        let names = |frame: &Frame| match frame {
+            Frame::Control(Control::Attach(attach)) => attach.confirmed == spans(&[(7, 1)]),
+            _ => false,
+        };
+        heard.iter().any(names)
+    };
+    assert_eq!([0, 1, ABSENT_SESSIONS_MAX as u128].map(&mut is_named), [false, true, true]);
 }
 
 #[derive(Clone, Debug)]

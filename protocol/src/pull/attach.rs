@@ -142,12 +142,13 @@ impl PullEngine {
             links: 0,
             confirmed: Memory::default(),
             copies: Vec::new(),
-            touched: now,
+            left: now,
         });
         if state.identity != *identity {
             return Err(refusal(CloseCode::NotAuthorized, "this session belongs to somebody else"));
         }
         state.links += 1;
+        self.away.remove(&(state.left, session));
         Ok(())
     }
 

@@ -62,6 +62,8 @@ pub struct PullEngine {
     /// Queued messages with a shelf life.
     expiring: BTreeSet<(Time, RunKey, u32)>,
     sessions: BTreeMap<Session, SessionState>,
+    /// Those of them that have no link, by when they lost their last.
+    away: BTreeSet<(Time, Session)>,
     /// Of a streamer: what arrives is not for an application here.
     passing: Option<Passing>,
     wakes: VecDeque<LinkId>,
@@ -146,7 +148,8 @@ struct SessionState {
     confirmed: Memory,
     /// Copies that were placed on a link that broke: their sender may come back without the messages.
     copies: Vec<Copy>,
-    touched: Time,
+    /// When it lost a link last.
+    left: Time,
 }
 
 impl PullEngine {
@@ -167,6 +170,7 @@ impl PullEngine {
             next_run: 0,
             expiring: BTreeSet::new(),
             sessions: BTreeMap::new(),
+            away: BTreeSet::new(),
             passing: None,
             wakes: VecDeque::new(),
             events: Events::default(),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ids::{LinkId, Session};
-use crate::limits::CONFIRM_MESSAGES;
+use crate::limits::{ABSENT_SESSIONS_MAX, CONFIRM_MESSAGES};
 use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Outcome, Retract, Settlement};
@@ -158,16 +158,12 @@ impl PullEngine {
         }
     }
 
-    /// The state of a session, made if it is new. The one that was touched longest ago makes room.
-    pub(super) fn forget_old_sessions(&mut self) {
-        while self.sessions.len() > crate::limits::ABSENT_SESSIONS_MAX {
-            let unused = self.sessions.iter().filter(|(_, state)| state.links == 0);
-            let Some(oldest) =
-                unused.min_by_key(|(_, state)| state.touched).map(|(session, _)| *session)
-            else {
-                return;
-            };
-            self.sessions.remove(&oldest);
+    /// Of too many sessions without a link, the one that has been away for longest makes room.
+    fn forget_old_sessions(&mut self) {
+        while self.away.len() > ABSENT_SESSIONS_MAX {
+            if let Some((_, oldest)) = self.away.pop_first() {
+                self.sessions.remove(&oldest);
+            }
         }
     }
 
@@ -184,9 +180,12 @@ impl PullEngine {
             held.spans.clear();
         }
         if let Some(state) = self.sessions.get_mut(&session) {
-            let SessionState { links, confirmed, touched, .. } = state;
+            let SessionState { links, confirmed, left, .. } = state;
             *links = links.saturating_sub(1);
-            *touched = now;
+            *left = now;
+            if *links == 0 {
+                self.away.insert((now, session));
+            }
             state.copies.extend(copies);
             for (session, seqs) in unheard.iter().flat_map(Memory::iter) {
                 confirmed.remember(session, seqs);
