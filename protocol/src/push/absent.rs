@@ -42,8 +42,9 @@ impl PushEngine {
         let absent = self.absent.entry((peer, id));
         let absent = absent.or_insert(Absent { identity, flights: Vec::new(), until });
         absent.flights.extend(flights);
+        self.absent_order.remove(&(absent.until, peer, id));
         absent.until = until;
-        self.absent_order.push_back((until, peer, id));
+        self.absent_order.insert((until, peer, id));
     }
 
     /// What a receiver held on links that are gone.
@@ -63,11 +64,15 @@ impl PushEngine {
                 "this receiver belongs to somebody else",
             ));
         }
-        Ok(keys
-            .iter()
-            .filter_map(|(key, _)| self.absent.remove(key))
-            .flat_map(|a| a.flights)
-            .collect())
+        let back: Vec<Absent> =
+            keys.into_iter().filter_map(|((peer, id), _)| self.end_absence(peer, id)).collect();
+        Ok(back.into_iter().flat_map(|absent| absent.flights).collect())
+    }
+
+    fn end_absence(&mut self, peer: PeerId, id: LinkId) -> Option<Absent> {
+        let absent = self.absent.remove(&(peer, id))?;
+        self.absent_order.remove(&(absent.until, peer, id));
+        Some(absent)
     }
 
     /// Whether a receiver that lost a link has another one: then it has not crashed.
@@ -109,14 +114,12 @@ impl PushEngine {
 
     /// Gives up on receivers whose grace time is over.
     pub(super) fn give_up_absent(&mut self, now: Time) {
-        while let Some(&(until, peer, id)) = self.absent_order.front() {
-            // It may be back, or its time may have begun anew.
-            let waits = self.absent.get(&(peer, id)).is_some_and(|absent| absent.until == until);
-            if until > now && waits {
+        while let Some(&(until, peer, id)) = self.absent_order.first() {
+            if until > now {
                 return;
             }
-            self.absent_order.pop_front();
-            if waits && let Some(absent) = self.absent.remove(&(peer, id)) {
+            self.absent_order.pop_first();
+            if let Some(absent) = self.absent.remove(&(peer, id)) {
                 let crashed = !self.is_here(peer, &absent.identity);
                 self.give_up(absent.flights, crashed, now);
             }

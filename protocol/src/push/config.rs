@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::link::LinkConfig;
 
-/// The settings of a [`super::PushEngine`]. All can be changed while it runs.
+/// The settings of a [`super::PushEngine`]. All can be changed while it runs, by [`super::PushEngine::reconfigure`].
+///
+/// Receivers say when their application takes a message if `attempts_max`, `reassign_after` or `process_timeout` is set, and
+/// hear that as they are connected. Where none was, `process_timeout` holds for links that are made from then on.
 #[derive(Clone, Debug)]
 pub struct PushConfig {
     /// What it wants of its links.

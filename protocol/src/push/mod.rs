@@ -39,7 +39,7 @@ use crate::link::Link;
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
 use crate::range::RangeSet;
 use crate::store::{Attempts, DeadLetter, Recovered};
-use crate::time::{Time, WallTime};
+use crate::time::{Now, Time, WallTime};
 use crate::wire::Origin;
 
 use absent::Absent;
@@ -94,7 +94,8 @@ pub struct PushEngine {
     /// Messages in flight, receivers that are away included.
     pending: u64,
     absent: BTreeMap<(PeerId, LinkId), Absent>,
-    absent_order: VecDeque<(Time, PeerId, LinkId)>,
+    /// The same, by the end of their grace times.
+    absent_order: BTreeSet<(Time, PeerId, LinkId)>,
     deadlines: BTreeSet<(Time, LinkId, Delivery)>,
     next_reassign: Option<Time>,
     /// Who gave messages back because somebody else has more time for them.
@@ -243,7 +244,7 @@ impl PushEngine {
             silent: VecDeque::new(),
             pending: 0,
             absent: BTreeMap::new(),
-            absent_order: VecDeque::new(),
+            absent_order: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             next_reassign: None,
             given_back: BTreeMap::new(),
@@ -277,9 +278,14 @@ impl PushEngine {
         &self.config
     }
 
-    /// Changes settings while the socket runs. What was taken in or dispatched under the old ones stays.
-    pub fn reconfigure(&mut self, change: impl FnOnce(&mut PushConfig)) {
+    /// Changes settings while the socket runs. What was taken in or dispatched under the old ones stays, and times that have
+    /// begun end when they were to; only what is to be asked back by a new `reassign_after` is looked for at once.
+    pub fn reconfigure(&mut self, now: Now, change: impl FnOnce(&mut PushConfig)) {
+        let before = self.config.reassign_after;
         change(&mut self.config);
+        if self.config.reassign_after != before {
+            self.replan_reassign(now.time);
+        }
         self.wake_idle();
     }
 

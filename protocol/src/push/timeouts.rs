@@ -32,7 +32,7 @@ impl PushEngine {
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
         let expiry = self.expiring.first().map(|(wall, _)| now.time + now.wall.until(*wall));
         let delay = self.delayed.next();
-        let grace = self.absent_order.front().map(|(until, ..)| *until);
+        let grace = self.absent_order.first().map(|(until, ..)| *until);
         let deadline = self.deadlines.first().map(|(until, ..)| *until);
         let slow = self.store_slow_at();
         let unpark = self.unpark_at();
@@ -114,6 +114,12 @@ impl PushEngine {
         {
             self.next_reassign = Some(now + after);
         }
+    }
+
+    /// What is in flight is to be looked at by another [`reassign_after`](super::PushConfig::reassign_after).
+    pub(super) fn replan_reassign(&mut self, now: Time) {
+        let looks = self.config.reassign_after.is_some() && self.pending > 0;
+        self.next_reassign = looks.then_some(now);
     }
 
     /// While receivers have nothing to do and nothing waits here: asks back what others have had for long and not begun.

@@ -215,9 +215,11 @@ impl PushSocket {
     }
 
     /// Changes settings while the socket runs, such as `queue_messages` or `pending_messages`. What was taken in under
-    /// the old ones stays.
+    /// the old ones stays, and times that have begun end when they were to. `process_timeout` holds for links that are made
+    /// from then on, unless it, `attempts_max` or `reassign_after` was set when they were made.
     pub fn reconfigure(&self, change: impl FnOnce(&mut PushConfig)) {
-        self.sender.core.with(|socket| socket.engine.reconfigure(change));
+        let now = self.sender.core.clock.now();
+        self.sender.core.with(|socket| socket.engine.reconfigure(now, change));
     }
 
     /// The dead letters, by rising number.
