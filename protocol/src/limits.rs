@@ -76,6 +76,9 @@ pub const EXPIRIES_SPARE: u64 = 1_024;
 /// Receivers that are away and whose shadow is kept through the grace time, on one socket.
 pub const ABSENT_PEERS_MAX: usize = 65_536;
 
+/// Runs of messages that were given to somebody else and that a receiver may still confirm, on one link.
+pub const ABANDONED_MAX: usize = 16_384;
+
 /// Sessions whose unconfirmed deliveries and confirmations a receiver remembers while they are away.
 pub const ABSENT_SESSIONS_MAX: usize = 1_024;
 

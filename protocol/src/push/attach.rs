@@ -320,7 +320,7 @@ impl PushEngine {
             if !is_lost {
                 link.retracts.push(first..first + span(&seqs));
             }
-            link.abandoned.insert(first, Flight::new(seqs, now));
+            link.abandon(first, Flight::new(seqs, now));
         }
     }
 

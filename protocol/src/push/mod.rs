@@ -19,6 +19,8 @@ mod passing;
 mod rebuild;
 mod settle;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 mod turns;
 
@@ -34,7 +36,7 @@ pub use stats::{PushLinkStats, PushStats};
 use crate::credit::{Amount, Spender};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
-use crate::limits::COUNTED_CREDIT_MAX;
+use crate::limits::{ABANDONED_MAX, COUNTED_CREDIT_MAX};
 use crate::link::Link;
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
 use crate::range::RangeSet;
@@ -434,6 +436,15 @@ impl PushEngine {
 }
 
 impl PushLink {
+    /// Remembers what was given to somebody else although this receiver may still confirm it. Of too much the oldest is
+    /// forgotten: a confirmation of that comes too late, so that what is not confirmed by the other one is done once more.
+    fn abandon(&mut self, first: Delivery, flight: Flight) {
+        self.abandoned.insert(first, flight);
+        while self.abandoned.runs() > ABANDONED_MAX {
+            self.abandoned.pop_first();
+        }
+    }
+
     /// What it may be given.
     fn room(&self) -> Amount {
         let is_here = self.attached && self.link.is_open();

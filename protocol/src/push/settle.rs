@@ -107,7 +107,7 @@ impl PushEngine {
                 let why =
                     if flight.retracted { Redelivery::Reassigned } else { Redelivery::Released };
                 if flight.retracted {
-                    self.given_back.extend(flight.seqs.clone().map(|seq| (seq, id)));
+                    self.note_given_back(id, flight.seqs.clone());
                 }
                 self.requeue(flight.seqs, why);
             }

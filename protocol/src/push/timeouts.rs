@@ -96,12 +96,12 @@ impl PushEngine {
             if let Some(link) = self.links.get_mut(&id) {
                 link.flights.take(first..first + 1, &mut overdue);
                 for (first, flight) in &overdue {
-                    link.abandoned.insert(*first, flight.clone());
+                    link.abandon(*first, flight.clone());
                 }
             }
             for (_, flight) in overdue {
                 self.pending -= span(&flight.seqs);
-                self.given_back.extend(flight.seqs.clone().map(|seq| (seq, id)));
+                self.note_given_back(id, flight.seqs.clone());
                 self.requeue(flight.seqs, Redelivery::TimedOut);
             }
         }
@@ -180,6 +180,12 @@ impl PushEngine {
         let cost = self.chunks.cost_bytes(seq).map(|bytes| Amount::new(1, bytes));
         let links = self.links.iter().map(|(id, link)| (*id, link));
         links.filter(move |(_, link)| cost.is_some_and(|cost| cost.fits(link.room())))
+    }
+
+    /// A receiver's messages are for others first, as far as they are still to be done.
+    pub(super) fn note_given_back(&mut self, id: LinkId, seqs: Range<Seq>) {
+        let seqs = self.done.missing(seqs).into_iter().flatten();
+        self.given_back.extend(seqs.map(|seq| (seq, id)));
     }
 
     pub(super) fn forget_given_back(&mut self, seqs: Range<Seq>) {

@@ -45,6 +45,18 @@ impl Flights {
         self.runs.insert(first, flight);
     }
 
+    /// How many flights: what they cost.
+    pub(crate) fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Takes out the flight of the lowest delivery numbers.
+    pub(crate) fn pop_first(&mut self) -> Option<(Delivery, Flight)> {
+        let (first, flight) = self.runs.pop_first()?;
+        self.messages -= flight.seqs.end - flight.seqs.start;
+        Some((first, flight))
+    }
+
     /// All flights, oldest delivery first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Delivery, &Flight)> {
         self.runs.iter().map(|(&first, flight)| (first, flight))

@@ -1,0 +1,133 @@
+//! What a PUSH socket keeps that nobody outside sees: it has an end.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::ids::SocketType;
+use crate::link::{Identity, Transmit};
+use crate::wire::{
+    Attach, Control, Frame, Grant, Hello, Outcome, Preface, Settle, Settlement, Span, Taken,
+};
+
+const SOON: Duration = Duration::from_millis(10);
+
+fn session() -> Session {
+    Session::from_uuid(Uuid::from_u128(7))
+}
+
+/// A socket whose receivers have no more than a moment to process a message.
+fn push() -> PushEngine {
+    let config = PushConfig { process_timeout: Some(SOON), ..PushConfig::default() };
+    PushEngine::new(config, PeerId::from_uuid(Uuid::from_u128(1)), session())
+}
+
+fn says(push: &mut PushEngine, id: LinkId, control: Control, now: Now) {
+    push.handle_frame(id, Frame::Control(control), now);
+    assert!(push.links[&id].link.is_open());
+}
+
+/// The peer of this number is connected, and is to say what it holds.
+fn connected(push: &mut PushEngine, peer: u128) -> LinkId {
+    let now = Now::default();
+    let id = push.open_link(Identity::new("receiver"), now.time);
+    push.handle_frame(id, Frame::Preface(Preface::OURS), now);
+    let hello = Hello {
+        socket_type: SocketType::Pull,
+        peer: PeerId::from_uuid(Uuid::from_u128(peer)),
+        session: None,
+        features: Hello::FUTURES,
+        message_bytes_max: 1 << 20,
+        heartbeat_ms: 1_000,
+        reports_taken: false,
+    };
+    says(push, id, Control::Hello(hello), now);
+    id
+}
+
+fn attach(held: &[Range<Seq>]) -> Control {
+    let held = held.iter().map(|seqs| Span::from(seqs.clone())).collect();
+    let (session, taken, confirmed) = (session(), Default::default(), Default::default());
+    Control::Attach(Attach { session, held, taken, confirmed, more: false })
+}
+
+fn grant(messages: u64) -> Control {
+    let bytes = 1 << 40;
+    Control::Grant(Grant { serial: messages, messages, bytes, contended: false, answered: 0 })
+}
+
+/// Another receiver, which holds nothing and may be sent so many messages.
+fn receiver(push: &mut PushEngine, peer: u128, messages: u64) -> LinkId {
+    let id = connected(push, peer);
+    says(push, id, attach(&[]), Now::default());
+    says(push, id, grant(messages), Now::default());
+    id
+}
+
+fn send(push: &mut PushEngine, messages: u64) {
+    for _ in 0..messages {
+        push.try_send("job".into(), Now::default).unwrap();
+    }
+}
+
+/// Lets a link look, and says how many messages it was sent.
+fn looks(push: &mut PushEngine, id: LinkId) -> u64 {
+    let before = push.counters.dispatched;
+    push.poll_transmit(id, Now::default(), &mut Transmit::new());
+    push.counters.dispatched - before
+}
+
+fn taken(push: &mut PushEngine, id: LinkId, delivery: Delivery, now: Now) {
+    let deliveries = std::iter::once(Span { first: delivery, count: 1 }).collect();
+    says(push, id, Control::Taken(Taken { deliveries }), now);
+}
+
+fn settles(push: &mut PushEngine, id: LinkId, delivery: Delivery, outcome: Outcome) {
+    let deliveries = Span { first: delivery, count: 1 };
+    let settlements = std::iter::once(Settlement { deliveries, outcome }).collect();
+    says(push, id, Control::Settle(Settle { settlements }), Now::default());
+}
+
+/// After so many times to process.
+fn after(count: u32) -> Now {
+    let now = Now::default();
+    Now { time: now.time + SOON * count, ..now }
+}
+
+#[test]
+fn what_is_done_by_the_time_that_it_is_given_back_is_not_kept_in_mind() {
+    let mut push = push();
+    let one = receiver(&mut push, 0x10, 1);
+    let other = receiver(&mut push, 0x20, 1);
+    send(&mut push, 1);
+    assert_eq!(looks(&mut push, one), 1);
+    taken(&mut push, one, 0, after(0));
+    push.handle_timeout(after(1));
+    assert_eq!(push.given_back.len(), 1);
+    assert_eq!(looks(&mut push, other), 1);
+    taken(&mut push, other, 0, after(1));
+    settles(&mut push, one, 0, Outcome::Confirmed);
+    push.handle_timeout(after(2));
+    assert!(push.given_back.is_empty());
+    assert!(push.is_drained());
+}
+
+#[test]
+fn a_receiver_that_takes_and_settles_nothing_is_remembered_only_so_far() {
+    let mut push = push();
+    let too_many = ABANDONED_MAX as u64 + 1;
+    let id = receiver(&mut push, 0x10, too_many + 1);
+    send(&mut push, 1);
+    for delivery in 0..too_many {
+        assert_eq!(looks(&mut push, id), 1);
+        let turn = u32::try_from(delivery).unwrap();
+        taken(&mut push, id, delivery, after(turn));
+        push.handle_timeout(after(turn + 1));
+    }
+    assert_eq!(push.links[&id].abandoned.runs(), ABANDONED_MAX);
+    settles(&mut push, id, 0, Outcome::Confirmed);
+    assert_eq!(push.fate(0), None, "that is too long ago");
+    settles(&mut push, id, 1, Outcome::Confirmed);
+    assert_eq!(push.fate(0), Some(Fate::Confirmed));
+}
