@@ -282,6 +282,27 @@ fn only_what_nobody_has_begun_with_is_given_back() {
     assert_eq!(begun.len(), 1);
 }
 
+#[test]
+fn neighbours_that_came_one_by_one_are_named_as_one_and_can_be_asked_back() {
+    let (mut pull, mut raw) = attached();
+    (0..4).for_each(|number| raw.says(&mut pull, &small(number, number, 1), NOW));
+    pull.take(1).unwrap();
+    pull.link_lost(raw.link, "cut", NOW.time);
+    let mut raw = Raw::connect(&mut pull, "sender", NOW);
+    raw.says(&mut pull, &handshake(&sender_hello()), NOW);
+    let heard = raw.hears(&mut pull, NOW);
+    let named = attach(&[(0, 1), (1, 3)], &[(0, 1)], &[]);
+    assert!(heard.contains(&Frame::Control(Control::Attach(named))), "{heard:?}");
+    raw.says(&mut pull, &retract(0, 3), NOW);
+    let released = raw.hears(&mut pull, NOW).into_iter().filter_map(|frame| match frame {
+        Frame::Control(Control::Settle(settle)) => Some(settle.settlements),
+        _ => None,
+    });
+    let released: Vec<_> = released.flatten().map(|s| (s.deliveries, s.outcome)).collect();
+    let back = |first| (span(first, 1), Outcome::Released);
+    assert_eq!(released, [back(1), back(2)]);
+}
+
 /// One of many senders, on a link of its own.
 fn one_of_many(pull: &mut PullEngine, number: u128) -> (Raw, Vec<Frame>) {
     let name = Uuid::from_u128(number);

@@ -176,8 +176,9 @@ impl StreamerEngine {
         while let Some((run, reports_taken)) = self.up.take_to_pass() {
             self.down.pass_on(run, reports_taken, now);
         }
-        while let Some((key, indices)) = self.up.poll_asked_back() {
-            self.down.ask_back_run(key, &indices);
+        let asked_back = self.up.take_asked_back();
+        if !asked_back.is_empty() {
+            self.down.ask_back_runs(&asked_back);
         }
         let mut confirmed = false;
         while let Some(upward) = self.down.poll_upward() {

@@ -8,10 +8,13 @@ use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
-use crate::wire::{Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Origin, Span};
+use crate::wire::{
+    Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Origin, Span, Spans,
+};
 
 use super::future::Copies;
 use super::memory::Memory;
+use super::places::Places;
 use super::{Place, PullEngine, PullLink, SessionState};
 
 link_vocabulary!(PullEngine);
@@ -186,9 +189,11 @@ impl PullEngine {
                 })
                 .collect();
             let list = lists.entry(session).or_default();
-            let link = self.links.get_mut(&id).filter(|link| link.rebuilds() && session == via);
-            if let Some(link) = link {
-                link.restores.add(&held.run, &held.spans);
+            if let Some(link) = self.links.get_mut(&id) {
+                held.spans.iter().for_each(|place| link.places.push(key, place.clone()));
+                if link.rebuilds() && session == via {
+                    link.restores.add(&held.run, &held.spans);
+                }
             }
             for place in &held.spans {
                 list.held(held.seqs(&place.indices), held.is_taken(place.indices.start));
@@ -261,6 +266,7 @@ impl PullLink {
             attaches: Default::default(),
             copies: Default::default(),
             next_delivery: 0,
+            places: Places::default(),
             confirms: RangeSet::new(),
             settlements: Default::default(),
             taken: RangeSet::new(),
@@ -302,13 +308,19 @@ fn runs_of(indices: impl Iterator<Item = u32>, taken: impl Fn(u32) -> bool) -> V
 /// What goes into ATTACH, in as many frames as it takes, each as if another one followed.
 #[derive(Default)]
 struct AttachList {
-    held: Vec<(Span, bool)>,
+    held: Vec<(Range<u64>, bool)>,
     confirmed: Vec<Span>,
 }
 
 impl AttachList {
+    /// Neighbours that follow each other are named as one.
     fn held(&mut self, seqs: Range<u64>, taken: bool) {
-        self.held.push((seqs.into(), taken));
+        match self.held.last_mut() {
+            Some((last, is_taken)) if *is_taken == taken && last.end == seqs.start => {
+                last.end = seqs.end;
+            }
+            _ => self.held.push((seqs, taken)),
+        }
     }
 
     fn confirmed(&mut self, seqs: Range<u64>) {
@@ -324,12 +336,16 @@ impl AttachList {
                 let held = held.next().unwrap_or_default();
                 Attach {
                     session,
-                    held: held.iter().map(|(span, _)| *span).collect(),
-                    taken: held.iter().filter(|(_, taken)| *taken).map(|(span, _)| *span).collect(),
+                    held: spans(held.iter()),
+                    taken: spans(held.iter().filter(|(_, taken)| *taken)),
                     confirmed: confirmed.next().unwrap_or_default().iter().copied().collect(),
                     more: true,
                 }
             })
             .collect()
     }
+}
+
+fn spans<'a>(ranges: impl Iterator<Item = &'a (Range<u64>, bool)>) -> Spans {
+    ranges.map(|(seqs, _)| seqs.clone().into()).collect()
 }

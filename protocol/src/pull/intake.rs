@@ -75,6 +75,10 @@ impl PullEngine {
             taken: 0,
             taken_behind: RangeSet::new(),
         };
+        if let Some(link) = self.links.get_mut(&id) {
+            held.spans.iter().for_each(|place| link.places.push(key, place.clone()));
+            link.places.tidy(|key| self.held.contains_key(&key));
+        }
         self.held.insert(key, held);
         self.queue.insert((key, 0), Waiting { end: count, at: 0 });
         if expires && self.passing.is_none() {

@@ -2,7 +2,7 @@
 //!
 //! A message waits in the queue, is then handed out in a [`Batch`], and is held from its arrival until it is
 //! settled. [`PullEngine`]'s parts, a file each: messages that come in and are handed out (`intake`, `run`, `cursor`),
-//! copies of those that still wait at their sender (`future`), what becomes of them (`settle`), what was confirmed and may
+//! copies of those that still wait at their sender (`future`), where messages stand on a link (`places`), what becomes of them (`settle`), what was confirmed and may
 //! have to be said again (`memory`), links (`attach`), what is said on them (`transmit`), what a sender that has lost its
 //! messages is given back (`restore`), and what a streamer does otherwise (`passing`).
 
@@ -13,6 +13,7 @@ mod future;
 mod intake;
 mod memory;
 mod passing;
+mod places;
 mod restore;
 mod run;
 mod settle;
@@ -42,6 +43,7 @@ use crate::wire::{Attach, Origin, Settlement};
 use future::{Copies, Copy};
 use memory::Memory;
 use passing::Passing;
+use places::Places;
 use restore::Restores;
 use stats::Counters;
 
@@ -87,6 +89,8 @@ struct PullLink {
     attaches: VecDeque<Attach>,
     copies: Copies,
     next_delivery: Delivery,
+    /// What stands where on it.
+    places: Places,
     /// Confirmations that wait to be sent.
     confirms: RangeSet,
     /// What else became of messages, in the order in which it did.
@@ -276,17 +280,5 @@ impl Held {
 
     fn seqs(&self, indices: &Range<u32>) -> Range<Seq> {
         self.run.seq(indices.start)..self.run.seq(indices.end)
-    }
-
-    /// The indices of messages at these delivery numbers.
-    fn indices(&self, deliveries: &Range<Delivery>) -> impl Iterator<Item = Range<u32>> {
-        let deliveries = deliveries.clone();
-        self.spans.iter().filter_map(move |place| {
-            let len = u64::from(place.indices.end - place.indices.start);
-            let start = deliveries.start.max(place.first);
-            let end = deliveries.end.min(place.first + len);
-            let at = |delivery: Delivery| place.indices.start + (delivery - place.first) as u32;
-            (start < end).then(|| at(start)..at(end))
-        })
     }
 }

@@ -86,9 +86,9 @@ impl PullEngine {
         }
     }
 
-    /// What a sender asks back.
-    pub(crate) fn poll_asked_back(&mut self) -> Option<(RunKey, Range<u32>)> {
-        self.passing.as_mut()?.asked_back.pop()
+    /// What senders ask back.
+    pub(crate) fn take_asked_back(&mut self) -> Vec<(RunKey, Range<u32>)> {
+        self.passing.as_mut().map(|p| std::mem::take(&mut p.asked_back)).unwrap_or_default()
     }
 
     /// Whether somebody who says what it holds of a session may still be believed: upstream has not been told yet.

@@ -117,25 +117,21 @@ impl PullEngine {
 
     /// A sender asks back what the application has not taken.
     pub(super) fn handle_retract(&mut self, id: LinkId, retract: Retract) {
-        for deliveries in retract.deliveries.iter().filter_map(|span| span.range()) {
-            let parts: Vec<(RunKey, Range<u32>)> = self
-                .held
-                .iter()
-                .filter(|(_, held)| held.link == Some(id))
-                .flat_map(|(&key, held)| {
-                    held.indices(&deliveries).map(move |indices| (key, indices))
-                })
-                .collect();
-            if let Some(passing) = &mut self.passing {
-                passing.asked_back.extend(parts);
-                continue;
-            }
-            for (key, indices) in parts {
-                for index in indices {
-                    if self.unqueue(key, &(index..index + 1)) > 0 {
-                        self.counters.released += 1;
-                        self.settle_indices(key, &(index..index + 1), &Outcome::Released);
-                    }
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let deliveries = retract.deliveries.iter().filter_map(|span| span.range());
+        let parts = deliveries.flat_map(|deliveries| link.places.find(deliveries));
+        let parts = parts.filter(|(key, _)| self.held.contains_key(key));
+        let parts: Vec<(RunKey, Range<u32>)> = parts.collect();
+        if let Some(passing) = &mut self.passing {
+            return passing.asked_back.extend(parts);
+        }
+        for (key, indices) in parts {
+            for index in indices {
+                if self.unqueue(key, &(index..index + 1)) > 0 {
+                    self.counters.released += 1;
+                    self.settle_indices(key, &(index..index + 1), &Outcome::Released);
                 }
             }
         }

@@ -4,7 +4,7 @@ use crate::event::Redelivery;
 use crate::ids::{LinkId, PeerId, span};
 use crate::limits::ABSENT_PEERS_MAX;
 use crate::link::{Identity, refusal};
-use crate::queue::Flight;
+use crate::queue::{Flight, Numbered};
 use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode};
@@ -16,7 +16,7 @@ use super::{PushEngine, PushLink};
 #[derive(Debug)]
 pub(super) struct Absent {
     identity: Identity,
-    flights: Vec<Flight>,
+    flights: Numbered,
     /// The end of its grace time.
     until: Time,
 }
@@ -28,20 +28,22 @@ impl PushEngine {
         peer: PeerId,
         id: LinkId,
         identity: Identity,
-        flights: Vec<Flight>,
+        flights: Numbered,
         now: Time,
     ) {
         if flights.is_empty() {
             return;
         }
         if self.absent.len() >= ABSENT_PEERS_MAX {
-            self.give_up(flights, false, now);
+            self.give_up(flights.into_flights(), false, now);
             return;
         }
         let until = now + self.config.grace;
         let absent = self.absent.entry((peer, id));
-        let absent = absent.or_insert(Absent { identity, flights: Vec::new(), until });
-        absent.flights.extend(flights);
+        let absent =
+            absent.or_insert_with(|| Absent { identity, flights: Numbered::default(), until });
+        let earlier = std::mem::take(&mut absent.flights);
+        absent.flights = earlier.followed_by(flights);
         self.absent_order.remove(&(absent.until, peer, id));
         absent.until = until;
         self.absent_order.insert((until, peer, id));
@@ -52,7 +54,7 @@ impl PushEngine {
         &mut self,
         peer: PeerId,
         identity: &Identity,
-    ) -> Result<Vec<Flight>, Close> {
+    ) -> Result<Numbered, Close> {
         let keys: Vec<_> = self
             .absent
             .range((peer, LinkId(0))..=(peer, LinkId(u64::MAX)))
@@ -66,7 +68,8 @@ impl PushEngine {
         }
         let back: Vec<Absent> =
             keys.into_iter().filter_map(|((peer, id), _)| self.end_absence(peer, id)).collect();
-        Ok(back.into_iter().flat_map(|absent| absent.flights).collect())
+        let flights = back.into_iter().map(|absent| absent.flights);
+        Ok(flights.reduce(Numbered::followed_by).unwrap_or_default())
     }
 
     fn end_absence(&mut self, peer: PeerId, id: LinkId) -> Option<Absent> {
@@ -121,7 +124,7 @@ impl PushEngine {
             self.absent_order.pop_first();
             if let Some(absent) = self.absent.remove(&(peer, id)) {
                 let crashed = !self.is_here(peer, &absent.identity);
-                self.give_up(absent.flights, crashed, now);
+                self.give_up(absent.flights.into_flights(), crashed, now);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::event::Redelivery;
 use crate::ids::{LinkId, Priority, Seq, Session, SocketType, span};
 use crate::limits::{ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
-use crate::queue::{Flight, Flights};
+use crate::queue::{Flight, Flights, Numbered};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Span, Spans};
@@ -161,14 +161,16 @@ impl PushEngine {
         let identity = link.link.identity.clone();
         let session = attach.session;
         let confirmed = self.named(session, &attach.confirmed, is_streamer)?;
-        let mut taken = here(&self.named(session, &attach.taken, is_streamer)?);
+        let taken = here(&self.named(session, &attach.taken, is_streamer)?);
+        let mut taken: RangeSet = taken.into_iter().collect();
         let held = self.named(session, &attach.held, is_streamer)?;
         self.check_deliveries(id, &held)?;
         // Nothing is refused from here on: what is taken from the absent must find its place.
         let mut flights = self.take_absent(peer, &identity)?;
         let returned = self.queue_returned(id);
         let named = here(&held).into_iter().chain(here(&confirmed)).collect();
-        flights.extend(self.take_from_dying(id, peer, &identity, &named));
+        let dying = self.take_from_dying(id, peer, &identity, &named);
+        dying.into_iter().for_each(|flight| flights.push(flight));
         for named in confirmed {
             match named {
                 Named::Here(seqs) => {
@@ -188,7 +190,7 @@ impl PushEngine {
                     let is_taken = attach.taken.iter().any(within);
                     match self.adopt(session, seqs.clone(), is_taken, now) {
                         Some(here) if is_taken => {
-                            taken.push(here.clone());
+                            taken.insert(here.clone());
                             self.hold_adopted(id, here, true, now);
                         }
                         Some(here) => self.hold_adopted(id, here, false, now),
@@ -202,7 +204,7 @@ impl PushEngine {
             self.keep_returned(id, &returned);
             return Ok(());
         }
-        for flight in flights {
+        for flight in flights.into_flights() {
             self.pending -= span(&flight.seqs);
             self.requeue(flight.seqs, Redelivery::LostOnTheWay);
         }
@@ -280,8 +282,8 @@ impl PushEngine {
         &mut self,
         id: LinkId,
         seqs: Range<Seq>,
-        taken: &[Range<Seq>],
-        flights: &mut Vec<Flight>,
+        taken: &RangeSet,
+        flights: &mut Numbered,
         now: Time,
     ) {
         let Some(link) = self.links.get_mut(&id) else {
@@ -294,8 +296,7 @@ impl PushEngine {
         for part in self.claim(seqs, flights) {
             let first = base + (part.start - first_seq);
             let flight = Flight::new(part.clone(), now);
-            let is_taken =
-                taken.iter().any(|range| range.start <= part.start && part.end <= range.end);
+            let is_taken = taken.missing(part.clone()).is_empty();
             self.pending += span(&part);
             if is_taken {
                 self.start_processing(id, first, flight, now);
@@ -326,7 +327,7 @@ impl PushEngine {
 
     /// Takes messages out of wherever they wait (the queue, a delay, the flights of an absent receiver): gives those
     /// parts, in rising order.
-    fn claim(&mut self, seqs: Range<Seq>, flights: &mut Vec<Flight>) -> Vec<Range<Seq>> {
+    fn claim(&mut self, seqs: Range<Seq>, flights: &mut Numbered) -> Vec<Range<Seq>> {
         self.seal_up_to(seqs.end);
         let mut parts = RangeSet::new();
         parts.extend(self.queued.within(seqs.clone()));
@@ -334,19 +335,9 @@ impl PushEngine {
         while let Some(seq) = self.delayed.take_first(seqs.clone()) {
             parts.insert(seq..seq + 1);
         }
-        for flight in std::mem::take(flights) {
-            let common = flight.seqs.start.max(seqs.start)..flight.seqs.end.min(seqs.end);
-            if common.is_empty() {
-                flights.push(flight);
-                continue;
-            }
-            for rest in [flight.seqs.start..common.start, common.end..flight.seqs.end] {
-                if !rest.is_empty() {
-                    flights.push(Flight { seqs: rest, ..flight });
-                }
-            }
-            self.pending -= span(&common);
-            parts.insert(common);
+        for flight in flights.take(&seqs) {
+            self.pending -= span(&flight.seqs);
+            parts.insert(flight.seqs);
         }
         parts.extend(self.take_returned(&seqs));
         parts.iter().flat_map(|part| self.done.missing(part)).collect()
@@ -376,16 +367,16 @@ impl PushEngine {
         let identity = link.link.identity.clone();
         let in_good_order = close.code == CloseCode::Done;
         let ended = link.link.disconnected(id, close, by_us);
-        let flights = link.flights.take_all();
+        let flights = std::mem::take(&mut link.flights);
         self.forget_copies(id);
         self.queue_returned(id);
         self.note_members();
         self.recount(id);
         self.forget_turn(id);
-        for (first, flight) in &flights {
-            self.forget_deadline(id, *first, flight);
+        for (first, flight) in flights.iter() {
+            self.forget_deadline(id, first, flight);
         }
-        let flights: Vec<Flight> = flights.into_iter().map(|(_, flight)| flight).collect();
+        let flights = Numbered::from(flights);
         self.events.push(ended);
         match peer {
             Some(peer) if !in_good_order && !self.config.grace.is_zero() => {
@@ -393,7 +384,7 @@ impl PushEngine {
             }
             Some(peer) => {
                 let crashed = !in_good_order && !self.is_here(peer, &identity);
-                self.give_up(flights, crashed, now);
+                self.give_up(flights.into_flights(), crashed, now);
             }
             None => {}
         }

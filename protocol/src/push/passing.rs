@@ -12,17 +12,18 @@ use bytes::Bytes;
 
 use crate::credit::Amount;
 use crate::event::{Event, Redelivery};
-use crate::ids::{LinkId, PeerId, Seq, Session, span};
+use crate::ids::{Delivery, LinkId, PeerId, Seq, Session, span};
 use crate::limits::{ADOPTED_MESSAGES_MAX, PARKED_MAX, STREAMERS_MAX};
 use crate::link::{Peer, refusal, violation};
 use crate::message::cost_bytes;
 use crate::pull::{ADOPTED_KEYS, Adopted, Run, RunKey};
 use crate::queue::{Chunk, Flight};
+use crate::range::RangeSet;
 use crate::time::{Now, Time, WallTime};
 use crate::wire::{Behind, Close, CloseCode, DataHeader, Origin, Outcome};
 
 use super::passed::{Passed, Passing, Upward};
-use super::{PushConfig, PushEngine};
+use super::{PushConfig, PushEngine, PushLink};
 
 impl PushEngine {
     /// The downstream side of a streamer, which is known to receivers by this name.
@@ -132,35 +133,24 @@ impl PushEngine {
         Ok(())
     }
 
-    /// Asks messages back that their sender wants to have back.
-    pub(crate) fn ask_back_run(&mut self, key: RunKey, indices: &Range<u32>) {
-        let Some(&first) = self.passing.as_ref().and_then(|passing| passing.by_key.get(&key))
-        else {
-            return;
-        };
-        let seqs = first + u64::from(indices.start)..first + u64::from(indices.end);
-        let queued: Vec<_> = self.queued.within(seqs.clone()).collect();
+    /// Asks messages back that their senders want to have back. Costs as much as is in flight, however many parts there are.
+    pub(crate) fn ask_back_runs(&mut self, parts: &[(RunKey, Range<u32>)]) {
+        let first = |key| self.passing.as_ref().and_then(|passing| passing.by_key.get(key));
+        let seqs = parts.iter().filter_map(|(key, indices)| {
+            let &first = first(key)?;
+            Some(first + u64::from(indices.start)..first + u64::from(indices.end))
+        });
+        let seqs: RangeSet = seqs.collect();
+        let queued: Vec<_> = seqs.iter().flat_map(|part| self.queued.within(part)).collect();
         for part in queued {
             self.unqueue(part.clone());
             self.settle_upward(part, &Outcome::Released);
         }
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in ids {
-            let Some(link) = self.links.get(&id).filter(|link| link.link.is_open()) else {
-                continue;
-            };
-            let flying: Vec<_> = link
-                .flights
-                .iter()
-                .filter(|(_, flight)| flight.taken.is_none() && !flight.retracted)
-                .filter_map(|(delivery, flight)| {
-                    let part = flight.seqs.start.max(seqs.start)..flight.seqs.end.min(seqs.end);
-                    let at = delivery + part.start.saturating_sub(flight.seqs.start);
-                    (!part.is_empty()).then(|| at..at + span(&part))
-                })
-                .collect();
-            flying.into_iter().for_each(|deliveries| self.ask_back(id, deliveries));
-        }
+        let open = self.links.iter().filter(|(_, link)| link.link.is_open());
+        let flying: Vec<(LinkId, Range<Delivery>)> = open
+            .flat_map(|(id, link)| link.not_begun(&seqs).map(|deliveries| (*id, deliveries)))
+            .collect();
+        flying.into_iter().for_each(|(id, deliveries)| self.ask_back(id, deliveries));
         self.rest_all();
     }
 
@@ -366,5 +356,17 @@ impl PushEngine {
             self.settle_upward(part, &Outcome::Released);
         }
         self.rest_all();
+    }
+}
+
+impl PushLink {
+    /// What is in flight of these numbers, and was neither taken nor asked back.
+    fn not_begun(&self, seqs: &RangeSet) -> impl Iterator<Item = Range<Delivery>> {
+        let flights = self.flights.iter();
+        let flights = flights.filter(|(_, flight)| flight.taken.is_none() && !flight.retracted);
+        flights.flat_map(move |(delivery, flight)| {
+            let at = move |seq: Seq| delivery + (seq - flight.seqs.start);
+            seqs.within(flight.seqs.clone()).map(move |part| at(part.start)..at(part.end))
+        })
     }
 }

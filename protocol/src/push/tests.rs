@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use allocation_counter::measure;
 use uuid::Uuid;
 
 use super::*;
 use crate::ids::SocketType;
+use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Transmit};
 use crate::wire::{
     Attach, Control, Frame, Grant, Hello, Outcome, Preface, Settle, Settlement, Span, Taken,
@@ -130,4 +132,32 @@ fn a_receiver_that_takes_and_settles_nothing_is_remembered_only_so_far() {
     assert_eq!(push.fate(0), None, "that is too long ago");
     settles(&mut push, id, 1, Outcome::Confirmed);
     assert_eq!(push.fate(0), Some(Fate::Confirmed));
+}
+
+/// Bytes that are allocated when a receiver comes back, to which so many messages went one by one, and names others.
+fn allocated_on_return(messages: u64) -> u64 {
+    let named = RANGES_MAX as u64;
+    let mut push = push();
+    let id = receiver(&mut push, 0x10, messages);
+    let _other = receiver(&mut push, 0x20, 2 * named);
+    for _ in 0..messages {
+        send(&mut push, 1);
+        assert_eq!(looks(&mut push, id), 1);
+    }
+    push.link_lost(id, "cut", Time::ZERO);
+    send(&mut push, 2 * named);
+    let id = connected(&mut push, 0x10);
+    let held: Vec<Range<Seq>> =
+        (0..named).map(|number| messages + 2 * number..messages + 2 * number + 1).collect();
+    let attach = attach(&held);
+    let counted = measure(|| says(&mut push, id, attach, Now::default()));
+    assert_eq!((push.pending(), push.waiting()), (named, messages + named));
+    counted.bytes_total
+}
+
+#[test]
+fn what_a_receiver_names_is_found_without_a_look_at_all_that_it_had() {
+    let (few, many) = (allocated_on_return(10_000), allocated_on_return(100_000));
+    assert!(many < 20 * few, "{few} bytes, and {many} for ten times as many messages");
+    assert!(many < 100 << 20, "{many} bytes");
 }

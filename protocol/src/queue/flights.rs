@@ -45,6 +45,12 @@ impl Flights {
         self.runs.insert(first, flight);
     }
 
+    /// A delivery number above all that are in flight.
+    pub(crate) fn end(&self) -> Delivery {
+        let last = self.runs.last_key_value();
+        last.map_or(0, |(first, flight)| first + (flight.seqs.end - flight.seqs.start))
+    }
+
     /// How many flights: what they cost.
     pub(crate) fn runs(&self) -> usize {
         self.runs.len()

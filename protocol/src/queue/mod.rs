@@ -7,6 +7,7 @@ mod delays;
 mod flights;
 mod gathering;
 mod levelled;
+mod numbered;
 mod rising;
 
 pub(crate) use abreast::Abreast;
@@ -16,4 +17,5 @@ pub(crate) use delays::Delays;
 pub(crate) use flights::{Flight, Flights};
 pub(crate) use gathering::{Gathered, Gathering};
 pub(crate) use levelled::Levelled;
+pub(crate) use numbered::Numbered;
 pub use rising::Rising;
