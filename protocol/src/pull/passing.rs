@@ -91,11 +91,14 @@ impl PullEngine {
         self.passing.as_mut().map(|p| std::mem::take(&mut p.asked_back)).unwrap_or_default()
     }
 
-    /// Whether somebody who says what it holds of a session may still be believed: upstream has not been told yet.
+    /// Whether somebody who says what it holds of a session may still be believed: upstream has not been told yet, neither
+    /// the sender itself nor a streamer that may carry its messages.
     pub(crate) fn may_adopt(&self, session: Session) -> bool {
         let rebuilding = self.passing.as_ref().is_some_and(|p| p.rebuilt_at.is_some());
-        let is_here = |link: &super::PullLink| link.session == Some(session);
-        rebuilding || !self.links.values().any(is_here)
+        let carries = |link: &super::PullLink| {
+            link.session.is_some_and(|via| via == session || link.is_streamer())
+        };
+        rebuilding || !self.links.values().any(carries)
     }
 
     /// Takes note of what somebody behind holds.

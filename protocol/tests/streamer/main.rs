@@ -146,10 +146,7 @@ fn a_receiver_that_lost_its_link_keeps_what_it_holds() {
     // The word on one is lost with the link.
     jobs[0].run.confirm(jobs[0].index);
     net.pulls(pull).handle_confirmed([jobs[0].run.clone()]);
-    // The other side of the link ends too.
-    let links: Vec<_> = net.pull_stats(pull).links;
-    let now = net.now.time;
-    links.iter().for_each(|link| net.pulls(pull).link_lost(link.link, "cut", now));
+    net.notices(pull);
     net.join(streamer, pull);
     assert_eq!(net.pushes(push).pending(), 4);
     net.confirm(pull, &jobs[1..]);
@@ -159,6 +156,28 @@ fn a_receiver_that_lost_its_link_keeps_what_it_holds() {
     net.pass(1_500);
     assert!(net.take(pull, 9).is_empty());
     assert!(net.pushes(push).is_drained());
+}
+
+#[test]
+fn what_a_receiver_names_too_late_is_asked_back_also_behind_two_streamers() {
+    let mut net = Net::default();
+    let (push, above) = (net.push(PushConfig::default()), net.streamer());
+    let (streamer, late, other) = (net.streamer(), net.pull(5), net.pull(5));
+    net.join(push, above);
+    net.join(above, streamer);
+    net.join(streamer, late);
+    net.send(push, 5);
+    net.isolate(late);
+    net.notices(late);
+    net.join(streamer, other);
+    net.pass(1_100);
+    let jobs = net.take(other, 9);
+    assert_eq!(jobs.len(), 5);
+    net.confirm(other, &jobs);
+    assert!(net.pushes(push).is_drained());
+    net.join(streamer, late);
+    assert!(net.take(late, 9).is_empty(), "it had begun with none of them");
+    assert!(net.streams(streamer).is_drained());
 }
 
 #[test]

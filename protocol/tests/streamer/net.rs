@@ -167,6 +167,14 @@ impl Net {
         self.run();
     }
 
+    /// A receiver that was cut off loses its links too.
+    pub(crate) fn notices(&mut self, pull: usize) {
+        let now = self.now.time;
+        for link in self.pull_stats(pull).links {
+            self.pulls(pull).link_lost(link.link, "cut", now);
+        }
+    }
+
     /// Carries bytes until there are none, on links in the order in which they are woken.
     pub(crate) fn run(&mut self) {
         for _ in 0..100_000 {
