@@ -17,7 +17,7 @@ use drawdown_protocol::wire::{
     Control, DataHeader, Decoder, Hello, Outcome, Settle, Settlement, encode_control,
     encode_data_header, encode_preface,
 };
-use drawdown_protocol::{PeerId, RangeSet, Session, SocketType, WallTime};
+use drawdown_protocol::{PeerId, PullConfig, PushConfig, RangeSet, Session, SocketType, WallTime};
 use uuid::Uuid;
 
 use pair::Pair;
@@ -142,6 +142,25 @@ fn deliver(bencher: Bencher<'_, '_>, size: usize) {
     bencher
         .counter(ItemsCount::new(MESSAGES))
         .bench_local(|| pair.deliver(black_box(&payload), MESSAGES));
+}
+
+/// A receiver that has copies of all that waits asks for one message, confirms it, and is placed the next.
+#[divan::bench(args = [1_000, 100_000])]
+fn copy(bencher: Bencher<'_, '_>, copies: u64) {
+    let push = PushConfig { queue_messages: copies, ..PushConfig::default() };
+    let pull = PullConfig { window_messages: 0, future_messages: copies, ..PullConfig::default() };
+    let mut pair = Pair::with(push, pull);
+    pair.send(b"job", copies);
+    pair.settle_down();
+    bencher.bench_local(|| {
+        pair.pull.set_waiting(1);
+        pair.settle_down();
+        assert_eq!(pair.work_off(), 1);
+        pair.pull.set_waiting(0);
+        pair.settle_down();
+        pair.send(b"job", 1);
+        pair.settle_down();
+    });
 }
 
 /// A call, its answer and the word that it came, through both engines and the wire between them.

@@ -151,10 +151,17 @@ impl PushEngine {
         }
         // A message that expired while the chunk was open is done already.
         if self.done.within(seqs.clone()).next().is_none() {
-            self.queued.insert(seqs);
+            self.enqueue(seqs);
         } else {
-            self.queued.extend(self.done.missing(seqs));
+            self.done.missing(seqs).into_iter().for_each(|part| self.enqueue(part));
         }
+    }
+
+    /// Messages wait for credit, from now on or again.
+    #[inline]
+    pub(super) fn enqueue(&mut self, seqs: std::ops::Range<Seq>) {
+        self.placed.note_without_copy(seqs.start);
+        self.queued.insert(seqs);
     }
 
     /// Notes when messages that came from a store expire.

@@ -27,6 +27,8 @@ use super::{Declined, PushEngine, PushLink};
 #[derive(Debug, Default)]
 pub(super) struct Placed {
     at: BTreeMap<Seq, LinkId>,
+    /// All that waits below has a copy.
+    pub(super) up_to: Seq,
     bytes: u64,
     /// Copies that all links together have room for.
     room: u64,
@@ -39,7 +41,11 @@ pub(super) struct Placed {
 pub(super) struct Copies {
     room: Amount,
     held: Amount,
-    kept: BTreeMap<Seq, Copy>,
+    /// Of these messages, at this cost, the receiver is still to be sent copies.
+    unwritten: BTreeMap<Seq, Amount>,
+    written: BTreeMap<Seq, Copy>,
+    /// Which messages those are of, by their places in the order of copies on the link.
+    numbers: BTreeMap<u64, Seq>,
     next: u64,
     recalls: RangeSet,
     /// It had no room for one: not before it asks again.
@@ -50,14 +56,42 @@ pub(super) struct Copies {
 
 #[derive(Clone, Copy, Debug)]
 struct Copy {
-    /// Its place in the order of copies on the link, once it is written.
-    number: Option<u64>,
+    /// Its place in the order of copies on the link.
+    number: u64,
     cost: Amount,
 }
 
 impl Copies {
     fn has_room(&self) -> bool {
         !self.full && self.held.messages < self.room.messages
+    }
+
+    fn insert(&mut self, seq: Seq, cost: Amount) {
+        self.held += cost;
+        self.unwritten.insert(seq, cost);
+    }
+
+    /// The next copy that is not written is, from now on; gives its number.
+    fn write_first(&mut self) -> Option<u64> {
+        let (seq, cost) = self.unwritten.pop_first()?;
+        let number = self.next;
+        self.next += 1;
+        self.written.insert(seq, Copy { number, cost });
+        self.numbers.insert(number, seq);
+        Some(number)
+    }
+
+    /// A copy does not count any more. Gives its number if it was written.
+    fn remove(&mut self, seq: Seq) -> Option<(Option<u64>, Amount)> {
+        let (number, cost) = match self.written.remove(&seq) {
+            Some(Copy { number, cost }) => {
+                self.numbers.remove(&number);
+                (Some(number), cost)
+            }
+            None => (None, self.unwritten.remove(&seq)?),
+        };
+        self.held -= cost;
+        Some((number, cost))
     }
 
     /// When the receiver is expected to ask for one more than it has copies for; in order, those of whom nothing is known
@@ -81,6 +115,12 @@ impl Placed {
 
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// A message waits that has no copy.
+    #[inline]
+    pub(super) fn note_without_copy(&mut self, seq: Seq) {
+        self.up_to = self.up_to.min(seq);
     }
 }
 
@@ -115,16 +155,11 @@ impl PushEngine {
             numbers.insert(range.ok_or_else(|| violation("it forgets what was never placed"))?);
         }
         link.copies.full = true;
-        let is_gone = |copy: &Copy| copy.number.is_some_and(|number| numbers.contains(number));
-        let gone: Vec<Seq> = link
-            .copies
-            .kept
-            .iter()
-            .filter(|(_, copy)| is_gone(copy))
-            .map(|(seq, _)| *seq)
-            .collect();
+        let there = numbers.iter().flat_map(|range| link.copies.numbers.range(range));
+        let gone: Vec<Seq> = there.map(|(_, seq)| *seq).collect();
         for seq in gone {
             self.drop_copy(seq);
+            self.placed.note_without_copy(seq);
         }
         Ok(())
     }
@@ -151,8 +186,9 @@ impl PushEngine {
         };
         let copies = std::mem::take(&mut link.copies);
         self.placed.room -= copies.room.messages;
-        for seq in copies.kept.keys() {
+        for seq in copies.unwritten.keys().chain(copies.written.keys()) {
             self.placed.at.remove(seq);
+            self.placed.note_without_copy(*seq);
         }
         self.placed.bytes -= copies.held.bytes;
         self.placed.open |= copies.held != Amount::ZERO;
@@ -182,9 +218,8 @@ impl PushEngine {
             self.placed.open = false;
             return;
         }
-        let mut next = 0;
         loop {
-            let Some(seq) = self.next_to_place(next) else {
+            let Some(seq) = self.next_to_place() else {
                 // More may come.
                 self.placed.open = self.links.values().any(|link| link.copies.has_room());
                 return;
@@ -201,10 +236,8 @@ impl PushEngine {
                 self.placed.open = false;
                 return;
             };
-            next = seq + 1;
             if let Some(link) = self.links.get_mut(&id) {
-                link.copies.kept.insert(seq, Copy { number: None, cost });
-                link.copies.held += cost;
+                link.copies.insert(seq, cost);
                 self.placed.at.insert(seq, id);
                 self.placed.bytes += cost.bytes;
                 self.wake(id);
@@ -212,20 +245,23 @@ impl PushEngine {
         }
     }
 
-    /// The first message from `from` on that waits and has no copy.
-    fn next_to_place(&mut self, from: Seq) -> Option<Seq> {
-        let found = self.first_without_copy(from);
+    /// The first message that waits and has no copy.
+    fn next_to_place(&mut self) -> Option<Seq> {
+        let found = self.first_without_copy();
         if found.is_some() || self.chunks.open_len() == 0 {
             return found;
         }
         self.seal();
-        self.first_without_copy(from)
+        self.first_without_copy()
     }
 
-    fn first_without_copy(&self, from: Seq) -> Option<Seq> {
+    /// The same, of those that are sealed. It goes on where it was last.
+    fn first_without_copy(&mut self) -> Option<Seq> {
         let end = self.reserved_end().min(self.next_seq());
-        let mut waiting = self.queued.within(from.min(end)..end).flatten();
-        waiting.find(|seq| !self.placed.at.contains_key(seq))
+        let mut waiting = self.queued.within(self.placed.up_to.min(end)..end).flatten();
+        let found = waiting.find(|seq| !self.placed.at.contains_key(seq));
+        self.placed.up_to = found.unwrap_or(end);
+        found
     }
 
     /// Who is expected to ask first, of those with room for a copy.
@@ -253,22 +289,20 @@ impl PushEngine {
             let copies = copies.map(Into::into).take(RANGES_MAX).collect();
             out.control(&Control::Recall(Recall { copies }));
         }
-        let unwritten = link.copies.kept.iter().filter(|(_, copy)| copy.number.is_none());
-        let unwritten: Vec<Seq> = unwritten.map(|(seq, _)| *seq).collect();
-        for seq in unwritten {
-            if out.len() >= TAKE_BYTES {
+        while out.len() < TAKE_BYTES {
+            let first =
+                self.links.get(&id).and_then(|link| link.copies.unwritten.first_key_value());
+            let Some((&seq, _)) = first else {
                 return;
-            }
+            };
             let (_, attempt) = self.attempts_from(seq..seq + 1);
             let slice = self.chunks.slice(seq..seq + 1, u64::MAX);
             let Some((slice, link)) = slice.zip(self.links.get_mut(&id)) else {
                 return;
             };
-            let number = link.copies.next;
-            link.copies.next += 1;
-            if let Some(copy) = link.copies.kept.get_mut(&seq) {
-                copy.number = Some(number);
-            }
+            let Some(number) = link.copies.write_first() else {
+                return;
+            };
             let header = DataHeader {
                 first_delivery: number,
                 first_seq: seq,
@@ -287,14 +321,19 @@ impl PushEngine {
             return None;
         }
         let first = self.queued.first()?;
-        let kept = &self.links.get(&id)?.copies.kept;
-        let mut written = kept.iter().filter_map(|(seq, copy)| Some((*seq, copy.number?)));
+        let link = self.links.get(&id)?;
+        let mut written = link.copies.written.iter().map(|(seq, copy)| (*seq, copy.number));
         let (start, number) = written.next()?;
         let has_place = self.placed.at.contains_key(&first);
         let comes_now = start == first || (has_place && start - first <= self.placed.room);
+        if !comes_now {
+            return None;
+        }
         let follows = |(at, (seq, n)): &(u64, (Seq, u64))| *seq == start + at && *n == number + at;
-        let more = (1..).zip(written).take_while(follows).count() as u64;
-        comes_now.then(|| start..start + (1 + more).min(messages_max))
+        // No further than it can go: there may be very many.
+        let most = messages_max.min(link.spender.room().messages).max(1);
+        let more = (1..most).zip(written).take_while(follows).count() as u64;
+        Some(start..start + 1 + more)
     }
 
     /// Up to where a link may be sent messages that are not placed on it.
@@ -302,11 +341,9 @@ impl PushEngine {
         if self.placed.at.is_empty() {
             return seqs.end;
         }
-        let kept = self.links.get(&id).map(|link| &link.copies.kept);
-        let own = kept.and_then(|kept| {
-            kept.range(seqs.clone()).find(|(_, copy)| copy.number.is_some()).map(|(seq, _)| *seq)
-        });
-        own.unwrap_or(seqs.end)
+        let written = self.links.get(&id).map(|link| &link.copies.written);
+        let own = written.and_then(|written| written.range(seqs.clone()).next());
+        own.map_or(seqs.end, |(seq, _)| *seq)
     }
 
     /// Dispatches copies that are placed on a link: it is told to take them. Says how many.
@@ -324,14 +361,14 @@ impl PushEngine {
         let mut cost = Amount::ZERO;
         let mut number = None;
         for seq in seqs.clone() {
-            let Some(copy) = link.copies.kept.get(&seq) else {
+            let Some(copy) = link.copies.written.get(&seq) else {
                 break;
             };
             if !(cost + copy.cost).fits(room) {
                 break;
             }
             cost += copy.cost;
-            number = number.or(copy.number);
+            number = number.or(Some(copy.number));
         }
         let Some(number) = number else {
             self.let_pass(id, Declined::TooLarge);
@@ -343,10 +380,9 @@ impl PushEngine {
         link.turn = link.turn.saturating_add(cost.messages);
         link.flights.insert(first_delivery, Flight::new(taken.clone(), now.time));
         link.next_delivery += cost.messages;
-        link.copies.held -= cost;
         let priority = link.priority;
         for seq in taken.clone() {
-            link.copies.kept.remove(&seq);
+            link.copies.remove(seq);
             self.placed.at.remove(&seq);
         }
         self.placed.bytes -= cost.bytes;
@@ -368,24 +404,22 @@ impl PushEngine {
     /// Messages leave the queue: their copies are recalled.
     pub(super) fn recall(&mut self, seqs: Range<Seq>) {
         while let Some(seq) = self.placed.at.range(seqs.clone()).next().map(|(seq, _)| *seq) {
-            let Some((id, copy)) = self.drop_copy(seq) else {
+            let Some((id, number)) = self.drop_copy(seq) else {
                 return;
             };
-            if let (Some(number), Some(link)) = (copy.number, self.links.get_mut(&id)) {
+            if let (Some(number), Some(link)) = (number, self.links.get_mut(&id)) {
                 link.copies.recalls.insert(number..number + 1);
                 self.wake(id);
             }
         }
     }
 
-    /// A copy does not count any more.
-    fn drop_copy(&mut self, seq: Seq) -> Option<(LinkId, Copy)> {
+    /// A copy does not count any more. Gives the link that it was on, and its number if it was written.
+    fn drop_copy(&mut self, seq: Seq) -> Option<(LinkId, Option<u64>)> {
         let id = self.placed.at.remove(&seq)?;
-        let link = self.links.get_mut(&id)?;
-        let copy = link.copies.kept.remove(&seq)?;
-        link.copies.held -= copy.cost;
-        self.placed.bytes -= copy.cost.bytes;
+        let (number, cost) = self.links.get_mut(&id)?.copies.remove(seq)?;
+        self.placed.bytes -= cost.bytes;
         self.placed.open = true;
-        Some((id, copy))
+        Some((id, number))
     }
 }

@@ -46,7 +46,7 @@ impl PushEngine {
         passing.insert(first, run, reports_taken);
         self.chunks.jump(seqs.end);
         self.chunks.restore(Chunk::new(seqs.clone(), records, None, now));
-        self.queued.insert(seqs);
+        self.enqueue(seqs);
         self.counters.taken_in += count;
         self.wake_idle_if_work();
     }
@@ -197,7 +197,7 @@ impl PushEngine {
                 continue;
             }
             let cost = self.cost_of(part.clone());
-            self.queued.insert(part.clone());
+            self.enqueue(part.clone());
             self.counters.redelivered += span(&part);
             let Some(passing) = &mut self.passing else {
                 return;

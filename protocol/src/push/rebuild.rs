@@ -205,7 +205,7 @@ impl PushEngine {
         let returned = link.map(|link| std::mem::take(&mut link.returned)).unwrap_or_default();
         for seqs in returned.iter() {
             self.expire_stale(seqs.clone());
-            self.queued.extend(self.done.missing(seqs));
+            self.done.missing(seqs).into_iter().for_each(|part| self.enqueue(part));
         }
         returned
     }

@@ -249,7 +249,7 @@ impl PushEngine {
         self.expire_stale(seqs.clone());
         for part in self.done.missing(seqs) {
             self.counters.redelivered += span(&part);
-            self.queued.insert(part.clone());
+            self.enqueue(part.clone());
             self.events.push(Event::Redelivered { seqs: part, why });
         }
     }

@@ -10,7 +10,8 @@ use crate::ids::SocketType;
 use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Transmit};
 use crate::wire::{
-    Attach, Control, Frame, Grant, Hello, Outcome, Preface, Settle, Settlement, Span, Taken,
+    Attach, Control, Forgot, Frame, Future, Grant, Hello, Outcome, Preface, Settle, Settlement,
+    Span, Taken,
 };
 
 const SOON: Duration = Duration::from_millis(10);
@@ -160,4 +161,47 @@ fn what_a_receiver_names_is_found_without_a_look_at_all_that_it_had() {
     let (few, many) = (allocated_on_return(10_000), allocated_on_return(100_000));
     assert!(many < 20 * few, "{few} bytes, and {many} for ten times as many messages");
     assert!(many < 100 << 20, "{many} bytes");
+}
+
+#[test]
+fn the_search_for_what_has_no_copy_goes_on_where_it_was() {
+    let mut push = push();
+    let room = Control::Future(Future { messages: 1 << 32, bytes: 1 << 40 });
+    let one = receiver(&mut push, 0x10, 0);
+    says(&mut push, one, room.clone(), Now::default());
+    send(&mut push, 5);
+    looks(&mut push, one);
+    assert_eq!((push.placed.len(), push.placed.up_to), (5, 5));
+    send(&mut push, 2);
+    looks(&mut push, one);
+    assert_eq!((push.placed.len(), push.placed.up_to), (7, 7));
+
+    // Whatever has no copy any more is looked at again.
+    let copies = [Span { first: 2, count: 3 }].into_iter().collect();
+    says(&mut push, one, Control::Forgot(Forgot { copies }), Now::default());
+    assert_eq!((push.placed.len(), push.placed.up_to), (4, 2));
+    let other = receiver(&mut push, 0x20, 0);
+    says(&mut push, other, room, Now::default());
+    looks(&mut push, other);
+    assert_eq!((push.placed.len(), push.placed.up_to), (7, 7));
+    assert_eq!(push.copies_to_take(other, 1), Some(2..3));
+    push.link_lost(one, "cut", Time::ZERO);
+    looks(&mut push, other);
+    assert_eq!((push.placed.len(), push.placed.up_to), (7, 7));
+    assert_eq!(push.copies_to_take(other, 1), Some(0..1));
+}
+
+#[test]
+fn no_more_copies_are_looked_at_than_can_be_taken() {
+    let mut push = push();
+    let id = receiver(&mut push, 0x10, 0);
+    let room = Control::Future(Future { messages: 1 << 32, bytes: 1 << 40 });
+    says(&mut push, id, room, Now::default());
+    send(&mut push, 1_000);
+    looks(&mut push, id);
+    says(&mut push, id, grant(3), Now::default());
+    assert_eq!(push.copies_to_take(id, 2), Some(0..2));
+    assert_eq!(push.copies_to_take(id, u64::MAX), Some(0..3));
+    assert_eq!(looks(&mut push, id), 3);
+    assert_eq!(push.copies_to_take(id, 1), Some(3..4));
 }

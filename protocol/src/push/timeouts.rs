@@ -48,7 +48,7 @@ impl PushEngine {
     pub fn handle_timeout(&mut self, now: Now) {
         self.expire_due(now);
         while let Some(seq) = self.delayed.pop_due(now.time) {
-            self.queued.insert(seq..seq + 1);
+            self.enqueue(seq..seq + 1);
         }
         self.give_up_absent(now.time);
         self.time_out_processing(now.time);

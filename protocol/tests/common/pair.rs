@@ -54,12 +54,18 @@ impl Wire {
 impl Pair {
     /// Attached, with this much room.
     pub(crate) fn new(window_messages: u64) -> Self {
+        let config = PullConfig { window_messages, ..PullConfig::default() };
+        Self::with(PushConfig::default(), config)
+    }
+
+    /// Attached, with these settings.
+    #[allow(dead_code)]
+    pub(crate) fn with(push: PushConfig, pull: PullConfig) -> Self {
         let now = Now::default();
         let peer = |name| PeerId::from_uuid(Uuid::from_u128(name));
         let session = Session::from_uuid(Uuid::from_u128(3));
-        let mut push = PushEngine::new(PushConfig::default(), peer(1), session);
-        let config = PullConfig { window_messages, ..PullConfig::default() };
-        let mut pull = PullEngine::new(config, peer(2));
+        let mut push = PushEngine::new(push, peer(1), session);
+        let mut pull = PullEngine::new(pull, peer(2));
         let sender = push.open_link(Identity::new("the other"), now.time);
         let receiver = pull.open_link(Identity::new("the other"), now.time);
         let (there, back) = (Wire::new(), Wire::new());
