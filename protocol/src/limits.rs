@@ -106,11 +106,14 @@ pub const FILTERS_DEFAULT: usize = 131_072;
 /// Prefixes in one FILTER frame, added and removed together: of the longest kind they fill it.
 pub const FILTERS_PER_FRAME: usize = 240;
 
-/// Requests that one subscriber may have open on a link.
-pub const REQUESTS_MAX: usize = 64;
+/// Requests that one subscriber may have open on a link: a proxy's are one for each session, and those for its lanes.
+pub const REQUESTS_MAX: usize = SESSIONS_MAX + LANES_MAX;
 
 /// Sessions that a socket follows at a time.
 pub const SESSIONS_MAX: usize = 64;
+
+/// Sessions that no source has any more, and whose rings a proxy keeps all the same.
+pub const ENDED_SESSIONS_MAX: usize = 16;
 
 /// Gaps and new sessions that may wait for a subscriber's application.
 pub const MARKERS_MAX: usize = 4_096;

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use drawdown_protocol::limits::{ENDED_SESSIONS_MAX, SESSIONS_MAX};
 use drawdown_protocol::wire::{Decoder, Fingerprint};
 use drawdown_protocol::{
     Gap, Identity, Lineage, LinkId, LinkState, NewSession, Now, PeerId, Position, ProxyConfig,
-    ProxyEngine, PublishConfig, PublishEngine, RingConfig, Session, Side, Start, SubCursor,
-    SubscribeConfig, SubscribeEngine, Taken, Time, Transmit,
+    ProxyEngine, PublishConfig, PublishEngine, RingConfig, RingStats, Session, Side, Start,
+    SubCursor, SubscribeConfig, SubscribeEngine, Taken, Time, Transmit,
 };
 use uuid::Uuid;
 
@@ -187,6 +188,20 @@ impl Net {
         for _ in 0..count {
             self.publish(node, "t", "payload");
         }
+    }
+
+    /// A publisher that a proxy is joined with says so much, and ends.
+    fn publisher_ends(&mut self, proxy: usize, session: Session, messages: u64) {
+        let publisher = self.publisher(ring(100), Lineage { session, ..lineage(1, 0) });
+        self.join(publisher, proxy);
+        self.publish_many(publisher, messages);
+        self.cut(publisher, proxy);
+    }
+
+    /// What a proxy retains of each session.
+    fn rings(&self, proxy: usize) -> Vec<RingStats> {
+        let Node::Proxy(engine) = &self.nodes[proxy] else { panic!("not a proxy") };
+        engine.stats(self.now.time).down.rings
     }
 
     fn sub(&mut self, node: usize) -> &mut SubscribeEngine {
@@ -464,6 +479,71 @@ fn two_proxies_survive_the_loss_of_one_and_of_the_publisher() {
     net.publish_many(again, 10);
     assert_eq!(net.seqs(subscriber), (100..110).collect::<Vec<_>>());
     assert_eq!(net.seqs(late), (100..110).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_proxy_lets_go_of_sessions_that_have_ended_and_of_the_oldest_first() {
+    let mut net = Net::default();
+    let proxy = net.proxy(20);
+    let slow = net.subscriber(window(1), &[""]);
+    net.join(proxy, slow);
+    let names = 1_000..1_070;
+    for name in names.clone() {
+        net.publisher_ends(proxy, session(name), 15);
+        net.pass(Duration::from_secs(2));
+        let rings = net.rings(proxy);
+        assert!(rings.len() <= ENDED_SESSIONS_MAX + 1, "{} sessions", rings.len());
+        let messages: u64 = rings.iter().map(|ring| ring.messages).sum();
+        assert!(messages <= 20 + 20 + rings.len() as u64, "{messages} messages");
+    }
+    let got = net.take(slow);
+    assert_eq!(got[0], message(0, "t", "payload"));
+    assert!(got.contains(&Got::Gap(1, 14)), "it was at the first: {got:?}");
+    let late = net.subscriber(window(100), &[""]);
+    net.join(proxy, late);
+    net.take(late);
+    let newest = net.rings(proxy).iter().map(|ring| ring.lineage.session).max();
+    assert_eq!(newest, Some(session(names.end - 1)));
+    assert!(net.sub(late).stats(Time::ZERO).sessions.contains(&(newest.unwrap(), Some(15))));
+}
+
+#[test]
+fn a_proxy_has_no_more_sessions_than_a_subscriber_follows_however_fast_they_come() {
+    let mut net = Net::default();
+    let proxy = net.proxy(20);
+    let subscriber = net.subscriber(window(100), &[""]);
+    net.join(proxy, subscriber);
+    let mut seen = 0;
+    for name in 1_000..1_100 {
+        net.publisher_ends(proxy, session(name), 1);
+        assert!(net.rings(proxy).len() <= SESSIONS_MAX);
+        let got = net.take(subscriber);
+        seen += got.iter().filter(|got| matches!(got, Got::Message(0, ..))).count();
+    }
+    assert_eq!(seen, 100);
+    let links = net.sub(subscriber).stats(Time::ZERO).links;
+    assert!(links[0].sessions.len() <= SESSIONS_MAX, "it forgets what its source has forgotten");
+}
+
+#[test]
+fn a_proxy_keeps_what_it_has_of_publishers_that_are_away_together() {
+    let mut net = Net::default();
+    let proxy = net.proxy(20);
+    let publishers: Vec<usize> = (0..40)
+        .map(|name| {
+            let lineage = Lineage { session: session(1_000 + name), ..lineage(1, 0) };
+            let publisher = net.publisher(ring(1), lineage);
+            net.join(publisher, proxy);
+            net.publish_many(publisher, 20);
+            publisher
+        })
+        .collect();
+    net.pass(Duration::from_secs(5));
+    publishers.iter().for_each(|publisher| net.cut(*publisher, proxy));
+    net.pass(Duration::from_secs(60));
+    publishers.iter().for_each(|publisher| net.join(*publisher, proxy));
+    net.pass(Duration::from_secs(5));
+    assert_eq!(net.rings(proxy).iter().map(|ring| ring.messages).sum::<u64>(), 40 * 20);
 }
 
 #[test]

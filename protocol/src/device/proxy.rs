@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{LinkId, PeerId, RequestId};
-use crate::limits::FETCH_MESSAGES;
+use crate::limits::{ENDED_SESSIONS_MAX, FETCH_MESSAGES};
 use crate::link::Identity;
 use crate::publish::{Fetch, PublishConfig, PublishEngine, PublishStats};
 use crate::push::StoreNeed;
@@ -44,6 +44,8 @@ pub struct ProxyEngine {
     store: bool,
     /// A ring of 0: nothing is asked for before somebody waits for it.
     by_demand: bool,
+    /// When to let go of sessions that have ended: others have come.
+    tidies_at: Option<Time>,
     /// What is being fetched, by the subscriber's link and request.
     fetching: BTreeMap<(LinkId, RequestId), (LaneId, Fetch)>,
 }
@@ -93,7 +95,7 @@ impl ProxyEngine {
         let mut up = SubscribeEngine::for_proxy(up, peer_id, by_demand);
         // The empty prefix is no longer than a topic can be.
         let _ = up.add_filter(b"", Time::ZERO);
-        Self { up, down, store, by_demand, fetching: BTreeMap::new() }
+        Self { up, down, store, by_demand, tidies_at: None, fetching: BTreeMap::new() }
     }
 
     /// A connection was made on one side; whose it is, the transport or an authorizer says.
@@ -107,13 +109,17 @@ impl ProxyEngine {
     /// When [`ProxyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
-        self.up.poll_timeout().into_iter().chain(self.down.poll_timeout(now)).min()
+        let of_sides = self.up.poll_timeout().into_iter().chain(self.down.poll_timeout(now));
+        of_sides.chain(self.tidies_at).min()
     }
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Now) {
         self.up.handle_timeout(now.time);
         self.down.handle_timeout(now);
+        if self.tidies_at.is_some_and(|due| due <= now.time) {
+            self.tidy(now);
+        }
         self.flow(now);
     }
 
@@ -171,8 +177,12 @@ impl ProxyEngine {
                     self.note_session(gap.session, gap.from);
                     self.down.note_lost(gap.session, gap.to + 1, now);
                 }
-                // Subscribers find out by themselves, as at a publisher.
-                Taken::NewSession(_) => {}
+                // Subscribers find out by themselves, as at a publisher. A link that has come back may not have told yet
+                // of all that it has.
+                Taken::NewSession(_) => {
+                    let due = now.time + self.up.config().patience;
+                    self.tidies_at.get_or_insert(due);
+                }
             }
         }
         self.note_upstream();
@@ -192,8 +202,24 @@ impl ProxyEngine {
         }
     }
 
+    /// Lets go of sessions that nobody upstream has any more, those that ended first before others: of the rest, all rings
+    /// together are as large as one may be. What is only away for a while, and not followed by others, keeps what it has.
+    fn tidy(&mut self, now: Now) {
+        self.tidies_at = None;
+        let mut ended = self.up.unserved();
+        while ended.len() > ENDED_SESSIONS_MAX
+            && let Some(session) = ended.pop()
+        {
+            self.up.forget(session);
+        }
+        self.down.share_ring(&ended, now);
+    }
+
     /// Tells subscribers what is known of what is upstream.
     fn note_upstream(&mut self) {
+        let sessions = self.down.sessions().map(|(lineage, _)| lineage.session);
+        let unfollowed: Vec<_> = sessions.filter(|session| !self.up.follows(*session)).collect();
+        unfollowed.into_iter().for_each(|session| self.down.forget(session));
         for (lineage, next) in self.up.followed() {
             let (live, reachable) = self.up.upstream(lineage.session);
             self.down.note_upstream(lineage, next, live, reachable, self.store);

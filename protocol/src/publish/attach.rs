@@ -1,5 +1,7 @@
 //! Subscribers that come and go, and what they ask for.
 
+use std::collections::BTreeSet;
+
 use crate::credit::Amount;
 use crate::event::Event;
 use crate::ids::{LinkId, Seq, SocketType};
@@ -31,6 +33,7 @@ impl PublishEngine {
                 readers: Vec::new(),
                 last_request: None,
                 announce: false,
+                told: BTreeSet::new(),
                 in_hungry: false,
                 sent: 0,
                 opened: now,

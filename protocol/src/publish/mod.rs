@@ -70,6 +70,8 @@ struct PubLink {
     last_request: Option<u32>,
     /// It has to be told what there is.
     announce: bool,
+    /// What it was told that there is.
+    told: BTreeSet<Session>,
     in_hungry: bool,
     sent: u64,
     opened: Time,
@@ -350,7 +352,10 @@ impl PublishEngine {
 
     /// Lets go of what a session's ring has too much.
     fn evict(&mut self, session: Session, now: impl Fn() -> Now) {
-        let limits = self.config.ring;
+        self.evict_to(session, self.config.ring, now);
+    }
+
+    fn evict_to(&mut self, session: Session, limits: RingConfig, now: impl Fn() -> Now) {
         let Some(channel) = self.channels.get_mut(&session) else {
             return;
         };

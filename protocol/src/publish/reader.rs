@@ -53,6 +53,8 @@ pub(super) struct Reader {
     scanned_at: Mark,
     /// What was fetched for it alone.
     side: VecDeque<Chunk>,
+    /// Its session was let go of, and nothing of it is here below this number, or will be.
+    ends: Option<Seq>,
 }
 
 impl Reader {
@@ -73,6 +75,7 @@ impl Reader {
             sent_at: Mark::default(),
             scanned_at: Mark::default(),
             side: VecDeque::new(),
+            ends: None,
         }
     }
 
@@ -242,6 +245,28 @@ impl Reader {
         self.next = self.next.max(oldest);
         self.told = oldest;
         self.skip_to(oldest, out);
+    }
+
+    /// Its session is let go of.
+    pub(super) fn end(&mut self, channel: &Channel) {
+        self.next = self.next.max(self.reached(channel));
+        self.side.clear();
+        self.standing = Standing::Blocked;
+        self.ends = Some(channel.ring.next_seq().max(channel.head()));
+    }
+
+    /// Tells the subscriber what it has lost with the session, if that was let go of. True if there is no more to say.
+    pub(super) fn tell_end(&mut self, out: &mut Transmit) -> bool {
+        let Some(end) = self.ends else {
+            return false;
+        };
+        let position = self.position();
+        if position < end {
+            self.lose_below(end, out);
+        } else if position > self.told {
+            self.skip_to(position, out);
+        }
+        true
     }
 
     /// Looks for itself again from where it is.

@@ -84,6 +84,35 @@ impl PublishEngine {
         }
     }
 
+    /// Lets go of a session. Its subscribers are told so, and what they have lost with it.
+    pub(crate) fn forget(&mut self, session: Session) {
+        let Some(channel) = self.channels.remove(&session) else {
+            return;
+        };
+        for (id, link) in &mut self.links {
+            let readers = link.readers.iter_mut().filter(|reader| reader.session == session);
+            readers.for_each(|reader| reader.end(&channel));
+            link.announce = true;
+            self.wakes.push_back(*id);
+        }
+    }
+
+    /// Sees to it that the rings of these sessions are together no larger than one may be. The first keep most.
+    pub(crate) fn share_ring(&mut self, sessions: &[Session], now: Now) {
+        let mut left = self.config.ring;
+        if left.messages == 0 {
+            // What is there is on its way.
+            return;
+        }
+        for session in sessions {
+            self.evict_to(*session, left, || now);
+            if let Some(channel) = self.channels.get(session) {
+                left.messages = left.messages.saturating_sub(channel.ring.len());
+                left.bytes = left.bytes.saturating_sub(channel.ring.bytes());
+            }
+        }
+    }
+
     /// What can be fetched goes up to here: subscribers may ask for it.
     pub(crate) fn note_upstream_head(&mut self, session: Session, head: Seq) {
         let Some(channel) = self.channels.get_mut(&session) else {

@@ -1,11 +1,14 @@
 //! What a PUB socket says on a link.
 
-use crate::ids::LinkId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{LinkId, Session};
 use crate::limits::TAKE_BYTES;
 use crate::link::Transmit;
 use crate::time::Now;
-use crate::wire::{Control, Heartbeat};
+use crate::wire::{Control, Heartbeat, Ring};
 
+use super::channel::Channel;
 use super::reader::Standing;
 use super::{PubLink, PublishEngine};
 
@@ -35,9 +38,10 @@ impl PublishEngine {
         if !std::mem::take(&mut link.announce) && !heartbeat {
             return;
         }
+        link.tell_forgotten(&self.channels, out);
         for reader in &mut link.readers {
             let channel = self.channels.get(&reader.session);
-            reader.told_head = channel.map_or(0, super::Channel::head);
+            reader.told_head = channel.map_or(0, Channel::head);
         }
         for channel in self.channels.values() {
             out.control(&Control::Ring(channel.describe()));
@@ -84,6 +88,21 @@ impl PublishEngine {
         }
         if more || link.announce {
             self.wakes.push_back(id);
+        }
+    }
+}
+
+impl PubLink {
+    /// Says of which sessions there is nothing any more, and before that what their readers have lost.
+    fn tell_forgotten(&mut self, channels: &BTreeMap<Session, Channel>, out: &mut Transmit) {
+        let ended = self.readers.extract_if(.., |reader| reader.tell_end(out));
+        let mut forgotten: BTreeSet<Session> = ended.map(|reader| reader.session).collect();
+        if !self.told.iter().eq(channels.keys()) {
+            let told = std::mem::replace(&mut self.told, channels.keys().copied().collect());
+            forgotten.extend(told.difference(&self.told));
+        }
+        for session in forgotten {
+            out.control(&Control::Ring(Ring::forgotten(session)));
         }
     }
 }

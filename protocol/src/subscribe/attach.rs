@@ -79,12 +79,16 @@ impl SubscribeEngine {
         }
         let ended = link.link.disconnected(id, close.clone(), by_us);
         let sessions: Vec<Session> = std::mem::take(&mut link.sources).into_keys().collect();
-        for stream in self.streams.values_mut() {
-            if stream.active.as_ref().is_some_and(|active| active.link == id) {
+        for &session in &sessions {
+            self.break_lanes(id, session);
+            let Some(stream) = self.streams.get_mut(&session) else {
+                continue;
+            };
+            stream.changed = Some(now);
+            if stream.takes_from(id) {
                 stream.active = None;
             }
         }
-        self.break_lanes(id);
         if matches!(close.code, CloseCode::Conflict | CloseCode::Fenced)
             && let Some(session) = sessions.first()
         {

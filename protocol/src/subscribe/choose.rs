@@ -202,7 +202,7 @@ impl SubscribeEngine {
         };
         loses
             && known < self.sources_expected
-            && stream.found.is_some_and(|found| now < found + self.config.patience)
+            && stream.changed.is_some_and(|changed| now < changed + self.config.patience)
     }
 
     /// When [`SubscribeEngine::handle_timeout`] wants to be called.
@@ -218,7 +218,7 @@ impl SubscribeEngine {
         let waiting =
             self.streams.values().filter(|stream| stream.active.is_none() && !stream.discarded);
         let found = waiting.filter(|stream| self.best_source(stream.session).is_some());
-        let patience = found.filter_map(|stream| Some(stream.found? + self.config.patience));
+        let patience = found.filter_map(|stream| Some(stream.changed? + self.config.patience));
         patience.chain(behind).min()
     }
 

@@ -157,8 +157,10 @@ impl SubscribeEngine {
         }
     }
 
-    pub(super) fn break_lanes(&mut self, link: LinkId) {
-        for lane in self.lanes.values_mut().filter(|lane| lane.link == link) {
+    /// A source of a session is gone.
+    pub(super) fn break_lanes(&mut self, link: LinkId, session: Session) {
+        let lanes = self.lanes.values_mut().filter(|lane| lane.link == link);
+        for lane in lanes.filter(|lane| lane.session == session) {
             lane.came.push_back(Laned::Broken);
         }
     }

@@ -1,5 +1,7 @@
 //! Who serves a session, and whether what they say of its publisher goes together.
 
+use std::cmp::Reverse;
+
 use crate::event::{Event, NewSession};
 use crate::ids::{Lineage, LinkId, Session};
 use crate::limits::{MARKERS_MAX, SESSIONS_MAX};
@@ -16,6 +18,10 @@ impl SubscribeEngine {
             return Err(violation("a ring that ends before it begins"));
         }
         let session = ring.lineage.session;
+        if ring.is_forgotten() {
+            self.forget_source(id, session, now);
+            return Ok(());
+        }
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -39,7 +45,7 @@ impl SubscribeEngine {
         }
         self.adopt(id, ring, now)?;
         if let Some(stream) = self.streams.get_mut(&session) {
-            stream.found.get_or_insert(now);
+            stream.changed.get_or_insert(now);
             if catches_up && stream.active.as_ref().is_some_and(|active| active.link == id) {
                 stream.behind = None;
             }
@@ -47,6 +53,23 @@ impl SubscribeEngine {
         self.choose(session, now);
         self.grant(now);
         Ok(())
+    }
+
+    /// A source has let go of a session, and passes over requests for it.
+    fn forget_source(&mut self, id: LinkId, session: Session, now: Time) {
+        let source = self.links.get_mut(&id).and_then(|link| link.sources.remove(&session));
+        if source.is_none() {
+            return;
+        }
+        self.break_lanes(id, session);
+        if self.streams.get(&session).is_some_and(|stream| stream.takes_from(id)) {
+            self.end_request(session);
+        }
+        if let Some(stream) = self.streams.get_mut(&session) {
+            stream.changed = Some(now);
+        }
+        self.choose(session, now);
+        self.grant(now);
     }
 
     /// A session that is not followed yet.
@@ -111,17 +134,32 @@ impl SubscribeEngine {
 
     /// Makes room for another session: those that nobody serves any more, and of which nothing waits, go.
     fn forget_ended_sessions(&mut self) {
-        while self.streams.len() >= SESSIONS_MAX {
-            let served = |session: &Session| {
-                self.links.values().any(|link| link.sources.contains_key(session))
-            };
-            let idle = self.streams.values().filter(|stream| stream.queued == 0);
-            let oldest = idle.filter(|stream| !served(&stream.session)).min_by_key(|s| s.order);
-            let Some(session) = oldest.map(|stream| stream.session) else {
-                return;
-            };
+        let mut unserved = self.unserved();
+        while self.streams.len() >= SESSIONS_MAX
+            && let Some(session) = unserved.pop()
+        {
             self.streams.remove(&session);
         }
+    }
+
+    /// The sessions that nobody serves any more, and of which nothing waits. Those come first that were served last.
+    pub(crate) fn unserved(&self) -> Vec<Session> {
+        let is_served =
+            |session: &Session| self.links.values().any(|link| link.sources.contains_key(session));
+        let idle = self.streams.values().filter(|stream| stream.queued == 0);
+        let mut unserved: Vec<_> = idle.filter(|stream| !is_served(&stream.session)).collect();
+        unserved.sort_unstable_by_key(|stream| Reverse((stream.changed, stream.order)));
+        unserved.into_iter().map(|stream| stream.session).collect()
+    }
+
+    /// Forgets a session that nobody serves any more.
+    pub(crate) fn forget(&mut self, session: Session) {
+        self.streams.remove(&session);
+    }
+
+    /// Whether a session is followed.
+    pub(crate) fn follows(&self, session: Session) -> bool {
+        self.streams.contains_key(&session)
     }
 
     /// Compares what a source says of its publisher with what is known, and refuses what does not go together.

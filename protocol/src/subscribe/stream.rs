@@ -29,8 +29,8 @@ pub(super) struct Stream {
     /// Everything below this has been published, as far as its sources have told.
     pub(super) published: Seq,
     pub(super) active: Option<Active>,
-    /// When a source was first there; for [`super::SubscribeConfig::patience`].
-    pub(super) found: Option<Time>,
+    /// When a source was first there, or one went last; for [`super::SubscribeConfig::patience`].
+    pub(super) changed: Option<Time>,
     /// Since when another source has more than the one that is asked.
     pub(super) behind: Option<Time>,
     /// Sources that were asked since something came last, for what the one before them had lost.
@@ -92,7 +92,7 @@ impl Stream {
             published: 0,
             had: last.map_or(Had::Nothing, Had::Known),
             active: None,
-            found: None,
+            changed: None,
             behind: None,
             rescues: 0,
             changes: 0,
@@ -102,6 +102,11 @@ impl Stream {
             acknowledged: next.unwrap_or(0),
             last_acknowledged: last,
         }
+    }
+
+    /// Whether this link's source is asked.
+    pub(super) fn takes_from(&self, link: LinkId) -> bool {
+        self.active.as_ref().is_some_and(|active| active.link == link)
     }
 
     /// Where the next request begins.

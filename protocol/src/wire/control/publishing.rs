@@ -17,6 +17,20 @@ pub struct Ring {
     pub live: bool,
 }
 
+impl Ring {
+    /// What is said of a session that this side has let go of. No publisher has the epoch 0.
+    pub(crate) const fn forgotten(session: Session) -> Self {
+        let lineage = Lineage { session, epoch: 0, since: 0 };
+        Self { lineage, oldest: 0, head: 0, live: false }
+    }
+
+    /// Whether whoever says this has let go of the session.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        *self == Self::forgotten(self.lineage.session)
+    }
+}
+
 /// A subscriber asks for a session from some number on. Its credit is counted from here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Request {

@@ -92,7 +92,11 @@ impl Network {
                 };
             }
             (Side::Down, Frame::Control(Control::Ring(ring))) => {
-                conn.requests.rings.insert(ring.lineage.session, *ring);
+                if ring.is_forgotten() {
+                    conn.requests.rings.remove(&ring.lineage.session);
+                } else {
+                    conn.requests.rings.insert(ring.lineage.session, *ring);
+                }
                 return Ok(());
             }
             (Side::Down, Frame::Control(Control::Skip(skip))) => (skip.request, skip.from),
