@@ -105,7 +105,7 @@ impl SubscribeEngine {
             (source.ring.oldest.max(next), std::cmp::Reverse(source.ring.head))
         });
         let Some((other, _)) = best.filter(|_| rescues <= count) else {
-            return false;
+            return self.puts_off_loss(session, now);
         };
         self.ask(session, other, now);
         if let Some(stream) = self.streams.get_mut(&session) {
@@ -113,6 +113,16 @@ impl SubscribeEngine {
         }
         self.grant(now);
         true
+    }
+
+    /// Nobody who is there has what comes next. True if somebody may yet come who has: that is waited for, a while.
+    fn puts_off_loss(&mut self, session: Session, now: Time) -> bool {
+        let waits = self.expects_source(session, now);
+        if waits {
+            self.end_request(session);
+            self.grant(now);
+        }
+        waits
     }
 
     /// Whether the source that is asked has sent nothing for a while although another one has more.
@@ -193,16 +203,22 @@ impl SubscribeEngine {
         let Some(stream) = self.streams.get(&session) else {
             return false;
         };
-        let known = self.links.values().filter(|link| link.sources.contains_key(&session)).count();
         let source = self.links.get(&link).and_then(|link| link.sources.get(&session));
         let oldest = source.map_or(0, |source| source.ring.oldest);
         let loses = match stream.next {
             Some(next) => oldest > next,
             None => stream.wants_oldest() && oldest > 0,
         };
-        loses
-            && known < self.sources_expected
-            && stream.changed.is_some_and(|changed| now < changed + self.config.patience)
+        loses && self.expects_source(session, now)
+    }
+
+    /// Whether a source may yet come, or come back, that has what the others lack: not all are there, and it is not long
+    /// since the first came, or one went.
+    fn expects_source(&self, session: Session, now: Time) -> bool {
+        let known = self.links.values().filter(|link| link.sources.contains_key(&session)).count();
+        let changed = self.streams.get(&session).and_then(|stream| stream.changed);
+        known < self.sources_expected
+            && changed.is_some_and(|changed| now < changed + self.config.patience)
     }
 
     /// When [`SubscribeEngine::handle_timeout`] wants to be called.

@@ -23,7 +23,7 @@ pub struct SubscribeConfig {
     pub old_session: OldSession,
     /// A source from which nothing has come for so long is left, if another one has more.
     pub lag: Duration,
-    /// How long it waits for all of its sources before it puts up with a gap.
+    /// How long it waits for all of its sources, from when the first came or one went, before it puts up with a gap.
     pub patience: Duration,
 }
 
