@@ -49,6 +49,8 @@ struct Way {
     to: (usize, LinkId),
     decoder: Decoder,
     input: BytesMut,
+    /// Nothing arrives.
+    is_silent: bool,
 }
 
 /// What a subscriber was given.
@@ -119,7 +121,7 @@ impl Net {
         let up = open(&mut self.nodes[asks], Side::Upstream);
         for (from, to) in [((serves, down), (asks, up)), ((asks, up), (serves, down))] {
             let (decoder, input) = (Decoder::new(1 << 20), BytesMut::new());
-            self.ways.push(Way { from, to, decoder, input });
+            self.ways.push(Way { from, to, decoder, input, is_silent: false });
         }
         self.run();
     }
@@ -137,6 +139,14 @@ impl Net {
         self.run();
     }
 
+    /// Nothing that either of two says reaches the other any more, and neither notices.
+    fn silence(&mut self, one: usize, other: usize) {
+        let between = |way: &&mut Way| {
+            [way.from.0, way.to.0] == [one, other] || [way.from.0, way.to.0] == [other, one]
+        };
+        self.ways.iter_mut().filter(between).for_each(|way| way.is_silent = true);
+    }
+
     /// Carries bytes until there are none.
     fn run(&mut self) {
         for _ in 0..10_000 {
@@ -146,7 +156,9 @@ impl Net {
                 let (node, link) = way.from;
                 each!(&mut self.nodes[node], e => e.poll_transmit(link, self.now, &mut out));
                 busy |= !out.is_empty();
-                out.pieces().for_each(|piece| way.input.extend_from_slice(piece));
+                if !way.is_silent {
+                    out.pieces().for_each(|piece| way.input.extend_from_slice(piece));
+                }
                 while let Some(frame) = way.decoder.decode(&mut way.input).unwrap() {
                     let (node, link) = way.to;
                     each!(&mut self.nodes[node], e => e.handle_frame(link, frame, self.now));
@@ -597,6 +609,68 @@ fn a_source_that_stays_away_is_not_waited_for_longer_than_the_patience_lasts() {
     let got = net.take(subscriber);
     assert_eq!(got[10], Got::Gap(10, 89));
     assert_eq!(got.len(), 10 + 1 + 10, "{got:?}");
+}
+
+/// A proxy that retains 190 to 199. It takes from another one that was cut off from the publisher, and has 0 to 49, and from
+/// the publisher.
+fn between_one_cut_off_and_the_publisher(retained: u64) -> (Net, usize) {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(retained), lineage(1, 0));
+    let cut_off = net.proxy(1_000);
+    net.join(publisher, cut_off);
+    net.publish_many(publisher, 50);
+    net.cut(publisher, cut_off);
+    let proxy = net.proxy(10);
+    net.join(cut_off, proxy);
+    net.join(publisher, proxy);
+    net.publish_many(publisher, 150);
+    net.pass(Duration::from_secs(3));
+    assert_eq!(net.rings(proxy)[0].oldest, 190);
+    (net, proxy)
+}
+
+fn from(next: u64) -> SubscribeConfig {
+    SubscribeConfig { start: Start::At(next), ..window(1_000) }
+}
+
+#[test]
+fn what_a_proxy_fetches_it_asks_of_a_source_that_has_it() {
+    let (mut net, proxy) = between_one_cut_off_and_the_publisher(1_000);
+    let subscriber = net.subscriber(from(70), &[""]);
+    net.join(proxy, subscriber);
+    assert_eq!(net.seqs(subscriber), (70..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_no_source_of_a_proxy_has_is_a_gap_also_between_what_they_have() {
+    let (mut net, proxy) = between_one_cut_off_and_the_publisher(100);
+    let numbers = |from, to| (from..to).map(|seq| message(seq, "t", "payload"));
+    for (start, before) in [(70, numbers(0, 0)), (30, numbers(30, 50))] {
+        let subscriber = net.subscriber(from(start), &[""]);
+        net.join(proxy, subscriber);
+        let gap = Got::Gap(start.max(50), 99);
+        let expected: Vec<Got> = before.chain([gap]).chain(numbers(100, 200)).collect();
+        assert_eq!(net.take(subscriber), expected);
+    }
+}
+
+#[test]
+fn what_a_source_does_not_send_is_fetched_from_another_one() {
+    for silent in [0, 1] {
+        let mut net = Net::default();
+        let sources = [1_000; 2].map(|messages| net.publisher(ring(messages), lineage(1, 0)));
+        let proxy = net.proxy(10);
+        for source in sources {
+            net.publish_many(source, 200);
+            net.join(source, proxy);
+        }
+        net.pass(Duration::from_secs(1));
+        net.silence(sources[silent], proxy);
+        let subscriber = net.subscriber(from(0), &[""]);
+        net.join(proxy, subscriber);
+        net.pass(Duration::from_secs(1));
+        assert_eq!(net.seqs(subscriber), (0..200).collect::<Vec<_>>(), "source {silent} is silent");
+    }
 }
 
 #[test]

@@ -59,6 +59,10 @@ impl TwoSided for ProxyEngine {
 
     fn note_links(&mut self, _now: Time) {
         self.note_upstream();
+        // What is fetched for them may have to come from another source.
+        for (_, fetch) in self.fetching.values() {
+            self.down.wake_link(fetch.link);
+        }
     }
 }
 
@@ -190,15 +194,15 @@ impl ProxyEngine {
             self.demand(now);
         }
         self.pass_fetched(now);
-        self.fetch();
+        self.fetch(now.time);
     }
 
     /// Sees to it that a session has a ring, which begins with `first` if it is new.
     fn note_session(&mut self, session: crate::ids::Session, first: u64) {
         let lineage = self.up.followed().map(|(lineage, _)| lineage);
         if let Some(lineage) = lineage.into_iter().find(|lineage| lineage.session == session) {
-            let (live, reachable) = self.up.upstream(session);
-            self.down.note_upstream(lineage, first, live, reachable, self.store);
+            let upstream = self.up.upstream(session);
+            self.down.note_upstream(lineage, first, upstream, self.store);
         }
     }
 
@@ -221,8 +225,8 @@ impl ProxyEngine {
         let unfollowed: Vec<_> = sessions.filter(|session| !self.up.follows(*session)).collect();
         unfollowed.into_iter().for_each(|session| self.down.forget(session));
         for (lineage, next) in self.up.followed() {
-            let (live, reachable) = self.up.upstream(lineage.session);
-            self.down.note_upstream(lineage, next, live, reachable, self.store);
+            let upstream = self.up.upstream(lineage.session);
+            self.down.note_upstream(lineage, next, upstream, self.store);
             if self.by_demand {
                 let head = self.up.upstream_head(lineage.session);
                 self.down.note_upstream_head(lineage.session, head);
@@ -266,16 +270,20 @@ impl ProxyEngine {
     }
 
     /// Asks upstream for what subscribers want that the rings do not retain.
-    fn fetch(&mut self) {
+    fn fetch(&mut self, now: Time) {
         for fetch in self.down.fetches() {
             let key = (fetch.link, fetch.request);
             let mut room = fetch.room;
             room.messages = room.messages.min(FETCH_MESSAGES);
             if let Some((lane, _)) = self.fetching.get(&key) {
-                self.up.raise_lane(*lane, room);
-                continue;
+                if self.up.lane_serves(*lane, fetch.next) {
+                    self.up.raise_lane(*lane, room);
+                    continue;
+                }
+                self.up.close_lane(*lane);
+                self.fetching.remove(&key);
             }
-            if let Some(lane) = self.up.open_lane(fetch.session, fetch.next, room) {
+            if let Some(lane) = self.up.open_lane(fetch.session, fetch.next, room, now) {
                 self.fetching.insert(key, (lane, fetch));
             }
         }

@@ -1,8 +1,7 @@
 //! One session that is served: its ring, and how much of it may be seen.
 
 use crate::ids::{Lineage, Seq};
-use std::ops::Range;
-
+use crate::range::RangeSet;
 use crate::wire;
 
 use super::ring::Ring;
@@ -16,8 +15,8 @@ pub(super) struct Channel {
     pub(super) ring: Ring,
     /// With a store: everything below this is on disk.
     pub(super) stored: Option<Seq>,
-    /// What can be fetched from upstream: from the lowest number to the one after the highest that any source has.
-    pub(super) reachable: Option<Range<Seq>>,
+    /// What can be fetched from upstream, or may yet come from there.
+    pub(super) reachable: RangeSet,
     /// The number after the highest that can be fetched from upstream.
     pub(super) upstream_head: Seq,
 }
@@ -29,7 +28,7 @@ impl Channel {
             live: true,
             ring: Ring::new(next_seq),
             stored: None,
-            reachable: None,
+            reachable: RangeSet::new(),
             upstream_head: 0,
         }
     }
@@ -52,19 +51,16 @@ impl Channel {
     /// The lowest number that can be served, with what can be fetched.
     pub(super) fn oldest(&self) -> Seq {
         let oldest = self.ring.oldest();
-        self.reachable.as_ref().map_or(oldest, |reachable| reachable.start.min(oldest))
+        self.reachable.first().map_or(oldest, |reachable| reachable.min(oldest))
     }
 
     /// The first number from `position` on that is here, can be fetched, or may yet come.
     pub(super) fn servable_from(&self, position: Seq) -> Seq {
         let oldest = self.ring.oldest();
-        match &self.reachable {
-            _ if position >= oldest => position,
-            Some(reachable) if position < reachable.start => reachable.start.min(oldest),
-            // A way to the publisher: what it has told of what there is may be out of date.
-            Some(reachable) if position < reachable.end || self.live => position,
-            _ => oldest,
+        if position >= oldest {
+            return position;
         }
+        self.reachable.within(position..oldest).next().map_or(oldest, |part| part.start)
     }
 
     /// What its subscribers are told of it.

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 pub use config::{PublishConfig, RingConfig};
-pub(crate) use relay::Fetch;
+pub(crate) use relay::{Fetch, Upstream};
 pub use stats::{PublishLinkStats, PublishStats, RingStats};
 
 use crate::event::Events;

@@ -1,17 +1,25 @@
 //! What a proxy does with its downstream side: it fills the rings, and fetches what they do not retain.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 
 use crate::credit::Amount;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
+use crate::range::RangeSet;
 use crate::store::Recovered;
 use crate::time::Now;
 
 use super::channel::Channel;
 use super::reader::{Reader, Standing};
 use super::{PeerId, PublishConfig, PublishEngine};
+
+/// What can be had of a session upstream.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// There is a way to the publisher.
+    pub(crate) live: bool,
+    /// The numbers that a source has, or may have by the time that it is asked.
+    pub(crate) reachable: RangeSet,
+}
 
 /// What a subscriber wants that its proxy does not retain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,10 +60,10 @@ impl PublishEngine {
         &mut self,
         lineage: Lineage,
         next_seq: Seq,
-        live: bool,
-        reachable: Option<Range<Seq>>,
+        upstream: Upstream,
         store: bool,
     ) {
+        let Upstream { live, reachable } = upstream;
         let is_new = !self.channels.contains_key(&lineage.session);
         let channel =
             self.channels.entry(lineage.session).or_insert_with(|| Channel::new(lineage, next_seq));
@@ -63,7 +71,7 @@ impl PublishEngine {
         let renewed = channel.lineage != lineage;
         channel.lineage = lineage;
         channel.live = live;
-        channel.reachable = reachable;
+        let moved = std::mem::replace(&mut channel.reachable, reachable) != channel.reachable;
         if is_new && store {
             self.store_only(lineage, next_seq);
         }
@@ -81,7 +89,22 @@ impl PublishEngine {
                 }
                 self.wakes.push_back(id);
             }
+        } else if moved {
+            self.wake_losers(lineage.session);
         }
+    }
+
+    /// Those who wait for what cannot be had any more are to be told so.
+    fn wake_losers(&mut self, session: Session) {
+        let Some(channel) = self.channels.get(&session) else {
+            return;
+        };
+        let loses = |reader: &Reader| {
+            let position = reader.position();
+            reader.session == session && channel.servable_from(position) > position
+        };
+        let losers = self.links.iter().filter(|(_, link)| link.readers.iter().any(loses));
+        self.wakes.extend(losers.map(|(id, _)| *id));
     }
 
     /// Lets go of a session. Its subscribers are told so, and what they have lost with it.

@@ -10,7 +10,7 @@ use super::SubscribeEngine;
 use super::stream::{Active, Stream};
 
 /// A session whose sources are changed often in vain has up to so many times the patience with the next.
-const CHANGES_SHIFT_MAX: u32 = 6;
+pub(super) const CHANGES_SHIFT_MAX: u32 = 6;
 
 impl SubscribeEngine {
     /// Whether any source has something of a session that has not come.
@@ -235,7 +235,7 @@ impl SubscribeEngine {
             self.streams.values().filter(|stream| stream.active.is_none() && !stream.discarded);
         let found = waiting.filter(|stream| self.best_source(stream.session).is_some());
         let patience = found.filter_map(|stream| Some(stream.changed? + self.config.patience));
-        patience.chain(behind).min()
+        patience.chain(behind).chain(self.lanes_lag_at()).min()
     }
 
     /// Lets time pass: what was waited for long enough is not waited for any more.
@@ -244,6 +244,7 @@ impl SubscribeEngine {
         for session in sessions {
             self.choose(session, now);
         }
+        self.move_lanes(now);
         self.grant(now);
     }
 

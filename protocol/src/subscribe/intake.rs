@@ -58,6 +58,7 @@ impl SubscribeEngine {
         stream.take_in(&run);
         self.counters.received += amount.messages;
         self.queued += amount;
+        self.note_head(id, session, header.first_seq + amount.messages);
         self.note_gap(gap)?;
         let end = header.count;
         self.queue.push_back(Queued::Run(SubBatch { run, index: 0, end, at: 0 }));

@@ -1,7 +1,8 @@
 //! What a proxy fetches besides: numbers below its ring, for one subscriber that is behind.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,10 +11,13 @@ use crate::ids::{LinkId, RequestId, Seq, Session};
 use crate::limits::LANES_MAX;
 use crate::link::{Transmit, refusal, violation};
 use crate::message::cost_bytes;
+use crate::publish::Upstream;
+use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, Control, More, PublishRun, Request, Skip, StartAt};
 
 use super::SubscribeEngine;
+use super::choose::CHANGES_SHIFT_MAX;
 
 /// Names a lane.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -28,6 +32,10 @@ pub(super) struct Lane {
     next: Seq,
     allowance: Allowance,
     requested: bool,
+    /// When it was asked for there, or something came last.
+    since: Time,
+    /// Sources that were left since something came last.
+    changes: u32,
     came: VecDeque<Laned>,
 }
 
@@ -47,19 +55,13 @@ impl SubscribeEngine {
         session: Session,
         next: Seq,
         room: Amount,
+        now: Time,
     ) -> Option<LaneId> {
         if self.lanes.len() >= LANES_MAX {
             return None;
         }
-        // What came on the stream, its source has had, whatever it said last.
-        let came = self.streams.get(&session).and_then(|stream| stream.next).unwrap_or(0);
-        let has_it = |link: &super::SubLink| {
-            let source = link.sources.get(&session).filter(|_| link.link.is_open());
-            source.is_some_and(|source| {
-                source.ring.oldest <= next && next < source.ring.head.max(came)
-            })
-        };
-        let (&id, link) = self.links.iter_mut().find(|(_, link)| has_it(link))?;
+        let id = self.lane_source(session, next, None)?;
+        let link = self.links.get_mut(&id)?;
         let request = link.next_request;
         link.next_request += 1;
         let mut allowance = Allowance::default();
@@ -71,6 +73,8 @@ impl SubscribeEngine {
             next,
             allowance,
             requested: false,
+            since: now,
+            changes: 0,
             came: VecDeque::new(),
         };
         let lane_id = LaneId(self.next_lane);
@@ -78,6 +82,68 @@ impl SubscribeEngine {
         self.lanes.insert(lane_id, lane);
         self.wakes.push_back(id);
         Some(lane_id)
+    }
+
+    /// Who of those on other links than `except` has `next`, and most behind it. One with a way to the publisher may have more
+    /// than it has told of.
+    fn lane_source(&self, session: Session, next: Seq, except: Option<LinkId>) -> Option<LinkId> {
+        let others =
+            self.links.iter().filter(|(id, link)| Some(**id) != except && link.link.is_open());
+        let sources = others.filter_map(|(id, link)| Some((*id, link.sources.get(&session)?)));
+        let able = sources.filter(|(_, source)| source.reach().contains(&next));
+        able.max_by_key(|(id, source)| (source.ring.head, Reverse(*id))).map(|(id, _)| id)
+    }
+
+    /// Who is to be asked instead, when the source of a lane has sent nothing for a while.
+    fn lane_rescue(&self, lane: &Lane) -> Option<LinkId> {
+        let waits = lane.requested && lane.allowance.outstanding().messages > 0;
+        let other = self.lane_source(lane.session, lane.next, Some(lane.link)).filter(|_| waits)?;
+        let source = self.links.get(&other)?.sources.get(&lane.session)?;
+        (source.ring.head > lane.next).then_some(other)
+    }
+
+    /// When lanes are to be moved to other sources.
+    pub(super) fn lanes_lag_at(&self) -> Option<Time> {
+        let waiting = self.lanes.values().filter(|lane| self.lane_rescue(lane).is_some());
+        waiting.map(|lane| lane.since + self.lane_lag(lane)).min()
+    }
+
+    fn lane_lag(&self, lane: &Lane) -> Duration {
+        self.config.lag * (1 << lane.changes.min(CHANGES_SHIFT_MAX))
+    }
+
+    /// Asks other sources where nothing has come for a while.
+    pub(super) fn move_lanes(&mut self, now: Time) {
+        let late = self.lanes.iter().filter(|(_, lane)| lane.since + self.lane_lag(lane) <= now);
+        let moves: Vec<_> =
+            late.filter_map(|(id, lane)| Some((*id, self.lane_rescue(lane)?))).collect();
+        for (id, other) in moves {
+            let (Some(lane), Some(link)) = (self.lanes.get_mut(&id), self.links.get_mut(&other))
+            else {
+                continue;
+            };
+            let before = (lane.link, lane.request);
+            let room = lane.allowance.outstanding();
+            (lane.link, lane.request) = (other, link.next_request);
+            link.next_request += 1;
+            lane.allowance = Allowance::default();
+            lane.allowance.raise_to(room);
+            lane.requested = false;
+            lane.since = now;
+            lane.changes += 1;
+            if let Some(link) = self.links.get_mut(&before.0) {
+                link.ends.push(before.1);
+            }
+            self.wakes.extend([before.0, other]);
+        }
+    }
+
+    /// Whether a lane goes on with `next`, and its source has that. Else it is of no use any more.
+    pub(crate) fn lane_serves(&self, id: LaneId, next: Seq) -> bool {
+        self.lanes.get(&id).filter(|lane| lane.next == next).is_some_and(|lane| {
+            let source = self.links.get(&lane.link).and_then(|l| l.sources.get(&lane.session));
+            source.is_some_and(|source| source.reach().contains(&next))
+        })
     }
 
     /// There is room for so much more on a lane.
@@ -115,7 +181,7 @@ impl SubscribeEngine {
         &mut self,
         id: LinkId,
         data: PublishRun,
-        _now: Time,
+        now: Time,
     ) -> Result<(), Close> {
         let Some(lane) = self.lane_of(id, data.header.request) else {
             return Ok(());
@@ -137,7 +203,11 @@ impl SubscribeEngine {
             return Ok(());
         }
         lane.next = header.first_seq + count;
+        lane.since = now;
+        lane.changes = 0;
         lane.came.push_back(Laned::Run(header.first_seq, count, data.records));
+        let (session, head) = (lane.session, lane.next);
+        self.note_head(id, session, head);
         Ok(())
     }
 
@@ -185,14 +255,16 @@ impl SubscribeEngine {
         }
     }
 
-    /// What can be had of a session upstream: whether its publisher is there, and the numbers.
-    pub(crate) fn upstream(&self, session: Session) -> (bool, Option<Range<Seq>>) {
+    /// What can be had of a session upstream.
+    pub(crate) fn upstream(&self, session: Session) -> Upstream {
         let open = self.links.values().filter(|link| link.link.is_open());
-        let sources: Vec<_> = open.filter_map(|link| link.sources.get(&session)).collect();
-        let live = sources.iter().any(|source| source.ring.live);
-        let oldest = sources.iter().map(|source| source.ring.oldest).min();
-        let head = sources.iter().map(|source| source.ring.head).max();
-        (live, oldest.zip(head).map(|(oldest, head)| oldest..head))
+        let sources = open.filter_map(|link| link.sources.get(&session));
+        let mut upstream = Upstream { live: false, reachable: RangeSet::new() };
+        for source in sources {
+            upstream.live |= source.ring.live;
+            upstream.reachable.insert(source.reach());
+        }
+        upstream
     }
 
     /// The number after the highest that any source has of a session.

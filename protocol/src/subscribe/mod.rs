@@ -18,6 +18,7 @@ mod stream;
 mod transmit;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use config::{OldSession, Position, Start, SubscribeConfig};
@@ -90,6 +91,14 @@ struct Source {
     asked: u64,
     /// The number from which on it was asked last.
     asked_from: Option<Seq>,
+}
+
+impl Source {
+    /// The numbers that it has, or, with a way to the publisher, may have by the time that it is asked.
+    const fn reach(&self) -> Range<Seq> {
+        let end = if self.ring.live { Seq::MAX } else { self.ring.head };
+        self.ring.oldest..end
+    }
 }
 
 /// What waits for the application.

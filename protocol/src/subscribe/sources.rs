@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::event::{Event, NewSession};
-use crate::ids::{Lineage, LinkId, Session};
+use crate::ids::{Lineage, LinkId, Seq, Session};
 use crate::limits::{MARKERS_MAX, SESSIONS_MAX};
 use crate::link::{refusal, violation};
 use crate::time::Time;
@@ -214,14 +214,22 @@ impl SubscribeEngine {
     }
 
     /// Whether a source serves numbers that a newer incarnation has used anew.
-    pub(super) fn is_fenced(&self, id: LinkId, session: Session, end: u64) -> Option<Lineage> {
+    pub(super) fn is_fenced(&self, id: LinkId, session: Session, end: Seq) -> Option<Lineage> {
         let source = self.links.get(&id)?.sources.get(&session)?;
         let known = self.streams.get(&session)?.lineage?;
         (source.ring.lineage.epoch < known.epoch && end > known.since).then_some(known)
     }
 
+    /// A source has sent what is below `head`: it has had that, whatever it said before.
+    pub(super) fn note_head(&mut self, id: LinkId, session: Session, head: Seq) {
+        let link = self.links.get_mut(&id);
+        if let Some(source) = link.and_then(|link| link.sources.get_mut(&session)) {
+            source.ring.head = source.ring.head.max(head);
+        }
+    }
+
     /// A source has told by its answer that it has nothing below `oldest`.
-    pub(super) fn note_oldest(&mut self, id: LinkId, session: Session, oldest: u64) {
+    pub(super) fn note_oldest(&mut self, id: LinkId, session: Session, oldest: Seq) {
         let link = self.links.get_mut(&id);
         if let Some(source) = link.and_then(|link| link.sources.get_mut(&session)) {
             source.ring.oldest = source.ring.oldest.max(oldest);
