@@ -57,8 +57,8 @@ impl TwoSided for ProxyEngine {
         self.flow(now);
     }
 
-    fn note_links(&mut self, _now: Time) {
-        self.note_upstream();
+    fn note_links(&mut self, now: Time) {
+        self.note_upstream(now);
         // What is fetched for them may have to come from another source.
         for (_, fetch) in self.fetching.values() {
             self.down.wake_link(fetch.link);
@@ -173,12 +173,12 @@ impl ProxyEngine {
                 Taken::Batch(batch) => {
                     let seqs = batch.run().seqs();
                     let session = batch.run().session();
-                    self.note_session(session, seqs.start);
+                    self.note_session(session, seqs.start, now.time);
                     self.down.ingest(session, seqs.start, batch.run().records(), now);
                     self.up.handle_passed_on(&batch, now.time);
                 }
                 Taken::Gap(gap) => {
-                    self.note_session(gap.session, gap.from);
+                    self.note_session(gap.session, gap.from, now.time);
                     self.down.note_lost(gap.session, gap.to + 1, now);
                 }
                 // Subscribers find out by themselves, as at a publisher. A link that has come back may not have told yet
@@ -189,7 +189,7 @@ impl ProxyEngine {
                 }
             }
         }
-        self.note_upstream();
+        self.note_upstream(now.time);
         if self.by_demand {
             self.demand(now);
         }
@@ -198,10 +198,10 @@ impl ProxyEngine {
     }
 
     /// Sees to it that a session has a ring, which begins with `first` if it is new.
-    fn note_session(&mut self, session: crate::ids::Session, first: u64) {
+    fn note_session(&mut self, session: crate::ids::Session, first: u64, now: Time) {
         let lineage = self.up.followed().map(|(lineage, _)| lineage);
         if let Some(lineage) = lineage.into_iter().find(|lineage| lineage.session == session) {
-            let upstream = self.up.upstream(session);
+            let upstream = self.up.upstream(session, now);
             self.down.note_upstream(lineage, first, upstream, self.store);
         }
     }
@@ -220,12 +220,12 @@ impl ProxyEngine {
     }
 
     /// Tells subscribers what is known of what is upstream.
-    fn note_upstream(&mut self) {
+    fn note_upstream(&mut self, now: Time) {
         let sessions = self.down.sessions().map(|(lineage, _)| lineage.session);
         let unfollowed: Vec<_> = sessions.filter(|session| !self.up.follows(*session)).collect();
         unfollowed.into_iter().for_each(|session| self.down.forget(session));
         for (lineage, next) in self.up.followed() {
-            let upstream = self.up.upstream(lineage.session);
+            let upstream = self.up.upstream(lineage.session, now);
             self.down.note_upstream(lineage, next, upstream, self.store);
             if self.by_demand {
                 let head = self.up.upstream_head(lineage.session);

@@ -1,7 +1,7 @@
 //! Sources that come and go.
 
 use crate::event::Event;
-use crate::ids::{LinkId, Session, SocketType};
+use crate::ids::{LinkId, SocketType};
 use crate::limits::FILTERS_PER_FRAME;
 use crate::link::{Identity, Link, Speaker, link_vocabulary, violation};
 use crate::time::{Now, Time};
@@ -78,19 +78,20 @@ impl SubscribeEngine {
             return;
         }
         let ended = link.link.disconnected(id, close.clone(), by_us);
-        let sessions: Vec<Session> = std::mem::take(&mut link.sources).into_keys().collect();
-        for &session in &sessions {
+        let sources = std::mem::take(&mut link.sources);
+        for (&session, source) in &sources {
             self.break_lanes(id, session);
             let Some(stream) = self.streams.get_mut(&session) else {
                 continue;
             };
             stream.changed = Some(now);
+            stream.gone.insert(source.reach());
             if stream.takes_from(id) {
                 stream.active = None;
             }
         }
         if matches!(close.code, CloseCode::Conflict | CloseCode::Fenced)
-            && let Some(session) = sessions.first()
+            && let Some(session) = sources.keys().next()
         {
             let reason = close.reason.clone();
             self.events.push(Event::Conflict { session: *session, link: id, reason });

@@ -212,13 +212,21 @@ impl SubscribeEngine {
         loses && self.expects_source(session, now)
     }
 
-    /// Whether a source may yet come, or come back, that has what the others lack: not all are there, and it is not long
-    /// since the first came, or one went.
-    fn expects_source(&self, session: Session, now: Time) -> bool {
+    /// Whether a source may yet come, or come back, that has what the others lack: not all are there, or none, and it is
+    /// not long since the first came, or one went.
+    pub(super) fn expects_source(&self, session: Session, now: Time) -> bool {
         let known = self.links.values().filter(|link| link.sources.contains_key(&session)).count();
         let changed = self.streams.get(&session).and_then(|stream| stream.changed);
-        known < self.sources_expected
+        (known == 0 || known < self.sources_expected)
             && changed.is_some_and(|changed| now < changed + self.config.patience)
+    }
+
+    /// Those who went have not come back in time: nobody may have what they had.
+    fn give_up_gone(&mut self, session: Session, now: Time) {
+        let expects = self.expects_source(session, now);
+        if let Some(stream) = self.streams.get_mut(&session).filter(|_| !expects) {
+            stream.gone.clear();
+        }
     }
 
     /// When [`SubscribeEngine::handle_timeout`] wants to be called.
@@ -234,7 +242,8 @@ impl SubscribeEngine {
         let waiting =
             self.streams.values().filter(|stream| stream.active.is_none() && !stream.discarded);
         let found = waiting.filter(|stream| self.best_source(stream.session).is_some());
-        let patience = found.filter_map(|stream| Some(stream.changed? + self.config.patience));
+        let gone = self.streams.values().filter(|stream| !stream.gone.is_empty());
+        let patience = found.chain(gone).filter_map(|s| Some(s.changed? + self.config.patience));
         patience.chain(behind).chain(self.lanes_lag_at()).min()
     }
 
@@ -243,6 +252,7 @@ impl SubscribeEngine {
         let sessions: Vec<Session> = self.streams.keys().copied().collect();
         for session in sessions {
             self.choose(session, now);
+            self.give_up_gone(session, now);
         }
         self.move_lanes(now);
         self.grant(now);

@@ -255,14 +255,20 @@ impl SubscribeEngine {
         }
     }
 
-    /// What can be had of a session upstream.
-    pub(crate) fn upstream(&self, session: Session) -> Upstream {
+    /// What can be had of a session upstream. What those had who went not long ago is still hoped for.
+    pub(crate) fn upstream(&self, session: Session, now: Time) -> Upstream {
         let open = self.links.values().filter(|link| link.link.is_open());
         let sources = open.filter_map(|link| link.sources.get(&session));
         let mut upstream = Upstream { live: false, reachable: RangeSet::new() };
         for source in sources {
             upstream.live |= source.ring.live;
             upstream.reachable.insert(source.reach());
+        }
+        let gone = self.streams.get(&session).map(|stream| &stream.gone);
+        if let Some(gone) = gone.filter(|gone| !gone.is_empty())
+            && self.expects_source(session, now)
+        {
+            upstream.reachable.extend(gone.iter());
         }
         upstream
     }

@@ -6,6 +6,7 @@ use crate::credit::Allowance;
 use crate::event::Gap;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
 use crate::link::violation;
+use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, Fingerprint, StartAt};
 
@@ -31,6 +32,8 @@ pub(super) struct Stream {
     pub(super) active: Option<Active>,
     /// When a source was first there, or one went last; for [`super::SubscribeConfig::patience`].
     pub(super) changed: Option<Time>,
+    /// What those had who went not long ago, and may come back.
+    pub(super) gone: RangeSet,
     /// Since when another source has more than the one that is asked.
     pub(super) behind: Option<Time>,
     /// Sources that were asked since something came last, for what the one before them had lost.
@@ -93,6 +96,7 @@ impl Stream {
             had: last.map_or(Had::Nothing, Had::Known),
             active: None,
             changed: None,
+            gone: RangeSet::new(),
             behind: None,
             rescues: 0,
             changes: 0,

@@ -83,6 +83,32 @@ fn what_is_below_the_ring_of_a_proxy_is_fetched() {
 }
 
 #[test]
+fn what_a_publisher_has_that_is_away_for_a_moment_is_not_lost() {
+    for messages in [0, 1, 10] {
+        let mut network = row(ring(1_000), proxy(messages), sub(10));
+        network.publish_all(0, b"", 300);
+        network.run_ms(50);
+        network.unplug(0);
+        network.run_ms(50);
+        network.plug_in(0);
+        network.run_ms(100);
+        assert_eq!(drain(&mut network, 0), ((0..300).collect(), vec![]), "ring of {messages}");
+    }
+}
+
+#[test]
+fn what_a_publisher_had_that_stays_away_is_lost() {
+    let mut network = row(ring(1_000), proxy(10), sub(10));
+    network.publish_all(0, b"", 300);
+    network.run_ms(50);
+    network.unplug(0);
+    network.run_ms(NOTICED);
+    let (messages, gaps) = drain(&mut network, 0);
+    assert_eq!(messages, (0..10).chain(290..300).collect::<Vec<_>>());
+    assert_eq!(gaps, [(10, 289)]);
+}
+
+#[test]
 fn a_loss_upstream_is_told_downstream() {
     let mut network = row(ring(10), proxy(1_000), sub(1_000));
     network.unplug(0);
