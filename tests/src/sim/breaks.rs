@@ -33,6 +33,7 @@ impl Network {
         else {
             return;
         };
+        self.note_lost_source(node, end);
         if let Some(socket) = self.socket(node) {
             socket.link_lost(link, why, now);
         }

@@ -8,6 +8,8 @@ use crate::sim::agenda::{EndId, Node, Side};
 use crate::sim::check::{Verdict, ensure};
 use crate::sim::network::Network;
 
+use super::node::Lost;
+
 impl Network {
     /// A subscriber or a proxy takes numbers to be lost: the source that said so has none of them, and neither has any
     /// publisher that it is connected to, as far as that one has told what it has.
@@ -22,6 +24,9 @@ impl Network {
             ensure(held.is_none(), || {
                 format!("{node} hears from {source} that {numbers:?} are gone, and it has {held:?}")
             })?;
+            if let Node::Proxy(proxy) = source {
+                self.check_patience(proxy, gap)?;
+            }
         }
         for (id, conn) in &self.conns {
             let end = EndId { conn: *id, side: Side::Down };
@@ -44,6 +49,53 @@ impl Network {
             })?;
         }
         Ok(())
+    }
+
+    /// A proxy has said that numbers are gone: none of the publishers has them that it lost its link to within its patience.
+    fn check_patience(&self, proxy: usize, gap: Gap) -> Verdict {
+        let node = &self.proxies[proxy];
+        let patience = node.plan.config.up.patience;
+        let recent = node.lost.iter().filter(|(_, lost)| self.agenda.now() < lost.at + patience);
+        for (publisher, lost) in recent {
+            let known = lost.rings.get(&gap.session).filter(|ring| ring.oldest <= gap.from);
+            if known.is_none() || self.chronicle.doubled.contains(&gap.session) {
+                continue;
+            }
+            let missing = gap.from..gap.to + 1;
+            // What it has itself taken for lost before, it does not have to have.
+            let parts = match node.holes.get(&gap.session) {
+                None => vec![missing],
+                Some(holes) => holes.missing(missing),
+            };
+            let source = Node::Pub(*publisher);
+            let held =
+                parts.into_iter().find_map(|seqs| self.first_held(source, gap.session, seqs));
+            ensure(held.is_none(), || {
+                format!(
+                    "proxy-{proxy} says that {gap:?}, and {source}, lost a moment ago, has {held:?}"
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The system is about to tell a proxy that its connection to a publisher is gone.
+    pub(in crate::sim) fn note_lost_source(&mut self, node: Node, end: EndId) {
+        let at = self.agenda.now();
+        let (Node::Proxy(proxy), Some(Node::Pub(publisher))) = (node, self.source_of(end)) else {
+            return;
+        };
+        let is_open = self.end(end).is_some_and(|end| end.state == LinkState::Open);
+        if let Some(conn) = self.conns.get(&end.conn).filter(|_| is_open) {
+            let rings = conn.requests.rings.clone();
+            self.proxies[proxy].lost.insert(publisher, Lost { at, rings });
+        }
+    }
+
+    /// The node that serves on a connection, if this is the other end.
+    fn source_of(&self, end: EndId) -> Option<Node> {
+        let conn = self.conns.get(&end.conn).filter(|_| end.side == Side::Down)?;
+        Some(self.node_of(conn.wire, Side::Up))
     }
 
     /// The node at the other end of an open connection.

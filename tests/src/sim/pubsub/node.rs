@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use drawdown_protocol::wire::Fingerprint;
+use drawdown_protocol::wire::{Fingerprint, Ring};
 use drawdown_protocol::{
     Event, Gap, Lineage, NewSession, Position, ProxyEngine, PublishEngine, RangeSet, Seq, Session,
     SubCursor, SubscribeEngine, Time,
@@ -56,6 +56,16 @@ pub(crate) struct ProxyNode {
     pub(crate) disk: Option<Disk>,
     /// Numbers that are missing in its rings.
     pub(crate) holes: BTreeMap<Session, RangeSet>,
+    /// Publishers that its present life has lost a link to.
+    pub(crate) lost: BTreeMap<usize, Lost>,
+}
+
+/// A link to a publisher that broke.
+pub(crate) struct Lost {
+    /// When the proxy was told.
+    pub(crate) at: Time,
+    /// What the publisher had said that it has.
+    pub(crate) rings: BTreeMap<Session, Ring>,
 }
 
 /// A SUB node.

@@ -19,6 +19,7 @@ impl Network {
             engine: None,
             disk: plan.store.then(|| Disk::new(plan.commit)),
             holes: Default::default(),
+            lost: Default::default(),
             plan,
         });
         self.start_proxy(proxy);
@@ -48,6 +49,7 @@ impl Network {
     pub(in crate::sim) fn proxy_dies(&mut self, proxy: usize) {
         let node = &mut self.proxies[proxy];
         node.engine = None;
+        node.lost.clear();
         let Some(disk) = &mut node.disk else {
             return node.holes.clear();
         };
