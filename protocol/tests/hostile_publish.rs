@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::raw::Raw;
 use common::{encoded, handshake, hello, later, peer, record, session};
 use drawdown_protocol::limits::{
@@ -14,8 +16,8 @@ use drawdown_protocol::wire::{
 };
 use drawdown_protocol::{
     Event, Gap, Identity, Lineage, LinkState, Message, Now, ProxyConfig, ProxyEngine,
-    PublishConfig, PublishEngine, RingConfig, Session, Side, SocketType, SubscribeConfig,
-    SubscribeEngine, Taken, Transmit,
+    PublishConfig, PublishEngine, RingConfig, Session, Side, SocketType, SubCursor,
+    SubscribeConfig, SubscribeEngine, Taken, Transmit,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -272,6 +274,59 @@ fn sessions_and_gaps_are_counted() {
     let expected = Gap { session: session(), from: 2, to: 4 * MARKERS_MAX as u64 - 3 };
     assert!(matches!(gap, Some(Taken::Gap(gap)) if gap == expected), "{gap:?}");
     assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
+}
+
+#[test]
+fn a_gap_that_is_one_too_many_is_told_of_with_what_comes_after_it() {
+    let many = 2 * MARKERS_MAX as u64;
+    let mut subscriber = subscriber();
+    subscriber.set_window(many, 4 << 20, NOW.time);
+    let mut raw = Raw::connect(&mut subscriber, "publisher", NOW);
+    raw.says(&mut subscriber, &handshake(&publisher_hello()), NOW);
+    raw.says(&mut subscriber, &ring(lineage(1, 0), 0, 1), NOW);
+    raw.hears(&mut subscriber, NOW);
+    raw.says(&mut subscriber, &publish(1, 0, 0, 1), NOW);
+    // Every other number is lost.
+    for seq in (2..2 * many).step_by(2) {
+        raw.says(&mut subscriber, &publish(1, seq, seq, 1), NOW);
+    }
+    let close = raw.hears_close(&mut subscriber, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::TooMany);
+    subscriber.remove_link(raw.link);
+    let had = taken(&mut subscriber);
+    assert_eq!(had, 0..2 * MARKERS_MAX as u64 + 1);
+    assert_eq!(subscriber.queued().messages, 0);
+
+    let mut raw = Raw::connect(&mut subscriber, "publisher", NOW);
+    raw.says(&mut subscriber, &handshake(&publisher_hello()), NOW);
+    raw.says(&mut subscriber, &ring(lineage(1, 0), 2 * many - 1, 2 * many), NOW);
+    raw.hears(&mut subscriber, NOW);
+    raw.says(&mut subscriber, &publish(1, 2 * many - 1, 2 * many - 1, 1), NOW);
+    assert_eq!(taken(&mut subscriber), had.end..2 * many);
+    assert_eq!(subscriber.queued().messages, 0);
+}
+
+/// Takes all that waits; the numbers of messages and gaps, which follow each other.
+fn taken(subscriber: &mut SubscribeEngine) -> Range<u64> {
+    let mut numbers: Option<Range<u64>> = None;
+    while let Some(taken) = subscriber.take(u32::MAX) {
+        let (first, end) = match taken {
+            Taken::Gap(gap) => (gap.from, gap.to + 1),
+            Taken::Batch(batch) => {
+                let mut cursor = SubCursor::new(batch);
+                let first = cursor.next(|| NOW.time).expect("a message").seq;
+                let end = std::iter::from_fn(|| cursor.next(|| NOW.time)).last();
+                let consumed = cursor.report().expect("it was taken");
+                subscriber.handle_consumed(&consumed, NOW.time);
+                (first, end.map_or(first, |item| item.seq) + 1)
+            }
+            Taken::NewSession(_) => panic!("there is one session"),
+        };
+        let numbers = numbers.get_or_insert(first..first);
+        assert_eq!(first, numbers.end);
+        numbers.end = end;
+    }
+    numbers.expect("something waits")
 }
 
 #[test]

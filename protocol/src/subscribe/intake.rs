@@ -1,10 +1,12 @@
 //! Messages and skips that come in.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::credit::Amount;
 use crate::event::{Event, Gap};
-use crate::ids::{LinkId, RequestId, Session};
+use crate::ids::{LinkId, RequestId, Seq, Session};
+use crate::limits::MARKERS_MAX;
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
@@ -50,16 +52,15 @@ impl SubscribeEngine {
         if self.asks_elsewhere(id, session, header.from, now) {
             return Ok(());
         }
+        self.reach(session, header.from)?;
         let Some(stream) = self.streams.get_mut(&session) else {
             return Ok(());
         };
-        let gap = stream.reach(header.from)?;
         let run = Arc::new(SubRun::new(session, data, now));
         stream.take_in(&run);
         self.counters.received += amount.messages;
         self.queued += amount;
         self.note_head(id, session, header.first_seq + amount.messages);
-        self.note_gap(gap)?;
         let end = header.count;
         self.queue.push_back(Queued::Run(SubBatch { run, index: 0, end, at: 0 }));
         self.grant(now);
@@ -82,12 +83,10 @@ impl SubscribeEngine {
         if self.asks_elsewhere(id, session, skip.from, now) {
             return Ok(());
         }
-        let Some(stream) = self.streams.get_mut(&session) else {
-            return Ok(());
-        };
-        let gap = stream.reach(skip.from)?;
-        stream.pass(skip.next);
-        self.note_gap(gap)?;
+        self.reach(session, skip.from)?;
+        if let Some(stream) = self.streams.get_mut(&session) {
+            stream.pass(skip.next);
+        }
         // It may have nothing more that is wanted, and sit on what another session waits for.
         self.grant(now);
         Ok(())
@@ -107,34 +106,41 @@ impl SubscribeEngine {
         Ok(session)
     }
 
-    /// Queues a gap; one that continues another is one with it.
-    fn note_gap(&mut self, gap: Option<Gap>) -> Result<(), Close> {
-        let Some(gap) = gap else {
+    /// Moves a session on to `from`, and queues the gap before that, if there is one. A gap that cannot be kept apart from
+    /// the others is refused before anything has moved: the next source tells of it again.
+    fn reach(&mut self, session: Session, from: Seq) -> Result<(), Close> {
+        let Some(stream) = self.streams.get_mut(&session) else {
+            return Ok(());
+        };
+        let before = last_gap(&mut self.queue, session);
+        let before = before.filter(|gap| gap.to.checked_add(1) == stream.next);
+        if before.is_none() && stream.loses_below(from) && self.markers >= MARKERS_MAX {
+            return Err(refusal(CloseCode::TooMany, "more gaps than this side can keep apart"));
+        }
+        let Some(gap) = stream.reach(from)? else {
             return Ok(());
         };
         self.counters.missed += gap.missing();
         self.events.push(Event::Gap(gap));
-        let of_session = self.queue.iter_mut().rev().find_map(|queued| match queued {
-            Queued::Gap(before) if before.session == gap.session => Some(Some(before)),
-            Queued::Run(batch) if batch.run.session() == gap.session => Some(None),
-            _ => None,
-        });
-        if let Some(Some(before)) = of_session
-            && before.to.checked_add(1) == Some(gap.from)
-        {
+        if let Some(before) = before {
             before.to = gap.to;
             return Ok(());
         }
-        if self.markers >= crate::limits::MARKERS_MAX {
-            return Err(refusal(CloseCode::TooMany, "more gaps than this side can keep apart"));
-        }
         self.markers += 1;
-        if let Some(stream) = self.streams.get_mut(&gap.session) {
-            stream.gaps += 1;
-        }
+        stream.gaps += 1;
         self.queue.push_back(Queued::Gap(gap));
         Ok(())
     }
+}
+
+/// The gap that is the last of what waits of a session, if it is one.
+fn last_gap(queue: &mut VecDeque<Queued>, session: Session) -> Option<&mut Gap> {
+    let last = queue.iter_mut().rev().find_map(|queued| match queued {
+        Queued::Gap(gap) if gap.session == session => Some(Some(gap)),
+        Queued::Run(batch) if batch.run.session() == session => Some(None),
+        _ => None,
+    });
+    last.flatten()
 }
 
 /// What the rest of a batch costs.

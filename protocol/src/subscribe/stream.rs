@@ -132,6 +132,11 @@ impl Stream {
         }
     }
 
+    /// Whether to move on to `from` is to lose something.
+    pub(super) fn loses_below(&self, from: Seq) -> bool {
+        self.next.is_some_and(|next| from > next)
+    }
+
     /// Moves on to `from`: what is missing before that is lost. A source that goes back breaks the rules.
     pub(super) fn reach(&mut self, from: Seq) -> Result<Option<Gap>, Close> {
         match self.next {
