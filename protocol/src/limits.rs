@@ -124,8 +124,9 @@ pub const FETCH_MESSAGES: u64 = 1_024;
 /// Subscribers for which a proxy fetches at a time.
 pub const LANES_MAX: usize = 32;
 
-/// Messages that a reader looks at with its filters in one turn, before others have theirs.
-pub const SCAN_MESSAGES: u64 = 8_192;
+/// Lookups in its filters for which a reader has time in one turn, before others have theirs: one for each message, but
+/// where prefixes cover others.
+pub const SCAN_LOOKUPS: u64 = 8_192;
 
 /// Bytes that a publisher with a store takes in before the disk has them.
 pub const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;

@@ -391,6 +391,27 @@ fn filters_change_while_it_runs() {
 }
 
 #[test]
+fn what_several_filters_match_comes_once() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(100), lineage(1, 0));
+    let subscriber = net.subscriber(window(4), &["a", "abc", "ab", "b"]);
+    net.join(publisher, subscriber);
+    let mut seqs = Vec::new();
+    for topic in ["abcd", "ab", "c", "b", "abc", "a"] {
+        net.publish(publisher, topic, "");
+        seqs.extend(net.seqs(subscriber));
+    }
+    assert_eq!(seqs, [0, 1, 3, 4, 5]);
+    let now = net.now.time;
+    assert!(net.sub(subscriber).remove_filter(b"a", now));
+    net.run();
+    for topic in ["a", "abc", "b"] {
+        net.publish(publisher, topic, "");
+    }
+    assert_eq!(net.seqs(subscriber), [7, 8]);
+}
+
+#[test]
 fn a_publisher_that_continues_is_no_news_and_one_that_does_not_is() {
     let mut net = Net::default();
     let publisher = net.publisher(ring(100), lineage(1, 0));

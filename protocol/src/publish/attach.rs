@@ -12,7 +12,7 @@ use crate::wire::{
     Close, CloseCode, Control, End, Filter, Fingerprint, Frame, Hello, More, Request, StartAt,
 };
 
-use super::filters::{Change, Filters};
+use super::filters::Filters;
 use super::reader::Reader;
 use super::{PubLink, PublishEngine};
 
@@ -82,22 +82,18 @@ impl PublishEngine {
             return Ok(());
         };
         let matched_all = link.filters.match_all();
-        let mut changes = Vec::new();
         for prefix in filter.remove {
-            link.filters.remove(&prefix, &mut changes);
+            if link.filters.remove(&prefix) {
+                self.index.remove(id, &prefix);
+            }
         }
         for prefix in filter.add {
-            link.filters.add(prefix, &mut changes);
+            if link.filters.add(prefix.clone()) {
+                self.index.add(id, prefix);
+            }
             if link.filters.len() > filters_max {
                 let reason = format!("a subscriber may have up to {filters_max} filters here");
                 return Err(refusal(CloseCode::TooMany, reason));
-            }
-        }
-        for change in changes {
-            match change {
-                // Who wants everything need not be searched for.
-                Change::Added(prefix) if prefix.as_bytes().is_empty() => {}
-                change => self.index.apply(id, change),
             }
         }
         if matched_all != link.filters.match_all() || !link.filters.match_all() {
@@ -146,7 +142,7 @@ impl PublishEngine {
         let ended = link.link.disconnected(id, close.clone(), by_us);
         link.readers.clear();
         let filters = std::mem::take(&mut link.filters);
-        filters.outer().for_each(|prefix| self.index.remove(id, prefix));
+        filters.iter().for_each(|prefix| self.index.remove(id, prefix));
         if std::mem::take(&mut link.in_hungry) {
             self.hungry.retain(|other| *other != id);
         }

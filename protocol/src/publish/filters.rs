@@ -15,20 +15,12 @@ impl Borrow<[u8]> for Prefix {
 
 /// The prefixes of one subscriber.
 ///
-/// Those that others cover are kept aside, so that of the rest no two match the same topic: the one that may match it is
-/// the greatest that is not above it.
+/// Where none of them covers another, the one that may match a topic is the greatest that is not above it: one lookup.
 #[derive(Debug, Default)]
 pub(super) struct Filters {
     all: BTreeSet<Prefix>,
-    /// Those that no other one covers.
-    outer: BTreeSet<Prefix>,
-}
-
-/// How the outer prefixes of a subscriber changed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Change {
-    Added(Prefix),
-    Removed(Prefix),
+    /// How many of them cover the next one, in order; where one covers any, it covers that.
+    covering: usize,
 }
 
 impl Filters {
@@ -40,69 +32,74 @@ impl Filters {
     /// Whether every topic matches.
     #[inline]
     pub(super) fn match_all(&self) -> bool {
-        self.outer.first().is_some_and(|prefix| prefix.as_bytes().is_empty())
+        self.all.first().is_some_and(|prefix| prefix.as_bytes().is_empty())
     }
 
-    /// Whether a topic matches.
-    pub(super) fn matches(&self, topic: &[u8]) -> bool {
-        self.cover(topic).is_some()
-    }
-
-    fn cover(&self, topic: &[u8]) -> Option<&Prefix> {
-        let not_above = (Bound::Unbounded, Bound::Included(topic));
-        let nearest = self.outer.range::<[u8], _>(not_above).next_back()?;
-        topic.starts_with(nearest.as_bytes()).then_some(nearest)
-    }
-
-    /// Adds a prefix, and notes what that changes in `changes`.
-    pub(super) fn add(&mut self, prefix: Prefix, changes: &mut Vec<Change>) {
-        if !self.all.insert(prefix.clone()) || self.cover(prefix.as_bytes()).is_some() {
-            return;
-        }
-        let covered: Vec<Prefix> = within(&self.outer, &prefix).cloned().collect();
-        for inner in covered {
-            self.outer.remove(&inner);
-            changes.push(Change::Removed(inner));
-        }
-        self.outer.insert(prefix.clone());
-        changes.push(Change::Added(prefix));
-    }
-
-    /// Takes a prefix out, and notes what that changes in `changes`.
-    pub(super) fn remove(&mut self, prefix: &Prefix, changes: &mut Vec<Change>) {
-        if !self.all.remove(prefix) || !self.outer.remove(prefix) {
-            return;
-        }
-        changes.push(Change::Removed(prefix.clone()));
-        let mut uncovered: Vec<Prefix> = Vec::new();
-        for inner in within(&self.all, prefix) {
-            // In this order one that covers others comes before them.
-            let covered = uncovered.last().is_some_and(|outer| covers(outer, inner));
-            if !covered {
-                uncovered.push(inner.clone());
+    /// Whether a topic matches. Adds to `lookups` how many that took: one unless prefixes cover others.
+    pub(super) fn matches(&self, topic: &[u8], lookups: &mut u64) -> bool {
+        let mut beginning = topic;
+        loop {
+            *lookups += 1;
+            let not_above = (Bound::Unbounded, Bound::Included(beginning));
+            let nearest = self.all.range::<[u8], _>(not_above).next_back();
+            let Some(nearest) = nearest.map(Prefix::as_bytes) else {
+                return false;
+            };
+            if beginning.starts_with(nearest) {
+                return true;
             }
+            if self.covering == 0 {
+                return false;
+            }
+            // What matches stands before the nearest and covers that, too: both begin with it.
+            let common = beginning.iter().zip(nearest).take_while(|(one, other)| one == other);
+            beginning = beginning.get(..common.count()).unwrap_or_default();
         }
-        self.outer.extend(uncovered.iter().cloned());
-        changes.extend(uncovered.into_iter().map(Change::Added));
     }
 
-    /// The prefixes that no other one covers.
-    pub(super) fn outer(&self) -> impl Iterator<Item = &Prefix> {
-        self.outer.iter()
+    /// Adds a prefix; false if it was there. Costs the same whatever others it covers, as taking it out does.
+    pub(super) fn add(&mut self, prefix: Prefix) -> bool {
+        if self.all.contains(&prefix) {
+            return false;
+        }
+        let (without, with) = self.covering_around(&prefix);
+        self.covering = self.covering - without + with;
+        self.all.insert(prefix)
+    }
+
+    /// Takes a prefix out; false if it was not there.
+    pub(super) fn remove(&mut self, prefix: &Prefix) -> bool {
+        if !self.all.remove(prefix) {
+            return false;
+        }
+        let (without, with) = self.covering_around(prefix);
+        self.covering = self.covering + without - with;
+        true
+    }
+
+    /// How many cover the next one where this prefix stands, or would stand: without it, and with it.
+    fn covering_around(&self, prefix: &Prefix) -> (usize, usize) {
+        let before = self.all.range::<Prefix, _>(..prefix).next_back();
+        let after = self.all.range::<Prefix, _>((Bound::Excluded(prefix), Bound::Unbounded)).next();
+        let covers = |outer: Option<&Prefix>, inner: Option<&Prefix>| {
+            usize::from(
+                outer
+                    .zip(inner)
+                    .is_some_and(|(outer, inner)| inner.as_bytes().starts_with(outer.as_bytes())),
+            )
+        };
+        let with = covers(before, Some(prefix)) + covers(Some(prefix), after);
+        (covers(before, after), with)
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Prefix> {
+        self.all.iter()
     }
 }
 
-fn covers(outer: &Prefix, inner: &Prefix) -> bool {
-    inner.as_bytes().starts_with(outer.as_bytes())
-}
-
-/// Those of a set that `prefix` covers, in order.
-fn within<'a>(set: &'a BTreeSet<Prefix>, prefix: &'a Prefix) -> impl Iterator<Item = &'a Prefix> {
-    set.range::<Prefix, _>(prefix..).take_while(|inner| covers(prefix, inner))
-}
-
-/// The outer prefixes of all subscribers but those that want everything: who wants a topic is found by as many lookups
-/// as there are lengths of prefixes.
+/// The prefixes of all subscribers, but for the empty one: who wants everything need not be searched for. Who wants a
+/// topic is found by as many lookups as there are lengths of prefixes.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     by_prefix: HashMap<Prefix, BTreeSet<LinkId>>,
@@ -111,15 +108,12 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub(super) fn apply(&mut self, link: LinkId, change: Change) {
-        match change {
-            Change::Added(prefix) => self.add(link, prefix),
-            Change::Removed(prefix) => self.remove(link, &prefix),
-        }
-    }
-
-    fn add(&mut self, link: LinkId, prefix: Prefix) {
+    /// Notes a prefix of a link.
+    pub(super) fn add(&mut self, link: LinkId, prefix: Prefix) {
         let length = prefix.as_bytes().len();
+        if length == 0 {
+            return;
+        }
         let links = self.by_prefix.entry(prefix).or_default();
         if links.is_empty() {
             *self.lengths.entry(length).or_default() += 1;
@@ -152,7 +146,7 @@ impl Index {
         self.by_prefix.is_empty()
     }
 
-    /// All who want a topic, each once.
+    /// All who want a topic: a link once for each of its prefixes that match.
     pub(super) fn matching(&self, topic: &[u8]) -> impl Iterator<Item = LinkId> {
         let prefixes = self.lengths.keys().map_while(|length| topic.get(..*length));
         prefixes.filter_map(|prefix| self.by_prefix.get(prefix)).flatten().copied()
@@ -183,26 +177,61 @@ mod tests {
             let (mut filters, mut index) = (Filters::default(), Index::default());
             let mut model = BTreeSet::new();
             for (add, bytes) in ops {
-                let mut changes = Vec::new();
+                let prefix = prefix(&bytes);
                 if add {
-                    model.insert(bytes.clone());
-                    filters.add(prefix(&bytes), &mut changes);
+                    prop_assert_eq!(filters.add(prefix.clone()), model.insert(bytes));
+                    index.add(link, prefix);
                 } else {
-                    model.remove(&bytes);
-                    filters.remove(&prefix(&bytes), &mut changes);
+                    prop_assert_eq!(filters.remove(&prefix), model.remove(&bytes));
+                    index.remove(link, &prefix);
                 }
-                changes.into_iter().for_each(|change| index.apply(link, change));
                 prop_assert_eq!(filters.len(), model.len());
-                prop_assert_eq!(filters.match_all(), model.contains(&Vec::new()));
+                let everything = model.contains(&Vec::new());
+                prop_assert_eq!(filters.match_all(), everything);
+                let nested = model.iter().flat_map(|outer| model.iter().map(move |inner| (outer, inner)));
+                let is_nested = nested.clone().any(|(outer, inner)| outer != inner && inner.starts_with(outer));
                 for topic in &topics {
-                    let wanted = model.iter().any(|prefix| topic.starts_with(prefix));
-                    prop_assert_eq!(filters.matches(topic), wanted, "{:?} in {:?}", topic, model);
-                    prop_assert_eq!(index.matching(topic).count(), usize::from(wanted));
+                    let wanting = model.iter().filter(|prefix| topic.starts_with(prefix)).count();
+                    let mut lookups = 0;
+                    let matches = filters.matches(topic, &mut lookups);
+                    prop_assert_eq!(matches, wanting > 0, "{:?} in {:?}", topic, model);
+                    prop_assert!(lookups == 1 || is_nested, "{} lookups in {:?}", lookups, model);
+                    let found = index.matching(topic).count();
+                    prop_assert_eq!(found, wanting - usize::from(everything));
                 }
             }
-            let rest: Vec<Prefix> = filters.outer().cloned().collect();
-            rest.iter().for_each(|prefix| index.remove(link, prefix));
+            filters.iter().for_each(|prefix| index.remove(link, prefix));
             prop_assert!(index.is_empty() && index.lengths.is_empty());
         }
+    }
+
+    /// What a frame of a few bytes asks for is no more work than its bytes.
+    #[test]
+    fn a_prefix_that_covers_many_comes_and_goes_without_them() {
+        let link = LinkId(7);
+        let (mut filters, mut index) = (Filters::default(), Index::default());
+        for number in 0..100_000u32 {
+            let prefix = prefix(&[b"a".as_slice(), &number.to_be_bytes()].concat());
+            filters.add(prefix.clone());
+            index.add(link, prefix);
+        }
+        let inner: Vec<*const u8> = places(&index);
+        for outer in [b"a".as_slice(), b""] {
+            for _ in 0..1_000 {
+                assert!(filters.add(prefix(outer)));
+                index.add(link, prefix(outer));
+                assert!(filters.matches(b"ab", &mut 0));
+                assert!(filters.remove(&prefix(outer)));
+                index.remove(link, &prefix(outer));
+                assert!(!filters.matches(b"ab", &mut 0));
+            }
+        }
+        assert_eq!(places(&index), inner, "they stay where they are");
+        assert_eq!(filters.covering, 0);
+    }
+
+    /// Where the prefixes of an index are in memory.
+    fn places(index: &Index) -> Vec<*const u8> {
+        index.by_prefix.keys().map(|prefix| prefix.as_bytes().as_ptr()).collect()
     }
 }

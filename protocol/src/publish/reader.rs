@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::credit::Amount;
 use crate::ids::{RequestId, Seq, Session, span};
-use crate::limits::{SCAN_MESSAGES, TAKE_BYTES};
+use crate::limits::{SCAN_LOOKUPS, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::cost_bytes;
 use crate::queue::{Chunk, Mark, Slice};
@@ -141,8 +141,9 @@ impl Reader {
     /// A message that it wants was published. True if it had nothing else to do, or has to tell that there is more than it
     /// may send.
     pub(super) fn note_match(&mut self, seq: Seq) -> bool {
-        // What was asked for may lie ahead of what is published.
-        if !self.live || seq < self.told {
+        // What was asked for may lie ahead of what is published, and several of its prefixes may match.
+        let is_noted = self.matches.back().is_some_and(|last| seq < last.end);
+        if !self.live || seq < self.told || is_noted {
             return false;
         }
         if self.matched >= self.room().messages {
@@ -331,7 +332,7 @@ impl Reader {
         }
         let mut is_wanted = |seq| {
             let found = chunk.record(seq, &mut self.scanned_at);
-            found.is_some_and(|(at, head)| filters.matches(chunk.topic(at, &head)))
+            found.is_some_and(|(at, head)| filters.matches(chunk.topic(at, &head), &mut 0))
         };
         let start = (self.next..chunk_end).find(|seq| is_wanted(*seq)).unwrap_or(chunk_end);
         let end = (start..chunk_end).find(|seq| !is_wanted(*seq)).unwrap_or(chunk_end);
@@ -437,9 +438,9 @@ impl Reader {
     /// Looks for matches from where it is, for a turn, or until there are as many as it has credit for.
     fn scan(&mut self, channel: &Channel, filters: &Filters, out: &mut Transmit) {
         let visible = channel.visible();
-        let end = visible.min(self.next.saturating_add(SCAN_MESSAGES));
         let wanted = self.room().messages;
-        while self.next < end && self.matched < wanted {
+        let mut lookups = 0;
+        while self.next < visible && self.matched < wanted && lookups < SCAN_LOOKUPS {
             let chunk = channel.ring.chunks().next_chunk(self.next);
             let start = chunk.map_or(visible, |chunk| chunk.seqs.start);
             if start > self.next && !self.matches.is_empty() {
@@ -451,13 +452,13 @@ impl Reader {
                 return self.lose_below(visible, out);
             };
             self.pass_hole(chunk, out);
-            let end = end.min(chunk.seqs.end);
-            while self.next < end && self.matched < wanted {
+            let end = visible.min(chunk.seqs.end);
+            while self.next < end && self.matched < wanted && lookups < SCAN_LOOKUPS {
                 let Some((at, head)) = chunk.record(self.next, &mut self.scanned_at) else {
                     self.next = end;
                     break;
                 };
-                if filters.matches(chunk.topic(at, &head)) {
+                if filters.matches(chunk.topic(at, &head), &mut lookups) {
                     push_seq(&mut self.matches, self.next);
                     self.matched += 1;
                 }
