@@ -143,9 +143,10 @@ impl ProxyEngine {
         self.down.poll_store(now)
     }
 
-    /// The answer to the last [`ProxyEngine::poll_store`]. After a failure nothing new is passed on.
+    /// The answer to the last [`ProxyEngine::poll_store`]. After a failure nothing new is taken from upstream, nor passed on.
     pub fn handle_stored(&mut self, result: Result<(), String>, now: Now) {
         self.down.handle_stored(result, now);
+        self.flow(now);
     }
 
     /// Why the store takes nothing more, if it has failed.
@@ -166,9 +167,11 @@ impl ProxyEngine {
         ProxyStats { up: self.up.stats(now), down: self.down.stats(now) }
     }
 
-    /// Passes on what has come, and asks for what is wanted.
+    /// Passes on what has come, as far as the store keeps up with it, and asks for what is wanted.
     fn flow(&mut self, now: Now) {
-        while let Some(taken) = self.up.take(u32::MAX) {
+        while self.down.has_room()
+            && let Some(taken) = self.up.take(u32::MAX)
+        {
             match taken {
                 Taken::Batch(batch) => {
                     let seqs = batch.run().seqs();
@@ -224,7 +227,12 @@ impl ProxyEngine {
         let sessions = self.down.sessions().map(|(lineage, _)| lineage.session);
         let unfollowed: Vec<_> = sessions.filter(|session| !self.up.follows(*session)).collect();
         unfollowed.into_iter().for_each(|session| self.down.forget(session));
+        let waits = self.up.has_queued();
         for (lineage, next) in self.up.followed() {
+            // Where a new session begins, what waits of it says.
+            if waits && !self.down.serves(lineage.session) {
+                continue;
+            }
             let upstream = self.up.upstream(lineage.session, now);
             self.down.note_upstream(lineage, next, upstream, self.store);
             if self.by_demand {
@@ -240,6 +248,7 @@ impl ProxyEngine {
         for session in sessions {
             self.down.evict_sent(session, now);
             if self.down.retained(session) == 0
+                && !self.up.has_queued()
                 && let Some(room) = self.down.hungry_room(session)
             {
                 self.up.demand(session, room);

@@ -71,7 +71,8 @@ impl Journal {
         self.removed = before.removed;
         self.removed.extend(before.blocks.iter().map(|block| block.start));
         let stored = self.stored;
-        self.writing = before.writing.map(|writing| Writing { stored, reserve: None, ..writing });
+        self.writing =
+            before.writing.map(|writing| Writing { stored, bytes: 0, reserve: None, ..writing });
         self.written_behind = before.written_behind;
         self.failure = before.failure;
     }
@@ -167,7 +168,7 @@ impl PublishEngine {
     }
 
     /// Where the ring ends with numbers that will never be in it, there is nothing to wait for.
-    fn pass_hole_at_end(&mut self) {
+    pub(super) fn pass_hole_at_end(&mut self) {
         let Some(journal) = self.journal.as_mut().filter(|journal| journal.is_free()) else {
             return;
         };
@@ -180,6 +181,7 @@ impl PublishEngine {
             && channel.ring.chunks().next_chunk(stored).is_none();
         if stored < next_seq && is_hole {
             journal.stored = next_seq;
+            journal.unwritten_bytes = 0;
             channel.stored = Some(next_seq);
             self.note_readable(session, stored..next_seq);
         }
@@ -226,7 +228,8 @@ impl PublishEngine {
             return Err(Refusal::StoreFailed(reason.clone()));
         }
         let next_seq = self.kept_next_seq();
-        let many = next_seq - journal.stored > self.config.ring.messages.max(UNWRITTEN_MESSAGES);
+        let many = next_seq.saturating_sub(journal.stored)
+            > self.config.ring.messages.max(UNWRITTEN_MESSAGES);
         let behind = many || journal.unwritten_bytes > UNWRITTEN_BYTES_MAX;
         if behind { Err(Refusal::Full) } else { Ok(()) }
     }

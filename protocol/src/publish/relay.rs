@@ -171,13 +171,30 @@ impl PublishEngine {
         self.note_readable(session, seqs);
     }
 
+    /// Whether a session has a ring here.
+    pub(crate) fn serves(&self, session: Session) -> bool {
+        self.channels.contains_key(&session)
+    }
+
+    /// Whether there is room for what comes from upstream: a store that is behind, or has failed, holds it back.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.pass_hole_at_end();
+        self.journal.as_ref().is_none_or(|journal| self.admit_to_store(journal).is_ok())
+    }
+
     /// Appends what came from upstream to a session's ring.
     pub(crate) fn ingest(&mut self, session: Session, first: Seq, records: &[u8], now: Now) {
         let Some(channel) = self.channels.get_mut(&session) else {
             return;
         };
         let start = first.max(channel.ring.next_seq());
+        let bytes = channel.ring.bytes();
         channel.ring.extend(first, records, now);
+        if let Some(journal) = &mut self.journal
+            && journal.session() == session
+        {
+            journal.took_in(channel.ring.bytes() - bytes);
+        }
         let end = channel.ring.next_seq();
         self.published += end - start;
         let stored = channel.stored.is_some();

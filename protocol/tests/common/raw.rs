@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use drawdown_protocol::wire::{Close, Control, Decoder, Frame};
 use drawdown_protocol::{
-    Identity, LinkId, LinkState, Now, Priority, PublishEngine, PullEngine, PushEngine, ReplyEngine,
-    RequestEngine, SubscribeEngine, Time, Transmit, close_for,
+    Identity, LinkId, LinkState, Now, Priority, ProxyEngine, PublishEngine, PullEngine, PushEngine,
+    ReplyEngine, RequestEngine, Side, SubscribeEngine, Time, Transmit, close_for,
 };
 
 /// What all engines can do with a link.
@@ -52,6 +52,7 @@ socket!(PublishEngine);
 socket!(SubscribeEngine);
 socket!(ReplyEngine);
 socket!(RequestEngine, Priority::BEST);
+socket!(ProxyEngine, Side::Upstream);
 
 #[derive(Debug)]
 pub(crate) struct Raw {
