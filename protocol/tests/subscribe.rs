@@ -9,8 +9,8 @@ use bytes::BytesMut;
 use drawdown_protocol::limits::{ENDED_SESSIONS_MAX, SESSIONS_MAX};
 use drawdown_protocol::wire::{Decoder, Fingerprint};
 use drawdown_protocol::{
-    Gap, Identity, Lineage, LinkId, LinkState, NewSession, Now, PeerId, Position, ProxyConfig,
-    ProxyEngine, PublishConfig, PublishEngine, RingConfig, RingStats, Session, Side, Start,
+    Gap, Identity, Lineage, LinkId, LinkState, NewSession, Now, OldSession, PeerId, Position,
+    ProxyConfig, ProxyEngine, PublishConfig, PublishEngine, RingConfig, RingStats, Session, Side, Start,
     SubCursor, SubscribeConfig, SubscribeEngine, Taken, Time, Transmit,
 };
 use uuid::Uuid;
@@ -67,7 +67,7 @@ struct Net {
     ways: Vec<Way>,
     now: Now,
     /// Where each subscriber's application has come to.
-    last: BTreeMap<usize, Position>,
+    last: BTreeMap<usize, Vec<Position>>,
 }
 
 impl Net {
@@ -258,8 +258,8 @@ impl Net {
             }
             self.run();
         }
-        if let Some(position) = self.sub(node).poll_position() {
-            self.last.insert(node, position);
+        if let Some(positions) = self.sub(node).poll_positions() {
+            self.last.insert(node, positions);
         }
         all
     }
@@ -316,8 +316,8 @@ fn only_what_matches_comes_and_the_position_moves_on_all_the_same() {
         net.pass(Duration::from_secs(1));
     }
     assert_eq!(net.seqs(subscriber), [0; 0]);
-    assert_eq!(net.last[&subscriber].next, 57);
-    let last = net.last[&subscriber];
+    let [last] = net.last[&subscriber][..] else { panic!("there is one session") };
+    assert_eq!(last.next, 57);
     let config = SubscribeConfig { start: Start::After(last), ..window(10) };
     let resumed = net.subscriber(config, &["a."]);
     net.join(publisher, resumed);
@@ -431,6 +431,72 @@ fn a_publisher_that_continues_is_no_news_and_one_that_does_not_is() {
     let got = net.take(subscriber);
     assert_eq!(got[0], Got::NewSession(NewSession { new, old: Some(session(7)) }));
     assert_eq!(got[1], message(0, "t", "payload"));
+}
+
+#[test]
+fn positions_in_several_sessions_are_all_gone_on_from() {
+    let other = Lineage { session: session(3), ..lineage(2, 0) };
+    for (first, second) in [(lineage(1, 0), other), (other, lineage(1, 0))] {
+        let mut net = Net::default();
+        let proxy = net.proxy(10);
+        let ended = net.publisher(ring(100), first);
+        net.join(ended, proxy);
+        net.publish_many(ended, 5);
+        net.cut(ended, proxy);
+        let publisher = net.publisher(ring(100), second);
+        net.join(publisher, proxy);
+        net.publish_many(publisher, 3);
+        let config = || SubscribeConfig { old_session: OldSession::Discard, ..window(100) };
+        let before = net.subscriber(config(), &[""]);
+        net.join(proxy, before);
+        let had = net.take(before);
+        let beside = |got: &&Got| matches!(got, Got::NewSession(NewSession { old: None, .. }));
+        assert_eq!((had.len(), had.iter().filter(beside).count()), (9, 1), "{had:?}");
+        let positions = net.last.remove(&before).expect("it has moved on");
+        assert_eq!(positions.len(), 2);
+        net.cut(proxy, before);
+        // Of these it is not there for.
+        net.publish_many(publisher, 20);
+        let config = SubscribeConfig { positions, ..config() };
+        let resumed = net.subscriber(config, &[""]);
+        net.join(proxy, resumed);
+        assert_eq!(net.seqs(resumed), (3..23).collect::<Vec<_>>(), "and nothing twice");
+        assert_eq!(net.sub(resumed).poll_positions(), None);
+        assert_eq!(net.sub(resumed).position().map(|position| position.next), Some(23));
+    }
+}
+
+#[test]
+fn from_now_on_holds_for_all_sessions_that_are_there() {
+    let other = Lineage { session: session(3), ..lineage(2, 0) };
+    for (first, second) in [(lineage(1, 0), other), (other, lineage(1, 0))] {
+        let mut net = Net::default();
+        let proxy = net.proxy(100);
+        let ended = net.publisher(ring(100), first);
+        net.join(ended, proxy);
+        net.publish_many(ended, 5);
+        net.cut(ended, proxy);
+        let publisher = net.publisher(ring(100), second);
+        net.join(publisher, proxy);
+        net.publish_many(publisher, 5);
+        let config = SubscribeConfig { start: Start::Newest, ..window(100) };
+        let subscriber = net.subscriber(config, &[""]);
+        net.join(proxy, subscriber);
+        net.publish(publisher, "t", "new");
+        let beside = |new| Got::NewSession(NewSession { new, old: None });
+        let later = first.session.max(second.session);
+        assert_eq!(net.take(subscriber), [beside(later), message(5, "t", "new")]);
+
+        // What takes the place of one that it follows is had from its beginning.
+        net.cut(publisher, proxy);
+        let third = Lineage { session: session(5), ..lineage(3, 0) };
+        let publisher = net.publisher(ring(100), third);
+        net.publish(publisher, "t", "before");
+        net.join(publisher, proxy);
+        let after = NewSession { new: third.session, old: Some(later) };
+        let expected = [Got::NewSession(after), message(0, "t", "before")];
+        assert_eq!(net.take(subscriber), expected);
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn stores_of_former_versions_hold_what_was_put_in() {
             Box::new(store).close().expect("it closes");
         }
         let (_, found) = CursorStore::open(&copied.path().join("sub")).expect("a cursor");
-        assert_eq!(found, Some(position()));
+        assert_eq!(found, [position()]);
     }
 }
 
@@ -104,7 +104,7 @@ fn write(folder: &Path) {
         Box::new(store).close().expect("it closes");
     }
     let (mut cursor, _) = CursorStore::open(&folder.join("sub")).expect("a new cursor");
-    cursor.save(&position()).expect("it is saved");
+    cursor.save(&[position()]).expect("it is saved");
 }
 
 fn copy(from: &Path, to: &Path) {

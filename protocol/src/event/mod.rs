@@ -218,7 +218,7 @@ impl Gap {
 pub struct NewSession {
     /// It.
     pub new: Session,
-    /// The session that it follows; none if all others go on.
+    /// The session that it follows, whose publisher is gone; none if it is there beside the others.
     pub old: Option<Session>,
 }
 

@@ -17,8 +17,11 @@ pub struct SubscribeConfig {
     pub window_messages: u64,
     /// Bytes of the same, by [`crate::message::cost_bytes`]; at least one message of the largest size is allowed.
     pub window_bytes: u64,
-    /// Where it begins.
+    /// Where it begins in sessions that it has not been in.
     pub start: Start,
+    /// Where it was: in these sessions it goes on from there, as with [`Start::After`]. Of more than
+    /// [`crate::limits::SESSIONS_MAX`] the last count.
+    pub positions: Vec<Position>,
     /// What becomes of the queue when a publisher begins a new session.
     pub old_session: OldSession,
     /// A source from which nothing has come for so long is left, if another one has more.
@@ -34,6 +37,7 @@ impl Default for SubscribeConfig {
             window_messages: 1_000,
             window_bytes: 32 << 20,
             start: Start::Oldest,
+            positions: Vec::new(),
             old_session: OldSession::Keep,
             lag: Duration::from_millis(200),
             patience: Duration::from_secs(1),
@@ -47,11 +51,12 @@ pub enum Start {
     /// With the oldest message that a source retains.
     #[default]
     Oldest,
-    /// With what is published from now on.
+    /// With what is published from now on, by whomever. A session that takes the place of one that it follows is had from
+    /// its oldest message on.
     Newest,
     /// With this number of the session that it meets first.
     At(Seq),
-    /// Where it was before.
+    /// Where it was before; other sessions begin with their oldest message.
     After(Position),
 }
 

@@ -29,6 +29,7 @@ pub use stats::{SubscribeLinkStats, SubscribeStats};
 use crate::credit::Amount;
 use crate::event::{Events, Gap, NewSession};
 use crate::ids::{LinkId, PeerId, RequestId, Seq, Session};
+use crate::limits::SESSIONS_MAX;
 use crate::link::Link;
 use crate::time::Time;
 use crate::wire::{Filter, Fingerprint, Prefix, PrefixTooLong, Ring};
@@ -64,7 +65,8 @@ pub struct SubscribeEngine {
     markers: usize,
     /// Counts choices of a source, so that all are asked in turn.
     turn: u64,
-    last_position: Option<Position>,
+    /// What [`SubscribeEngine::poll_positions`] gave last, by session.
+    last_positions: Vec<Position>,
     /// The session whose position the application moved last.
     current: Option<Session>,
     wakes: VecDeque<LinkId>,
@@ -124,7 +126,6 @@ impl SubscribeEngine {
     /// A socket with no links yet, that wants nothing before it is given a filter.
     #[must_use]
     pub fn new(config: SubscribeConfig, peer_id: PeerId) -> Self {
-        let start = config.start;
         let mut engine = Self {
             config,
             peer_id,
@@ -144,24 +145,39 @@ impl SubscribeEngine {
             queued: Amount::ZERO,
             markers: 0,
             turn: 0,
-            last_position: None,
+            last_positions: Vec::new(),
             current: None,
             wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
         };
-        if let Start::After(position) = start {
-            engine.follow(position.session, start);
-            engine.current = Some(position.session);
-            engine.last_position = Some(position);
-        }
+        engine.resume_all();
         engine
+    }
+
+    /// Follows the sessions that it goes on in.
+    fn resume_all(&mut self) {
+        let mut positions = self.config.positions.clone();
+        if let Start::After(position) = self.config.start {
+            positions.insert(0, position);
+        }
+        let too_many = positions.len().saturating_sub(SESSIONS_MAX);
+        for position in positions.into_iter().skip(too_many) {
+            self.follow(position.session, Start::After(position));
+            self.current = Some(position.session);
+        }
+        self.last_positions = self.streams.values().filter_map(Stream::position).collect();
     }
 
     /// The upstream side of a proxy: with `by_demand` it asks for nothing by itself.
     pub(crate) fn for_proxy(config: SubscribeConfig, peer_id: PeerId, by_demand: bool) -> Self {
         let mut engine = Self::new(
-            SubscribeConfig { start: Start::Oldest, old_session: OldSession::Keep, ..config },
+            SubscribeConfig {
+                start: Start::Oldest,
+                positions: Vec::new(),
+                old_session: OldSession::Keep,
+                ..config
+            },
             peer_id,
         );
         engine.by_demand = by_demand;
@@ -282,13 +298,23 @@ impl SubscribeEngine {
         }
     }
 
-    /// How far the application has come in the session that it moved on in last, if that is news.
-    pub fn poll_position(&mut self) -> Option<Position> {
-        let position = self.position()?;
-        if self.last_position.replace(position) == Some(position) {
+    /// [`SubscribeEngine::positions`], if they are news. Costs as much as there are sessions.
+    pub fn poll_positions(&mut self) -> Option<Vec<Position>> {
+        let positions = || self.streams.values().filter_map(Stream::position);
+        if positions().eq(self.last_positions.iter().copied()) {
             return None;
         }
-        Some(position)
+        self.last_positions = positions().collect();
+        Some(self.positions())
+    }
+
+    /// How far the application has come in each session, that in which it moved on last at the end. Up to
+    /// [`SESSIONS_MAX`]; a socket that is given all of them in its [`SubscribeConfig`] has nothing twice.
+    #[must_use]
+    pub fn positions(&self) -> Vec<Position> {
+        let mut streams: Vec<&Stream> = self.streams.values().collect();
+        streams.sort_unstable_by_key(|stream| (self.current == Some(stream.session), stream.order));
+        streams.into_iter().filter_map(Stream::position).collect()
     }
 
     /// How far the application has come in the session that it moved on in last.

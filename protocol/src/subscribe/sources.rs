@@ -41,7 +41,7 @@ impl SubscribeEngine {
             if !self.streams.is_empty() && !ring.live && ring.oldest == ring.head {
                 return Ok(());
             }
-            self.meet(session)?;
+            self.meet(ring)?;
         }
         self.adopt(id, ring, now)?;
         if let Some(stream) = self.streams.get_mut(&session) {
@@ -73,7 +73,8 @@ impl SubscribeEngine {
     }
 
     /// A session that is not followed yet.
-    fn meet(&mut self, session: Session) -> Result<(), Close> {
+    fn meet(&mut self, ring: Ring) -> Result<(), Close> {
+        let session = ring.lineage.session;
         self.forget_ended_sessions();
         if self.streams.len() >= SESSIONS_MAX {
             return Err(refusal(CloseCode::TooMany, "more sessions than this side follows"));
@@ -86,10 +87,10 @@ impl SubscribeEngine {
             let reason = "more new sessions than this side can keep apart";
             return Err(refusal(CloseCode::TooMany, reason));
         }
-        let known = self.streams.values().filter(|stream| !stream.discarded);
-        let ended = known.filter(|stream| !self.is_live(stream.session));
-        let old = ended.max_by_key(|stream| stream.order).map(|stream| stream.session);
-        self.follow(session, Start::Oldest);
+        let old = self.succeeded_by(ring);
+        // One that takes the place of another is wanted as a whole, and what is published beside them from now on.
+        let from_now_on = old.is_none() && self.config.start == Start::Newest;
+        self.follow(session, if from_now_on { Start::Newest } else { Start::Oldest });
         let new_session = NewSession { new: session, old };
         if let Some(old) = old.filter(|_| self.config.old_session == OldSession::Discard) {
             self.discard(old);
@@ -101,6 +102,17 @@ impl SubscribeEngine {
         }
         self.events.push(Event::NewSession(new_session));
         Ok(())
+    }
+
+    /// The session whose place a new one takes: the last of those that were followed and have no publisher any more. Those
+    /// of which a source tells in one breath take no place of each other, nor does one without a publisher take that of a
+    /// session of which nobody has told yet.
+    fn succeeded_by(&self, ring: Ring) -> Option<Session> {
+        let ended = self.streams.values().filter(|stream| {
+            let was_followed = stream.next.is_some() && (stream.lineage.is_some() || ring.live);
+            was_followed && !stream.discarded && !self.is_live(stream.session)
+        });
+        ended.max_by_key(|stream| stream.order).map(|stream| stream.session)
     }
 
     /// Whether any link says that this session's publisher is there.

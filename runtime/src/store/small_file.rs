@@ -26,8 +26,17 @@ pub(super) struct SmallFile {
 }
 
 impl SmallFile {
-    /// What the file in `folder` says; `None` if there is none.
+    /// What the file in `folder` says; `None` if there is none. Its body is the same in all versions.
     pub(super) fn read<T: DeserializeOwned>(&self, folder: &Path) -> Result<Option<T>, StoreError> {
+        self.read_by(folder, |_, body| codec::read(body))
+    }
+
+    /// The same where the body depends on the version that wrote it; `decode` gives `None` for what is none.
+    pub(super) fn read_by<T>(
+        &self,
+        folder: &Path,
+        decode: impl FnOnce(u16, &[u8]) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
         let bytes = match fs::read(folder.join(self.name)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -47,7 +56,7 @@ impl SmallFile {
         }
         rest.split_first_chunk::<4>()
             .filter(|(crc, body)| u32::from_le_bytes(**crc) == crc32fast::hash(body))
-            .and_then(|(_, body)| codec::read(body))
+            .and_then(|(_, body)| decode(version, body))
             .map(Some)
             .ok_or_else(|| self.damaged(folder, "has a wrong checksum"))
     }

@@ -1,8 +1,8 @@
 //! Sessions, numbers and positions over restarts of either side.
 
 use drawdown::{
-    Durability, Event, Incoming, NewSession, OldSession, PubSocket, Seq, Start, SubBuilder,
-    SubSocket,
+    Durability, Event, Incoming, NewSession, OldSession, ProxySocket, PubSocket, Seq, Start,
+    SubBuilder, SubSocket,
 };
 
 use crate::support::*;
@@ -168,6 +168,63 @@ async fn a_publisher_that_restarts_without_a_store_begins_a_session_or_continues
     }
     expect(&sub, 0..5).await?;
     assert_eq!(sub.position().map(|position| position.session), Some(publisher.session()));
+    Ok(())
+}
+
+/// A proxy retains a session that has ended beside the one that goes on.
+#[tokio::test]
+async fn a_cursor_goes_on_in_the_session_that_has_ended_and_in_the_one_that_lives() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let proxy = ProxySocket::builder().ring(10).build().await?;
+    let upstream = proxy.bind_upstream(ANY_PORT).await?.to_string();
+    let endpoint = proxy.bind_downstream(ANY_PORT).await?.to_string();
+    let publisher = PubSocket::builder().connect(&upstream).await?;
+    publish(&publisher, 0..5).await?;
+    until(|| proxy.stats().down.published == 5).await;
+    publisher.close(PATIENCE).await?;
+    let publisher = PubSocket::builder().connect(&upstream).await?;
+    publish(&publisher, 0..3).await?;
+    until(|| proxy.stats().down.published == 8).await;
+
+    let cursor = || {
+        let builder = SubSocket::builder().on_new_session(OldSession::Discard);
+        builder.cursor(folder.path()).connect(&endpoint)
+    };
+    let sub = cursor().await?;
+    let (mut messages, mut sessions) = (0, 0);
+    while messages < 8 {
+        match next(&sub).await {
+            Incoming::Message(message) => {
+                message.ack().await?;
+                messages += 1;
+            }
+            Incoming::NewSession(found) => {
+                assert_eq!(
+                    found.old, None,
+                    "the one that it found first has not made place for it"
+                );
+                sessions += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(sessions, 1);
+    let positions = sub.positions();
+    assert_eq!(positions.len(), 2);
+    sub.close(PATIENCE).await?;
+
+    // Those that were published meanwhile, or are gone, are all that follows.
+    publish(&publisher, 3..23).await?;
+    until(|| proxy.stats().down.published == 28).await;
+    let resumed = SubSocket::builder().positions(positions).connect(&endpoint).await?;
+    for sub in [cursor().await?, resumed] {
+        expect(&sub, 3..23).await?;
+        assert_eq!(sub.position().map(|position| position.session), Some(publisher.session()));
+        sub.close(PATIENCE).await?;
+    }
+    let sub = cursor().await?;
+    publish(&publisher, 23..24).await?;
+    expect(&sub, 23..24).await?;
     Ok(())
 }
 

@@ -239,6 +239,27 @@ fn a_cursor_goes_on_after_what_was_acknowledged() {
 }
 
 #[test]
+fn a_cursor_goes_on_in_every_session() {
+    let subscriber = SubPlan { cursor: true, ..sub(100) };
+    let subs = vec![subscriber];
+    let between = |publisher| WirePlan::between(Node::Pub(publisher), Node::Sub(0));
+    let wires = vec![between(0), between(1)];
+    let plan = Plan { pubs: vec![ring(10), ring(10)], subs, wires, ..Plan::default() };
+    let mut network = Network::new(plan);
+    network.run_ms(20);
+    network.publish_all(0, b"", 5);
+    network.publish_all(1, b"", 5);
+    network.run_ms(20);
+    assert_eq!(drain(&mut network, 0).0.len(), 10);
+    network.run_ms(50);
+    network.kill(Node::Sub(0));
+    network.publish_all(0, b"", 20);
+    network.start(Node::Sub(0));
+    network.run_ms(50);
+    assert_eq!(drain(&mut network, 0), ((15..25).collect(), vec![(5, 14)]), "no more, no less");
+}
+
+#[test]
 fn a_publisher_that_remembers_its_numbers_goes_on_with_them() {
     let publisher = PubPlan { keeps: Keeps::Numbers, ..ring(100) };
     let mut network = pair(publisher, sub(100));

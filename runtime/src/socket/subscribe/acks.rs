@@ -7,7 +7,7 @@ use drawdown_protocol::Position;
 
 use super::publication::Publication;
 
-/// Acknowledgements that the engine does not know of, and the position that is to be saved. Neither costs the engine's lock.
+/// Acknowledgements that the engine does not know of, and the positions that are to be saved. Neither costs the engine's lock.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     desk: Mutex<Desk>,
@@ -18,8 +18,8 @@ pub(super) struct Acks {
 struct Desk {
     /// Of each session the newest that is acknowledged.
     acked: Vec<Publication>,
-    /// The newest position, if it is not saved.
-    position: Option<Position>,
+    /// The newest positions, if they are not saved.
+    positions: Option<Vec<Position>>,
     stop: bool,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Work {
     /// These go to the engine.
     Acked(Vec<Publication>),
     /// To be saved; `last` if nothing will come after it.
-    Save { position: Position, last: bool },
+    Save { positions: Vec<Position>, last: bool },
     /// Nothing more will come.
     Stop,
 }
@@ -59,9 +59,9 @@ impl Acks {
         std::mem::take(&mut self.lock().acked)
     }
 
-    /// The position has moved.
-    pub(super) fn note_position(&self, position: Position) {
-        self.lock().position = Some(position);
+    /// Positions have moved.
+    pub(super) fn note_positions(&self, positions: Vec<Position>) {
+        self.lock().positions = Some(positions);
         self.bell.notify_one();
     }
 
@@ -73,19 +73,20 @@ impl Acks {
 
     /// Waits until there is something to do. Acknowledgements come first, so that what is saved is the newest.
     pub(super) fn wait(&self) -> Work {
-        let idle = |desk: &mut Desk| desk.acked.is_empty() && desk.position.is_none() && !desk.stop;
+        let idle =
+            |desk: &mut Desk| desk.acked.is_empty() && desk.positions.is_none() && !desk.stop;
         let mut desk =
             self.bell.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
         if !desk.acked.is_empty() {
             return Work::Acked(std::mem::take(&mut desk.acked));
         }
         let last = desk.stop;
-        desk.position.take().map_or(Work::Stop, |position| Work::Save { position, last })
+        desk.positions.take().map_or(Work::Stop, |positions| Work::Save { positions, last })
     }
 
-    /// A position that could not be saved is tried again, unless a newer one has come.
-    pub(super) fn retry(&self, position: Position) {
-        self.lock().position.get_or_insert(position);
+    /// Positions that could not be saved are tried again, unless newer ones have come.
+    pub(super) fn retry(&self, positions: Vec<Position>) {
+        self.lock().positions.get_or_insert(positions);
     }
 
     /// Lets some time pass, unless it is to stop.

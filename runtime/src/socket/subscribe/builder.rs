@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use drawdown_protocol::message::cost_bytes_max;
-use drawdown_protocol::{OldSession, PeerId, Start, SubscribeConfig, SubscribeEngine, Time};
+use drawdown_protocol::{
+    OldSession, PeerId, Position, Start, SubscribeConfig, SubscribeEngine, Time,
+};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -49,15 +51,22 @@ impl SubBuilder {
         self
     }
 
-    /// Where it begins: with the oldest message that is retained unless set. A [cursor](Self::cursor) that holds a
-    /// position goes on from that.
+    /// Where it begins: with the oldest message that is retained unless set. In sessions of which a [cursor](Self::cursor)
+    /// holds a position it goes on from that.
     pub fn start(mut self, start: Start) -> Self {
         self.config.start = start;
         self
     }
 
-    /// Keeps how far the application has come, by what it acknowledges, in this folder: a socket with the same cursor goes
-    /// on from there. The position is saved in the background, within 10 ms or as fast as the disk is, and once more when
+    /// Goes on in these sessions where an application was, as [`SubSocket::positions`] gave it; others begin as
+    /// [`start`](Self::start) says. A [cursor](Self::cursor) that holds any position takes the place of these.
+    pub fn positions(mut self, positions: impl IntoIterator<Item = Position>) -> Self {
+        self.config.positions = positions.into_iter().collect();
+        self
+    }
+
+    /// Keeps how far the application has come in each session, by what it acknowledges, in this folder: a socket with the
+    /// same cursor goes on from there in all of them. They are saved in the background, within 10 ms or as fast as the disk is, and once more when
     /// the socket is [closed](SubSocket::close); after a crash the messages that were acknowledged last may come again.
     /// One socket has a cursor at a time.
     pub fn cursor(mut self, folder: impl AsRef<Path>) -> Self {
@@ -103,7 +112,9 @@ impl SubBuilder {
             None => None,
             Some(folder) => {
                 let (cursor, found) = open_blocking(move || CursorStore::open(&folder)).await?;
-                self.config.start = found.map_or(self.config.start, Start::After);
+                if !found.is_empty() {
+                    self.config.positions = found;
+                }
                 Some(cursor)
             }
         };

@@ -56,10 +56,10 @@ fn run(shared: &SubShared, mut cursor: CursorStore) -> Result<(), StoreError> {
     let mut is_failing = false;
     loop {
         match acks.wait() {
-            // The engine tells the same desk what that makes of the position.
+            // The engine tells the same desk what that makes of the positions.
             Work::Acked(acked) => shared.acknowledge(&acked),
             Work::Stop => return Ok(()),
-            Work::Save { position, last } => match cursor.save(&position) {
+            Work::Save { positions, last } => match cursor.save(&positions) {
                 Ok(()) => {
                     is_failing = false;
                     acks.rest(SAVE_PAUSE);
@@ -70,7 +70,7 @@ fn run(shared: &SubShared, mut cursor: CursorStore) -> Result<(), StoreError> {
                         shared.core.tell(Event::CursorFailed { reason: error.to_string() });
                     }
                     acks.rest(RETRY_PAUSE);
-                    acks.retry(position);
+                    acks.retry(positions);
                 }
             },
         }

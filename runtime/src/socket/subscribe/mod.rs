@@ -169,11 +169,20 @@ impl SubSocket {
     }
 
     /// How far the application has come, by what it has acknowledged, in the session in which it moved on last: a socket
-    /// with [`Start::After`](drawdown_protocol::Start::After) goes on from there. `None` before anything was heard of a session.
+    /// with [`Start::After`](drawdown_protocol::Start::After) goes on from there, and begins other sessions anew. `None` before
+    /// anything was heard of a session.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.shared.collect();
         self.shared.core.lock().socket.engine.position()
+    }
+
+    /// The same of every session that it follows, up to 64; [`SubBuilder::positions`] goes on from them, as a
+    /// [cursor](SubBuilder::cursor) does.
+    #[must_use]
+    pub fn positions(&self) -> Vec<Position> {
+        self.shared.collect();
+        self.shared.core.lock().socket.engine.positions()
     }
 
     /// Takes nothing more: receive calls give `None`, credit is taken back, and what nobody has received is dropped; its

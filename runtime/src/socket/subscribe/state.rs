@@ -14,7 +14,7 @@ use super::acks::Acks;
 pub(crate) struct SubscribeState {
     pub(super) engine: SubscribeEngine,
     pub(super) receiving: ReceivingState,
-    /// Who is told that the position has moved; nobody if it is not kept.
+    /// Who is told that positions have moved; nobody if they are not kept.
     pub(super) keeper: Option<Arc<Acks>>,
     /// Endpoints that are to be sources.
     pub(super) endpoints: usize,
@@ -48,9 +48,9 @@ impl Socket for SubscribeState {
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         self.receiving.gather_wakes(self.engine.has_queued(), wakes);
         if let Some(keeper) = &self.keeper
-            && let Some(position) = self.engine.poll_position()
+            && let Some(positions) = self.engine.poll_positions()
         {
-            keeper.note_position(position);
+            keeper.note_positions(positions);
         }
     }
 }

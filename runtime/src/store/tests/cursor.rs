@@ -1,10 +1,12 @@
 //! A subscriber's position survives, and what is not one is refused.
 
 use drawdown_protocol::Position;
+use drawdown_protocol::limits::SESSIONS_MAX;
 use drawdown_protocol::wire::Fingerprint;
 
 use super::*;
 use crate::store::cursor;
+use crate::store::small_file::SmallFile;
 use crate::store::{CursorStore, Inspector, marker};
 
 fn position(next: Seq) -> Position {
@@ -12,11 +14,11 @@ fn position(next: Seq) -> Position {
     Position { session: session(), next, last }
 }
 
-fn open_cursor(path: &Path) -> (CursorStore, Option<Position>) {
+fn open_cursor(path: &Path) -> (CursorStore, Vec<Position>) {
     CursorStore::open(path).unwrap()
 }
 
-fn saved(path: &Path) -> Option<Position> {
+fn saved(path: &Path) -> Vec<Position> {
     open_cursor(path).1
 }
 
@@ -27,7 +29,7 @@ fn cursor_refused(path: &Path) -> StoreError {
 /// A cursor at this number, closed.
 fn cursor_at(next: Seq) -> TempDir {
     let folder = folder();
-    open_cursor(folder.path()).0.save(&position(next)).unwrap();
+    open_cursor(folder.path()).0.save(&[position(next)]).unwrap();
     folder
 }
 
@@ -35,15 +37,37 @@ fn cursor_at(next: Seq) -> TempDir {
 fn a_position_survives_that_its_cursor_is_opened_again() {
     let folder = folder();
     let path = folder.path().join("a/b/cursor");
-    assert_eq!(saved(&path), None);
-    assert_eq!(saved(&path), None, "nothing was saved");
+    assert_eq!(saved(&path), []);
+    assert_eq!(saved(&path), [], "nothing was saved");
     for next in [0, 7, 8, Seq::MAX] {
         let (mut cursor, _) = open_cursor(&path);
-        cursor.save(&position(3)).unwrap();
-        cursor.save(&position(next)).unwrap();
+        cursor.save(&[position(3)]).unwrap();
+        cursor.save(&[position(next)]).unwrap();
         drop(cursor);
-        assert_eq!(saved(&path), Some(position(next)));
+        assert_eq!(saved(&path), [position(next)]);
     }
+}
+
+#[test]
+fn positions_of_many_sessions_are_kept_in_their_order() {
+    let folder = folder();
+    let of =
+        |name: u128| Position { session: Session::from_uuid(Uuid::from_u128(name)), ..position(7) };
+    let many: Vec<Position> = (0..SESSIONS_MAX as u128).rev().map(of).collect();
+    open_cursor(folder.path()).0.save(&many).unwrap();
+    assert_eq!(saved(folder.path()), many);
+}
+
+#[test]
+fn the_one_position_of_the_first_format_is_read_and_saved_in_the_next() {
+    let folder = cursor_at(300);
+    let first = SmallFile { version: 1, ..cursor::FILE };
+    first.write(folder.path(), &position(200)).unwrap();
+    let (mut cursor, found) = open_cursor(folder.path());
+    assert_eq!(found, [position(200)]);
+    cursor.save(&[position(200), position(201)]).unwrap();
+    drop(cursor);
+    assert_eq!(saved(folder.path()), [position(200), position(201)]);
 }
 
 #[test]
@@ -71,7 +95,7 @@ fn every_changed_bit_of_a_position_is_seen() {
         assert!(!said.contains("store verify"), "that is for stores: {said}");
     }
     fs::write(&file, whole).unwrap();
-    assert_eq!(saved(folder.path()), Some(position(300)));
+    assert_eq!(saved(folder.path()), [position(300)]);
 }
 
 #[test]
@@ -96,18 +120,18 @@ fn what_a_crash_leaves_of_a_new_position_does_no_harm() {
     let left = folder.path().join(cursor::FILE.new_name);
     fs::write(&left, b"ddcur").unwrap();
     let (mut cursor, found) = open_cursor(folder.path());
-    assert_eq!(found, Some(position(300)));
-    cursor.save(&position(301)).unwrap();
+    assert_eq!(found, [position(300)]);
+    cursor.save(&[position(301)]).unwrap();
     drop(cursor);
     assert!(!left.exists());
-    assert_eq!(saved(folder.path()), Some(position(301)));
+    assert_eq!(saved(folder.path()), [position(301)]);
 }
 
 #[test]
 fn a_crash_between_the_first_position_and_its_mark_keeps_the_position() {
     let folder = cursor_at(300);
     marker::Marker::new(SocketType::Sub).write(folder.path()).unwrap();
-    assert_eq!(saved(folder.path()), Some(position(300)));
+    assert_eq!(saved(folder.path()), [position(300)]);
 }
 
 #[test]
@@ -138,7 +162,7 @@ fn a_store_is_no_cursor_and_a_cursor_is_no_store() {
         assert_eq!(error.kind(), StoreErrorKind::WrongSocketType);
         let said = format!("belongs to a SUB socket, not to a {socket_type} socket");
         assert!(error.to_string().contains(&said), "{error}");
-        assert_eq!(saved(cursor.path()), Some(position(300)));
+        assert_eq!(saved(cursor.path()), [position(300)]);
     }
 }
 
@@ -167,11 +191,11 @@ fn a_position_that_cannot_be_saved_leaves_the_one_before() {
     // A folder where the new file should be: no privilege writes to that.
     let aside = folder.path().join(cursor::FILE.new_name);
     fs::create_dir(&aside).unwrap();
-    let error = cursor.save(&position(301)).unwrap_err();
+    let error = cursor.save(&[position(301)]).unwrap_err();
     assert!(error.to_string().contains("could not write its file CURSOR"), "{error}");
     assert!(error.to_string().contains("position that was saved before is kept"), "{error}");
     fs::remove_dir(&aside).unwrap();
-    cursor.save(&position(302)).unwrap();
+    cursor.save(&[position(302)]).unwrap();
     drop(cursor);
-    assert_eq!(saved(folder.path()), Some(position(302)));
+    assert_eq!(saved(folder.path()), [position(302)]);
 }

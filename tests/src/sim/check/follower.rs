@@ -49,11 +49,13 @@ impl Followed {
 }
 
 impl Follower {
-    pub(crate) fn new(filters: Vec<Vec<u8>>, resumed: Option<Position>) -> Self {
+    /// One that goes on from these positions.
+    pub(crate) fn new(filters: Vec<Vec<u8>>, resumed: &[Position]) -> Self {
         let mut follower = Self { filters, ..Self::default() };
-        if let Some(position) = resumed {
+        for position in resumed {
             follower.meet(position.session);
             follower.begin(position.session, position.next);
+            follower.announced.insert(position.session);
         }
         follower
     }

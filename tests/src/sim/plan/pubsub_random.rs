@@ -129,6 +129,7 @@ fn subscribe(dice: &mut Dice, message_bytes_max: usize) -> SubscribeConfig {
         window_messages: dice.pick(&[0, 1, 1, 2, 5, 30, 1_000, 1_000]),
         window_bytes: if dice.chance(30) { message * dice.between(1..=3) } else { 32 << 20 },
         start: dice.pick(&[Start::Oldest, Start::Oldest, Start::Newest, Start::At(7)]),
+        positions: Vec::new(),
         old_session: dice.pick(&[OldSession::Keep, OldSession::Discard]),
         lag: dice.micros(1_000..=300_000),
         patience: dice.micros(1_000..=1_000_000),

@@ -42,21 +42,21 @@ impl Network {
         let now = self.agenda.now();
         let sources = self.sources_of(Node::Sub(sub));
         let node = &mut self.subs[sub];
-        let resumed = node.cursor.saved;
-        let start = resumed.map_or(node.plan.config.start, Start::After);
-        let config = SubscribeConfig { start, ..node.plan.config.clone() };
+        let positions = node.cursor.saved.clone();
+        let next = positions.iter().map(|position| position.next).collect::<Vec<_>>();
+        node.follower = Follower::new(node.plan.filters.clone(), &positions);
+        let config = SubscribeConfig { positions, ..node.plan.config.clone() };
         let mut engine = SubscribeEngine::new(config, peer);
         engine.set_sources_expected(sources);
         for prefix in &node.plan.filters {
             let added = engine.add_filter(prefix, now);
             debug_assert!(added.is_ok(), "simulated prefixes are short");
         }
-        node.follower = Follower::new(node.plan.filters.clone(), resumed);
         node.engine = Some(engine);
         node.doing = Doing::Resting;
         let life = node.process.life;
-        let next = resumed.map_or(0, |position| position.next);
-        self.trace.note(now, Node::Sub(sub), "starts", &[u64::from(life), next]);
+        let numbers: Vec<u64> = [u64::from(life)].into_iter().chain(next).collect();
+        self.trace.note(now, Node::Sub(sub), "starts", &numbers);
         if self.subs[sub].plan.works {
             self.rest_reader(sub);
         }
@@ -77,7 +77,9 @@ impl Network {
         node.events.clear();
         let cursor = &mut node.cursor;
         cursor.waits = None;
-        cursor.saved = cursor.saving.take().filter(|_| saved).or(cursor.saved);
+        if let Some(positions) = cursor.saving.take().filter(|_| saved) {
+            cursor.saved = positions;
+        }
     }
 
     /// After any call of a SUB engine.
@@ -93,7 +95,7 @@ impl Network {
             }
             self.check(verdict.map_err(|why| format!("sub-{sub}: {why}")));
         }
-        let moved = self.note_position(sub);
+        let moved = self.note_positions(sub);
         self.check(moved.map_err(|why| format!("sub-{sub}: {why}")));
         let next = self.subs[sub].engine.as_ref().and_then(SubscribeEngine::poll_timeout);
         self.set_node_timer(Node::Sub(sub), next);
@@ -160,17 +162,23 @@ impl Network {
         node.window.check(used, &format!("sub-{sub}"))
     }
 
-    /// The engine says how far the application has come; what it says is saved if there is a cursor.
-    fn note_position(&mut self, sub: usize) -> Verdict {
+    /// The engine says how far the application has come in each session; what it says is saved if there is a cursor.
+    fn note_positions(&mut self, sub: usize) -> Verdict {
         let SubNode { engine, follower, cursor, plan, process, .. } = &mut self.subs[sub];
-        let Some(position) = engine.as_mut().and_then(SubscribeEngine::poll_position) else {
+        let Some(positions) = engine.as_mut().and_then(SubscribeEngine::poll_positions) else {
             return Ok(());
         };
-        follower.check_position(&self.chronicle, position)?;
+        for position in &positions {
+            follower.check_position(&self.chronicle, *position)?;
+        }
         if !plan.cursor {
             return Ok(());
         }
-        cursor.waits = Some(position);
+        for before in &cursor.saved {
+            let is_kept = positions.iter().any(|position| position.session == before.session);
+            ensure(is_kept, || format!("the cursor loses its place in {}", before.session))?;
+        }
+        cursor.waits = Some(positions);
         if cursor.saving.is_none() {
             cursor.saving = cursor.waits.take();
             let life = process.life;
@@ -185,7 +193,9 @@ impl Network {
         if process.life != life {
             return;
         }
-        cursor.saved = cursor.saving.take().or(cursor.saved);
+        if let Some(positions) = cursor.saving.take() {
+            cursor.saved = positions;
+        }
         cursor.saving = cursor.waits.take();
         if cursor.saving.is_some() {
             let delay = self.dice.micros(0..=10_000);

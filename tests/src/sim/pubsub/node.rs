@@ -105,9 +105,9 @@ pub(crate) enum Doing {
 /// Where a cursor is kept: what is saved survives.
 #[derive(Default)]
 pub(crate) struct CursorDisk {
-    pub(crate) saved: Option<Position>,
-    pub(crate) saving: Option<Position>,
-    pub(crate) waits: Option<Position>,
+    pub(crate) saved: Vec<Position>,
+    pub(crate) saving: Option<Vec<Position>>,
+    pub(crate) waits: Option<Vec<Position>>,
 }
 
 /// What an application gets.
