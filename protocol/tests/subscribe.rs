@@ -10,8 +10,8 @@ use drawdown_protocol::limits::{ENDED_SESSIONS_MAX, SESSIONS_MAX};
 use drawdown_protocol::wire::{Decoder, Fingerprint};
 use drawdown_protocol::{
     Gap, Identity, Lineage, LinkId, LinkState, NewSession, Now, OldSession, PeerId, Position,
-    ProxyConfig, ProxyEngine, PublishConfig, PublishEngine, RingConfig, RingStats, Session, Side, Start,
-    SubCursor, SubscribeConfig, SubscribeEngine, Taken, Time, Transmit,
+    ProxyConfig, ProxyEngine, PublishConfig, PublishEngine, RingConfig, RingStats, Session, Side,
+    Start, SubCursor, SubscribeConfig, SubscribeEngine, Taken, Time, Transmit,
 };
 use uuid::Uuid;
 

@@ -39,7 +39,8 @@ impl Access {
             Access::Authorized(authorizer) => {
                 // A fault of it that one peer hits must not close the endpoint to all others.
                 let judged = catch_unwind(AssertUnwindSafe(|| authorizer.authorize(address)));
-                let identity = judged.unwrap_or_else(|_| Err("the authorizer panicked".to_owned()))?;
+                let identity =
+                    judged.unwrap_or_else(|_| Err("the authorizer panicked".to_owned()))?;
                 identity.check()?;
                 Ok(identity)
             }
