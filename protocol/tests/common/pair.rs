@@ -59,7 +59,6 @@ impl Pair {
     }
 
     /// Attached, with these settings.
-    #[allow(dead_code)]
     pub(crate) fn with(push: PushConfig, pull: PullConfig) -> Self {
         let now = Now::default();
         let peer = |name| PeerId::from_uuid(Uuid::from_u128(name));
