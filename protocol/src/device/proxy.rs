@@ -146,7 +146,9 @@ impl ProxyEngine {
     /// The answer to the last [`ProxyEngine::poll_store`]. After a failure nothing new is taken from upstream, nor passed on.
     pub fn handle_stored(&mut self, result: Result<(), String>, now: Now) {
         self.down.handle_stored(result, now);
-        self.flow(now);
+        if self.up.has_queued() {
+            self.flow(now);
+        }
     }
 
     /// Why the store takes nothing more, if it has failed.

@@ -178,8 +178,15 @@ impl PublishEngine {
 
     /// Whether there is room for what comes from upstream: a store that is behind, or has failed, holds it back.
     pub(crate) fn has_room(&mut self) -> bool {
-        self.pass_hole_at_end();
-        self.journal.as_ref().is_none_or(|journal| self.admit_to_store(journal).is_ok())
+        if self.is_store_behind() {
+            // Of numbers that nobody has, it need not keep any.
+            self.pass_hole_at_end();
+        }
+        !self.is_store_behind()
+    }
+
+    fn is_store_behind(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| self.admit_to_store(journal).is_err())
     }
 
     /// Appends what came from upstream to a session's ring.

@@ -2,7 +2,7 @@
 
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::message::Records;
-use drawdown_protocol::wire::{Control, Frame, PublishRun};
+use drawdown_protocol::wire::{Control, Frame, PublishRun, Ring};
 
 use crate::sim::agenda::{EndId, Node, Side};
 use crate::sim::check::{Verdict, ensure};
@@ -17,6 +17,7 @@ impl Network {
         frame: &Frame,
     ) -> Verdict {
         let now = self.agenda.now();
+        self.note_oldest(end, node);
         let conn = self.conns.get_mut(&end.conn).ok_or("it has no connection")?;
         match (end.side, frame) {
             (Side::Up, Frame::Publish(data)) => self.observe_published(end, node, data),
@@ -39,6 +40,20 @@ impl Network {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whatever a publisher says, it says with the ring that it has: what it let go of before is not to be had from it, also if a
+    /// restart on its store brings that back.
+    fn note_oldest(&mut self, end: EndId, node: Node) {
+        let Node::Pub(index) = node else {
+            return;
+        };
+        if let Some(engine) = &self.pubs[index].engine
+            && let Some(conn) = self.conns.get_mut(&end.conn)
+            && let Some(ring) = conn.requests.rings.get_mut(&engine.lineage().session)
+        {
+            ring.oldest = ring.oldest.max(engine.oldest());
         }
     }
 
@@ -95,7 +110,8 @@ impl Network {
                 if ring.is_forgotten() {
                     conn.requests.rings.remove(&ring.lineage.session);
                 } else {
-                    conn.requests.rings.insert(ring.lineage.session, *ring);
+                    let known = conn.requests.rings.entry(ring.lineage.session).or_insert(*ring);
+                    *known = Ring { oldest: ring.oldest.max(known.oldest), ..*ring };
                 }
                 return Ok(());
             }
