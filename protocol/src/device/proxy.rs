@@ -288,7 +288,7 @@ impl ProxyEngine {
             room.messages = room.messages.min(FETCH_MESSAGES);
             if let Some((lane, _)) = self.fetching.get(&key) {
                 if self.up.lane_serves(*lane, fetch.next) {
-                    self.up.raise_lane(*lane, room);
+                    self.up.raise_lane(*lane, room, now);
                     continue;
                 }
                 self.up.close_lane(*lane);

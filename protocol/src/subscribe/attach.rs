@@ -85,6 +85,7 @@ impl SubscribeEngine {
                 continue;
             };
             stream.changed = Some(now);
+            stream.lanes_moved = 0;
             stream.gone.insert(source.reach());
             if stream.takes_from(id) {
                 stream.active = None;

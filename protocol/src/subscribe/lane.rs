@@ -32,10 +32,8 @@ pub(super) struct Lane {
     next: Seq,
     allowance: Allowance,
     requested: bool,
-    /// When it was asked for there, or something came last.
+    /// When something was asked for there, or came last.
     since: Time,
-    /// Sources that were left since something came last.
-    changes: u32,
     came: VecDeque<Laned>,
 }
 
@@ -74,7 +72,6 @@ impl SubscribeEngine {
             allowance,
             requested: false,
             since: now,
-            changes: 0,
             came: VecDeque::new(),
         };
         let lane_id = LaneId(self.next_lane);
@@ -108,8 +105,10 @@ impl SubscribeEngine {
         waiting.map(|lane| lane.since + self.lane_lag(lane)).min()
     }
 
+    /// Longer after each move: where an answer takes longer than this, to ask anew makes it longer still.
     fn lane_lag(&self, lane: &Lane) -> Duration {
-        self.config.lag * (1 << lane.changes.min(CHANGES_SHIFT_MAX))
+        let moved = self.streams.get(&lane.session).map_or(0, |stream| stream.lanes_moved);
+        self.config.lag * (1 << moved.min(CHANGES_SHIFT_MAX))
     }
 
     /// Asks other sources where nothing has come for a while.
@@ -130,7 +129,9 @@ impl SubscribeEngine {
             lane.allowance.raise_to(room);
             lane.requested = false;
             lane.since = now;
-            lane.changes += 1;
+            if let Some(stream) = self.streams.get_mut(&lane.session) {
+                stream.lanes_moved += 1;
+            }
             if let Some(link) = self.links.get_mut(&before.0) {
                 link.ends.push(before.1);
             }
@@ -147,8 +148,11 @@ impl SubscribeEngine {
     }
 
     /// There is room for so much more on a lane.
-    pub(crate) fn raise_lane(&mut self, id: LaneId, room: Amount) {
+    pub(crate) fn raise_lane(&mut self, id: LaneId, room: Amount, now: Time) {
         if let Some(lane) = self.lanes.get_mut(&id) {
+            if lane.allowance.outstanding().messages == 0 {
+                lane.since = now;
+            }
             lane.allowance.raise_to(room);
             if lane.allowance.has_news() {
                 self.wakes.push_back(lane.link);
@@ -204,7 +208,6 @@ impl SubscribeEngine {
         }
         lane.next = header.first_seq + count;
         lane.since = now;
-        lane.changes = 0;
         lane.came.push_back(Laned::Run(header.first_seq, count, data.records));
         let (session, head) = (lane.session, lane.next);
         self.note_head(id, session, head);

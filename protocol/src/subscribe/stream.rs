@@ -40,6 +40,8 @@ pub(super) struct Stream {
     pub(super) rescues: usize,
     /// Sources that were left since something came last, each because it lagged behind another.
     pub(super) changes: u32,
+    /// Lanes that were moved to another source since one went last.
+    pub(super) lanes_moved: u32,
     /// Messages in the queue or in the reader's hands.
     pub(super) queued: u64,
     /// Gaps in the queue.
@@ -100,6 +102,7 @@ impl Stream {
             behind: None,
             rescues: 0,
             changes: 0,
+            lanes_moved: 0,
             gaps: 0,
             queued: 0,
             taken_end: next.unwrap_or(0),
