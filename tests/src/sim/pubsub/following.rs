@@ -133,8 +133,8 @@ impl Network {
             let told = heard.filter(|(of, _)| *of == session).map(|(_, from)| from);
             let base = told.unwrap_or(next);
             node.follower.begin(session, base);
-            let source =
-                self.hearing.map(|end| self.node_of(self.conns[&end.conn].wire, end.side.other()));
+            // One that has died since may have found more on its disk.
+            let source = self.hearing.and_then(|end| self.source_at(end));
             let from_oldest = matches!(self.subs[sub].plan.config.start, Start::Oldest);
             if let Some(source) = source.filter(|_| from_oldest && told.is_some()) {
                 let held = self.first_held(source, session, 0..base);

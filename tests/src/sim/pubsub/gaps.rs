@@ -99,7 +99,7 @@ impl Network {
     }
 
     /// The node at the other end of an open connection.
-    fn source_at(&self, end: EndId) -> Option<Node> {
+    pub(super) fn source_at(&self, end: EndId) -> Option<Node> {
         let conn = self.conns.get(&end.conn).filter(|conn| !conn.broken)?;
         let open = |end: &Option<crate::sim::conn::End>| {
             end.as_ref().is_some_and(|end| end.state == LinkState::Open)
