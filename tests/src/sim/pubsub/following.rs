@@ -1,6 +1,7 @@
 //! The driver of a SUB node.
 
 use drawdown_protocol::credit::Amount;
+use drawdown_protocol::limits::SESSIONS_MAX;
 use drawdown_protocol::{
     Event as Happened, PeerId, Start, SubscribeConfig, SubscribeEngine, SubscribeStats,
 };
@@ -164,6 +165,7 @@ impl Network {
 
     /// The engine says how far the application has come in each session; what it says is saved if there is a cursor.
     fn note_positions(&mut self, sub: usize) -> Verdict {
+        let now = self.agenda.now();
         let SubNode { engine, follower, cursor, plan, process, .. } = &mut self.subs[sub];
         let Some(positions) = engine.as_mut().and_then(SubscribeEngine::poll_positions) else {
             return Ok(());
@@ -174,7 +176,9 @@ impl Network {
         if !plan.cursor {
             return Ok(());
         }
-        for before in &cursor.saved {
+        // With as many sessions as may be followed, one that nobody serves makes place for the next.
+        let sessions = engine.as_ref().map_or(0, |engine| engine.stats(now).sessions.len());
+        for before in cursor.saved.iter().filter(|_| sessions < SESSIONS_MAX) {
             let is_kept = positions.iter().any(|position| position.session == before.session);
             ensure(is_kept, || format!("the cursor loses its place in {}", before.session))?;
         }
