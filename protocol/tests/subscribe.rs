@@ -433,18 +433,24 @@ fn a_publisher_that_continues_is_no_news_and_one_that_does_not_is() {
     assert_eq!(got[1], message(0, "t", "payload"));
 }
 
+/// A proxy with a ring of so many that has had five messages of a publisher which is gone, and a publisher after that.
+fn one_after_the_other(first: Lineage, second: Lineage, messages: u64) -> (Net, usize, usize) {
+    let mut net = Net::default();
+    let proxy = net.proxy(messages);
+    let ended = net.publisher(ring(100), first);
+    net.join(ended, proxy);
+    net.publish_many(ended, 5);
+    net.cut(ended, proxy);
+    let publisher = net.publisher(ring(100), second);
+    net.join(publisher, proxy);
+    (net, proxy, publisher)
+}
+
 #[test]
 fn positions_in_several_sessions_are_all_gone_on_from() {
     let other = Lineage { session: session(3), ..lineage(2, 0) };
     for (first, second) in [(lineage(1, 0), other), (other, lineage(1, 0))] {
-        let mut net = Net::default();
-        let proxy = net.proxy(10);
-        let ended = net.publisher(ring(100), first);
-        net.join(ended, proxy);
-        net.publish_many(ended, 5);
-        net.cut(ended, proxy);
-        let publisher = net.publisher(ring(100), second);
-        net.join(publisher, proxy);
+        let (mut net, proxy, publisher) = one_after_the_other(first, second, 10);
         net.publish_many(publisher, 3);
         let config = || SubscribeConfig { old_session: OldSession::Discard, ..window(100) };
         let before = net.subscriber(config(), &[""]);
@@ -470,14 +476,7 @@ fn positions_in_several_sessions_are_all_gone_on_from() {
 fn from_now_on_holds_for_all_sessions_that_are_there() {
     let other = Lineage { session: session(3), ..lineage(2, 0) };
     for (first, second) in [(lineage(1, 0), other), (other, lineage(1, 0))] {
-        let mut net = Net::default();
-        let proxy = net.proxy(100);
-        let ended = net.publisher(ring(100), first);
-        net.join(ended, proxy);
-        net.publish_many(ended, 5);
-        net.cut(ended, proxy);
-        let publisher = net.publisher(ring(100), second);
-        net.join(publisher, proxy);
+        let (mut net, proxy, publisher) = one_after_the_other(first, second, 100);
         net.publish_many(publisher, 5);
         let config = SubscribeConfig { start: Start::Newest, ..window(100) };
         let subscriber = net.subscriber(config, &[""]);

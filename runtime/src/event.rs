@@ -15,8 +15,8 @@ impl Events {
         Self { receiver }
     }
 
-    /// The next event; `None` once the socket was closed or dropped, and nothing can happen in it any more. A reader that falls behind by more than 4,096 events gets
-    /// [`Event::Missed`] in their place.
+    /// The next event; `None` once the socket was closed or dropped, and nothing can happen in it any more. A reader that
+    /// falls behind by more than 4,096 events gets [`Event::Missed`] in their place.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Event> {

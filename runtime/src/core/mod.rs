@@ -10,6 +10,7 @@ mod waiters;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use drawdown_protocol::{Event, Identity, LinkId, Now, Time};
 use tokio::sync::{Notify, broadcast};
@@ -188,6 +189,13 @@ impl<S: Socket> Core<S> {
     /// How many connections there are, those included that are about to be closed.
     pub(crate) fn links(&self) -> usize {
         self.lock().signals.len()
+    }
+
+    /// Waits until there are none.
+    pub(crate) async fn unlinked(&self) {
+        while self.links() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Tells those who listen what happened.

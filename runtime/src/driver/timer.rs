@@ -1,7 +1,6 @@
 //! One task per socket that wakes its engine when something is due.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::core::{Core, Socket};
 
@@ -16,9 +15,7 @@ pub(crate) fn spawn_timer<S: Socket>(core: &Arc<Core<S>>) {
             () = core.stop.cancelled() => {}
             () = run(&core) => {}
         }
-        while core.links() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        core.unlinked().await;
         drop(life);
     });
 }

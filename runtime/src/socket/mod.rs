@@ -73,12 +73,7 @@ async fn end_tasks_within<S: Socket>(core: &Core<S>, time: Duration) -> u64 {
     core.with(|socket| socket.engine_mut().close_links(now));
     core.tasks.close();
     // The timer and what cannot get rid of its last word are ended after a while.
-    let words = async {
-        while core.links() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    let _ = tokio::time::timeout(time.max(LAST_WORDS), words).await;
+    let _ = tokio::time::timeout(time.max(LAST_WORDS), core.unlinked()).await;
     let left = core.links() as u64;
     core.stop.cancel();
     core.tasks.wait().await;
