@@ -115,6 +115,9 @@ pub const SESSIONS_MAX: usize = 64;
 /// Sessions that no source has any more, and whose rings a proxy keeps all the same.
 pub const ENDED_SESSIONS_MAX: usize = 16;
 
+/// Runs of numbers that one source has answered to have lost, and that it is not asked for again.
+pub const HOLES_MAX: usize = 64;
+
 /// Gaps and new sessions that may wait for a subscriber's application.
 pub const MARKERS_MAX: usize = 4_096;
 

@@ -86,7 +86,7 @@ impl SubscribeEngine {
             };
             stream.changed = Some(now);
             stream.lanes_moved = 0;
-            stream.gone.insert(source.reach());
+            stream.gone.extend(source.reach());
             if stream.takes_from(id) {
                 stream.active = None;
             }

@@ -92,17 +92,17 @@ impl SubscribeEngine {
         if from <= next {
             return false;
         }
-        self.note_oldest(id, session, from);
+        self.note_hole(id, session, next..from);
         let others = self.links.iter().filter(|(other, link)| **other != id && link.link.is_open());
         let sources =
             others.filter_map(|(other, link)| Some((*other, link.sources.get(&session)?)));
         let count = sources.clone().count();
         let able = sources.filter(|(_, source)| {
             let unasked = source.asked_from.is_none_or(|asked| asked < next);
-            source.ring.oldest < from && (source.ring.head > next || unasked)
+            source.first_from(next) < from && (source.ring.head > next || unasked)
         });
         let best = able.min_by_key(|(_, source)| {
-            (source.ring.oldest.max(next), std::cmp::Reverse(source.ring.head))
+            (source.first_from(next), std::cmp::Reverse(source.ring.head))
         });
         let Some((other, _)) = best.filter(|_| rescues <= count) else {
             return self.puts_off_loss(session, now);
@@ -190,7 +190,7 @@ impl SubscribeEngine {
             lagging.is_none_or(|lagging| lagging != *id && source.ring.head > next)
         });
         able.max_by_key(|(_, source)| {
-            let lost = source.ring.oldest.saturating_sub(from);
+            let lost = source.first_from(from).saturating_sub(from);
             let epoch = source.ring.lineage.epoch;
             let turn = std::cmp::Reverse(source.asked);
             (std::cmp::Reverse(lost), epoch, source.ring.head, turn)
@@ -204,11 +204,8 @@ impl SubscribeEngine {
             return false;
         };
         let source = self.links.get(&link).and_then(|link| link.sources.get(&session));
-        let oldest = source.map_or(0, |source| source.ring.oldest);
-        let loses = match stream.next {
-            Some(next) => oldest > next,
-            None => stream.wants_oldest() && oldest > 0,
-        };
+        let wanted = stream.next.or(stream.wants_oldest().then_some(0));
+        let loses = source.zip(wanted).is_some_and(|(source, next)| source.first_from(next) > next);
         loses && self.expects_source(session, now)
     }
 

@@ -87,7 +87,7 @@ impl SubscribeEngine {
         let others =
             self.links.iter().filter(|(id, link)| Some(**id) != except && link.link.is_open());
         let sources = others.filter_map(|(id, link)| Some((*id, link.sources.get(&session)?)));
-        let able = sources.filter(|(_, source)| source.reach().contains(&next));
+        let able = sources.filter(|(_, source)| source.reaches(next));
         able.max_by_key(|(id, source)| (source.ring.head, Reverse(*id))).map(|(id, _)| id)
     }
 
@@ -143,7 +143,7 @@ impl SubscribeEngine {
     pub(crate) fn lane_serves(&self, id: LaneId, next: Seq) -> bool {
         self.lanes.get(&id).filter(|lane| lane.next == next).is_some_and(|lane| {
             let source = self.links.get(&lane.link).and_then(|l| l.sources.get(&lane.session));
-            source.is_some_and(|source| source.reach().contains(&next))
+            source.is_some_and(|source| source.reaches(next))
         })
     }
 
@@ -221,12 +221,12 @@ impl SubscribeEngine {
         }
     }
 
-    /// A source has lost what a lane wants next: there is nothing below `oldest`.
-    fn break_lane(&mut self, id: LinkId, request: RequestId, oldest: Seq) {
+    /// A source has lost what a lane wants next, up to `from`.
+    fn break_lane(&mut self, id: LinkId, request: RequestId, from: Seq) {
         if let Some(lane) = self.lane_of(id, request) {
             lane.came.push_back(Laned::Broken);
-            let session = lane.session;
-            self.note_oldest(id, session, oldest);
+            let (session, hole) = (lane.session, lane.next..from);
+            self.note_hole(id, session, hole);
         }
     }
 
@@ -265,7 +265,7 @@ impl SubscribeEngine {
         let mut upstream = Upstream { live: false, reachable: RangeSet::new() };
         for source in sources {
             upstream.live |= source.ring.live;
-            upstream.reachable.insert(source.reach());
+            upstream.reachable.extend(source.reach());
         }
         let gone = self.streams.get(&session).map(|stream| &stream.gone);
         if let Some(gone) = gone.filter(|gone| !gone.is_empty())

@@ -2,7 +2,7 @@
 //!
 //! A request names a position and carries credit that is counted from it; taking another source is a new request, and
 //! what still comes of the old one is dropped. So nothing comes twice and nothing has to be agreed on with a source that
-//! may be gone. The parts, a file each: a session (`stream`), who may be asked (`sources`), how much (`credit`), what
+//! may be gone. The parts, a file each: a session (`stream`), who may be asked (`source`, `sources`), how much (`credit`), what
 //! comes in (`intake`), links (`attach`, `transmit`), and what a proxy fetches besides (`lane`).
 
 mod attach;
@@ -12,13 +12,13 @@ mod credit;
 mod intake;
 mod lane;
 mod run;
+mod source;
 mod sources;
 mod stats;
 mod stream;
 mod transmit;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 pub use config::{OldSession, Position, Start, SubscribeConfig};
@@ -28,13 +28,14 @@ pub use stats::{SubscribeLinkStats, SubscribeStats};
 
 use crate::credit::Amount;
 use crate::event::{Events, Gap, NewSession};
-use crate::ids::{LinkId, PeerId, RequestId, Seq, Session};
+use crate::ids::{LinkId, PeerId, RequestId, Session};
 use crate::limits::SESSIONS_MAX;
 use crate::link::Link;
 use crate::time::Time;
-use crate::wire::{Filter, Fingerprint, Prefix, PrefixTooLong, Ring};
+use crate::wire::{Filter, Fingerprint, Prefix, PrefixTooLong};
 
 use lane::Lane;
+use source::Source;
 use stats::Counters;
 use stream::Stream;
 
@@ -83,24 +84,6 @@ struct SubLink {
     next_request: RequestId,
     received: u64,
     opened: Time,
-}
-
-/// What a link has said that it can serve.
-#[derive(Clone, Copy, Debug)]
-struct Source {
-    ring: Ring,
-    /// The turn in which it was asked last.
-    asked: u64,
-    /// The number from which on it was asked last.
-    asked_from: Option<Seq>,
-}
-
-impl Source {
-    /// The numbers that it has, or, with a way to the publisher, may have by the time that it is asked.
-    const fn reach(&self) -> Range<Seq> {
-        let end = if self.ring.live { Seq::MAX } else { self.ring.head };
-        self.ring.oldest..end
-    }
 }
 
 /// What waits for the application.

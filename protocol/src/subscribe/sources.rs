@@ -1,6 +1,7 @@
 //! Who serves a session, and whether what they say of its publisher goes together.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use crate::event::{Event, NewSession};
 use crate::ids::{Lineage, LinkId, Seq, Session};
@@ -32,9 +33,9 @@ impl SubscribeEngine {
             ));
         }
         let source = link.sources.entry(session);
-        let source = source.or_insert(Source { ring, asked: 0, asked_from: None });
+        let source = source.or_insert_with(|| Source::new(ring));
         let catches_up = ring.head > source.ring.head;
-        source.ring = ring;
+        source.renew(ring);
         if !self.streams.contains_key(&session) {
             // Nothing comes of an empty one without a publisher: whoever claims many of them must not fill an application
             // with news of them.
@@ -232,21 +233,22 @@ impl SubscribeEngine {
         (source.ring.lineage.epoch < known.epoch && end > known.since).then_some(known)
     }
 
-    /// A source has sent what is below `head`: it has had that, whatever it said before.
+    /// A source has sent what is below `head`.
     pub(super) fn note_head(&mut self, id: LinkId, session: Session, head: Seq) {
-        let link = self.links.get_mut(&id);
-        if let Some(source) = link.and_then(|link| link.sources.get_mut(&session)) {
-            source.ring.head = source.ring.head.max(head);
+        if let Some(source) = self.source_mut(id, session) {
+            source.note_head(head);
         }
     }
 
-    /// A source has told by its answer that it has nothing below `oldest`.
-    pub(super) fn note_oldest(&mut self, id: LinkId, session: Session, oldest: Seq) {
-        let link = self.links.get_mut(&id);
-        if let Some(source) = link.and_then(|link| link.sources.get_mut(&session)) {
-            source.ring.oldest = source.ring.oldest.max(oldest);
-            source.ring.head = source.ring.head.max(oldest);
+    /// A source has told by its answer that it has none of these.
+    pub(super) fn note_hole(&mut self, id: LinkId, session: Session, hole: Range<Seq>) {
+        if let Some(source) = self.source_mut(id, session) {
+            source.note_hole(hole);
         }
+    }
+
+    fn source_mut(&mut self, id: LinkId, session: Session) -> Option<&mut Source> {
+        self.links.get_mut(&id)?.sources.get_mut(&session)
     }
 }
 
