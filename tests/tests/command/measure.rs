@@ -1,5 +1,6 @@
 //! `drawdown bench`.
 
+use drawdown_tests::patience::wait_until;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -73,4 +74,22 @@ fn a_message_of_another_kind_is_noticed() {
     push.send("too short to be one\n");
     pull.end().says("is not what was sent").with_code(1);
     drop(push);
+}
+
+#[test]
+fn a_command_has_as_many_workers_as_it_is_told() {
+    let args = ["bench", "rep", "--bind", "tcp://127.0.0.1:0", "--size", "8", "--threads"];
+    for threads in [1, 8] {
+        let mut rep = start(args.into_iter().chain([threads.to_string().as_str()]));
+        let endpoint = rep.bound();
+        let workers = || rep.threads().iter().filter(|name| *name == "tokio-rt-worker").count();
+        wait_until(|| workers() >= threads);
+        // Those on which something blocks have the same name, and are few.
+        assert!(workers() < threads + 4, "{:?}", rep.threads());
+        let req = ["bench", "req", "--connect", &endpoint, "--size", "8", "--count", "100"];
+        let asked = run(req.into_iter().chain(["--threads", "1"]), "").with_code(0);
+        assert_eq!(json(&asked)["calls"], 100);
+        rep.end().with_code(0);
+    }
+    run(args.into_iter().chain(["0"]), "").says("write 1 or more").with_code(2);
 }

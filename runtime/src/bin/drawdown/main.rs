@@ -51,6 +51,11 @@ struct Cli {
     /// Show what happens inside on stderr; repeat it for more. RUST_LOG says it in more detail.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+
+    /// Threads on which links are served, and what is done with their messages [default: one for each core, at least 2].
+    /// With 1 nothing is handed from thread to thread: for most messages in a second from one process.
+    #[arg(long, global = true, value_name = "COUNT", value_parser = units::one_or_more::<u8>)]
+    threads: Option<u8>,
 }
 
 impl Cli {
@@ -106,38 +111,44 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
+    let workers = Workers(cli.threads);
     match cli.command {
-        Command::Push(args) => block_on(push::run(args, console)),
-        Command::Pull(args) => block_on(pull::run(args, console)),
-        Command::Pub(args) => block_on(publish::run(args, console)),
-        Command::Sub(args) => block_on(subscribe::run(args, console)),
-        Command::Req(args) => block_on(request::run(args, console)),
-        Command::Rep(args) => block_on(reply::run(args, console)),
-        Command::Proxy(args) => block_on(proxy::run(args, console)),
-        Command::Streamer(args) => block_on(streamer::run(args, console)),
-        Command::Router(args) => block_on(router::run(args, console)),
-        Command::Run(args) => block_on(topology::run(args, console)),
+        Command::Push(args) => workers.block_on(push::run(args, console)),
+        Command::Pull(args) => workers.block_on(pull::run(args, console)),
+        Command::Pub(args) => workers.block_on(publish::run(args, console)),
+        Command::Sub(args) => workers.block_on(subscribe::run(args, console)),
+        Command::Req(args) => workers.block_on(request::run(args, console)),
+        Command::Rep(args) => workers.block_on(reply::run(args, console)),
+        Command::Proxy(args) => workers.block_on(proxy::run(args, console)),
+        Command::Streamer(args) => workers.block_on(streamer::run(args, console)),
+        Command::Router(args) => workers.block_on(router::run(args, console)),
+        Command::Run(args) => workers.block_on(topology::run(args, console)),
         Command::Check(args) => topology::check(&args),
         Command::Draw(args) => topology::draw(&args),
-        Command::Bench(args) => block_on(bench::run(args, console)),
+        Command::Bench(args) => workers.block_on(bench::run(args, console)),
         Command::Store(args) => store::run(&args),
         Command::Dead(args) => dead::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }
 
-/// The future runs on this thread and not on a worker: it may block on stdout while links go on.
-fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.max(2))
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Error, format!("cannot start threads: {error}")))?;
-    let result = runtime.block_on(command);
-    // Nothing that matters is left; a thread that still reads stdin must not be waited for.
-    runtime.shutdown_background();
-    result
+/// How many threads a command has beside its first; as many as there are cores, if that is not said.
+struct Workers(Option<u8>);
+
+impl Workers {
+    /// The future runs on this thread and not on a worker: it may block on stdout while links go on.
+    fn block_on(&self, command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+        let cores = || std::thread::available_parallelism().map_or(2, usize::from).max(2);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.0.map_or_else(cores, usize::from))
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Exit::Error, format!("cannot start threads: {error}")))?;
+        let result = runtime.block_on(command);
+        // Nothing that matters is left; a thread that still reads stdin must not be waited for.
+        runtime.shutdown_background();
+        result
+    }
 }
 
 #[cfg(test)]

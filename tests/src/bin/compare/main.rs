@@ -68,6 +68,10 @@ struct Args {
     #[arg(long, value_name = "COUNT")]
     queue: Option<u64>,
 
+    /// `--threads` of `drawdown` [default: 1 where messages are counted, its own where one is timed].
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<u8>,
+
     /// Keep stores in a new folder here, on the disk to be measured [default: the system's temporary folder].
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,

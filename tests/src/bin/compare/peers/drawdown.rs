@@ -27,6 +27,7 @@ pub(super) struct Drawdown {
     program: PathBuf,
     window: Option<u64>,
     queue: Option<u64>,
+    threads: Option<u8>,
 }
 
 /// PUSH and PULL where PUB and SUB are measured, and without a device where there is one.
@@ -35,12 +36,22 @@ pub(super) struct Pipeline(Drawdown);
 impl Drawdown {
     pub(super) fn find(args: &Args) -> Result<Self, String> {
         let program = drawdown_command(args.drawdown.as_deref())?;
-        Ok(Self { program, window: args.window, queue: args.queue })
+        let Args { window, queue, threads, .. } = *args;
+        Ok(Self { program, window, queue, threads })
+    }
+
+    fn command(&self, row: &Row, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words);
+        let counted = || (row.unit() == Unit::MessagesPerSecond).then_some(1);
+        if let Some(threads) = self.threads.or_else(counted) {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        command
     }
 
     fn bench(&self, side: &str, row: &Row, count: u64) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(["bench", side, "--count", &count.to_string()]);
+        let mut command = self.command(row, &["bench", side, "--count", &count.to_string()]);
         command.args(["--size", &row.size.to_string()]);
         command
     }
@@ -87,14 +98,9 @@ impl Drawdown {
 
     fn run_through(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
         let streamer = |receiver: &str| {
-            let mut command = Command::new(&self.program);
-            command.args([
-                "streamer",
-                "--upstream-bind",
-                ANY_PORT,
-                "--downstream-connect",
-                receiver,
-            ]);
+            let ends = ["--upstream-bind", ANY_PORT, "--downstream-connect", receiver];
+            let mut command = self.command(row, &["streamer"]);
+            command.args(ends);
             command
         };
         let sender = |endpoint: &str| {
@@ -108,9 +114,8 @@ impl Drawdown {
 
     fn run_calls(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
         let (outstanding, single) = (row.measure.outstanding(), row.measure.is_single());
-        let mut server = Command::new(&self.program);
-        server.args(["bench", "rep", "--size", &row.size.to_string(), "--bind", ANY_PORT]);
-        server.args(batch(row));
+        let mut server = self.command(row, &["bench", "rep", "--bind", ANY_PORT]);
+        server.args(["--size", &row.size.to_string()]).args(batch(row));
         let (server, client) = run.pair(server, |endpoint| {
             let mut client = self.bench("req", row, count);
             client.args(["--parallel", &outstanding.to_string(), "--connect", endpoint]);
@@ -161,10 +166,12 @@ impl Peer for Drawdown {
     fn settings(&self) -> String {
         let told = |value: Option<u64>| value.map_or("the default".to_owned(), |n| n.to_string());
         format!(
-            "window {}, queue {}; every message is confirmed after the receiver has checked it, in memory too; \
+            "window {}, queue {}, threads a side {}; every message is confirmed after the receiver has checked it, in memory too; \
              PUB with a ring of 65,536 messages, or of all",
             told(self.window),
-            told(self.queue)
+            told(self.queue),
+            self.threads.map_or("1, or the default where one message is timed".to_owned(), |n| n
+                .to_string())
         )
     }
 
