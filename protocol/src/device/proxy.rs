@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{LinkId, PeerId, RequestId};
-use crate::limits::{ENDED_SESSIONS_MAX, FETCH_MESSAGES};
+use crate::limits::{ENDED_SESSIONS_MAX, FETCH_MESSAGES, LANES_MAX};
 use crate::link::Identity;
 use crate::publish::{Fetch, PublishConfig, PublishEngine, PublishStats};
 use crate::push::StoreNeed;
@@ -294,9 +294,24 @@ impl ProxyEngine {
                 self.up.close_lane(*lane);
                 self.fetching.remove(&key);
             }
+            if self.fetching.len() >= LANES_MAX && room.messages > 0 {
+                self.free_a_lane(now);
+            }
             if let Some(lane) = self.up.open_lane(fetch.session, fetch.next, room, now) {
                 self.fetching.insert(key, (lane, fetch));
             }
+        }
+    }
+
+    /// Fetches no more for the subscriber that has taken nothing for longest, so that others have their turn.
+    fn free_a_lane(&mut self, now: Time) {
+        let lanes = self.fetching.iter();
+        let idle =
+            lanes.filter_map(|(key, (lane, _))| Some((self.up.lane_idle_since(*lane, now)?, *key)));
+        if let Some((_, key)) = idle.min()
+            && let Some((lane, _)) = self.fetching.remove(&key)
+        {
+            self.up.close_lane(lane);
         }
     }
 }

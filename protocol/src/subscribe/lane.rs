@@ -147,6 +147,13 @@ impl SubscribeEngine {
         })
     }
 
+    /// Since when nothing has come on a lane, if whom it is for has no room, or nothing has come for a while.
+    pub(crate) fn lane_idle_since(&self, id: LaneId, now: Time) -> Option<Time> {
+        let lane = self.lanes.get(&id).filter(|lane| lane.came.is_empty())?;
+        let is_full = lane.allowance.outstanding().messages == 0;
+        (is_full || lane.since + self.config.lag <= now).then_some(lane.since)
+    }
+
     /// There is room for so much more on a lane.
     pub(crate) fn raise_lane(&mut self, id: LaneId, room: Amount, now: Time) {
         if let Some(lane) = self.lanes.get_mut(&id) {

@@ -1,4 +1,4 @@
-//! What sources have lost between what they retain: a proxy asks each of them once, whatever their RINGs go on to say.
+//! What a proxy fetches for subscribers that are behind its ring.
 
 mod common;
 
@@ -7,8 +7,10 @@ use std::ops::Range;
 use bytes::BytesMut;
 use common::raw::Raw;
 use common::{encoded, handshake, hello, peer, record, session};
+use drawdown_protocol::limits::LANES_MAX;
 use drawdown_protocol::wire::{
-    Control, Filter, Frame, Prefix, PublishHeader, Request, Ring, StartAt, encode_publish_header,
+    Control, Filter, Frame, Heartbeat, Prefix, PublishHeader, Request, Ring, StartAt,
+    encode_publish_header,
 };
 use drawdown_protocol::{
     Identity, Lineage, Now, ProxyConfig, ProxyEngine, PublishConfig, RingConfig, Side, SocketType,
@@ -31,18 +33,19 @@ fn publish(request: u32, from: u64, seqs: Range<u64>) -> Vec<u8> {
     out.to_vec()
 }
 
-/// A publisher that has lost what is in the hole, and says its RING again after each answer, as with a heartbeat.
+/// A publisher that says its RING again after each answer, as with a heartbeat. What it has lost is in its hole.
 struct Source {
     raw: Raw,
+    hole: Range<u64>,
     asked: usize,
 }
 
 impl Source {
-    fn of(proxy: &mut ProxyEngine, name: u8) -> Self {
+    fn of(proxy: &mut ProxyEngine, name: u8, hole: Range<u64>) -> Self {
         let mut raw = Raw::connect(proxy, "source", NOW);
         raw.says(proxy, &handshake(&hello(SocketType::Pub, peer(name))), NOW);
         raw.says(proxy, &Self::ring(), NOW);
-        Self { raw, asked: 0 }
+        Self { raw, hole, asked: 0 }
     }
 
     fn ring() -> Vec<u8> {
@@ -57,11 +60,11 @@ impl Source {
             };
             self.asked += 1;
             let next = if let StartAt::Next(next) = start { next } else { 0 };
-            if next < HOLE.start {
-                let before = publish(request, next, next..HOLE.start);
+            if next < self.hole.start {
+                let before = publish(request, next, next..self.hole.start);
                 self.raw.says(proxy, &before, NOW);
             }
-            let behind = next.max(HOLE.end);
+            let behind = next.max(self.hole.end);
             if behind < HEAD {
                 self.raw.says(proxy, &publish(request, behind, behind..HEAD), NOW);
             }
@@ -70,7 +73,7 @@ impl Source {
     }
 }
 
-/// What it hears: which numbers come, and from where on each frame says that nothing is missing.
+/// A subscriber that asks for what is from `next` on.
 fn subscribes(proxy: &mut ProxyEngine, next: u64) -> Raw {
     let mut raw = Raw::on(proxy.open_link(Identity::new("sub"), Side::Downstream, NOW.time));
     raw.says(proxy, &handshake(&hello(SocketType::Sub, peer(0x60))), NOW);
@@ -88,13 +91,30 @@ fn subscribes(proxy: &mut ProxyEngine, next: u64) -> Raw {
     raw
 }
 
-#[test]
-fn a_proxy_asks_no_source_again_for_what_it_has_answered_to_have_lost() {
+/// A proxy that retains ten messages.
+fn proxy() -> ProxyEngine {
     let ring = RingConfig { messages: 10, ..RingConfig::default() };
     let down = PublishConfig { ring, ..PublishConfig::default() };
-    let config = ProxyConfig { down, ..ProxyConfig::default() };
-    let mut proxy = ProxyEngine::new(config, peer(0x40));
-    let mut sources = [0x50, 0x51].map(|name| Source::of(&mut proxy, name));
+    ProxyEngine::new(ProxyConfig { down, ..ProxyConfig::default() }, peer(0x40))
+}
+
+/// What became of the numbers from `next` on: those in between that are gone, and where the rest ends.
+fn received(heard: Vec<Frame>, mut next: u64) -> (Vec<Range<u64>>, u64) {
+    let mut gone = Vec::new();
+    for frame in heard {
+        let Frame::Publish(run) = frame else { continue };
+        if run.header.from > next {
+            gone.push(next..run.header.from);
+        }
+        next = run.header.first_seq + u64::from(run.header.count);
+    }
+    (gone, next)
+}
+
+#[test]
+fn a_proxy_asks_no_source_again_for_what_it_has_answered_to_have_lost() {
+    let mut proxy = proxy();
+    let mut sources = [0x50, 0x51].map(|name| Source::of(&mut proxy, name, HOLE));
     let mut turns = |proxy: &mut ProxyEngine, subscriber: Option<&mut Raw>| {
         let mut heard = Vec::new();
         let mut subscriber = subscriber;
@@ -108,15 +128,30 @@ fn a_proxy_asks_no_source_again_for_what_it_has_answered_to_have_lost() {
     for start in [70, 30] {
         let mut subscriber = subscribes(&mut proxy, start);
         let (heard, asked) = turns(&mut proxy, Some(&mut subscriber));
-        let mut next = start;
-        for frame in heard {
-            let Frame::Publish(run) = frame else { continue };
-            if run.header.from > next {
-                assert_eq!(next..run.header.from, start.max(HOLE.start)..HOLE.end, "from {start}");
-            }
-            next = run.header.first_seq + u64::from(run.header.count);
-        }
-        assert_eq!(next, HEAD, "from {start}");
+        let hole = start.max(HOLE.start)..HOLE.end;
+        assert_eq!(received(heard, start), (vec![hole], HEAD), "from {start}");
         assert!(asked <= 4, "sources were asked {asked} times");
     }
+}
+
+/// Each of them has been sent what it has credit for, as far as the proxy can tell, and its connection takes nothing more.
+#[test]
+fn subscribers_that_read_nothing_keep_nobody_from_what_is_fetched() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy, 0x50, 0..0);
+    source.answers(&mut proxy);
+    for _ in 0..LANES_MAX {
+        let mut stuck = subscribes(&mut proxy, 0);
+        stuck.hears(&mut proxy, NOW);
+        source.answers(&mut proxy);
+    }
+    let mut reading = subscribes(&mut proxy, 0);
+    let mut heard = reading.hears(&mut proxy, NOW);
+    let later = common::later(NOW, 1_000);
+    reading.says(&mut proxy, &encoded(&Control::Heartbeat(Heartbeat::default())), later);
+    for _ in 0..10 {
+        source.answers(&mut proxy);
+        heard.extend(reading.hears(&mut proxy, later));
+    }
+    assert_eq!(received(heard, 0), (vec![], HEAD));
 }
