@@ -323,6 +323,8 @@ fn only_what_matches_comes_and_the_position_moves_on_all_the_same() {
     net.join(publisher, resumed);
     net.publish(publisher, "a.z", "payload");
     assert_eq!(net.take(resumed), [message(57, "a.z", "payload")], "and no gap");
+    let [first] = net.sub(subscriber).positions()[..] else { panic!("there is one session") };
+    assert_eq!(first.next, 57, "what waits takes it back behind nothing that was not wanted");
 }
 
 #[test]

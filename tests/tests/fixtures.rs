@@ -33,8 +33,13 @@ fn attempts(failed: u32) -> Attempts {
     Attempts { failed, reason: "it was too heavy".to_owned() }
 }
 
-fn position() -> Position {
-    Position { session: session(), next: 42, last: Some(Fingerprint { seq: 41, crc: 0xdead_beef }) }
+/// Cursors by their names.
+fn cursors() -> [(&'static str, Vec<Position>); 2] {
+    let other = Session::from_uuid(Uuid::from_u128(0xf1257));
+    let first = Position { session: other, next: 7, last: None };
+    let last = Some(Fingerprint { seq: 41, crc: 0xdead_beef });
+    let second = Position { session: session(), next: 42, last };
+    [("sub", vec![second]), ("sub-several", vec![first, second])]
 }
 
 /// Of the first block.
@@ -77,8 +82,10 @@ fn stores_of_former_versions_hold_what_was_put_in() {
             check(&recovered.expect("it holds something"));
             Box::new(store).close().expect("it closes");
         }
-        let (_, found) = CursorStore::open(&copied.path().join("sub")).expect("a cursor");
-        assert_eq!(found, [position()]);
+        for (name, positions) in cursors() {
+            let (_, found) = CursorStore::open(&copied.path().join(name)).expect("a cursor");
+            assert_eq!(found, positions, "{name}");
+        }
     }
 }
 
@@ -103,8 +110,10 @@ fn write(folder: &Path) {
         store.commit(&Commit { ops: contents(), sync: true }).expect("it takes them");
         Box::new(store).close().expect("it closes");
     }
-    let (mut cursor, _) = CursorStore::open(&folder.join("sub")).expect("a new cursor");
-    cursor.save(&[position()]).expect("it is saved");
+    for (name, positions) in cursors() {
+        let (mut cursor, _) = CursorStore::open(&folder.join(name)).expect("a new cursor");
+        cursor.save(&positions).expect("it is saved");
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -147,6 +147,7 @@ impl Stream {
                 Err(violation("numbers that this subscriber has had, or did not ask for"))
             }
             Some(next) if from > next => {
+                self.settle(next);
                 self.next = Some(from);
                 self.published = self.published.max(from);
                 self.moved_on();
@@ -182,6 +183,7 @@ impl Stream {
     /// Messages came.
     pub(super) fn take_in(&mut self, run: &Arc<SubRun>) {
         let seqs = run.seqs();
+        self.settle(seqs.start);
         self.queued += seqs.end - seqs.start;
         self.had = Had::LastOf(Arc::clone(run));
         self.pass(seqs.end);
@@ -214,11 +216,23 @@ impl Stream {
         }
     }
 
+    /// Something is about to come: if the application is done with all before it, what was not for it in between is behind
+    /// it, too.
+    fn settle(&mut self, next: Seq) {
+        if self.is_done() {
+            self.acknowledged = self.acknowledged.max(next);
+        }
+    }
+
+    /// Whether the application is done with all that came for it.
+    fn is_done(&self) -> bool {
+        self.queued == 0 && self.gaps == 0 && self.acknowledged >= self.taken_end
+    }
+
     /// How far the application has come. Beyond what it has acknowledged there may be only what is not for it.
     pub(super) fn position(&self) -> Option<Position> {
         let next = self.next?;
-        let idle = self.queued == 0 && self.gaps == 0 && self.acknowledged >= self.taken_end;
-        let next = if idle { next } else { self.acknowledged };
+        let next = if self.is_done() { next } else { self.acknowledged };
         Some(Position { session: self.session, next, last: self.last_acknowledged })
     }
 }
