@@ -32,6 +32,8 @@ pub(super) struct Lane {
     next: Seq,
     allowance: Allowance,
     requested: bool,
+    /// Its source has not what comes next; what it sends behind that is of no use.
+    broken: bool,
     /// When something was asked for there, or came last.
     since: Time,
     came: VecDeque<Laned>,
@@ -44,6 +46,14 @@ pub(crate) enum Laned {
     Run(Seq, u64, Bytes),
     /// The source is gone, or has not what comes next: another one has to be asked.
     Broken,
+}
+
+impl Lane {
+    /// Nothing more comes of its source.
+    fn end(&mut self) {
+        self.broken = true;
+        self.came.push_back(Laned::Broken);
+    }
 }
 
 impl SubscribeEngine {
@@ -71,6 +81,7 @@ impl SubscribeEngine {
             next,
             allowance,
             requested: false,
+            broken: false,
             since: now,
             came: VecDeque::new(),
         };
@@ -93,7 +104,7 @@ impl SubscribeEngine {
 
     /// Who is to be asked instead, when the source of a lane has sent nothing for a while.
     fn lane_rescue(&self, lane: &Lane) -> Option<LinkId> {
-        let waits = lane.requested && lane.allowance.outstanding().messages > 0;
+        let waits = !lane.broken && lane.requested && lane.allowance.outstanding().messages > 0;
         let other = self.lane_source(lane.session, lane.next, Some(lane.link)).filter(|_| waits)?;
         let source = self.links.get(&other)?.sources.get(&lane.session)?;
         (source.ring.head > lane.next).then_some(other)
@@ -183,8 +194,10 @@ impl SubscribeEngine {
         self.lanes.get_mut(&id)?.came.pop_front()
     }
 
+    /// The lane that still goes on by this request.
     fn lane_of(&mut self, link: LinkId, request: RequestId) -> Option<&mut Lane> {
-        self.lanes.values_mut().find(|lane| lane.link == link && lane.request == request)
+        let mut lanes = self.lanes.values_mut().filter(|lane| !lane.broken);
+        lanes.find(|lane| lane.link == link && lane.request == request)
     }
 
     /// Messages of a request that is not that of a stream: a lane's, or of one that has ended.
@@ -231,7 +244,7 @@ impl SubscribeEngine {
     /// A source has lost what a lane wants next, up to `from`.
     fn break_lane(&mut self, id: LinkId, request: RequestId, from: Seq) {
         if let Some(lane) = self.lane_of(id, request) {
-            lane.came.push_back(Laned::Broken);
+            lane.end();
             let (session, hole) = (lane.session, lane.next..from);
             self.note_hole(id, session, hole);
         }
@@ -240,9 +253,7 @@ impl SubscribeEngine {
     /// A source of a session is gone.
     pub(super) fn break_lanes(&mut self, link: LinkId, session: Session) {
         let lanes = self.lanes.values_mut().filter(|lane| lane.link == link);
-        for lane in lanes.filter(|lane| lane.session == session) {
-            lane.came.push_back(Laned::Broken);
-        }
+        lanes.filter(|lane| lane.session == session).for_each(Lane::end);
     }
 
     pub(super) fn transmit_lanes(

@@ -1,5 +1,6 @@
 //! What one source has of a session, by its RING and by its answers.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::ids::Seq;
@@ -11,8 +12,9 @@ use crate::wire::Ring;
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) ring: Ring,
-    /// Numbers that it has answered to have lost. Its RING tells of no holes, and says the same again.
-    holes: RangeSet,
+    /// Numbers that it has answered to have lost, what it was asked for last at the end: its RING tells of no holes, and says
+    /// the same again. Those who ask need the newest of them, until all other sources have answered.
+    holes: VecDeque<Range<Seq>>,
     /// The turn in which it was asked last.
     pub(super) asked: u64,
     /// The number from which on it was asked last.
@@ -21,7 +23,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) const fn new(ring: Ring) -> Self {
-        Self { ring, holes: RangeSet::new(), asked: 0, asked_from: None }
+        Self { ring, holes: VecDeque::new(), asked: 0, asked_from: None }
     }
 
     /// A newer RING. One that has a way to the publisher again, or to another incarnation, may fill its holes.
@@ -29,7 +31,7 @@ impl Source {
         if ring.lineage != self.ring.lineage || ring.live && !self.ring.live {
             self.holes.clear();
         }
-        self.holes.remove(0..ring.oldest);
+        self.holes.retain(|hole| hole.end > ring.oldest);
         self.ring = ring;
     }
 
@@ -41,16 +43,18 @@ impl Source {
     /// It has told by its answer that it has none of these.
     pub(super) fn note_hole(&mut self, hole: Range<Seq>) {
         self.note_head(hole.end);
-        self.holes.insert(hole);
-        while self.holes.runs() > HOLES_MAX {
-            self.holes.pop_first(u64::MAX);
+        self.holes.retain(|known| known.start < hole.start || known.end > hole.end);
+        if self.holes.len() >= HOLES_MAX {
+            self.holes.pop_front();
         }
+        self.holes.push_back(hole);
     }
 
     /// The numbers that it has, or, with a way to the publisher, may have by the time that it is asked.
     pub(super) fn reach(&self) -> Vec<Range<Seq>> {
         let end = if self.ring.live { Seq::MAX } else { self.ring.head };
-        self.holes.missing(self.ring.oldest..end)
+        let holes: RangeSet = self.holes.iter().cloned().collect();
+        holes.missing(self.ring.oldest..end)
     }
 
     /// Whether it may have this number by the time that it is asked.
@@ -60,9 +64,11 @@ impl Source {
 
     /// The first number from this one on that it has not lost.
     pub(super) fn first_from(&self, seq: Seq) -> Seq {
-        let first = seq.max(self.ring.oldest);
-        let hole = self.holes.within(first..Seq::MAX).next();
-        hole.filter(|hole| hole.start == first).map_or(first, |hole| hole.end)
+        let mut first = seq.max(self.ring.oldest);
+        while let Some(hole) = self.holes.iter().find(|hole| hole.contains(&first)) {
+            first = hole.end;
+        }
+        first
     }
 }
 
@@ -104,15 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_bounded_and_those_that_were_evicted_go_first() {
+    fn the_newest_holes_are_known_wherever_they_are() {
         let mut source = Source::new(ring(0, 10_000, true));
-        let holes = 0..HOLES_MAX as u64 + 3;
-        holes.clone().for_each(|hole| source.note_hole(hole * 10..hole * 10 + 5));
-        assert_eq!(source.holes.runs(), HOLES_MAX);
-        assert!(source.reaches(0));
-        assert!(!source.reaches(30));
-        source.renew(ring(42, 10_000, true));
-        assert_eq!(source.holes.runs(), HOLES_MAX - 1);
-        assert_eq!(source.first_from(0), 45);
+        let of = |hole: u64| hole * 10..hole * 10 + 5;
+        (3..HOLES_MAX as u64 + 3).for_each(|hole| source.note_hole(of(hole)));
+        source.note_hole(of(1));
+        assert_eq!(source.holes.len(), HOLES_MAX);
+        assert_eq!([10, 30, 40].map(|seq| source.first_from(seq)), [15, 30, 45]);
+        source.note_hole(40..50);
+        assert_eq!(source.first_from(40), 55, "one that grows, and the next");
+        source.renew(ring(47, 10_000, true));
+        assert_eq!([0, 15].map(|seq| source.first_from(seq)), [55, 55]);
+        assert_eq!(source.holes.len(), HOLES_MAX - 1, "what was evicted is no hole any more");
     }
 }

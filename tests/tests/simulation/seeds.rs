@@ -131,9 +131,10 @@ fn the_same_seed_gives_the_same_run() {
 /// Each of them once showed a fault of its own, which `design.md` tells of.
 #[test]
 fn what_once_went_wrong_for_subscribers_goes_well() {
-    for seed in
-        [2989, 4234, 5189, 5732, 6313, 7619, 8033, 9727, 10_151, 17_299, 21_939, 24_439, 27_669]
-    {
+    for seed in [
+        2989, 4234, 5189, 5732, 6313, 7619, 8033, 9727, 10_151, 17_299, 21_939, 24_439, 27_669,
+        309_788,
+    ] {
         run_seeds(Kind::PubSub, seed, 1);
     }
 }
