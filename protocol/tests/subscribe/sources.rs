@@ -1,0 +1,49 @@
+//! Several sources of one session.
+
+use std::time::Duration;
+
+use crate::net::{Got, Net, lineage, ring, window};
+
+/// A subscriber at number 10 that takes from one that has all of 0 to 99, and knows another one, whose ring all below 90 has
+/// left since it told what it has.
+fn behind_at_the_better_of_two_sources() -> (Net, usize, [usize; 2]) {
+    let mut net = Net::default();
+    let [all, few] = [1_000, 10].map(|messages| net.publisher(ring(messages), lineage(1, 0)));
+    let subscriber = net.subscriber(window(10), &[""]);
+    net.sub(subscriber).set_sources_expected(2);
+    for source in [all, few] {
+        net.join(source, subscriber);
+        net.publish_many(source, 100);
+    }
+    assert!(net.asks(subscriber, all) && !net.asks(subscriber, few));
+    (net, subscriber, [all, few])
+}
+
+#[test]
+fn a_source_that_is_lost_for_a_moment_is_waited_for_however_old_the_session_is() {
+    for heartbeats in [true, false] {
+        let (mut net, subscriber, [all, few]) = behind_at_the_better_of_two_sources();
+        if heartbeats {
+            net.pass(Duration::from_secs(10));
+        } else {
+            net.now.time = net.now.time + Duration::from_secs(10);
+        }
+        net.cut(all, subscriber);
+        net.pass(Duration::from_millis(900));
+        assert!(!net.asks(subscriber, few), "before anybody else can have come");
+        net.join(all, subscriber);
+        assert_eq!(net.seqs(subscriber), (0..100).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_source_that_stays_away_is_not_waited_for_longer_than_the_patience_lasts() {
+    let (mut net, subscriber, [all, few]) = behind_at_the_better_of_two_sources();
+    net.pass(Duration::from_secs(10));
+    net.cut(all, subscriber);
+    net.pass(Duration::from_millis(1_100));
+    assert!(net.asks(subscriber, few));
+    let got = net.take(subscriber);
+    assert_eq!(got[10], Got::Gap(10, 89));
+    assert_eq!(got.len(), 10 + 1 + 10, "{got:?}");
+}
