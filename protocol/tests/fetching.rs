@@ -4,14 +4,10 @@ mod common;
 
 use std::ops::Range;
 
-use bytes::BytesMut;
 use common::raw::Raw;
-use common::{encoded, handshake, hello, peer, record, session};
+use common::{encoded, filter, handshake, hello, peer, publish, session};
 use drawdown_protocol::limits::LANES_MAX;
-use drawdown_protocol::wire::{
-    Control, Filter, Frame, Heartbeat, Prefix, PublishHeader, Request, Ring, StartAt,
-    encode_publish_header,
-};
+use drawdown_protocol::wire::{Control, Frame, Heartbeat, Request, Ring, StartAt};
 use drawdown_protocol::{
     Identity, Lineage, Now, ProxyConfig, ProxyEngine, PublishConfig, RingConfig, Side, SocketType,
     Time,
@@ -20,18 +16,6 @@ use drawdown_protocol::{
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
 const HOLE: Range<u64> = 50..100;
 const HEAD: u64 = 200;
-
-/// Messages of one byte; `from` says what is gone before them.
-fn publish(request: u32, from: u64, seqs: Range<u64>) -> Vec<u8> {
-    let count = (seqs.end - seqs.start) as u32;
-    let header =
-        PublishHeader { from, first_seq: seqs.start, sent_at: common::WALL, count, request };
-    let records = record(b"x", None).repeat(count as usize);
-    let mut out = BytesMut::new();
-    encode_publish_header(header, records.len(), &mut out);
-    out.extend_from_slice(&records);
-    out.to_vec()
-}
 
 /// A publisher that says its RING again after each answer, as with a heartbeat. What it has lost is in its hole.
 struct Source {
@@ -61,12 +45,13 @@ impl Source {
             self.asked += 1;
             let next = if let StartAt::Next(next) = start { next } else { 0 };
             if next < self.hole.start {
-                let before = publish(request, next, next..self.hole.start);
-                self.raw.says(proxy, &before, NOW);
+                let count = (self.hole.start - next) as u32;
+                self.raw.says(proxy, &publish(request, next, next, count), NOW);
             }
             let behind = next.max(self.hole.end);
             if behind < HEAD {
-                self.raw.says(proxy, &publish(request, behind, behind..HEAD), NOW);
+                let count = (HEAD - behind) as u32;
+                self.raw.says(proxy, &publish(request, behind, behind, count), NOW);
             }
             self.raw.says(proxy, &Self::ring(), NOW);
         }
@@ -77,8 +62,7 @@ impl Source {
 fn subscribes(proxy: &mut ProxyEngine, next: u64) -> Raw {
     let mut raw = Raw::on(proxy.open_link(Identity::new("sub"), Side::Downstream, NOW.time));
     raw.says(proxy, &handshake(&hello(SocketType::Sub, peer(0x60))), NOW);
-    let add = [Prefix::new(b"").unwrap()].into_iter().collect();
-    raw.says(proxy, &encoded(&Control::Filter(Filter { add, ..Filter::default() })), NOW);
+    raw.says(proxy, &filter(b""), NOW);
     let request = Request {
         request: 1,
         session: session(),
@@ -115,9 +99,8 @@ fn received(heard: Vec<Frame>, mut next: u64) -> (Vec<Range<u64>>, u64) {
 fn a_proxy_asks_no_source_again_for_what_it_has_answered_to_have_lost() {
     let mut proxy = proxy();
     let mut sources = [0x50, 0x51].map(|name| Source::of(&mut proxy, name, HOLE));
-    let mut turns = |proxy: &mut ProxyEngine, subscriber: Option<&mut Raw>| {
+    let mut turns = |proxy: &mut ProxyEngine, mut subscriber: Option<&mut Raw>| {
         let mut heard = Vec::new();
-        let mut subscriber = subscriber;
         for _ in 0..20 {
             sources.iter_mut().for_each(|source| source.answers(proxy));
             heard.extend(subscriber.iter_mut().flat_map(|raw| raw.hears(proxy, NOW)));

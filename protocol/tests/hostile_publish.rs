@@ -5,14 +5,14 @@ mod common;
 use std::ops::Range;
 
 use common::raw::Raw;
-use common::{encoded, handshake, hello, later, peer, record, session};
+use common::{encoded, filter, handshake, hello, later, peer, publish, session};
 use drawdown_protocol::limits::{
     FILTERS_PER_FRAME, MARKERS_MAX, REQUESTS_MAX, SESSIONS_MAX, TOPIC_BYTES_MAX, UNWRITTEN_MESSAGES,
 };
 use drawdown_protocol::store::StoreOp;
 use drawdown_protocol::wire::{
     CloseCode, Control, End, Filter, Fingerprint, Frame, Heartbeat, Hello, More, Preface, Prefix,
-    PublishHeader, Request, Ring, Skip, StartAt, encode_publish_header,
+    Request, Ring, Skip, StartAt,
 };
 use drawdown_protocol::{
     Event, Gap, Identity, Lineage, LinkState, Message, Now, ProxyConfig, ProxyEngine,
@@ -45,11 +45,6 @@ fn subscriber_hello() -> Hello {
 
 fn publisher_hello() -> Hello {
     hello(SocketType::Pub, peer(0x20))
-}
-
-fn filter(prefix: &[u8]) -> Vec<u8> {
-    let add = [Prefix::new(prefix).unwrap()].into_iter().collect();
-    encoded(&Control::Filter(Filter { add, ..Filter::default() }))
 }
 
 fn request(request: u32, start: StartAt, messages: u64) -> Request {
@@ -172,16 +167,6 @@ fn subscriber() -> SubscribeEngine {
 
 fn ring(lineage: Lineage, oldest: u64, head: u64) -> Vec<u8> {
     encoded(&Control::Ring(Ring { lineage, oldest, head, live: true }))
-}
-
-/// Messages of one byte.
-fn publish(request: u32, from: u64, first_seq: u64, count: u32) -> Vec<u8> {
-    let header = PublishHeader { from, first_seq, sent_at: common::WALL, count, request };
-    let records = record(b"x", None).repeat(count as usize);
-    let mut out = bytes::BytesMut::new();
-    encode_publish_header(header, records.len(), &mut out);
-    out.extend_from_slice(&records);
-    out.to_vec()
 }
 
 /// A subscriber, and a publisher that was asked.

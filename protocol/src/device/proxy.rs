@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{LinkId, PeerId, RequestId};
-use crate::limits::{ENDED_SESSIONS_MAX, FETCH_MESSAGES, LANES_MAX};
+use crate::limits::{ENDED_SESSIONS_MAX, FETCH_MESSAGES};
 use crate::link::Identity;
 use crate::publish::{Fetch, PublishConfig, PublishEngine, PublishStats};
 use crate::push::StoreNeed;
@@ -273,8 +273,7 @@ impl ProxyEngine {
                 }
             }
             if !wanted {
-                self.up.close_lane(lane);
-                self.fetching.remove(&key);
+                self.end_fetch(&key);
                 self.down.wake_link(fetch.link);
             }
         }
@@ -291,10 +290,9 @@ impl ProxyEngine {
                     self.up.raise_lane(*lane, room, now);
                     continue;
                 }
-                self.up.close_lane(*lane);
-                self.fetching.remove(&key);
+                self.end_fetch(&key);
             }
-            if self.fetching.len() >= LANES_MAX && room.messages > 0 {
+            if self.up.lanes_are_full() && room.messages > 0 {
                 self.free_a_lane(now);
             }
             if let Some(lane) = self.up.open_lane(fetch.session, fetch.next, room, now) {
@@ -308,9 +306,13 @@ impl ProxyEngine {
         let lanes = self.fetching.iter();
         let idle =
             lanes.filter_map(|(key, (lane, _))| Some((self.up.lane_idle_since(*lane, now)?, *key)));
-        if let Some((_, key)) = idle.min()
-            && let Some((lane, _)) = self.fetching.remove(&key)
-        {
+        if let Some((_, key)) = idle.min() {
+            self.end_fetch(&key);
+        }
+    }
+
+    fn end_fetch(&mut self, key: &(LinkId, RequestId)) {
+        if let Some((lane, _)) = self.fetching.remove(key) {
             self.up.close_lane(lane);
         }
     }

@@ -65,7 +65,7 @@ impl SubscribeEngine {
         room: Amount,
         now: Time,
     ) -> Option<LaneId> {
-        if self.lanes.len() >= LANES_MAX {
+        if self.lanes_are_full() {
             return None;
         }
         let id = self.lane_source(session, next, None)?;
@@ -90,6 +90,11 @@ impl SubscribeEngine {
         self.lanes.insert(lane_id, lane);
         self.wakes.push_back(id);
         Some(lane_id)
+    }
+
+    /// Whether as much is fetched at a time as may be.
+    pub(crate) fn lanes_are_full(&self) -> bool {
+        self.lanes.len() >= LANES_MAX
     }
 
     /// Who of those on other links than `except` has `next`, and most behind it. One with a way to the publisher may have more

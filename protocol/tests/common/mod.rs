@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use drawdown_protocol::wire::{
-    Attach, Control, DataHeader, Hello, Span, Spans, encode_control, encode_data_header,
-    encode_preface,
+    Attach, Control, DataHeader, Filter, Hello, Prefix, PublishHeader, Span, Spans, encode_control,
+    encode_data_header, encode_preface, encode_publish_header,
 };
 use drawdown_protocol::{Cursor, Now, PeerId, PullEngine, Session, SocketType, WallTime};
 use uuid::Uuid;
@@ -112,6 +112,22 @@ pub(crate) fn data(header: DataHeader, records: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::new();
     encode_data_header(header, records.len(), &mut out);
     out.extend_from_slice(records);
+    out.to_vec()
+}
+
+/// A FILTER that adds a prefix.
+pub(crate) fn filter(prefix: &[u8]) -> Vec<u8> {
+    let add = [Prefix::new(prefix).unwrap()].into_iter().collect();
+    encoded(&Control::Filter(Filter { add, ..Filter::default() }))
+}
+
+/// Published messages of one byte; `from` says what is gone before them.
+pub(crate) fn publish(request: u32, from: u64, first_seq: u64, count: u32) -> Vec<u8> {
+    let header = PublishHeader { from, first_seq, sent_at: WALL, count, request };
+    let records = record(b"x", None).repeat(count as usize);
+    let mut out = BytesMut::new();
+    encode_publish_header(header, records.len(), &mut out);
+    out.extend_from_slice(&records);
     out.to_vec()
 }
 

@@ -50,6 +50,13 @@ pub(crate) struct Way {
     is_silent: bool,
 }
 
+impl Way {
+    fn joins(&self, one: usize, other: usize) -> bool {
+        let ends = [self.from.0, self.to.0];
+        ends == [one, other] || ends == [other, one]
+    }
+}
+
 /// What a subscriber was given.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Got {
@@ -126,10 +133,7 @@ impl Net {
     /// Cuts all links between two.
     pub(crate) fn cut(&mut self, one: usize, other: usize) {
         let now = self.now.time;
-        let between = |way: &Way| {
-            [way.from.0, way.to.0] == [one, other] || [way.from.0, way.to.0] == [other, one]
-        };
-        for way in self.ways.extract_if(.., |way| between(way)) {
+        for way in self.ways.extract_if(.., |way| way.joins(one, other)) {
             let (node, link) = way.from;
             each!(&mut self.nodes[node], engine => engine.link_lost(link, "cut", now));
         }
@@ -138,10 +142,8 @@ impl Net {
 
     /// Nothing that either of two says reaches the other any more, and neither notices.
     pub(crate) fn silence(&mut self, one: usize, other: usize) {
-        let between = |way: &&mut Way| {
-            [way.from.0, way.to.0] == [one, other] || [way.from.0, way.to.0] == [other, one]
-        };
-        self.ways.iter_mut().filter(between).for_each(|way| way.is_silent = true);
+        let between = self.ways.iter_mut().filter(|way| way.joins(one, other));
+        between.for_each(|way| way.is_silent = true);
     }
 
     /// Carries bytes until there are none.

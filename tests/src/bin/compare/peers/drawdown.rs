@@ -164,14 +164,15 @@ impl Peer for Drawdown {
     }
 
     fn settings(&self) -> String {
-        let told = |value: Option<u64>| value.map_or("the default".to_owned(), |n| n.to_string());
+        let told = |value: Option<u64>, unset: &str| {
+            value.map_or_else(|| unset.to_owned(), |value| value.to_string())
+        };
         format!(
             "window {}, queue {}, threads a side {}; every message is confirmed after the receiver has checked it, in memory too; \
              PUB with a ring of 65,536 messages, or of all",
-            told(self.window),
-            told(self.queue),
-            self.threads.map_or("1, or the default where one message is timed".to_owned(), |n| n
-                .to_string())
+            told(self.window, "the default"),
+            told(self.queue, "the default"),
+            told(self.threads.map(u64::from), "1, or the default where one message is timed")
         )
     }
 
