@@ -99,6 +99,24 @@ fn one_that_is_alone_and_stuck_is_woken_for_nothing() {
     assert_eq!(messages(&stuck.hears(&mut push, NOW)), 2);
 }
 
+#[test]
+fn one_with_too_few_bytes_for_a_message_gets_those_behind_it_once_another_has_that() {
+    let mut push = push();
+    let mut small = receiver(&mut push, 0x30, 1);
+    let mut other = receiver(&mut push, 0x40, 1);
+    grant(&mut push, &mut small, 2, 100);
+    small.hears(&mut push, NOW);
+    woken(&mut push);
+    push.try_send(vec![0; 1_000].into(), || NOW).unwrap();
+    assert_eq!(woken(&mut push), [small.link]);
+    assert_eq!(messages(&small.hears(&mut push, NOW)), 0);
+    assert_eq!(woken(&mut push), [other.link]);
+    assert_eq!(messages(&other.hears(&mut push, NOW)), 1);
+    assert_eq!(send(&mut push), [other.link]);
+    assert_eq!(send(&mut push), [small.link], "it rests, and has its turn");
+    assert_eq!(messages(&small.hears(&mut push, NOW)), 1);
+}
+
 /// A socket with two receivers that were sent a message each: the one has its own, and is first in turn again.
 fn one_is_first(config: PushConfig) -> (PushEngine, Raw, Raw) {
     let mut push = PushEngine::new(config, peer(0x20), session());

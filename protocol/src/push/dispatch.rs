@@ -82,6 +82,7 @@ impl PushEngine {
         }
         self.recount(id);
         self.after_dispatch(id, stopped, now, out);
+        self.review_cramped();
         if self.wants_hands() && self.dispatchable() {
             self.wake_idle();
         }
@@ -220,6 +221,9 @@ impl PushEngine {
         };
         link.flow.note(room.messages > 0 && waiting == 0, blocked, now.time);
         self.note_asked(id, dispatchable, now.time);
+        if stopped && dispatchable && room.messages > 0 {
+            self.note_cramped(id);
+        }
         let waits_for_turn = outranked || (room.messages > 0 && !self.has_turn(id));
         if !dispatchable || waits_for_turn {
             self.rest(id);

@@ -52,6 +52,7 @@ use passed::Passing;
 pub(crate) use passed::Upward;
 use rebuild::Rebuild;
 use stats::{Counters, Flow};
+use turns::Cramped;
 
 /// A PUSH socket without its I/O.
 #[derive(Debug)]
@@ -89,6 +90,8 @@ pub struct PushEngine {
     placed: Placed,
     /// Links with credit that found nothing to dispatch, longest first.
     idle: VecDeque<LinkId>,
+    /// Links with too few bytes of credit for what comes next.
+    cramped: Cramped,
     /// Messages that links were woken for and have not looked at.
     called: u64,
     /// Links without credit that had nothing to ask any for, longest first.
@@ -242,6 +245,7 @@ impl PushEngine {
             levels: Levels::default(),
             placed: Placed::default(),
             idle: VecDeque::new(),
+            cramped: Cramped::default(),
             called: 0,
             silent: VecDeque::new(),
             pending: 0,

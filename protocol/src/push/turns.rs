@@ -8,6 +8,15 @@ use crate::ids::{LinkId, Seq};
 
 use super::{PushEngine, PushLink};
 
+/// Links with credit that looked, and of which what came next takes more bytes than they have: they need not look again
+/// before something else comes next, or they have more.
+#[derive(Debug, Default)]
+pub(super) struct Cramped {
+    links: Vec<LinkId>,
+    /// What came next.
+    by: Option<Seq>,
+}
+
 impl PushEngine {
     pub(super) fn wake(&mut self, link: LinkId) {
         self.wakes.push_back(link);
@@ -15,6 +24,7 @@ impl PushEngine {
 
     /// Somebody else may have something to do.
     pub(super) fn wake_idle_if_work(&mut self) {
+        self.review_cramped();
         if self.wants_hands() && self.dispatchable() {
             self.wake_idle();
         }
@@ -74,6 +84,21 @@ impl PushEngine {
             link.blocked = false;
             self.called -= std::mem::take(&mut link.called);
         }
+        self.cramped.links.retain(|other| *other != id);
+    }
+
+    /// A link with credit has too few bytes of it for what comes next.
+    pub(super) fn note_cramped(&mut self, id: LinkId) {
+        self.review_cramped();
+        self.cramped.by = self.queued.first();
+        self.cramped.links.push(id);
+    }
+
+    /// Links that had too few bytes rest like others once something else comes next.
+    pub(super) fn review_cramped(&mut self) {
+        if !self.cramped.links.is_empty() && self.queued.first() != self.cramped.by {
+            std::mem::take(&mut self.cramped.links).into_iter().for_each(|id| self.rest(id));
+        }
     }
 
     /// What was written for a link is still in its way, so that it can take no more, whatever its credit: others are woken in
@@ -97,10 +122,9 @@ impl PushEngine {
         let one_kind = !self.levels.are_several() && !self.has_decliners();
         let is_for_it =
             |id| self.next_given_back_by(id).is_none_or(|seq| !self.is_at_work_for(seq));
-        one_kind
-            && self.called == 0
-            && self.idle.front().copied().is_some_and(is_for_it)
-            && self.dispatchable()
+        let could_take = self.idle.front().copied().filter(|id| is_for_it(*id));
+        let unnoticed = !self.cramped.links.is_empty() && self.queued.first() != self.cramped.by;
+        one_kind && self.called == 0 && (could_take.is_some() || unnoticed) && self.dispatchable()
     }
 
     /// Whether a link that does not rest, and is to look again, has room for this message.
