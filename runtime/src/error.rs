@@ -84,7 +84,8 @@ impl From<StoreError> for Error {
 /// Why a message was not accepted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError {
-    kind: SendErrorKind,
+    // Boxed: what every send may give is a word, and moved as one.
+    kind: Box<SendErrorKind>,
 }
 
 /// Kinds of [`SendError`].
@@ -117,8 +118,8 @@ pub enum SendErrorKind {
 }
 
 impl SendError {
-    pub(crate) const fn new(kind: SendErrorKind) -> Self {
-        Self { kind }
+    pub(crate) fn new(kind: SendErrorKind) -> Self {
+        Self { kind: Box::new(kind) }
     }
 
     /// The reason of a refusal that waiting does not help; `None` if the queue was full.
@@ -136,20 +137,20 @@ impl SendError {
 
     /// What kind it is.
     #[must_use]
-    pub const fn kind(&self) -> &SendErrorKind {
+    pub fn kind(&self) -> &SendErrorKind {
         &self.kind
     }
 
     /// Whether the message may still be delivered although it was not accepted.
     #[must_use]
-    pub const fn may_be_delivered(&self) -> bool {
-        matches!(self.kind, SendErrorKind::StoreFailed { taken_in: true, .. })
+    pub fn may_be_delivered(&self) -> bool {
+        matches!(*self.kind, SendErrorKind::StoreFailed { taken_in: true, .. })
     }
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
+        match &*self.kind {
             SendErrorKind::TooLong { bytes, bytes_max } => write!(
                 f,
                 "the message has {bytes} bytes and the limit is {bytes_max}; it was not kept; \

@@ -171,6 +171,20 @@ impl RecordHead {
     }
 }
 
+/// Where the payload of the record at the start of `bytes` is, whose head was read and checked before.
+#[inline]
+pub(crate) fn payload_of(bytes: &[u8]) -> Range<usize> {
+    let word = bytes.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+    let payload_bytes = (word & LENGTH_MASK) as usize;
+    let attributes =
+        || bytes.get(HEAD_BYTES_MIN..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes));
+    let head_bytes = match word & HAS_ATTRIBUTES {
+        0 => HEAD_BYTES_MIN,
+        _ => ATTRIBUTES_AT + usize::from(attributes().unwrap_or(0)),
+    };
+    head_bytes..head_bytes + payload_bytes
+}
+
 impl Attributes<'_> {
     /// How long the head of a record with these is.
     #[inline]

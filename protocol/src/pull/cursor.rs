@@ -44,8 +44,10 @@ impl Batch {
 pub struct Item {
     /// Its index in the run.
     pub index: u32,
-    payload_at: u32,
+    /// Where its record begins, among the run's.
+    pub at: u32,
     payload_bytes: u32,
+    head_bytes: u16,
     /// Its shelf life is over: it is not for the application.
     pub expired: bool,
 }
@@ -55,7 +57,8 @@ impl Item {
     #[inline]
     #[must_use]
     pub const fn payload(&self) -> Range<usize> {
-        self.payload_at as usize..self.payload_at as usize + self.payload_bytes as usize
+        let at = self.at as usize + self.head_bytes as usize;
+        at..at + self.payload_bytes as usize
     }
 }
 
@@ -93,11 +96,12 @@ impl Cursor {
         let head =
             RecordHead::read(run.records.get(self.batch.at..)?, MESSAGE_BYTES_MAX).ok()??;
         let end = self.batch.at + head.record_bytes();
-        // The records of a run are those of one frame: far less than 4 GiB.
+        // The records of a run are those of one frame: far less than 4 GiB. And a head is shorter than 64 KiB.
         let item = Item {
             index: self.batch.indices.start,
-            payload_at: (self.batch.at + head.head_bytes) as u32,
+            at: self.batch.at as u32,
             payload_bytes: head.payload_bytes as u32,
+            head_bytes: head.head_bytes as u16,
             expired: head.expires.is_some_and(|expires| run.is_expired(expires, now())),
         };
         self.batch.indices.start += 1;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{Priority, Seq, Session};
+use crate::message::payload_of;
 use crate::time::{Time, WallTime};
 
 /// Names a run inside one engine: by the level of the link that it came on, and in each level by its arrival.
@@ -94,6 +95,15 @@ impl Run {
     #[must_use]
     pub const fn records(&self) -> &Bytes {
         &self.records
+    }
+
+    /// The payload, among the records, of the message whose record begins at `at`: an [`Item`](super::Item) says where that is.
+    #[inline]
+    #[must_use]
+    pub fn payload(&self, at: u32) -> Range<usize> {
+        let at = at as usize;
+        let payload = payload_of(self.records.get(at..).unwrap_or_default());
+        at + payload.start..at + payload.end
     }
 
     /// Confirms the message at `index`, from any thread. The engine has to be told by

@@ -66,7 +66,9 @@ impl PubSocket {
         message: impl Into<Message<'a>>,
     ) -> Result<Seq, SendError> {
         let seq = self.take_in(topic.as_ref(), message.into()).await?;
-        self.sender.accepted(seq).await?;
+        if let Some(acceptance) = self.sender.acceptance(seq) {
+            acceptance.await?;
+        }
         Ok(seq)
     }
 

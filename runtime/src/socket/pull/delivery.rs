@@ -47,38 +47,56 @@ impl Source {
 /// taken, all of these do nothing. They take effect when they are called; awaiting them gives the answer.
 #[must_use = "a delivery that is dropped counts as a failed attempt"]
 pub struct Delivery {
-    // Words only: a delivery is moved a few times, and bytes among them make each move wait for the last.
+    // Two words, which are moved in registers: one of many parts waits in memory for its last move at each.
     source: Arc<Source>,
-    index: u32,
-    payload_at: u32,
-    payload_bytes: u32,
-    standing: Standing,
+    which: Which,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-enum Standing {
-    Open,
-    Settled,
+/// Which message of its run it is: its index, where its record begins, and whether it is settled.
+#[derive(Clone, Copy)]
+struct Which(u64);
+
+impl Which {
+    /// A run has far fewer messages than would reach this.
+    const SETTLED: u64 = 1 << 63;
+
+    #[inline]
+    fn new(index: u32, at: u32) -> Self {
+        Self(u64::from(index) << 32 | u64::from(at))
+    }
+
+    #[inline]
+    const fn index(self) -> u32 {
+        ((self.0 & !Self::SETTLED) >> 32) as u32
+    }
+
+    #[inline]
+    const fn at(self) -> u32 {
+        self.0 as u32
+    }
+
+    #[inline]
+    const fn is_settled(self) -> bool {
+        self.0 & Self::SETTLED != 0
+    }
 }
 
 impl Delivery {
     #[inline]
     pub(super) fn new(source: Arc<Source>, item: &Item) -> Self {
-        let payload = item.payload();
-        Self {
-            source,
-            index: item.index,
-            // The place of a payload in its run fits: an item has it in as many bits.
-            payload_at: payload.start as u32,
-            payload_bytes: payload.len() as u32,
-            standing: Standing::Open,
-        }
+        Self { source, which: Which::new(item.index, item.at) }
     }
 
     #[inline]
     fn place(&self) -> Range<usize> {
-        self.payload_at as usize..self.payload_at as usize + self.payload_bytes as usize
+        self.source.run.payload(self.which.at())
+    }
+
+    /// From now on dropping it says nothing of it. Gives its index.
+    #[inline]
+    fn settled(&mut self) -> u32 {
+        self.which.0 |= Which::SETTLED;
+        self.which.index()
     }
 
     /// The payload.
@@ -98,7 +116,7 @@ impl Delivery {
     /// The message's number in its sender's session.
     #[must_use]
     pub fn seq(&self) -> Seq {
-        self.source.run.seq(self.index)
+        self.source.run.seq(self.which.index())
     }
 
     /// Its sender's session.
@@ -122,8 +140,8 @@ impl Delivery {
     /// If the socket is closed, or was dropped: the message goes back to its sender, and comes again.
     #[inline]
     pub fn ack(mut self) -> Ready<Result<(), Closed>> {
-        self.standing = Standing::Settled;
-        ready(self.source.confirm(self.index))
+        let index = self.settled();
+        ready(self.source.confirm(index))
     }
 
     /// Failed: the message is tried again after its sender's retry delay, here or elsewhere, and in the end becomes a
@@ -132,8 +150,8 @@ impl Delivery {
     /// # Errors
     /// If the socket is closed, or was dropped: the message goes back to its sender all the same.
     pub fn nack(mut self, reason: impl AsRef<str>) -> Ready<Result<(), Closed>> {
-        self.standing = Standing::Settled;
-        ready(self.source.settle(self.index, &Outcome::Rejected(reason.as_ref().into())))
+        let index = self.settled();
+        ready(self.source.settle(index, &Outcome::Rejected(reason.as_ref().into())))
     }
 
     /// Not done, and nobody's fault: the message goes back to its sender's queue; no attempt is counted.
@@ -141,8 +159,8 @@ impl Delivery {
     /// # Errors
     /// As for [`Delivery::nack`].
     pub fn release(mut self) -> Ready<Result<(), Closed>> {
-        self.standing = Standing::Settled;
-        ready(self.source.settle(self.index, &Outcome::Released))
+        let index = self.settled();
+        ready(self.source.settle(index, &Outcome::Released))
     }
 
     /// Not now: the message is tried again after `delay`; no attempt is counted.
@@ -150,8 +168,8 @@ impl Delivery {
     /// # Errors
     /// As for [`Delivery::nack`].
     pub fn retry_in(mut self, delay: Duration) -> Ready<Result<(), Closed>> {
-        self.standing = Standing::Settled;
-        ready(self.source.settle(self.index, &Outcome::RetryIn(millis(delay))))
+        let index = self.settled();
+        ready(self.source.settle(index, &Outcome::RetryIn(millis(delay))))
     }
 
     /// Asks for `more` time from now on, where the sender has set a time to process.
@@ -159,16 +177,16 @@ impl Delivery {
     /// # Errors
     /// If the socket is closed.
     pub fn extend(&self, more: Duration) -> Ready<Result<(), Closed>> {
-        ready(self.source.settle(self.index, &Outcome::Extended(millis(more))))
+        ready(self.source.settle(self.which.index(), &Outcome::Extended(millis(more))))
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if self.standing == Standing::Open {
+        if !self.which.is_settled() {
             let outcome = Outcome::Rejected("the delivery was dropped without a word".into());
             // A socket that is closed has told its sender already.
-            let _ = self.source.settle(self.index, &outcome);
+            let _ = self.source.settle(self.which.index(), &outcome);
         }
     }
 }
@@ -177,7 +195,7 @@ impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Delivery")
             .field("seq", &self.seq())
-            .field("bytes", &self.payload_bytes)
+            .field("bytes", &self.place().len())
             .finish_non_exhaustive()
     }
 }

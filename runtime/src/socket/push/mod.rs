@@ -72,7 +72,9 @@ impl PushSocket {
     /// If the message is over the limit, the socket is closed, or the store fails.
     pub async fn send<'a>(&self, message: impl Into<Message<'a>>) -> Result<Seq, SendError> {
         let seq = self.take_in(message).await?;
-        self.sender.accepted(seq).await?;
+        if let Some(acceptance) = self.sender.acceptance(seq) {
+            acceptance.await?;
+        }
         Ok(seq)
     }
 
@@ -113,7 +115,9 @@ impl PushSocket {
         M: Into<Message<'a>>,
     {
         let (first, next) = self.take_in_batch(messages).await?;
-        self.sender.all_accepted(first..next).await?;
+        if let Some(acceptance) = self.sender.acceptance_of_all(first..next) {
+            acceptance.await?;
+        }
         Ok((first < next).then(|| self.receipt(next - 1)))
     }
 
@@ -245,7 +249,13 @@ impl PushSocket {
     #[inline]
     fn try_take_in<'a>(&self, message: Message<'a>) -> Result<Seq, Refused<'a>> {
         let clock = self.sender.core.clock;
-        self.sender.core.with(|socket| socket.engine.try_send(message, || clock.now()))
+        // A result with room for a message would be moved as a whole for each one that is taken in.
+        let mut refused = None;
+        let seq = self.sender.core.with(|socket| {
+            let taken = socket.engine.try_send(message, || clock.now());
+            taken.map_err(|why| refused = Some(why)).unwrap_or_default()
+        });
+        refused.map_or(Ok(seq), Err)
     }
 
     /// Takes a message in, and waits for room if there is none.

@@ -46,14 +46,21 @@ impl<S: Sending> Sender<S> {
         Ok(Self { core, options, thread, turns: Turns::default(), durable })
     }
 
-    /// Waits until a message that was taken in is accepted: not at all without a store.
-    pub(crate) async fn accepted(&self, seq: Seq) -> Result<(), SendError> {
-        if self.durable { accepted(&self.core, seq).await } else { Ok(()) }
+    /// What to wait for until a message that was taken in is accepted: nothing without a store.
+    #[inline]
+    pub(crate) fn acceptance(
+        &self,
+        seq: Seq,
+    ) -> Option<impl Future<Output = Result<(), SendError>>> {
+        self.durable.then(|| accepted(&self.core, seq))
     }
 
     /// The same for messages with consecutive numbers.
-    pub(crate) async fn all_accepted(&self, seqs: Range<Seq>) -> Result<(), SendError> {
-        if self.durable { all_accepted(&self.core, seqs).await } else { Ok(()) }
+    pub(crate) fn acceptance_of_all(
+        &self,
+        seqs: Range<Seq>,
+    ) -> Option<impl Future<Output = Result<(), SendError>>> {
+        self.durable.then(|| all_accepted(&self.core, seqs))
     }
 
     pub(crate) fn stop_intake(&self) {
