@@ -124,6 +124,9 @@ pub const MARKERS_MAX: usize = 4_096;
 /// What a proxy fetches at a time for a subscriber that is behind its ring.
 pub const FETCH_MESSAGES: u64 = 1_024;
 
+/// The same in bytes, unless a single message may take more.
+pub const FETCH_BYTES: u64 = 4 << 20;
+
 /// Subscribers for which a proxy fetches at a time.
 pub const LANES_MAX: usize = 32;
 

@@ -5,9 +5,12 @@ mod common;
 use std::ops::Range;
 
 use common::raw::Raw;
-use common::{encoded, filter, handshake, hello, peer, publish, session};
-use drawdown_protocol::limits::LANES_MAX;
-use drawdown_protocol::wire::{Control, Frame, Heartbeat, Request, Ring, StartAt};
+use common::{encoded, filter, handshake, hello, peer, publish, published, record, session};
+use drawdown_protocol::limits::{FETCH_BYTES, LANES_MAX};
+use drawdown_protocol::message::cost_bytes_max;
+use drawdown_protocol::wire::{
+    Control, Frame, Heartbeat, PublishRun, Request, Ring, Skip, StartAt,
+};
 use drawdown_protocol::{
     Identity, Lineage, Now, ProxyConfig, ProxyEngine, PublishConfig, RingConfig, Side, SocketType,
     Time,
@@ -58,18 +61,23 @@ impl Source {
     }
 }
 
-/// A subscriber that asks for what is from `next` on.
+/// A subscriber that asks for all that is from `next` on.
 fn subscribes(proxy: &mut ProxyEngine, next: u64) -> Raw {
+    wants(proxy, b"", next)
+}
+
+/// The same, of one topic.
+fn wants(proxy: &mut ProxyEngine, topic: &[u8], next: u64) -> Raw {
     let mut raw = Raw::on(proxy.open_link(Identity::new("sub"), Side::Downstream, NOW.time));
     raw.says(proxy, &handshake(&hello(SocketType::Sub, peer(0x60))), NOW);
-    raw.says(proxy, &filter(b""), NOW);
+    raw.says(proxy, &filter(topic), NOW);
     let request = Request {
         request: 1,
         session: session(),
         start: StartAt::Next(next),
         last: None,
         messages: 1_000,
-        bytes: 1 << 20,
+        bytes: 1 << 40,
     };
     raw.says(proxy, &encoded(&Control::Request(request)), NOW);
     raw
@@ -86,11 +94,17 @@ fn proxy() -> ProxyEngine {
 fn received(heard: Vec<Frame>, mut next: u64) -> (Vec<Range<u64>>, u64) {
     let mut gone = Vec::new();
     for frame in heard {
-        let Frame::Publish(run) = frame else { continue };
-        if run.header.from > next {
-            gone.push(next..run.header.from);
+        let (from, end) = match frame {
+            Frame::Publish(PublishRun { header, .. }) => {
+                (header.from, header.first_seq + u64::from(header.count))
+            }
+            Frame::Control(Control::Skip(Skip { from, next, .. })) => (from, next),
+            _ => continue,
+        };
+        if from > next {
+            gone.push(next..from);
         }
-        next = run.header.first_seq + u64::from(run.header.count);
+        next = end;
     }
     (gone, next)
 }
@@ -137,4 +151,64 @@ fn subscribers_that_read_nothing_keep_nobody_from_what_is_fetched() {
         heard.extend(reading.hears(&mut proxy, later));
     }
     assert_eq!(received(heard, 0), (vec![], HEAD));
+}
+
+/// Of the topics `a`, `b`, `b`, and then `a` again and again.
+fn by_topic(seq: u64) -> Vec<u8> {
+    let topic = if (1..3).contains(&seq) { b'b' } else { b'a' };
+    record(b"x", Some(&[2, 1, topic]))
+}
+
+/// The requests that a source hears: by which name, and from where.
+fn requests(source: &mut Raw, proxy: &mut ProxyEngine) -> Vec<(u32, u64)> {
+    let heard = source.hears(proxy, NOW).into_iter();
+    let requests = heard.filter_map(|frame| match frame {
+        Frame::Control(Control::Request(Request { request, start, .. })) => Some((request, start)),
+        _ => None,
+    });
+    let from = |start| if let StartAt::Next(next) = start { next } else { 0 };
+    requests.map(|(request, start)| (request, from(start))).collect()
+}
+
+fn says_by_topic(source: &mut Raw, proxy: &mut ProxyEngine, request: u32, seqs: Range<u64>) {
+    let records: Vec<_> = seqs.clone().map(by_topic).collect();
+    source.says(proxy, &published(request, seqs.start, seqs.start, &records), NOW);
+}
+
+#[test]
+fn one_that_wants_another_topic_while_it_is_fetched_for_is_told_of_no_loss() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy, 0x50, 0..0).raw;
+    let [(request, 0)] = requests(&mut source, &mut proxy)[..] else { panic!("no request") };
+    says_by_topic(&mut source, &mut proxy, request, 0..HEAD);
+    let mut subscriber = wants(&mut proxy, b"a", 0);
+    subscriber.hears(&mut proxy, NOW);
+    let [(request, 0)] = requests(&mut source, &mut proxy)[..] else { panic!("no fetch") };
+    says_by_topic(&mut source, &mut proxy, request, 0..3);
+    let mut heard = subscriber.hears(&mut proxy, NOW);
+    // It has looked at what is not wanted, which its subscriber does not know, and has more at hand.
+    says_by_topic(&mut source, &mut proxy, request, 3..10);
+    subscriber.says(&mut proxy, &filter(b"b"), NOW);
+    for _ in 0..4 {
+        heard.extend(subscriber.hears(&mut proxy, NOW));
+        for (request, from) in requests(&mut source, &mut proxy) {
+            says_by_topic(&mut source, &mut proxy, request, from..HEAD);
+        }
+    }
+    assert_eq!(received(heard, 0), (vec![], HEAD));
+}
+
+#[test]
+fn what_is_fetched_for_one_that_gives_credit_without_end_is_bounded() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy, 0x50, 0..0);
+    source.answers(&mut proxy);
+    let mut subscriber = subscribes(&mut proxy, 0);
+    subscriber.hears(&mut proxy, NOW);
+    let asked = source.raw.hears(&mut proxy, NOW).into_iter().find_map(|frame| match frame {
+        Frame::Control(Control::Request(request)) => Some(request.bytes),
+        _ => None,
+    });
+    let message = cost_bytes_max(ProxyConfig::default().up.link.message_bytes_max);
+    assert!(asked.is_some_and(|bytes| (message..=FETCH_BYTES.max(message)).contains(&bytes)));
 }

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::credit::Amount;
 use crate::ids::{LinkId, PeerId, RequestId};
-use crate::limits::{ENDED_SESSIONS_MAX, FETCH_MESSAGES};
+use crate::limits::{ENDED_SESSIONS_MAX, FETCH_BYTES, FETCH_MESSAGES};
 use crate::link::Identity;
+use crate::message::cost_bytes_max;
 use crate::publish::{Fetch, PublishConfig, PublishEngine, PublishStats};
 use crate::push::StoreNeed;
 use crate::store::{Commit, Recovered};
@@ -281,10 +283,11 @@ impl ProxyEngine {
 
     /// Asks upstream for what subscribers want that the rings do not retain.
     fn fetch(&mut self, now: Time) {
+        // A subscriber may give credit without end, and read nothing.
+        let bytes = FETCH_BYTES.max(cost_bytes_max(self.up.config().link.message_bytes_max));
         for fetch in self.down.fetches() {
             let key = (fetch.link, fetch.request);
-            let mut room = fetch.room;
-            room.messages = room.messages.min(FETCH_MESSAGES);
+            let room = fetch.room.min(Amount::new(FETCH_MESSAGES, bytes));
             if let Some((lane, _)) = self.fetching.get(&key) {
                 if self.up.lane_serves(*lane, fetch.next) {
                     self.up.raise_lane(*lane, room, now);

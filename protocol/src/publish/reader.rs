@@ -136,6 +136,9 @@ impl Reader {
         self.live = false;
         self.next = self.told;
         self.standing = Standing::More;
+        // It begins where the reader was, which may be further on.
+        self.side.clear();
+        self.forget_marks();
     }
 
     /// A message that it wants was published. True if it had nothing else to do, or has to tell that there is more than it
@@ -283,10 +286,16 @@ impl Reader {
         self.standing == Standing::Cold || !self.side.is_empty()
     }
 
-    /// Takes in what was fetched for it alone: it begins where the reader is, or below.
-    pub(super) fn take_in(&mut self, seqs: Range<Seq>, records: Bytes, now: Now) {
-        self.side.push_back(Chunk::new(seqs, records, None, now.time));
-        self.standing = Standing::More;
+    /// Takes in what was fetched for it alone, as long as that goes on where the reader is, or what it has of it ends. False
+    /// if not: it looks elsewhere now.
+    pub(super) fn take_in(&mut self, seqs: Range<Seq>, records: Bytes, now: Now) -> bool {
+        let goes_on_at = self.side.back().map_or(self.position(), |chunk| chunk.seqs.end);
+        let is_wanted = self.wants_side() && seqs.start <= goes_on_at;
+        if is_wanted {
+            self.side.push_back(Chunk::new(seqs, records, None, now.time));
+            self.standing = Standing::More;
+        }
+        is_wanted
     }
 
     /// Sends what was fetched for it alone.

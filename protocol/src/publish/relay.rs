@@ -297,10 +297,9 @@ impl PublishEngine {
         let reader = readers
             .and_then(|readers| readers.iter_mut().find(|reader| reader.request == fetch.request));
         // Meanwhile it may have come to what the ring has.
-        let reader = reader.filter(|reader| reader.wants_side());
-        let wanted = reader.is_some();
-        if let Some(reader) = reader {
-            reader.take_in(first..first + count, records, now);
+        let wanted =
+            reader.is_some_and(|reader| reader.take_in(first..first + count, records, now));
+        if wanted {
             self.wakes.push_back(fetch.link);
         }
         wanted

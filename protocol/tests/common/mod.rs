@@ -123,8 +123,14 @@ pub(crate) fn filter(prefix: &[u8]) -> Vec<u8> {
 
 /// Published messages of one byte; `from` says what is gone before them.
 pub(crate) fn publish(request: u32, from: u64, first_seq: u64, count: u32) -> Vec<u8> {
+    published(request, from, first_seq, &vec![record(b"x", None); count as usize])
+}
+
+/// The same, with these records.
+pub(crate) fn published(request: u32, from: u64, first_seq: u64, records: &[Vec<u8>]) -> Vec<u8> {
+    let count = records.len() as u32;
     let header = PublishHeader { from, first_seq, sent_at: WALL, count, request };
-    let records = record(b"x", None).repeat(count as usize);
+    let records = records.concat();
     let mut out = BytesMut::new();
     encode_publish_header(header, records.len(), &mut out);
     out.extend_from_slice(&records);
