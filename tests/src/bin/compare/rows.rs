@@ -105,7 +105,7 @@ pub(crate) const ROWS: &[Row] = rows! {
     "fanout-all-100" "published to 100 subscribers, 256 B, nothing dropped" all_to(100), 256, 50_000;
     "ring" "1,000,000 messages of 256 B, read from a publisher's ring" Measure::Ring, 256, 1_000_000;
     "durable-256" "durable, 256 B, the receiver keeps up" Measure::Durable, 256, 4_000_000;
-    "durable-1k" "durable, 1 KiB, the receiver keeps up" Measure::Durable, 1 << 10, 1_000_000;
+    "durable-1k" "durable, 1 KiB, the receiver keeps up" Measure::Durable, 1 << 10, 3_000_000;
     "backlog-256" "durable, 256 B, no receiver: until all is accepted" Measure::Backlog, 256, 1_500_000;
     "send-receiver" "one durable send of 256 B, with a receiver" Measure::Send { receiver: true }, 256, 2_000;
     "send-alone" "one durable send of 256 B, no receiver" Measure::Send { receiver: false }, 256, 2_000;
