@@ -171,18 +171,20 @@ impl RecordHead {
     }
 }
 
-/// Where the payload of the record at the start of `bytes` is, whose head was read and checked before.
+/// Where the payload of a record is that begins at `at`, among these, and was read and checked before.
 #[inline]
-pub(crate) fn payload_of(bytes: &[u8]) -> Range<usize> {
-    let word = bytes.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
-    let payload_bytes = (word & LENGTH_MASK) as usize;
-    let attributes =
-        || bytes.get(HEAD_BYTES_MIN..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes));
+pub(crate) fn payload_at(records: &[u8], at: u32) -> Range<usize> {
+    let at = at as usize;
+    let record = records.get(at..).unwrap_or_default();
+    let word = record.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+    let attributes_bytes =
+        || Some(u16::from_le_bytes(*record.get(HEAD_BYTES_MIN..)?.first_chunk()?));
     let head_bytes = match word & HAS_ATTRIBUTES {
         0 => HEAD_BYTES_MIN,
-        _ => ATTRIBUTES_AT + usize::from(attributes().unwrap_or(0)),
+        _ => ATTRIBUTES_AT + usize::from(attributes_bytes().unwrap_or(0)),
     };
-    head_bytes..head_bytes + payload_bytes
+    let payload = at + head_bytes;
+    payload..payload + (word & LENGTH_MASK) as usize
 }
 
 impl Attributes<'_> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{Priority, Seq, Session};
-use crate::message::payload_of;
+use crate::message::payload_at;
 use crate::time::{Time, WallTime};
 
 /// Names a run inside one engine: by the level of the link that it came on, and in each level by its arrival.
@@ -101,9 +101,7 @@ impl Run {
     #[inline]
     #[must_use]
     pub fn payload(&self, at: u32) -> Range<usize> {
-        let at = at as usize;
-        let payload = payload_of(self.records.get(at..).unwrap_or_default());
-        at + payload.start..at + payload.end
+        payload_at(&self.records, at)
     }
 
     /// Confirms the message at `index`, from any thread. The engine has to be told by

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::credit::Amount;
 use crate::ids::{Seq, Session};
 use crate::limits::MESSAGE_BYTES_MAX;
-use crate::message::{RecordHead, Records, cost_bytes, crc};
+use crate::message::{RecordHead, Records, cost_bytes, crc, payload_at};
 use crate::time::{Time, WallTime};
 use crate::wire::{Fingerprint, PublishRun};
 
@@ -40,6 +40,29 @@ impl SubRun {
     #[must_use]
     pub const fn records(&self) -> &Bytes {
         &self.records
+    }
+
+    /// The number of the message at `index`.
+    #[inline]
+    #[must_use]
+    pub const fn seq(&self, index: u32) -> Seq {
+        self.first + index as u64
+    }
+
+    /// The topic, among the records, of the message whose record begins at `at`: a [`SubItem`] says where that is.
+    #[must_use]
+    pub fn topic(&self, at: u32) -> Range<usize> {
+        let at = at as usize;
+        let record = self.records.get(at..).unwrap_or_default();
+        let head = RecordHead::read(record, MESSAGE_BYTES_MAX).ok().flatten();
+        head.map_or(0..0, |head| at + head.topic().start..at + head.topic().end)
+    }
+
+    /// The payload, likewise.
+    #[inline]
+    #[must_use]
+    pub fn payload(&self, at: u32) -> Range<usize> {
+        payload_at(&self.records, at)
     }
 
     pub(crate) fn seqs(&self) -> Range<Seq> {
@@ -103,6 +126,10 @@ impl SubBatch {
 /// One message: where it stands in the records of its run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SubItem {
+    /// Its index in the run.
+    pub index: u32,
+    /// Where its record begins, among the run's.
+    pub at: u32,
     /// Its number.
     pub seq: Seq,
     /// Its topic.
@@ -150,7 +177,8 @@ impl SubCursor {
             // The decoder has checked every record; one that could not be read would end the batch.
             let rest = run.records.get(at..)?;
             let head = RecordHead::read(rest, MESSAGE_BYTES_MAX).ok().flatten()?;
-            let seq = run.first + u64::from(self.batch.index);
+            let index = self.batch.index;
+            let seq = run.seq(index);
             let expired = head.expires.is_some_and(|expires| run.is_expired(expires, now()));
             self.batch.index += 1;
             self.batch.at += head.record_bytes();
@@ -158,7 +186,8 @@ impl SubCursor {
             if !expired {
                 let place = |range: Range<usize>| at + range.start..at + range.end;
                 let (topic, payload) = (place(head.topic()), place(head.payload()));
-                return Some(SubItem { seq, topic, payload });
+                // The records of a run are those of one frame: far less than 4 GiB.
+                return Some(SubItem { index, at: at as u32, seq, topic, payload });
             }
         }
         None

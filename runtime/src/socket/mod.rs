@@ -5,6 +5,7 @@ pub(crate) mod device;
 mod drain;
 mod ends;
 mod options;
+mod place;
 pub(crate) mod preferred;
 pub(crate) mod proxy;
 pub(crate) mod publish;

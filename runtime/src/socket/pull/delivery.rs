@@ -10,6 +10,7 @@ use drawdown_protocol::wire::Outcome;
 use drawdown_protocol::{ConfirmOn, Item, Run, Seq, Session};
 
 use crate::error::Closed;
+use crate::socket::place::Place;
 
 use super::shared::PullShared;
 
@@ -47,56 +48,27 @@ impl Source {
 /// taken, all of these do nothing. They take effect when they are called; awaiting them gives the answer.
 #[must_use = "a delivery that is dropped counts as a failed attempt"]
 pub struct Delivery {
-    // Two words, which are moved in registers: one of many parts waits in memory for its last move at each.
     source: Arc<Source>,
-    which: Which,
-}
-
-/// Which message of its run it is: its index, where its record begins, and whether it is settled.
-#[derive(Clone, Copy)]
-struct Which(u64);
-
-impl Which {
-    /// A run has far fewer messages than would reach this.
-    const SETTLED: u64 = 1 << 63;
-
-    #[inline]
-    fn new(index: u32, at: u32) -> Self {
-        Self(u64::from(index) << 32 | u64::from(at))
-    }
-
-    #[inline]
-    const fn index(self) -> u32 {
-        ((self.0 & !Self::SETTLED) >> 32) as u32
-    }
-
-    #[inline]
-    const fn at(self) -> u32 {
-        self.0 as u32
-    }
-
-    #[inline]
-    const fn is_settled(self) -> bool {
-        self.0 & Self::SETTLED != 0
-    }
+    /// Marked once it is settled.
+    place: Place,
 }
 
 impl Delivery {
     #[inline]
     pub(super) fn new(source: Arc<Source>, item: &Item) -> Self {
-        Self { source, which: Which::new(item.index, item.at) }
+        Self { source, place: Place::new(item.index, item.at) }
     }
 
     #[inline]
-    fn place(&self) -> Range<usize> {
-        self.source.run.payload(self.which.at())
+    fn bytes(&self) -> Range<usize> {
+        self.source.run.payload(self.place.at())
     }
 
     /// From now on dropping it says nothing of it. Gives its index.
     #[inline]
     fn settled(&mut self) -> u32 {
-        self.which.0 |= Which::SETTLED;
-        self.which.index()
+        self.place.mark();
+        self.place.index()
     }
 
     /// The payload.
@@ -104,19 +76,19 @@ impl Delivery {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         // The cursor found the record whole when it made the item.
-        self.source.run.records().get(self.place()).unwrap_or_default()
+        self.source.run.records().get(self.bytes()).unwrap_or_default()
     }
 
     /// The payload as shared bytes: no copy, but it keeps the buffer alive that it was read into.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        self.source.run.records().slice(self.place())
+        self.source.run.records().slice(self.bytes())
     }
 
     /// The message's number in its sender's session.
     #[must_use]
     pub fn seq(&self) -> Seq {
-        self.source.run.seq(self.which.index())
+        self.source.run.seq(self.place.index())
     }
 
     /// Its sender's session.
@@ -177,16 +149,16 @@ impl Delivery {
     /// # Errors
     /// If the socket is closed.
     pub fn extend(&self, more: Duration) -> Ready<Result<(), Closed>> {
-        ready(self.source.settle(self.which.index(), &Outcome::Extended(millis(more))))
+        ready(self.source.settle(self.place.index(), &Outcome::Extended(millis(more))))
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.which.is_settled() {
+        if !self.place.is_marked() {
             let outcome = Outcome::Rejected("the delivery was dropped without a word".into());
             // A socket that is closed has told its sender already.
-            let _ = self.source.settle(self.which.index(), &outcome);
+            let _ = self.source.settle(self.place.index(), &outcome);
         }
     }
 }
@@ -195,7 +167,7 @@ impl std::fmt::Debug for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Delivery")
             .field("seq", &self.seq())
-            .field("bytes", &self.place().len())
+            .field("bytes", &self.bytes().len())
             .finish_non_exhaustive()
     }
 }

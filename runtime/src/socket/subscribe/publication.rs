@@ -10,6 +10,7 @@ use drawdown_protocol::wire::Fingerprint;
 use drawdown_protocol::{Gap, NewSession, Seq, Session, SubItem, SubRun};
 
 use crate::error::Closed;
+use crate::socket::place::Place;
 
 use super::shared::SubShared;
 
@@ -35,54 +36,41 @@ pub(super) struct Source {
 /// [`ack`](Self::ack) moves the subscriber's position; one that is dropped without it is not lost to this socket, but is
 /// received again when another one goes on from the position.
 pub struct Publication {
-    // Words only: a publication is moved a few times, and bytes among them make each move wait for the last.
     source: Arc<Source>,
-    seq: Seq,
-    topic_at: u32,
-    topic_bytes: u32,
-    payload_at: u32,
-    payload_bytes: u32,
+    place: Place,
 }
 
 impl Publication {
     #[inline]
     pub(super) fn new(source: Arc<Source>, item: &SubItem) -> Self {
-        Self {
-            source,
-            seq: item.seq,
-            // The records of a run are those of one frame: far less than 4 GiB.
-            topic_at: item.topic.start as u32,
-            topic_bytes: item.topic.len() as u32,
-            payload_at: item.payload.start as u32,
-            payload_bytes: item.payload.len() as u32,
-        }
+        Self { source, place: Place::new(item.index, item.at) }
     }
 
     /// The topic; empty if it was published without one.
     #[inline]
     #[must_use]
     pub fn topic(&self) -> &[u8] {
-        self.bytes(place(self.topic_at, self.topic_bytes))
+        self.bytes(self.source.run.topic(self.place.at()))
     }
 
     /// The payload.
     #[inline]
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.bytes(place(self.payload_at, self.payload_bytes))
+        self.bytes(self.source.run.payload(self.place.at()))
     }
 
     /// The payload as shared bytes: no copy, but it keeps the buffer alive that it was read into.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        self.source.run.records().slice(place(self.payload_at, self.payload_bytes))
+        self.source.run.records().slice(self.source.run.payload(self.place.at()))
     }
 
     /// The message's number in its publisher's session.
     #[inline]
     #[must_use]
     pub fn seq(&self) -> Seq {
-        self.seq
+        self.source.run.seq(self.place.index())
     }
 
     /// Its publisher's session.
@@ -108,7 +96,7 @@ impl Publication {
 
     /// What tells this message from others of the same number.
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint { seq: self.seq, crc: crc(self.topic(), self.payload()) }
+        Fingerprint { seq: self.seq(), crc: crc(self.topic(), self.payload()) }
     }
 
     #[inline]
@@ -118,16 +106,11 @@ impl Publication {
     }
 }
 
-#[inline]
-fn place(at: u32, bytes: u32) -> Range<usize> {
-    at as usize..at as usize + bytes as usize
-}
-
 impl std::fmt::Debug for Publication {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Publication")
-            .field("seq", &self.seq)
-            .field("bytes", &self.payload_bytes)
+            .field("seq", &self.seq())
+            .field("bytes", &self.payload().len())
             .finish_non_exhaustive()
     }
 }

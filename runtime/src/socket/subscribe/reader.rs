@@ -21,24 +21,28 @@ enum Fetched {
 }
 
 impl Reader {
-    /// The next message, gap or session, if one is there.
+    /// The next message of those that were fetched.
     #[inline]
+    pub(super) fn next_at_hand(&mut self, shared: &SubShared) -> Option<Publication> {
+        let (source, cursor) = self.current.as_mut()?;
+        let item = cursor.next(|| shared.core.clock.time());
+        let publication = item.map(|item| Publication::new(Arc::clone(source), &item));
+        if cursor.is_empty() || cursor.unreported() >= shared.report_after.messages() {
+            self.report(shared);
+        }
+        publication
+    }
+
+    /// The next message, gap or session, if one is there.
     pub(super) fn next(&mut self, shared: &Arc<SubShared>) -> Option<Incoming> {
         loop {
-            let Some((source, cursor)) = &mut self.current else {
-                match self.fetch(shared) {
-                    Fetched::Messages => continue,
-                    Fetched::Word(incoming) => return Some(incoming),
-                    Fetched::Nothing => return None,
-                }
-            };
-            let item = cursor.next(|| shared.core.clock.time());
-            let publication = item.map(|item| Publication::new(Arc::clone(source), &item));
-            if cursor.is_empty() || cursor.unreported() >= shared.report_after.messages() {
-                self.report(shared);
-            }
-            if let Some(publication) = publication {
+            if let Some(publication) = self.next_at_hand(shared) {
                 return Some(Incoming::Message(publication));
+            }
+            match self.fetch(shared) {
+                Fetched::Messages => {}
+                Fetched::Word(incoming) => return Some(incoming),
+                Fetched::Nothing => return None,
             }
         }
     }

@@ -76,9 +76,9 @@ async fn take(socket: &SubSocket, last: u64, size: usize, batch: usize) -> Resul
             }
         };
         let Some((index, publication)) = newest else { continue };
-        got.last = Some(Instant::now());
         publication.ack().await?;
         if index == last {
+            got.last = Some(Instant::now());
             return Ok(got);
         }
     }
