@@ -256,6 +256,11 @@ impl Events {
         self.queue.push_back(event);
     }
 
+    /// Adds what there may be to tell.
+    pub(crate) fn extend(&mut self, events: impl IntoIterator<Item = Event>) {
+        events.into_iter().for_each(|event| self.push(event));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.missed == 0
     }

@@ -144,6 +144,11 @@ impl Link {
         link
     }
 
+    /// What there is to tell of a new link: that it is turned away, if it is.
+    pub(crate) fn turned_away(&self, id: LinkId) -> Option<Event> {
+        self.last_word.clone().map(|reason| self.disconnected(id, reason, true))
+    }
+
     pub(crate) const fn state(&self) -> LinkState {
         self.state
     }

@@ -25,6 +25,7 @@ impl PublishEngine {
         self.next_link += 1;
         let speaker = Speaker::new(SocketType::Pub, self.peer_id);
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.events.extend(link.turned_away(id));
         self.links.insert(
             id,
             PubLink {

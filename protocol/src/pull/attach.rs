@@ -33,6 +33,7 @@ impl PullEngine {
         let features = Hello::KNOWS_STREAMERS | streamer | self.future_feature();
         let speaker = Speaker { features, ..Speaker::new(SocketType::Pull, self.peer_id) };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.events.extend(link.turned_away(id));
         self.links.insert(id, PullLink::new(link, priority, now));
         id
     }

@@ -38,6 +38,7 @@ impl PushEngine {
                 | if self.rebuild.is_some() { Hello::REBUILDS } else { 0 },
         };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.events.extend(link.turned_away(id));
         self.links.insert(
             id,
             PushLink {

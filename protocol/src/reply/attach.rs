@@ -21,6 +21,7 @@ impl ReplyEngine {
         self.next_link += 1;
         let speaker = self.speaker();
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.events.extend(link.turned_away(id));
         self.links.insert(
             id,
             RepLink {

@@ -18,6 +18,7 @@ impl SubscribeEngine {
         self.next_link += 1;
         let speaker = Speaker::new(SocketType::Sub, self.peer_id);
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
+        self.events.extend(link.turned_away(id));
         self.links.insert(
             id,
             SubLink {
