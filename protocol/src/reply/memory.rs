@@ -34,6 +34,9 @@ pub(super) struct Memory {
     /// Those that are not confirmed, and that must be known until then, by that moment.
     awaited: BTreeSet<(Time, AnswerKey)>,
     awaited_bytes: u64,
+    /// No answer that is kept was given before this. Found anew once that is too long ago: to look at the oldest one each time
+    /// would be to wait for memory that nothing else touches.
+    none_before: Option<Time>,
     /// What small answers are copied into, side by side.
     piece: BytesMut,
 }
@@ -104,6 +107,7 @@ pub(super) struct Answer {
 impl Memory {
     /// Takes in an answer that a store kept.
     pub(super) fn restore(&mut self, key: AnswerKey, answer: Answer) {
+        self.note_given(answer.given);
         self.confirmed.insert(key..key + 1);
         self.confirmed_bytes += answer.payload.len() as u64;
         self.answers.insert(key, answer);
@@ -119,6 +123,7 @@ impl Memory {
             self.piece.extend_from_slice(&answer.payload);
             answer.payload = self.piece.split().freeze();
         }
+        self.note_given(answer.given);
         let (key, bytes) = (self.next, answer.payload.len() as u64);
         self.next += 1;
         match answer.awaited {
@@ -155,29 +160,48 @@ impl Memory {
     fn confirm_awaited(&mut self, keys: Range<AnswerKey>) {
         let waits = |(key, answer): (_, &Answer)| answer.awaited.map(|until| (until, key));
         let came: Vec<_> = self.answers.range(keys).filter_map(waits).collect();
-        for (_, key) in came.into_iter().filter(|entry| self.awaited.remove(entry)) {
-            let bytes = self.answers.get(&key).map_or(0, |answer| answer.payload.len() as u64);
-            self.awaited_bytes -= bytes;
-            self.confirmed_bytes += bytes;
-            self.confirmed.insert(key..key + 1);
+        for entry in came {
+            let key = entry.1;
+            if self.awaited.remove(&entry)
+                && let Some(answer) = self.answers.get(&key)
+            {
+                let (bytes, given) = (answer.payload.len() as u64, answer.given);
+                self.awaited_bytes -= bytes;
+                self.confirmed_bytes += bytes;
+                self.confirmed.insert(key..key + 1);
+                // It may be older than what was confirmed before.
+                self.note_given(given);
+            }
         }
     }
 
-    /// When the first answer is too old.
-    pub(super) fn due(&self, age: Duration) -> Option<Time> {
+    fn note_given(&mut self, given: Time) {
+        self.none_before = Some(self.none_before.map_or(given, |before| before.min(given)));
+    }
+
+    /// When the oldest was given, of those that are not awaited.
+    fn oldest_given(&self) -> Option<Time> {
         let oldest = [self.confirmed.oldest(), self.unconfirmed.first()].into_iter().flatten();
-        let given = oldest.filter_map(|key| self.answers.get(&key)).map(|answer| answer.given);
+        oldest.filter_map(|key| self.answers.get(&key)).map(|answer| answer.given).min()
+    }
+
+    /// When the first answer may be too old.
+    pub(super) fn due(&self, age: Duration) -> Option<Time> {
         let awaited = self.awaited.first().map(|(until, _)| *until);
-        given.map(|given| given + age).chain(awaited).min()
+        self.none_before.map(|given| given + age).into_iter().chain(awaited).min()
     }
 
     /// An answer that there is no room for, or that is too old.
     pub(super) fn surplus(&mut self, limits: AnswerMemory, now: Time) -> Option<AnswerKey> {
         let AnswerMemory { messages, bytes, age } = limits;
+        if self.none_before.is_some_and(|given| given + age <= now) {
+            self.none_before = self.oldest_given();
+        }
+        let may_be_too_old = self.none_before.is_some_and(|given| given + age <= now);
         let confirmed = self.confirmed.first();
         let too_old = |key: &AnswerKey| {
-            let answer = self.answers.get(key);
-            answer.is_none_or(|answer| answer.given + age <= now)
+            let answer = may_be_too_old.then(|| self.answers.get(key)).flatten();
+            answer.is_some_and(|answer| answer.given + age <= now)
         };
         let confirmed = confirmed.filter(|key| {
             self.confirmed.len() > messages || self.confirmed_bytes > bytes || too_old(key)
@@ -235,18 +259,34 @@ mod tests {
         assert_eq!((order, confirmed.len()), (wanted.to_vec(), 0));
     }
 
+    fn answer(payload: Bytes) -> Answer {
+        let id = CallId::new([0; 8], 0);
+        Answer { client: 0, id, payload, rejected: false, given: Time::ZERO, awaited: None }
+    }
+
+    #[test]
+    fn each_is_forgotten_at_its_age_also_if_older_ones_were_awaited_meanwhile() {
+        let mut memory = Memory::default();
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let limits = AnswerMemory { messages: 10, bytes: 10, age: Duration::from_secs(60) };
+        let (older, _) = memory.keep(Answer { awaited: Some(at(500)), ..answer(Bytes::new()) });
+        let (newer, _) = memory.keep(Answer { given: at(30), ..answer(Bytes::new()) });
+        assert_eq!(memory.surplus(limits, at(60)), None);
+        assert_eq!(memory.due(limits.age), Some(at(90)));
+        memory.confirm(older..older + 1);
+        assert!(memory.due(limits.age).is_some_and(|due| due <= at(60)));
+        for (key, second) in [(older, 60), (newer, 90)] {
+            assert_eq!(memory.surplus(limits, at(second)), Some(key));
+            memory.forget(key);
+            assert_eq!(memory.surplus(limits, at(second)), None);
+        }
+        assert_eq!(memory.due(limits.age), None);
+    }
+
     #[test]
     fn a_small_answer_does_not_keep_what_it_was_cut_from() {
         let mut memory = Memory::default();
         let read = Bytes::from(vec![7; 1 << 16]);
-        let answer = |payload| Answer {
-            client: 0,
-            id: CallId::new([0; 8], 0),
-            payload,
-            rejected: false,
-            given: Time::ZERO,
-            awaited: None,
-        };
         let (small, _) = memory.keep(answer(read.slice(..64)));
         assert!(read.is_unique(), "it was copied");
         let (large, _) = memory.keep(answer(read.slice(..BY_REFERENCE_BYTES)));
