@@ -138,7 +138,7 @@ impl RecordHead {
     /// If these bytes cannot begin a record, or its payload is over `payload_bytes_max`.
     #[inline]
     pub fn read(bytes: &[u8], payload_bytes_max: usize) -> Result<Option<Self>, RecordError> {
-        let Some((word, rest)) = bytes.split_first_chunk::<HEAD_BYTES_MIN>() else {
+        let Some(word) = bytes.first_chunk::<HEAD_BYTES_MIN>() else {
             return Ok(None);
         };
         let word = u32::from_le_bytes(*word);
@@ -155,14 +155,13 @@ impl RecordHead {
         if word & HAS_ATTRIBUTES == 0 {
             return Ok(Some(Self::plain(payload_bytes)));
         }
-        let Some((length, rest)) = rest.split_first_chunk::<2>() else {
+        let Some(length) = attributes_bytes(bytes) else {
             return Ok(None);
         };
-        let length = usize::from(u16::from_le_bytes(*length));
         if length > ATTRIBUTES_BYTES_MAX {
             return Err(RecordError::Attributes);
         }
-        let Some(attributes) = rest.get(..length) else {
+        let Some(attributes) = bytes.get(ATTRIBUTES_AT..ATTRIBUTES_AT + length) else {
             return Ok(None);
         };
         let mut head = Self { head_bytes: ATTRIBUTES_AT + length, ..Self::plain(payload_bytes) };
@@ -171,17 +170,22 @@ impl RecordHead {
     }
 }
 
+/// How long the attributes of a record are that has any; `None` if there is too little to tell.
+#[inline]
+fn attributes_bytes(record: &[u8]) -> Option<usize> {
+    let bytes = record.get(HEAD_BYTES_MIN..)?.first_chunk()?;
+    Some(usize::from(u16::from_le_bytes(*bytes)))
+}
+
 /// Where the payload of a record is that begins at `at`, among these, and was read and checked before.
 #[inline]
 pub(crate) fn payload_at(records: &[u8], at: u32) -> Range<usize> {
     let at = at as usize;
     let record = records.get(at..).unwrap_or_default();
     let word = record.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
-    let attributes_bytes =
-        || Some(u16::from_le_bytes(*record.get(HEAD_BYTES_MIN..)?.first_chunk()?));
     let head_bytes = match word & HAS_ATTRIBUTES {
         0 => HEAD_BYTES_MIN,
-        _ => ATTRIBUTES_AT + usize::from(attributes_bytes().unwrap_or(0)),
+        _ => ATTRIBUTES_AT + attributes_bytes(record).unwrap_or(0),
     };
     let payload = at + head_bytes;
     payload..payload + (word & LENGTH_MASK) as usize
@@ -252,6 +256,10 @@ mod tests {
 
         let heads: Vec<_> = Records::new(golden).collect();
         assert_eq!(heads.len(), 2);
+        for (at, head) in &heads {
+            let payload = head.payload();
+            assert_eq!(payload_at(golden, *at as u32), at + payload.start..at + payload.end);
+        }
         assert_eq!(heads[0], (0, RecordHead::plain(5)));
         assert_eq!(heads[1].1.expires, Some(WallTime::from_millis(0x0102_0304)));
         assert_eq!(&golden[heads[1].0 + heads[1].1.head_bytes..], b"hi");

@@ -136,7 +136,7 @@ impl Reader {
         self.live = false;
         self.next = self.told;
         self.standing = Standing::More;
-        // It begins where the reader was, which may be further on.
+        // What was fetched begins where the reader was, which may be further on.
         self.side.clear();
         self.forget_marks();
     }

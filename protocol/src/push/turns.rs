@@ -94,9 +94,13 @@ impl PushEngine {
         self.cramped.links.push(id);
     }
 
+    fn can_cramped_go_on(&self) -> bool {
+        !self.cramped.links.is_empty() && self.queued.first() != self.cramped.by
+    }
+
     /// Links that had too few bytes rest like others once something else comes next.
     pub(super) fn review_cramped(&mut self) {
-        if !self.cramped.links.is_empty() && self.queued.first() != self.cramped.by {
+        if self.can_cramped_go_on() {
             std::mem::take(&mut self.cramped.links).into_iter().for_each(|id| self.rest(id));
         }
     }
@@ -123,8 +127,8 @@ impl PushEngine {
         let is_for_it =
             |id| self.next_given_back_by(id).is_none_or(|seq| !self.is_at_work_for(seq));
         let could_take = self.idle.front().copied().filter(|id| is_for_it(*id));
-        let unnoticed = !self.cramped.links.is_empty() && self.queued.first() != self.cramped.by;
-        one_kind && self.called == 0 && (could_take.is_some() || unnoticed) && self.dispatchable()
+        let is_one_left = could_take.is_some() || self.can_cramped_go_on();
+        one_kind && self.called == 0 && is_one_left && self.dispatchable()
     }
 
     /// Whether a link that does not rest, and is to look again, has room for this message.

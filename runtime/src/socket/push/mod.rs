@@ -115,9 +115,7 @@ impl PushSocket {
         M: Into<Message<'a>>,
     {
         let (first, next) = self.take_in_batch(messages).await?;
-        if let Some(acceptance) = self.sender.acceptance_of_all(first..next) {
-            acceptance.await?;
-        }
+        self.sender.all_accepted(first..next).await?;
         Ok((first < next).then(|| self.receipt(next - 1)))
     }
 

@@ -46,7 +46,8 @@ impl<S: Sending> Sender<S> {
         Ok(Self { core, options, thread, turns: Turns::default(), durable })
     }
 
-    /// What to wait for until a message that was taken in is accepted: nothing without a store.
+    /// What to wait for until a message that was taken in is accepted: nothing without a store, and no future to poll for
+    /// each message.
     #[inline]
     pub(crate) fn acceptance(
         &self,
@@ -55,12 +56,9 @@ impl<S: Sending> Sender<S> {
         self.durable.then(|| accepted(&self.core, seq))
     }
 
-    /// The same for messages with consecutive numbers.
-    pub(crate) fn acceptance_of_all(
-        &self,
-        seqs: Range<Seq>,
-    ) -> Option<impl Future<Output = Result<(), SendError>>> {
-        self.durable.then(|| all_accepted(&self.core, seqs))
+    /// Waits until messages with consecutive numbers are accepted: not at all without a store.
+    pub(crate) async fn all_accepted(&self, seqs: Range<Seq>) -> Result<(), SendError> {
+        if self.durable { all_accepted(&self.core, seqs).await } else { Ok(()) }
     }
 
     pub(crate) fn stop_intake(&self) {

@@ -104,15 +104,10 @@ impl SubSocket {
         let at_hand = self.reader().next_at_hand(&self.shared);
         match at_hand {
             Some(publication) => Ok(Some(Incoming::Message(publication))),
-            None => self.recv_later().await,
-        }
-    }
-
-    async fn recv_later(&self) -> Result<Option<Incoming>, Closed> {
-        let next = || self.reader().next(&self.shared);
-        match next() {
-            None => Ok(receiving::wait_for(&self.shared.core, next).await),
-            incoming => Ok(incoming),
+            None => {
+                let next = || self.reader().next(&self.shared);
+                Ok(receiving::wait_for(&self.shared.core, next).await)
+            }
         }
     }
 
