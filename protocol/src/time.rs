@@ -29,6 +29,14 @@ impl Time {
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
+
+    /// As long after this as one moment is after another one; this itself if it is not. The same as with a [`Duration`]
+    /// in between, without the divisions that make one.
+    #[inline]
+    pub(crate) const fn after(self, earlier: WallTime, later: WallTime) -> Time {
+        let millis = later.0.saturating_sub(earlier.0);
+        Time(self.0.saturating_add(millis.saturating_mul(1_000)))
+    }
 }
 
 impl Add<Duration> for Time {
@@ -90,4 +98,13 @@ pub struct Now {
     pub time: Time,
     /// For what must mean something to another process, or after a restart.
     pub wall: WallTime,
+}
+
+impl Now {
+    /// What the wall clock says at a moment to come; now if that has passed.
+    #[inline]
+    pub(crate) const fn wall_at(self, time: Time) -> WallTime {
+        let millis = time.0.saturating_sub(self.time.0) / 1_000;
+        WallTime(self.wall.0.saturating_add(millis))
+    }
 }

@@ -129,6 +129,26 @@ impl<T> Rising<T> {
             return self.old.remove(number);
         };
         let entry = self.ring.get_mut(place)?.take()?;
+        self.note_taken(place);
+        Some(entry)
+    }
+
+    /// Takes an entry out after a last look at it where it stands: a large one is not moved for that.
+    #[inline]
+    pub fn remove_with<R>(&mut self, number: &u64, look: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let Some(place) = self.place(*number) else {
+            return self.old.remove(number).map(|mut entry| look(&mut entry));
+        };
+        let slot = self.ring.get_mut(place)?;
+        let result = look(slot.as_mut()?);
+        *slot = None;
+        self.note_taken(place);
+        Some(result)
+    }
+
+    /// An entry was taken out of this place.
+    #[inline]
+    fn note_taken(&mut self, place: usize) {
         self.taken -= 1;
         if place == 0 {
             self.trim();
@@ -136,7 +156,6 @@ impl<T> Rising<T> {
         if self.ring.len() > HOLES + 2 * self.taken {
             self.thin_out();
         }
-        Some(entry)
     }
 
     /// Takes the entries of these numbers out, in rising order.
@@ -241,6 +260,7 @@ mod tests {
         /// Anywhere.
         Put(u64),
         Remove(u64),
+        RemoveWith(u64),
         TakeRange(u64, u64),
     }
 
@@ -249,7 +269,8 @@ mod tests {
             8 => (1..4_u64).prop_map(Step::Insert),
             1 => (50..300_u64).prop_map(Step::Insert),
             1 => (0..600_u64).prop_map(Step::Put),
-            6 => (0..600_u64).prop_map(Step::Remove),
+            4 => (0..600_u64).prop_map(Step::Remove),
+            2 => (0..600_u64).prop_map(Step::RemoveWith),
             1 => (0..600_u64, 0..200_u64).prop_map(|(at, length)| Step::TakeRange(at, length)),
         ];
         prop::collection::vec(step, 0..400)
@@ -271,6 +292,9 @@ mod tests {
                         prop_assert_eq!(rising.insert(at, value), map.insert(at, value));
                     }
                     Step::Remove(at) => prop_assert_eq!(rising.remove(&at), map.remove(&at)),
+                    Step::RemoveWith(at) => {
+                        prop_assert_eq!(rising.remove_with(&at, |value| *value), map.remove(&at));
+                    }
                     Step::TakeRange(at, length) => {
                         let mut taken = Vec::new();
                         rising.take_range(at..at + length, |at, value| taken.push((at, value)));

@@ -9,7 +9,7 @@ use crate::link::violation;
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
 
-use super::{Answer, AnswerKey, CallKey, Known, RepLink, ReplyEngine};
+use super::{Answer, AnswerKey, CallKey, Known, ReplyEngine};
 
 /// Why an answer is not sent. One that is cancelled or late is still remembered, in case the call comes once more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,39 +114,33 @@ impl ReplyEngine {
         // Its client asks again for as long as it waits, and what it said last may come late.
         let until = call.deadline.map(|deadline| deadline + self.config.memory.age);
         let awaited = until.filter(|_| call.at_most_once && !is_late);
-        let (answer_key, answer) =
-            self.memory.keep(Answer { client, id, payload, rejected, given: now, awaited });
-        self.names.note(client, id, Known::Answered(answer_key));
+        let answer = Answer { client, id, rejected, given: now, awaited };
+        let answer = self.memory.keep(answer, payload);
+        self.names.note(client, id, Known::Answered(answer));
+        let result = match () {
+            // Its caller does not wait now, but the call may come once more: it is answered already.
+            () if call.cancelled => Err(AnswerError::Cancelled),
+            () if is_late => {
+                self.counters.late += 1;
+                Err(AnswerError::Late)
+            }
+            () => {
+                self.counters.answered += 1;
+                call.at.into_iter().for_each(|(link, _)| self.send_answer(link, answer));
+                Ok(())
+            }
+        };
+        // What waits to be sent is there even if it is not to be remembered.
         self.forget_old_answers(now);
-        // Its caller does not wait now, but the call may come once more: it is answered already.
-        if call.cancelled {
-            return Err(AnswerError::Cancelled);
-        }
-        if is_late {
-            self.counters.late += 1;
-            return Err(AnswerError::Late);
-        }
-        self.counters.answered += 1;
-        if let Some((link, _)) = call.at {
-            self.send_answer(link, answer_key, answer);
-        }
-        Ok(())
+        result
     }
 
-    /// Lets an answer go out again on a link, unless it waits there already.
-    pub(super) fn repeat_answer(&mut self, id: LinkId, key: AnswerKey) {
-        let waits = |link: &RepLink| link.outbox.iter().any(|(other, _)| *other == key);
-        if self.links.get(&id).is_some_and(|link| !waits(link))
-            && let Some(answer) = self.memory.answers.get(&key).cloned()
+    /// Lets an answer go out on a link, unless it waits there already.
+    pub(super) fn send_answer(&mut self, id: LinkId, key: AnswerKey) {
+        if let Some(link) = self.links.get_mut(&id)
+            && self.memory.hold(key, id)
         {
-            self.send_answer(id, key, answer);
-        }
-    }
-
-    /// What waits to be sent is there even if it is not to be remembered.
-    fn send_answer(&mut self, id: LinkId, key: AnswerKey, answer: Answer) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.outbox.push_back((key, answer));
+            link.outbox.push_back(key);
             self.wakes.push_back(id);
         }
     }
@@ -178,8 +172,8 @@ impl ReplyEngine {
     pub(super) fn forget_old_answers(&mut self, now: Time) {
         let limits = self.config.memory;
         while let Some(key) = self.memory.surplus(limits, now) {
-            if let Some(answer) = self.memory.forget(key) {
-                self.names.forget(answer.client, answer.id);
+            if let Some((client, id)) = self.memory.forget(key) {
+                self.names.forget(client, id);
             }
             if let Some(journal) = &mut self.journal {
                 journal.forgotten(key);

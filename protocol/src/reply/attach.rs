@@ -95,7 +95,7 @@ impl ReplyEngine {
             return;
         }
         let ended = link.link.disconnected(id, close, by_us);
-        link.outbox.clear();
+        link.outbox.drain(..).for_each(|key| self.memory.release(key));
         link.unconfirmed = Default::default();
         link.settlements.clear();
         self.orphan_calls(id);

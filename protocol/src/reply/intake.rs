@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::credit::Amount;
-use crate::ids::{CallId, Delivery, LinkId, PeerId};
+use crate::ids::{CallId, Delivery, LinkId};
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
@@ -11,32 +11,16 @@ use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
 
 use super::{CallKey, ClientKey, Known, ReplyEngine, Running, TakenCall};
 
-/// A call as it comes.
-struct Coming {
-    id: CallId,
-    payload: Bytes,
-    deadline: Option<Time>,
+/// What is to be known of a call that is over here.
+pub(super) struct Ended {
+    pub(super) id: CallId,
+    pub(super) client: ClientKey,
+    /// Where it came from last.
+    pub(super) at: Option<(LinkId, Delivery)>,
+    pub(super) deadline: Option<Time>,
     cost: Amount,
-    at_most_once: bool,
-    routers: Box<[PeerId]>,
-}
-
-impl Running {
-    fn new(client: ClientKey, at: (LinkId, Delivery), coming: Coming) -> Self {
-        let Coming { id, payload, deadline, cost, at_most_once, routers } = coming;
-        Self {
-            id,
-            client,
-            at: Some(at),
-            payload,
-            deadline,
-            begun: false,
-            cost,
-            cancelled: false,
-            at_most_once,
-            routers,
-        }
-    }
+    pub(super) cancelled: bool,
+    pub(super) at_most_once: bool,
 }
 
 impl ReplyEngine {
@@ -69,51 +53,63 @@ impl ReplyEngine {
         for (delivery, (at, head)) in deliveries.zip(Records::new(&data.records)) {
             let cost = Amount::new(1, cost_bytes(1, head.record_bytes() as u64));
             left -= cost;
-            let Some(id_of_call) = head.call else {
+            let Some(name) = head.call else {
                 self.pool.release(cost);
                 result = Err(violation("a call without a name"));
                 break;
             };
+            let Some(client) = self.find(name, id, delivery) else {
+                self.pool.release(cost);
+                continue;
+            };
             let payload = at + head.payload().start..at + head.payload().end;
-            let deadline = head.expires.map(|expires| now + data.header.sent_at.until(expires));
-            let payload = data.records.slice(payload);
             let record = data.records.get(at..).unwrap_or_default();
-            let routers = head.routers(record).collect();
-            let at_most_once = head.at_most_once;
-            let coming = Coming { id: id_of_call, payload, deadline, cost, at_most_once, routers };
-            self.take_in(id, delivery, coming);
+            self.take_in(Running {
+                id: name,
+                client,
+                at: Some((id, delivery)),
+                payload: data.records.slice(payload),
+                deadline: head.expires.map(|expires| now.after(data.header.sent_at, expires)),
+                begun: false,
+                cost,
+                cancelled: false,
+                at_most_once: head.at_most_once,
+                routers: head.routers(record).collect(),
+            });
         }
         // What comes after a call that is none is not taken in, and takes no room.
         self.pool.release(left);
         result
     }
 
-    fn take_in(&mut self, id: LinkId, delivery: Delivery, coming: Coming) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return self.pool.release(coming.cost);
+    /// Whose call it is that comes here; none if that is known already.
+    fn find(&mut self, name: CallId, id: LinkId, delivery: Delivery) -> Option<ClientKey> {
+        let link = self.links.get_mut(&id)?;
+        let (client, known) = self.names.find(&link.link.identity, name, &mut link.client);
+        let Some(known) = known else {
+            return Some(client);
         };
-        let found = self.names.find(&link.link.identity, coming.id, &mut link.client);
-        match found {
-            (_, Some(known)) => {
-                self.pool.release(coming.cost);
-                self.counters.repeated += 1;
-                match known {
-                    Known::Answered(answer) => self.repeat_answer(id, answer),
-                    Known::Running(key) => self.join(key, id, delivery),
-                }
-            }
-            (client, None) => {
-                let key = CallKey(self.next_call);
-                self.next_call += 1;
-                let priority = link.priority;
-                link.calls.insert(delivery, key.0);
-                self.names.note(client, coming.id, Known::Running(key));
-                self.calls.insert(key.0, Running::new(client, (id, delivery), coming));
-                self.queue.push_back(priority, key);
-                if self.stopped {
-                    self.give_back(key);
-                }
-            }
+        self.counters.repeated += 1;
+        match known {
+            Known::Answered(answer) => self.send_answer(id, answer),
+            Known::Running(key) => self.join(key, id, delivery),
+        }
+        None
+    }
+
+    fn take_in(&mut self, call: Running) {
+        let key = CallKey(self.next_call);
+        self.next_call += 1;
+        self.names.note(call.client, call.id, Known::Running(key));
+        if let Some((id, delivery)) = call.at
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            link.calls.insert(delivery, key.0);
+            self.queue.push_back(link.priority, key);
+        }
+        self.calls.insert(key.0, call);
+        if self.stopped {
+            self.give_back(key);
         }
     }
 
@@ -183,15 +179,23 @@ impl ReplyEngine {
     }
 
     /// Takes a call out of everything; its room is free, and its name is not known any more.
-    pub(super) fn forget_call(&mut self, key: CallKey) -> Option<Running> {
+    pub(super) fn forget_call(&mut self, key: CallKey) -> Option<Ended> {
         let call = self.take_out(key)?;
         self.names.forget(call.client, call.id);
         Some(call)
     }
 
     /// Takes a call out; its room is free. Its name is still known.
-    pub(super) fn take_out(&mut self, key: CallKey) -> Option<Running> {
-        let call = self.calls.remove(&key.0)?;
+    pub(super) fn take_out(&mut self, key: CallKey) -> Option<Ended> {
+        let call = self.calls.remove_with(&key.0, |call| Ended {
+            id: call.id,
+            client: call.client,
+            at: call.at,
+            deadline: call.deadline,
+            cost: call.cost,
+            cancelled: call.cancelled,
+            at_most_once: call.at_most_once,
+        })?;
         if let Some((id, delivery)) = call.at
             && let Some(link) = self.links.get_mut(&id)
         {

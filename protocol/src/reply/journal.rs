@@ -120,7 +120,7 @@ impl ReplyEngine {
                 && (records.is_empty() || records.len() < CHUNK_BYTES / 2)
             {
                 // One that is forgotten already leaves an empty record, so that numbers have no holes.
-                let answer = self.memory.answers.get(&stored);
+                let answer = self.memory.get(stored);
                 live += u64::from(answer.is_some());
                 write_answer(answer, &self.names, &mut records);
                 stored += 1;
@@ -189,8 +189,8 @@ impl ReplyEngine {
                 let payload = block.records.slice(part(head.payload()));
                 let (client, _) = self.names.find(&identity, id, &mut None);
                 let rejected = head.rejected;
-                let answer = Answer { client, id, payload, rejected, given: now, awaited: None };
-                self.memory.restore(key, answer);
+                let answer = Answer { client, id, rejected, given: now, awaited: None };
+                self.memory.restore(key, answer, payload);
                 self.names.note(client, id, Known::Answered(key));
             }
             match live {
@@ -212,8 +212,8 @@ fn with_answers(links: &BTreeMap<LinkId, RepLink>) -> impl Iterator<Item = LinkI
 }
 
 /// Writes an answer as a record, its client's identity as the topic, for which it is short enough ([`Identity::check`]).
-fn write_answer(answer: Option<&Answer>, names: &Names, out: &mut BytesMut) {
-    let Some(answer) = answer else {
+fn write_answer(answer: Option<(&Answer, &[u8])>, names: &Names, out: &mut BytesMut) {
+    let Some((answer, payload)) = answer else {
         return write_head(out, 0, &Attributes::default());
     };
     let name = names.identity(answer.client).map_or("", Identity::as_str);
@@ -223,8 +223,8 @@ fn write_answer(answer: Option<&Answer>, names: &Names, out: &mut BytesMut) {
         rejected: answer.rejected,
         ..Attributes::default()
     };
-    write_head(out, answer.payload.len(), &attributes);
-    out.put_slice(&answer.payload);
+    write_head(out, payload.len(), &attributes);
+    out.put_slice(payload);
 }
 
 #[cfg(test)]

@@ -4,26 +4,27 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use crate::ids::CallId;
+use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
 use crate::queue::Rising;
 use crate::range::RangeSet;
 use crate::time::Time;
 
+use super::pieces::{Pieces, Spot};
 use super::{AnswerMemory, ClientKey};
 
 /// Answers by the order in which they were given.
 pub(super) type AnswerKey = u64;
 
-/// Small answers share pieces of memory of this size.
-const PIECE_BYTES: usize = 16 << 10;
-
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) answers: Rising<Answer>,
+    /// Those too that are forgotten, and that some link has still to send.
+    answers: Rising<Kept>,
+    /// How many are forgotten.
+    forgotten: u64,
     pub(super) next: AnswerKey,
     /// Those that their clients have not confirmed.
     unconfirmed: RangeSet,
@@ -37,8 +38,7 @@ pub(super) struct Memory {
     /// No answer that is kept was given before this. Found anew once that is too long ago: to look at the oldest one each time
     /// would be to wait for memory that nothing else touches.
     none_before: Option<Time>,
-    /// What small answers are copied into, side by side.
-    piece: BytesMut,
+    pieces: Pieces,
 }
 
 /// Answers that their clients have: most come in order, and leave in order one by one.
@@ -93,38 +93,71 @@ impl Confirmed {
 }
 
 /// An answer that was given.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) client: ClientKey,
     pub(super) id: CallId,
-    pub(super) payload: Bytes,
     pub(super) rejected: bool,
     pub(super) given: Time,
     /// Its call must not run twice: until this moment it is known however old it is, unless its client confirms it.
     pub(super) awaited: Option<Time>,
 }
 
+/// The same, with what was said.
+#[derive(Debug)]
+struct Kept {
+    answer: Answer,
+    payload: Payload,
+    /// How often links have still to send it, and the last that was asked to.
+    unsent: u32,
+    sent_by: LinkId,
+    /// Nobody who asks again gets it.
+    is_forgotten: bool,
+}
+
+/// A small one must not keep all in memory that it was cut from: perhaps what was read together with its call.
+#[derive(Debug)]
+enum Payload {
+    Small(Spot),
+    Large(Box<Bytes>),
+}
+
+impl Kept {
+    fn bytes(&self) -> u64 {
+        match &self.payload {
+            Payload::Small(spot) => spot.bytes() as u64,
+            Payload::Large(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
 impl Memory {
-    /// Takes in an answer that a store kept.
-    pub(super) fn restore(&mut self, key: AnswerKey, answer: Answer) {
+    /// How many are remembered.
+    pub(super) fn len(&self) -> u64 {
+        self.answers.len() as u64 - self.forgotten
+    }
+
+    fn insert(&mut self, key: AnswerKey, answer: Answer, payload: Bytes) {
         self.note_given(answer.given);
+        let payload = match payload.len() < BY_REFERENCE_BYTES {
+            true => Payload::Small(self.pieces.put(&payload)),
+            false => Payload::Large(Box::new(payload)),
+        };
+        let sent_by = LinkId(0);
+        let kept = Kept { answer, payload, unsent: 0, sent_by, is_forgotten: false };
+        self.answers.insert(key, kept);
+    }
+
+    /// Takes in an answer that a store kept.
+    pub(super) fn restore(&mut self, key: AnswerKey, answer: Answer, payload: Bytes) {
         self.confirmed.insert(key..key + 1);
-        self.confirmed_bytes += answer.payload.len() as u64;
-        self.answers.insert(key, answer);
+        self.confirmed_bytes += payload.len() as u64;
+        self.insert(key, answer, payload);
     }
 
     /// Takes in an answer that was just given.
-    pub(super) fn keep(&mut self, mut answer: Answer) -> (AnswerKey, Answer) {
-        // A small one must not keep all in memory that it was cut from: perhaps what was read together with its call.
-        if answer.payload.len() < BY_REFERENCE_BYTES {
-            if self.piece.capacity() < answer.payload.len() {
-                self.piece = BytesMut::with_capacity(PIECE_BYTES);
-            }
-            self.piece.extend_from_slice(&answer.payload);
-            answer.payload = self.piece.split().freeze();
-        }
-        self.note_given(answer.given);
-        let (key, bytes) = (self.next, answer.payload.len() as u64);
+    pub(super) fn keep(&mut self, answer: Answer, payload: Bytes) -> AnswerKey {
+        let (key, bytes) = (self.next, payload.len() as u64);
         self.next += 1;
         match answer.awaited {
             None => {
@@ -136,8 +169,35 @@ impl Memory {
                 self.awaited_bytes += bytes;
             }
         }
-        self.answers.insert(key, answer.clone());
-        (key, answer)
+        self.insert(key, answer, payload);
+        key
+    }
+
+    /// An answer that is remembered.
+    pub(super) fn get(&self, key: AnswerKey) -> Option<(&Answer, &[u8])> {
+        let kept = self.answers.get(&key).filter(|kept| !kept.is_forgotten)?;
+        Some((&kept.answer, self.payload(kept)))
+    }
+
+    fn payload<'a>(&'a self, kept: &'a Kept) -> &'a [u8] {
+        match &kept.payload {
+            Payload::Small(spot) => self.pieces.get(*spot),
+            Payload::Large(bytes) => bytes,
+        }
+    }
+
+    /// A link is to send an answer: it is there until it has, even if it is not to be remembered. False if it waits there
+    /// already.
+    pub(super) fn hold(&mut self, key: AnswerKey, link: LinkId) -> bool {
+        let Some(kept) = self.answers.get_mut(&key) else {
+            return false;
+        };
+        if kept.unsent > 0 && kept.sent_by == link {
+            return false;
+        }
+        kept.unsent += 1;
+        kept.sent_by = link;
+        true
     }
 
     /// The clients have these, as far as they are still remembered.
@@ -147,8 +207,7 @@ impl Memory {
         }
         let parts: Vec<_> = self.unconfirmed.within(keys).collect();
         for keys in parts {
-            let payloads = self.answers.range(keys.clone()).map(|(_, answer)| &answer.payload);
-            let bytes: u64 = payloads.map(|payload| payload.len() as u64).sum();
+            let bytes: u64 = self.answers.range(keys.clone()).map(|(_, kept)| kept.bytes()).sum();
             self.unconfirmed_bytes -= bytes;
             self.confirmed_bytes += bytes;
             self.unconfirmed.remove(keys.clone());
@@ -158,14 +217,14 @@ impl Memory {
 
     /// The same, of those that are awaited.
     fn confirm_awaited(&mut self, keys: Range<AnswerKey>) {
-        let waits = |(key, answer): (_, &Answer)| answer.awaited.map(|until| (until, key));
+        let waits = |(key, kept): (_, &Kept)| kept.answer.awaited.map(|until| (until, key));
         let came: Vec<_> = self.answers.range(keys).filter_map(waits).collect();
         for entry in came {
             let key = entry.1;
             if self.awaited.remove(&entry)
-                && let Some(answer) = self.answers.get(&key)
+                && let Some(kept) = self.answers.get(&key)
             {
-                let (bytes, given) = (answer.payload.len() as u64, answer.given);
+                let (bytes, given) = (kept.bytes(), kept.answer.given);
                 self.awaited_bytes -= bytes;
                 self.confirmed_bytes += bytes;
                 self.confirmed.insert(key..key + 1);
@@ -182,7 +241,7 @@ impl Memory {
     /// When the oldest was given, of those that are not awaited.
     fn oldest_given(&self) -> Option<Time> {
         let oldest = [self.confirmed.oldest(), self.unconfirmed.first()].into_iter().flatten();
-        oldest.filter_map(|key| self.answers.get(&key)).map(|answer| answer.given).min()
+        oldest.filter_map(|key| self.answers.get(&key)).map(|kept| kept.answer.given).min()
     }
 
     /// When the first answer may be too old.
@@ -200,8 +259,8 @@ impl Memory {
         let may_be_too_old = self.none_before.is_some_and(|given| given + age <= now);
         let confirmed = self.confirmed.first();
         let too_old = |key: &AnswerKey| {
-            let answer = may_be_too_old.then(|| self.answers.get(key)).flatten();
-            answer.is_some_and(|answer| answer.given + age <= now)
+            let kept = may_be_too_old.then(|| self.answers.get(key)).flatten();
+            kept.is_some_and(|kept| kept.answer.given + age <= now)
         };
         let confirmed = confirmed.filter(|key| {
             self.confirmed.len() > messages || self.confirmed_bytes > bytes || too_old(key)
@@ -219,19 +278,61 @@ impl Memory {
         confirmed.or_else(unconfirmed).or_else(awaited)
     }
 
-    pub(super) fn forget(&mut self, key: AnswerKey) -> Option<Answer> {
-        let answer = self.answers.remove(&key);
-        let bytes = answer.as_ref().map_or(0, |answer| answer.payload.len() as u64);
+    /// Nobody who asks again gets this any more. Says whose it was.
+    pub(super) fn forget(&mut self, key: AnswerKey) -> Option<(ClientKey, CallId)> {
+        let kept = self.answers.get_mut(&key)?;
+        let (name, awaited) = ((kept.answer.client, kept.answer.id), kept.answer.awaited);
+        let bytes = kept.bytes();
+        kept.is_forgotten = true;
+        self.forgotten += 1;
+        if kept.unsent == 0 {
+            self.drop_forgotten(key);
+        }
         if self.confirmed.remove(key) {
             self.confirmed_bytes -= bytes;
         } else if self.unconfirmed.remove(key..key + 1) > 0 {
             self.unconfirmed_bytes -= bytes;
-        } else if let Some(until) = answer.as_ref().and_then(|answer| answer.awaited)
+        } else if let Some(until) = awaited
             && self.awaited.remove(&(until, key))
         {
             self.awaited_bytes -= bytes;
         }
-        answer
+        Some(name)
+    }
+
+    fn drop_forgotten(&mut self, key: AnswerKey) {
+        let payload = self.answers.remove_with(&key, |kept| match &kept.payload {
+            Payload::Small(spot) => Some(*spot),
+            Payload::Large(_) => None,
+        });
+        self.forgotten -= 1;
+        payload.flatten().into_iter().for_each(|spot| self.pieces.free(spot));
+    }
+
+    /// A link sends an answer, which it is shown; a large payload it may have by reference.
+    pub(super) fn send<R>(
+        &mut self,
+        key: AnswerKey,
+        write: impl FnOnce(&Answer, &[u8], Option<&Bytes>) -> R,
+    ) -> Option<R> {
+        let kept = self.answers.get(&key)?;
+        let large = match &kept.payload {
+            Payload::Large(bytes) => Some(&**bytes),
+            Payload::Small(_) => None,
+        };
+        let result = write(&kept.answer, self.payload(kept), large);
+        self.release(key);
+        Some(result)
+    }
+
+    /// A link does not have to send an answer any more.
+    pub(super) fn release(&mut self, key: AnswerKey) {
+        if let Some(kept) = self.answers.get_mut(&key) {
+            kept.unsent -= 1;
+            if kept.unsent == 0 && kept.is_forgotten {
+                self.drop_forgotten(key);
+            }
+        }
     }
 }
 
@@ -259,9 +360,9 @@ mod tests {
         assert_eq!((order, confirmed.len()), (wanted.to_vec(), 0));
     }
 
-    fn answer(payload: Bytes) -> Answer {
+    fn answer() -> Answer {
         let id = CallId::new([0; 8], 0);
-        Answer { client: 0, id, payload, rejected: false, given: Time::ZERO, awaited: None }
+        Answer { client: 0, id, rejected: false, given: Time::ZERO, awaited: None }
     }
 
     #[test]
@@ -269,8 +370,8 @@ mod tests {
         let mut memory = Memory::default();
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
         let limits = AnswerMemory { messages: 10, bytes: 10, age: Duration::from_secs(60) };
-        let (older, _) = memory.keep(Answer { awaited: Some(at(500)), ..answer(Bytes::new()) });
-        let (newer, _) = memory.keep(Answer { given: at(30), ..answer(Bytes::new()) });
+        let older = memory.keep(Answer { awaited: Some(at(500)), ..answer() }, Bytes::new());
+        let newer = memory.keep(Answer { given: at(30), ..answer() }, Bytes::new());
         assert_eq!(memory.surplus(limits, at(60)), None);
         assert_eq!(memory.due(limits.age), Some(at(90)));
         memory.confirm(older..older + 1);
@@ -287,11 +388,26 @@ mod tests {
     fn a_small_answer_does_not_keep_what_it_was_cut_from() {
         let mut memory = Memory::default();
         let read = Bytes::from(vec![7; 1 << 16]);
-        let (small, _) = memory.keep(answer(read.slice(..64)));
+        let small = memory.keep(answer(), read.slice(..64));
         assert!(read.is_unique(), "it was copied");
-        let (large, _) = memory.keep(answer(read.slice(..BY_REFERENCE_BYTES)));
+        let large = memory.keep(answer(), read.slice(..BY_REFERENCE_BYTES));
         assert!(!read.is_unique(), "this one was not");
-        assert_eq!(memory.answers.get(&small).map(|a| a.payload.len()), Some(64));
-        assert_eq!(memory.answers.get(&large).map(|a| a.payload.len()), Some(BY_REFERENCE_BYTES));
+        let bytes = |key| memory.get(key).map(|(_, payload)| payload.len());
+        assert_eq!((bytes(small), bytes(large)), (Some(64), Some(BY_REFERENCE_BYTES)));
+    }
+
+    #[test]
+    fn what_is_to_be_sent_is_there_although_it_is_forgotten() {
+        let mut memory = Memory::default();
+        for payload in [vec![1; 10], vec![2; BY_REFERENCE_BYTES]] {
+            let key = memory.keep(answer(), payload.clone().into());
+            assert!(memory.hold(key, LinkId(1)) && memory.hold(key, LinkId(2)));
+            assert!(!memory.hold(key, LinkId(2)), "it waits there already");
+            assert!(memory.forget(key).is_some() && memory.get(key).is_none());
+            assert_eq!(memory.send(key, |_, sent, _| sent.to_vec()), Some(payload));
+            memory.release(key);
+            assert_eq!((memory.len(), memory.answers.len()), (0, 0));
+            assert_eq!(memory.send(key, |_, _, _| ()), None);
+        }
     }
 }

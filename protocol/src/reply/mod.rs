@@ -3,7 +3,7 @@
 //! A call waits, is then worked on, and is answered once. The answer goes to wherever its caller is by then, and is
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
 //! on, or gets the first answer. The parts, a file each: calls that come in (`intake`), answers (`answers`), links
-//! (`attach`, `transmit`), what is known by name (`names`), which answers are remembered (`memory`), what is on disk
+//! (`attach`, `transmit`), what is known by name (`names`), which answers are remembered (`memory`, `pieces`), what is on disk
 //! (`journal`), and what a router does otherwise (`routing`).
 
 mod answers;
@@ -13,6 +13,7 @@ mod intake;
 mod journal;
 mod memory;
 mod names;
+mod pieces;
 mod routing;
 mod stats;
 mod transmit;
@@ -122,7 +123,7 @@ struct RepLink {
     calls: Abreast,
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
-    outbox: VecDeque<(AnswerKey, Answer)>,
+    outbox: VecDeque<AnswerKey>,
     /// What the next frame is put together in.
     body: BytesMut,
     next_answer: Delivery,

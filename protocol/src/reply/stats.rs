@@ -113,7 +113,7 @@ impl ReplyEngine {
             cancelled: counters.cancelled,
             repeated: counters.repeated,
             late: counters.late,
-            remembered: self.memory.answers.len() as u64,
+            remembered: self.memory.len(),
             links: links.collect(),
         }
     }

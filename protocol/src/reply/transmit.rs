@@ -3,7 +3,7 @@
 use bytes::BufMut;
 
 use crate::ids::LinkId;
-use crate::limits::{ANSWERS_UNCONFIRMED_MAX, BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
+use crate::limits::{ANSWERS_UNCONFIRMED_MAX, RANGES_MAX, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::{Attributes, write_head};
 use crate::time::Now;
@@ -61,7 +61,7 @@ impl ReplyEngine {
     fn has_sendable(&self, id: LinkId) -> bool {
         let stored = self.stored();
         let next = self.links.get(&id).and_then(|link| link.outbox.front());
-        next.is_some_and(|(answer, _)| *answer < stored)
+        next.is_some_and(|answer| *answer < stored)
     }
 
     /// Writes one frame of answers; a large one ends it. False if there is none.
@@ -77,20 +77,19 @@ impl ReplyEngine {
         let mut count = 0;
         let first_delivery = link.next_answer;
         while body.len() < TAKE_BYTES && tail.is_none() {
-            if link.outbox.front().is_none_or(|(key, _)| *key >= stored) {
-                break;
-            }
-            let Some((key, answer)) = link.outbox.pop_front() else {
+            let Some(key) = link.outbox.front().copied().filter(|key| *key < stored) else {
                 break;
             };
-            let (call, rejected) = (Some(answer.id), answer.rejected);
-            let attributes = Attributes { call, rejected, ..Attributes::default() };
-            write_head(body, answer.payload.len(), &attributes);
-            if answer.payload.len() >= BY_REFERENCE_BYTES {
-                tail = Some(answer.payload);
-            } else {
-                body.put_slice(&answer.payload);
-            }
+            link.outbox.pop_front();
+            self.memory.send(key, |answer, payload, large| {
+                let (call, rejected) = (Some(answer.id), answer.rejected);
+                let attributes = Attributes { call, rejected, ..Attributes::default() };
+                write_head(body, payload.len(), &attributes);
+                match large {
+                    Some(payload) => tail = Some(payload.clone()),
+                    None => body.put_slice(payload),
+                }
+            });
             link.unconfirmed.insert(link.next_answer, key);
             link.next_answer += 1;
             count += 1;

@@ -145,11 +145,9 @@ impl Call {
 
     /// The attributes of its record.
     pub(super) fn attributes(&self, id: CallId, now: Now) -> Attributes<'_> {
-        let left = self.deadline.since(now.time);
-        let expires: WallTime = now.wall + left;
         let routed = self.routed.as_deref();
         Attributes {
-            expires: Some(expires),
+            expires: Some(now.wall_at(self.deadline)),
             call: Some(routed.map_or(id, |routed| routed.id)),
             at_most_once: self.options.at_most_once,
             routers: routed.map_or(&[], |routed| &routed.routers),
@@ -158,9 +156,16 @@ impl Call {
     }
 }
 
+/// What is to be known of a call that is over.
+pub(super) struct Ended {
+    pub(super) copies: Copies,
+    pub(super) cost: u64,
+    pub(super) may_have_run: bool,
+}
+
 impl RequestEngine {
     /// Takes a call out of everything, and tells its servers that nobody waits for it.
-    pub(super) fn forget(&mut self, number: CallNumber) -> Option<Call> {
+    pub(super) fn forget(&mut self, number: CallNumber) -> Option<Ended> {
         let call = self.take_out(number)?;
         for copy in call.copies.iter() {
             self.take_from(number, *copy, call.cost);
@@ -169,18 +174,22 @@ impl RequestEngine {
     }
 
     /// Takes a call out of everything but the links that it is on.
-    pub(super) fn take_out(&mut self, number: CallNumber) -> Option<Call> {
-        let call = self.calls.remove(&number)?;
+    pub(super) fn take_out(&mut self, number: CallNumber) -> Option<Ended> {
+        let Self { calls, routing, agenda, .. } = self;
+        let (ended, bound) = calls.remove_with(&number, |call| {
+            if let (Some(routing), Some(routed)) = (routing, &call.routed) {
+                routing.forget(routed.id, number);
+            }
+            agenda.remove(number, &call.times);
+            let Call { copies, cost, may_have_run, .. } = *call;
+            (Ended { copies, cost, may_have_run }, call.bound())
+        })?;
         self.waiting.remove(&number);
         self.hedges.remove(&number);
-        if let Some(peer) = call.bound() {
+        if let Some(peer) = bound {
             self.unnote_stuck(peer, number);
         }
-        if let (Some(routing), Some(routed)) = (&mut self.routing, &call.routed) {
-            routing.forget(routed.id, number);
-        }
-        self.agenda.remove(number, &call.times);
-        Some(call)
+        Some(ended)
     }
 
     /// A call waits for a server that is not there.

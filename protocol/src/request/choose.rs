@@ -25,7 +25,7 @@ impl RequestEngine {
             self.regained.is_empty() && self.silent.is_empty() && self.trials.next().is_none();
         if nobody_waits
             && nothing_changes
-            && let Choice::Server(link) = self.server_for(number)
+            && let Some(link) = self.server_at_once(number)
         {
             return self.give(number, link, now);
         }
@@ -70,6 +70,21 @@ impl RequestEngine {
                     None => passed_over += 1,
                 },
             }
+        }
+    }
+
+    /// The server that a new call goes to, if there is no doubt.
+    fn server_at_once(&self, number: CallNumber) -> Option<LinkId> {
+        if self.short.is_empty() && self.routing.is_none() {
+            let (.., id) = self.ready.first()?;
+            let room = self.links.get(id)?.spender.room();
+            if self.calls.get(&number)?.cost <= room.bytes {
+                return Some(*id);
+            }
+        }
+        match self.server_for(number) {
+            Choice::Server(id) => Some(id),
+            Choice::Asks(_) | Choice::Nobody => None,
         }
     }
 
@@ -162,7 +177,9 @@ impl RequestEngine {
         self.counters.dispatched += 1;
         self.note_level(priority);
         self.recount(id, now);
-        self.wakes.push_back(id);
+        if self.wakes.back() != Some(&id) {
+            self.wakes.push_back(id);
+        }
         self.hedges.remove(&number);
     }
 

@@ -21,7 +21,6 @@ mod trial;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -189,26 +188,44 @@ impl RequestEngine {
         options: CallOptions,
         now: Time,
     ) -> Result<CallNumber, Refused<'a>> {
+        self.call_until(message, &options, now + options.timeout, now)
+    }
+
+    /// The same for a call that has waited already: it is over at this moment, whatever its options say.
+    ///
+    /// # Errors
+    /// As [`RequestEngine::call`].
+    pub fn call_until<'a>(
+        &mut self,
+        message: Message<'a>,
+        options: &CallOptions,
+        deadline: Time,
+        now: Time,
+    ) -> Result<CallNumber, Refused<'a>> {
         if let Err(why) = self.admit(message.payload().len()) {
             return Err(Refused { message, why });
         }
+        let options = self.shared(options);
+        Ok(self.make(Call::new(message.into_bytes(), options, deadline, None), now))
+    }
+
+    /// A call begins.
+    fn make(&mut self, call: Call, now: Time) -> CallNumber {
         let number = self.next_call;
         self.next_call += 1;
         self.counters.made += 1;
-        let deadline = now + options.timeout;
-        let options = self.shared(options);
-        self.calls.insert(number, Call::new(message.into_bytes(), options, deadline, None));
+        let deadline = call.deadline;
+        self.calls.insert(number, call);
         self.agenda.add(number, deadline, &self.calls);
         self.dispatch_new(number, now);
-        Ok(number)
+        number
     }
 
     /// The same options, in common with the call before if that has them too.
-    fn shared(&mut self, options: CallOptions) -> Arc<CallOptions> {
-        // From here on the deadline says it.
-        let options = CallOptions { timeout: Duration::ZERO, ..options };
-        if *self.options != options {
-            self.options = Arc::new(options);
+    fn shared(&mut self, options: &CallOptions) -> Arc<CallOptions> {
+        // How long it may take in all is said by its deadline.
+        if (CallOptions { timeout: self.options.timeout, ..*options }) != *self.options {
+            self.options = Arc::new(*options);
         }
         Arc::clone(&self.options)
     }

@@ -144,9 +144,6 @@ impl RequestEngine {
         (deadline, at_most_once): (Time, bool),
         now: Time,
     ) -> CallNumber {
-        let number = self.next_call;
-        self.next_call += 1;
-        self.counters.made += 1;
         let left = deadline.since(now);
         // It is its client who tries it again, and says how long one server may take.
         let options = CallOptions {
@@ -156,17 +153,15 @@ impl RequestEngine {
             at_most_once,
             ..CallOptions::default()
         };
+        let number = self.next_call;
         if let Some(routing) = &mut self.routing {
             routers.push(routing.name);
             routing.names.entry(id).or_default().push(number);
         }
         self.blame_for(id, now);
         let routed = Some(Box::new(Routed { id, routers, since: now }));
-        let options = self.shared(options);
-        self.calls.insert(number, Call::new(payload, options, deadline, routed));
-        self.agenda.add(number, deadline, &self.calls);
-        self.dispatch_new(number, now);
-        number
+        let options = self.shared(&options);
+        self.make(Call::new(payload, options, deadline, routed), now)
     }
 
     /// A call has come again that a server had which has not answered anything since: it has let an attempt's time run out.

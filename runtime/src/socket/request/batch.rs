@@ -215,17 +215,16 @@ impl Work {
             if self.unmade.as_slice().is_empty() {
                 return Visit::Over;
             }
-            let timeout = match socket.goes(&mut self.turn, self.options.timeout, now) {
-                Goes::Now(timeout) => Some(timeout),
+            let deadline = match socket.goes(&mut self.turn, self.options.timeout, now) {
+                Goes::Now(deadline) => Some(deadline),
                 Goes::Never => None,
                 Goes::Later => {
                     socket.wait(&mut self.turn, waker);
                     return Visit::Waits;
                 }
             };
-            let made = self.unmade.next().zip(timeout).map(|(message, timeout)| {
-                let options = CallOptions { timeout, ..self.options };
-                socket.call(message, options, now, Standing::InBatch(key))
+            let made = self.unmade.next().zip(deadline).map(|(message, deadline)| {
+                socket.call(message, &self.options, deadline, now, Standing::InBatch(key))
             });
             self.made.push(match made {
                 Some(Ok(number)) => {

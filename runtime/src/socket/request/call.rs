@@ -70,7 +70,7 @@ impl Request {
     }
 
     fn make(&mut self, unmade: Unmade, cx: &Context<'_>) -> Poll<Result<Reply, RequestError>> {
-        let (options, now) = (self.options, self.core.clock.time());
+        let (options, now) = (&self.options, self.core.clock.time());
         let made = self.core.with(|socket| socket.make(unmade, options, now, cx.waker()));
         self.stage = match made {
             Made::Refused(error) => return Poll::Ready(Err(error)),

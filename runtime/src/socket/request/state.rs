@@ -79,8 +79,8 @@ impl Turn {
 
 /// Whether a request may become a call.
 pub(super) enum Goes {
-    /// It may, with so much time left.
-    Now(Duration),
+    /// It may, and is over at this moment.
+    Now(Time),
     /// Others are before it.
     Later,
     /// Its time is over.
@@ -106,12 +106,12 @@ impl RequestState {
     pub(super) fn make(
         &mut self,
         mut unmade: Unmade,
-        options: CallOptions,
+        options: &CallOptions,
         now: Time,
         waker: &Waker,
     ) -> Made {
-        let timeout = match self.goes(&mut unmade.turn, options.timeout, now) {
-            Goes::Now(timeout) => timeout,
+        let deadline = match self.goes(&mut unmade.turn, options.timeout, now) {
+            Goes::Now(deadline) => deadline,
             Goes::Later => {
                 self.wait(&mut unmade.turn, waker);
                 return Made::Waits(unmade);
@@ -123,7 +123,7 @@ impl RequestState {
         };
         self.leave(&mut unmade.turn);
         let standing = Standing::UnderWay(waker.clone());
-        match self.call(unmade.message, CallOptions { timeout, ..options }, now, standing) {
+        match self.call(unmade.message, options, deadline, now, standing) {
             Ok(number) => Made::Call(number),
             Err(error) => Made::Refused(error),
         }
@@ -133,11 +133,9 @@ impl RequestState {
     pub(super) fn goes(&self, turn: &mut Turn, timeout: Duration, now: Time) -> Goes {
         let deadline = *turn.deadline.get_or_insert(now + timeout);
         match () {
-            () if self.closed => Goes::Now(Duration::ZERO),
+            () if self.closed => Goes::Now(deadline),
             () if deadline <= now => Goes::Never,
-            () if self.turns.comes_within(turn.place, self.room()) => {
-                Goes::Now(deadline.since(now))
-            }
+            () if self.turns.comes_within(turn.place, self.room()) => Goes::Now(deadline),
             () => Goes::Later,
         }
     }
@@ -145,11 +143,12 @@ impl RequestState {
     pub(super) fn call(
         &mut self,
         message: Message<'static>,
-        options: CallOptions,
+        options: &CallOptions,
+        deadline: Time,
         now: Time,
         standing: Standing,
     ) -> Result<CallNumber, RequestError> {
-        match self.engine.call(message, options, now) {
+        match self.engine.call_until(message, options, deadline, now) {
             Ok(number) => {
                 self.calls.insert(number, standing);
                 Ok(number)
