@@ -124,6 +124,23 @@ fn who_was_refused_was_not_lost() {
 }
 
 #[test]
+fn who_left_in_good_order_has_not_failed() {
+    let on_trial = |code| {
+        let time = Duration::from_secs(1);
+        let config = PushConfig { fail_back_after: time, ..PushConfig::default() };
+        let mut push = PushEngine::new(config, peer(0x20), session());
+        let mut raw = greeted(&mut push);
+        let reason = "going".into();
+        raw.says(&mut push, &encoded(&Control::Close(Close { code, reason })), NOW);
+        greeted(&mut push);
+        let mut events = std::iter::from_fn(|| push.poll_event());
+        events.any(|event| matches!(event, Event::ServerOnTrial { .. }))
+    };
+    assert!(!on_trial(CloseCode::Done));
+    assert!(on_trial(CloseCode::Internal));
+}
+
+#[test]
 fn a_grace_time_that_has_begun_anew_does_not_end_with_the_one_before() {
     let (mut push, raw) = served();
     push.link_lost(raw.link, "the connection broke", NOW.time);

@@ -280,3 +280,50 @@ proptest! {
         prop_assert_eq!((stats.down.pending, stats.down.waiting, stats.down.retained_bytes), (0, 0, 0));
     }
 }
+
+#[test]
+fn a_frame_that_speaks_a_thousand_times_of_the_same_says_it_once_upstream() {
+    const MESSAGES: u64 = 8;
+    let mut streamer = streamer(0);
+    let mut up =
+        Raw::connect(&mut streamer, Side::Upstream, &Hello { reports_taken: true, ..sender() });
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    down.says(&mut streamer, &encoded(&attach(&[], &[])), NOW);
+    down.says(&mut streamer, &encoded(&grant(MESSAGES)), NOW);
+    up.hears(&mut streamer, NOW);
+    let records = record(b"x", None).repeat(MESSAGES as usize);
+    up.says(&mut streamer, &data(run(0, 0, MESSAGES as u32), &records), NOW);
+    down.hears(&mut streamer, NOW);
+    up.hears(&mut streamer, NOW);
+
+    let every_other: Vec<_> = (0..MESSAGES).step_by(2).map(|at| (at, 1)).collect();
+    let taken = |deliveries| encoded(&Control::Taken(Taken { deliveries }));
+    down.says(&mut streamer, &taken(spans(&every_other)), NOW);
+    up.hears(&mut streamer, NOW);
+    down.says(&mut streamer, &taken(spans(&[(0, MESSAGES); 1_024])), NOW);
+    let told = |frames: Vec<Frame>| -> usize {
+        let told = |frame: &Frame| match frame {
+            Frame::Control(Control::Taken(taken)) => taken.deliveries.len(),
+            Frame::Control(Control::Settle(settle)) => settle.settlements.len(),
+            _ => 0,
+        };
+        frames.iter().map(told).sum()
+    };
+    let told_taken = told(up.hears(&mut streamer, NOW));
+    assert!((1..=MESSAGES as usize).contains(&told_taken), "{told_taken}");
+
+    let settlements = (0..1_024).map(|turn| Settlement {
+        deliveries: span(0, MESSAGES),
+        outcome: Outcome::Extended(1_000 + turn),
+    });
+    let settle = Control::Settle(Settle { settlements: settlements.collect() });
+    down.says(&mut streamer, &encoded(&settle), NOW);
+    let frames = up.hears(&mut streamer, NOW);
+    let last = frames.iter().rev().find_map(|frame| match frame {
+        Frame::Control(Control::Settle(settle)) => settle.settlements.iter().last().cloned(),
+        _ => None,
+    });
+    assert_eq!(last.map(|settlement| settlement.outcome), Some(Outcome::Extended(1_000 + 1_023)));
+    let told_extended = told(frames);
+    assert!((1..=MESSAGES as usize).contains(&told_extended), "{told_extended}");
+}

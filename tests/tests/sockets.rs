@@ -229,6 +229,42 @@ async fn confirmation_on_taking_needs_no_word_from_the_application() -> Outcome 
 }
 
 #[tokio::test]
+async fn each_message_is_confirmed_when_it_is_taken_and_no_other() -> Outcome {
+    let (push, endpoint) = bound(PushSocket::builder()).await?;
+    // In one frame, once somebody is there.
+    for _ in 0..10 {
+        push.send("x").await?;
+    }
+    let pull = PullSocket::builder().confirm_on(ConfirmOn::Taken).connect(&endpoint).await?;
+    let mut held = Vec::new();
+    for taken in 1..=3 {
+        held.push(text(&pull).await);
+        soon(push.receipt(taken - 1).confirmed()).await?;
+        assert_eq!(push.stats().confirmed, taken);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_message_that_is_worked_on_expires_frees_its_room_and_is_reported()
+-> Outcome {
+    let (push, endpoint) = bound(PushSocket::builder()).await?;
+    for _ in 0..10 {
+        push.send(Message::new("fresh").with_ttl(Duration::from_millis(100))).await?;
+    }
+    let pull = PullSocket::builder().connect(&endpoint).await?;
+    let (_, delivery) = text(&pull).await;
+    for seq in 1..10 {
+        assert_eq!(soon(push.receipt(seq).confirmed()).await?, Fate::Expired);
+    }
+    delivery.ack().await?;
+    assert_eq!(soon(push.receipt(0).confirmed()).await?, Fate::Confirmed);
+    let stats = pull.stats();
+    assert_eq!((stats.taken, stats.expired), (1, 9));
+    Ok(())
+}
+
+#[tokio::test]
 async fn pending_messages_have_a_maximum() -> Outcome {
     let (push, endpoint) = bound(PushSocket::builder().queue(1).max_pending(2)).await?;
     let pull = PullSocket::builder().window(100).connect(&endpoint).await?;

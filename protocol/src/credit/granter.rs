@@ -31,6 +31,16 @@ impl Granter {
         usable(self.limit.saturating_sub(self.received))
     }
 
+    /// What has arrived.
+    pub(super) const fn received(&self) -> Amount {
+        self.received
+    }
+
+    /// Whether the sender has not answered a grant that took something away.
+    pub(super) const fn is_unanswered(&self) -> bool {
+        self.lowered.is_some()
+    }
+
     /// Whether something was taken away that may still arrive, until the sender says that it will not.
     pub(super) fn is_returning(&self) -> bool {
         self.outstanding() != self.intended()

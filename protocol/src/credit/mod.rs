@@ -13,6 +13,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 pub(crate) use allowance::Allowance;
 pub use pool::Pool;
+pub(crate) use pool::UNANSWERED;
 pub(crate) use spender::Spender;
 
 /// Messages and bytes, which are limited together.

@@ -47,6 +47,7 @@ impl PullEngine {
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Demand(demand)) => {
                 self.pool.demand(id, demand, now.time);
+                self.pool.plan_review(now.time);
                 self.wake_granted();
                 Ok(())
             }
@@ -228,7 +229,7 @@ impl PullEngine {
         }
     }
 
-    fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
+    pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };

@@ -68,6 +68,8 @@ pub struct Consumed {
     pub(super) key: RunKey,
     pub(super) indices: Range<u32>,
     pub(super) amount: Amount,
+    /// How many of them were not for the application, since their shelf lives were over.
+    pub(super) expired: u64,
 }
 
 /// A reader's place in its batch.
@@ -76,6 +78,7 @@ pub struct Cursor {
     batch: Batch,
     reported: u32,
     unreported_bytes: u64,
+    expired: u64,
 }
 
 impl Cursor {
@@ -83,7 +86,7 @@ impl Cursor {
     #[must_use]
     pub const fn new(batch: Batch) -> Self {
         let reported = batch.indices.start;
-        Self { batch, reported, unreported_bytes: 0 }
+        Self { batch, reported, unreported_bytes: 0, expired: 0 }
     }
 
     /// The next message. `now` is asked only for messages with a shelf life.
@@ -107,6 +110,7 @@ impl Cursor {
         self.batch.indices.start += 1;
         self.batch.at = end;
         self.unreported_bytes += head.record_bytes() as u64;
+        self.expired += u64::from(item.expired);
         Some(item)
     }
 
@@ -141,6 +145,7 @@ impl Cursor {
             key: self.batch.run.key,
             indices,
             amount: Amount::new(messages, cost_bytes(messages, record_bytes)),
+            expired: std::mem::take(&mut self.expired),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::credit::Amount;
+use crate::credit::{Amount, UNANSWERED};
 use crate::ids::{Delivery, LinkId, Session};
 use crate::limits::EXPIRIES_SPARE;
 use crate::link::{refusal, violation};
@@ -77,9 +77,11 @@ impl PullEngine {
         };
         if let Some(link) = self.links.get_mut(&id) {
             held.spans.iter().for_each(|place| link.places.push(key, place.clone()));
-            link.places.tidy(|key| self.held.contains_key(&key));
         }
         self.held.insert(key, held);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.places.tidy(|key| self.held.contains_key(&key));
+        }
         self.queue.insert((key, 0), Waiting { end: count, at: 0 });
         if expires && self.passing.is_none() {
             self.note_expiries(&shared);
@@ -134,7 +136,8 @@ impl PullEngine {
 
     /// A reader has come so far in its batch: that room is free, and if taking confirms, those messages are confirmed.
     pub fn handle_consumed(&mut self, consumed: &Consumed) {
-        self.counters.taken += consumed.amount.messages;
+        self.counters.taken += consumed.amount.messages - consumed.expired;
+        self.counters.expired += consumed.expired;
         self.pool.release(consumed.amount);
         if self.config.confirm_on == ConfirmOn::Taken {
             self.settle_indices(consumed.key, &consumed.indices, &Outcome::Confirmed);
@@ -145,11 +148,14 @@ impl PullEngine {
     /// When [`PullEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.expiring.first().map(|(until, ..)| *until)
+        let expires = self.expiring.first().map(|(until, ..)| *until);
+        expires.into_iter().chain(self.pool.review_at()).min()
     }
 
-    /// Lets time pass: what waits beyond its shelf life frees its room, and its sender is told.
+    /// Lets time pass: what waits beyond its shelf life frees its room, and its sender is told; who sits on room that others
+    /// wait for gives it back.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.review_room(now);
         while let Some(&(until, key, index)) = self.expiring.first() {
             if until > now {
                 return;
@@ -160,6 +166,13 @@ impl PullEngine {
                 self.settle_indices(key, &(index..index + 1), &Outcome::Expired);
             }
         }
+    }
+
+    fn review_room(&mut self, now: Time) {
+        for id in self.pool.review(now) {
+            self.end_link(id, violation(UNANSWERED), true, now);
+        }
+        self.wake_granted();
     }
 
     /// Takes messages of a run out of the queue, if they are still there; says how many were.

@@ -201,9 +201,15 @@ impl PullEngine {
         !self.queue.is_empty()
     }
 
-    /// Whether something better may arrive than what the application would get next.
+    /// Whether no more is to be taken at a time than is asked for: taking confirms it, it has a shelf life, which would go on
+    /// unseen, or something better may arrive than what comes next.
     #[must_use]
-    pub fn may_be_outranked(&self) -> bool {
+    pub fn is_taken_as_asked(&self) -> bool {
+        let confirms = self.config.confirm_on == ConfirmOn::Taken;
+        confirms || !self.expiring.is_empty() || self.may_be_outranked()
+    }
+
+    fn may_be_outranked(&self) -> bool {
         let next = self.queue.first_key_value();
         let is_better = |link: &PullLink, key| run::key(link.priority, run::KEYS) <= key;
         next.is_some_and(|((key, _), _)| {

@@ -120,8 +120,9 @@ impl PullEngine {
         let Some(link) = self.links.get(&id) else {
             return;
         };
-        let deliveries = retract.deliveries.iter().filter_map(|span| span.range());
-        let parts = deliveries.flat_map(|deliveries| link.places.find(deliveries));
+        let deliveries: RangeSet =
+            retract.deliveries.iter().filter_map(|span| span.range()).collect();
+        let parts = deliveries.iter().flat_map(|deliveries| link.places.find(deliveries));
         let parts = parts.filter(|(key, _)| self.held.contains_key(key));
         let parts: Vec<(RunKey, Range<u32>)> = parts.collect();
         if let Some(passing) = &mut self.passing {

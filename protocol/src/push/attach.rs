@@ -358,15 +358,15 @@ impl PushEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
+        let in_good_order = close.code == CloseCode::Done;
         if was_open {
-            self.note_lost(id);
+            self.note_gone(id, in_good_order);
         }
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
         let peer = link.link.peer().map(|peer| peer.id);
         let identity = link.link.identity.clone();
-        let in_good_order = close.code == CloseCode::Done;
         let ended = link.link.disconnected(id, close, by_us);
         let flights = std::mem::take(&mut link.flights);
         self.forget_copies(id);

@@ -295,10 +295,10 @@ impl PushEngine {
         }
     }
 
-    /// A receiver's link has ended.
-    pub(super) fn note_lost(&mut self, id: LinkId) {
+    /// A receiver's link has ended. Who leaves in good order has not failed.
+    pub(super) fn note_gone(&mut self, id: LinkId, in_good_order: bool) {
         if let Some(link) = self.links.get_mut(&id) {
-            if !self.config.fail_back_after.is_zero() {
+            if !in_good_order && !self.config.fail_back_after.is_zero() {
                 self.levels.trials.note_lost(link.priority);
             }
             if let Some(until) = link.trial_until.take() {

@@ -11,6 +11,7 @@ mod admit;
 mod attach;
 mod config;
 mod dispatch;
+mod fates;
 mod future;
 mod journal;
 mod levels;
@@ -45,6 +46,7 @@ use crate::time::{Now, Time, WallTime};
 use crate::wire::Origin;
 
 use absent::Absent;
+use fates::Fates;
 use future::{Copies, Placed};
 use journal::Journal;
 use levels::{Declined, Levels, Standing};
@@ -77,7 +79,7 @@ pub struct PushEngine {
     /// Everything below the next number that is not kept here any more.
     done: RangeSet,
     /// What became of messages that were done without being confirmed; the newest.
-    fates: BTreeMap<Seq, Fate>,
+    fates: Fates,
 
     links: BTreeMap<LinkId, PushLink>,
     next_link: u64,
@@ -189,14 +191,15 @@ impl PushEngine {
     pub fn recover(config: PushConfig, peer_id: PeerId, recovered: Recovered) -> Self {
         let mut engine = Self::build(config, peer_id, recovered.session, recovered.next_seq);
         let mut journal = Journal::new(recovered.next_seq);
+        let dead: RangeSet = recovered.dead.iter().map(|dead| dead.seq..dead.seq + 1).collect();
         for block in recovered.blocks {
             let mut live: RangeSet = [block.seqs.clone()].into_iter().collect();
             for done in block.done {
                 live.remove(done);
             }
             // A crash may have come between a dead letter and the end of its message.
-            for letter in &recovered.dead {
-                live.remove(letter.seq..letter.seq + 1);
+            for letters in dead.within(block.seqs.clone()) {
+                live.remove(letters);
             }
             journal.restore(block.seqs.clone(), live.len());
             engine.done.remove(block.seqs.clone());
@@ -236,7 +239,7 @@ impl PushEngine {
             attempts: BTreeMap::new(),
             dead: BTreeMap::new(),
             done,
-            fates: BTreeMap::new(),
+            fates: Fates::default(),
             links: BTreeMap::new(),
             next_link: 0,
             ready: 0,
@@ -411,7 +414,11 @@ impl PushEngine {
     /// What became of a message; `None` while it is not done.
     #[must_use]
     pub fn fate(&self, seq: Seq) -> Option<Fate> {
-        self.done.contains(seq).then(|| self.fates.get(&seq).copied().unwrap_or(Fate::Confirmed))
+        let fate = || match self.dead.contains_key(&seq) {
+            true => Fate::DeadLettered,
+            false => self.fates.of(seq).unwrap_or(Fate::Confirmed),
+        };
+        self.done.contains(seq).then(fate)
     }
 
     fn note_progress(&mut self, seqs: Range<Seq>) {

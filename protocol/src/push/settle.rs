@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use crate::event::{Event, Redelivery};
 use crate::ids::{Delivery, LinkId, Seq, span};
-use crate::limits::{OUTCOMES_MAX, PUT_OFF_MAX};
+use crate::limits::PUT_OFF_MAX;
 use crate::queue::{Flight, Kept};
+use crate::range::RangeSet;
 use crate::store::DeadLetter;
 use crate::time::{Now, Time};
 use crate::wire::{Close, Outcome, Settle, Settlement, Taken};
@@ -35,13 +36,38 @@ impl PushEngine {
         settle: Settle,
         now: Now,
     ) -> Result<(), Close> {
+        let mut extended = Vec::new();
         for settlement in settle.settlements {
-            self.settle(id, settlement, now)?;
+            match settlement.outcome {
+                Outcome::Extended(_) => extended.push(settlement),
+                _ => self.settle(id, settlement, now)?,
+            }
         }
+        self.settle_extended(id, &extended, now)?;
         if let Some(link) = self.links.get_mut(&id) {
             link.settles += 1;
         }
         self.wake_idle_if_work();
+        Ok(())
+    }
+
+    /// Receivers ask for more time. The last word on each message counts, however often a frame speaks of it: what is
+    /// extended stays, and would have to be looked at each time.
+    fn settle_extended(
+        &mut self,
+        id: LinkId,
+        extended: &[Settlement],
+        now: Now,
+    ) -> Result<(), Close> {
+        let mut seen = RangeSet::new();
+        for Settlement { deliveries, outcome } in extended.iter().rev() {
+            let deliveries = deliveries.range().ok_or_else(|| violation("an empty range"))?;
+            for part in seen.missing(deliveries.clone()) {
+                let deliveries = part.into();
+                self.settle(id, Settlement { deliveries, outcome: outcome.clone() }, now)?;
+            }
+            seen.insert(deliveries);
+        }
         Ok(())
     }
 
@@ -150,8 +176,11 @@ impl PushEngine {
         taken: Taken,
         now: Time,
     ) -> Result<(), Close> {
+        let mut all = RangeSet::new();
         for span in taken.deliveries {
-            let deliveries = span.range().ok_or_else(|| violation("an empty range"))?;
+            all.insert(span.range().ok_or_else(|| violation("an empty range"))?);
+        }
+        for deliveries in all.iter() {
             let Some(link) = self.links.get_mut(&id) else {
                 return Ok(());
             };
@@ -306,7 +335,7 @@ impl PushEngine {
             journal.put_dead(&letter, was_kept);
         }
         self.dead.insert(seq, letter);
-        self.note_fate(seq, Fate::DeadLettered);
+        self.fates.note(seq, Fate::DeadLettered);
         self.complete(seq..seq + 1);
         self.counters.dead_lettered += 1;
         self.events.push(Event::DeadLettered { seq, failed, reason });
@@ -317,16 +346,9 @@ impl PushEngine {
         if self.done.contains(seq) {
             return;
         }
-        self.note_fate(seq, Fate::Expired);
+        self.fates.note(seq, Fate::Expired);
         self.complete(seq..seq + 1);
         self.counters.expired += 1;
         self.events.push(Event::Expired { seq });
-    }
-
-    fn note_fate(&mut self, seq: Seq, fate: Fate) {
-        self.fates.insert(seq, fate);
-        if self.fates.len() > OUTCOMES_MAX {
-            self.fates.pop_first();
-        }
     }
 }

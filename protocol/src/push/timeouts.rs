@@ -132,7 +132,8 @@ impl PushEngine {
         }
         self.next_reassign =
             (self.pending > 0).then(|| now + (after / 2).max(Duration::from_millis(1)));
-        if self.waiting() > 0 {
+        // What may not be dispatched now, a delay above all, keeps nobody busy.
+        if self.dispatchable() {
             return;
         }
         // Credit alone does not tell who has nothing to do: a large window leaves some beside work that is not begun.
@@ -200,14 +201,16 @@ impl PushEngine {
         link.is_none_or(|link| link.flights.iter().all(|(_, flight)| flight.taken.is_some()))
     }
 
-    /// What a link's application has not taken although it was dispatched before `before`.
+    /// What a link's application has not taken although it was dispatched before `before`, and that was not asked for. Once
+    /// is enough: what it does not give back it has begun, or it gives nothing back.
     fn overdue(&self, id: LinkId, before: Time) -> Vec<Range<Delivery>> {
         let Some(link) = self.links.get(&id).filter(|link| link.link.is_open()) else {
             return Vec::new();
         };
         link.flights
             .iter()
-            .filter(|(_, flight)| flight.taken.is_none() && flight.sent <= before)
+            .filter(|(_, flight)| flight.taken.is_none() && !flight.retracted)
+            .filter(|(_, flight)| flight.sent <= before)
             .map(|(first, flight)| first..first + span(&flight.seqs))
             .collect()
     }

@@ -26,6 +26,10 @@ pub(crate) struct Chunks {
 
 const SPARE_BUFFERS_MAX: usize = 32;
 
+/// A chunk of less is copied when it is closed. It would keep its whole buffer otherwise, for as long as one message of it
+/// stays: many times what it counts as.
+const SMALL_BYTES: usize = CHUNK_BYTES / 8;
+
 /// What a message takes of a buffer: its head, and its payload unless that is only referred to.
 #[inline]
 const fn copied_bytes(attributes: &Attributes<'_>, payload_bytes: usize) -> usize {
@@ -149,13 +153,16 @@ impl Chunks {
         if seqs.is_empty() {
             return None;
         }
-        // A buffer that is nearly used up goes whole, so that it can be used again when the chunk is done.
-        let records = if self.open.left() < CHUNK_BYTES / 2 {
-            std::mem::take(&mut self.open.records)
+        let body = if self.open.records.len() < SMALL_BYTES {
+            let copy = Bytes::copy_from_slice(&self.open.records);
+            self.open.records.clear();
+            copy
+        } else if self.open.left() < CHUNK_BYTES / 2 {
+            // A buffer that is nearly used up goes whole, so that it can be used again when the chunk is done.
+            std::mem::take(&mut self.open.records).freeze()
         } else {
-            self.open.records.split()
+            self.open.records.split().freeze()
         };
-        let body = records.freeze();
         let chunk = Chunk::new(seqs.clone(), body, tail, self.open.born);
         self.sealed.insert(seqs.start, chunk);
         self.open.first = seqs.end;
@@ -314,6 +321,19 @@ mod tests {
         let firsts: Vec<u8> =
             Records::new(&body).map(|(at, head)| body[at + head.head_bytes]).collect();
         assert_eq!(firsts, (1..=count).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_small_chunk_does_not_keep_the_buffer_that_it_was_gathered_in() {
+        let mut chunks = filled(1, b"one");
+        let buffer = chunks.open.records.as_ptr();
+        for _ in 0..100 {
+            chunks.seal();
+            chunks.append(Message::from("another"), &Attributes::default(), || Time::ZERO);
+            assert_eq!(chunks.open.records.as_ptr(), buffer, "nothing of it is in use");
+        }
+        chunks.seal();
+        assert_eq!(chunks.slice(100..101, u64::MAX).map(|slice| slice.body.len()), Some(7));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::ids::{LinkId, Priority, SocketType};
 use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::range::RangeSet;
 use crate::time::{Now, Time};
-use crate::wire::{Close, Control, Frame, Hello};
+use crate::wire::{Close, CloseCode, Control, Frame, Hello};
 
 use super::choose::Failure;
 use super::{ReqLink, RequestEngine};
@@ -108,7 +108,8 @@ impl RequestEngine {
         if !link.link.end(close.clone(), by_us) {
             return;
         }
-        if was_open {
+        // Who leaves in good order has not failed.
+        if was_open && close.code != CloseCode::Done {
             self.note_lost(id);
         }
         let Some(link) = self.links.get_mut(&id) else {

@@ -5,6 +5,7 @@
 //! goes to those who say that messages wait, the better levels first, and within one in the order in which they said so. An
 //! idle sender's credit is taken back when somebody else is short, or comes without finding any left.
 
+mod review;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,9 @@ use crate::wire::{Demand, Echo, Grant};
 
 use super::Amount;
 use super::granter::Granter;
+
+use review::Seen;
+pub(crate) use review::UNANSWERED;
 
 /// The room of one receiving socket, and what each of its links was given of it.
 #[derive(Debug)]
@@ -47,6 +51,7 @@ pub struct Pool {
     due: VecDeque<LinkId>,
     /// Room has become free since it was shared out last.
     freed: bool,
+    review_at: Option<Time>,
 }
 
 /// A sender whose question is not answered for so long goes elsewhere for that reason. Rooms that are given back at all are
@@ -75,6 +80,7 @@ struct Line {
     slow: bool,
     /// The most that it may have, if not all of the room is for it.
     cap: Option<Amount>,
+    seen: Seen,
 }
 
 impl Line {
@@ -103,6 +109,7 @@ impl Pool {
             askers: VecDeque::new(),
             due: VecDeque::new(),
             freed: false,
+            review_at: None,
         }
     }
 

@@ -120,8 +120,7 @@ fn fetch(
     shared: &Arc<PullShared>,
 ) -> Option<(Arc<Source>, Cursor)> {
     socket.collect();
-    // What is fetched is served before anything better that arrives.
-    let count = match socket.engine.may_be_outranked() {
+    let count = match socket.engine.is_taken_as_asked() {
         true => u32::try_from(count).unwrap_or(FETCH_MAX).min(FETCH_MAX),
         false => FETCH_MAX,
     };
