@@ -13,6 +13,7 @@ use super::format::{self, ANCHOR_KEY, Anchor, LINEAGE_KEY, Prefix};
 use super::marker::Reserved;
 use super::recover::recover;
 use super::scan::{Contents, Keep};
+use super::sync::RealSync;
 use super::{OpenOptions, Store};
 
 /// A store in a folder of its own, kept by sled.
@@ -73,6 +74,8 @@ impl SledStore {
 
     /// See [`super::recover::check_for_loss`] for what this order proves.
     fn reserve(&mut self, session: Session, end: Seq) -> Result<(), StoreError> {
+        // The marker is synced whatever messages are worth: what it says of sled must be on the disk too.
+        let _real_sync = RealSync::begin();
         let reserved = self.entries.engine.marker.reserved;
         let before = reserved.filter(|reserved| reserved.session == session);
         if before.is_none() {

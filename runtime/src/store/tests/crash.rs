@@ -290,3 +290,23 @@ fn a_sync_that_fails_poisons_the_store_for_good() {
     assert_eq!(closing.kind(), StoreErrorKind::Poisoned);
     assert_eq!(recovered(folder.path()).blocks[0].seqs, 0..1, "what was answered");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn numbers_are_reserved_on_disk_also_where_messages_are_only_buffered() {
+    let folder = folder();
+    let proven = || Marker::read(folder.path()).unwrap().unwrap().proven;
+    for reserved_before in 0..2 {
+        let (mut store, _) = open(folder.path());
+        let reservation = Commit { ops: vec![reserve(100 * (reserved_before + 1))], sync: true };
+        let broken = sync::tests::break_syncs_in(folder.path());
+        let error = store.commit(&reservation).unwrap_err();
+        assert!(error.to_string().contains("Bad file descriptor"), "{error}");
+        assert_eq!(proven(), reserved_before, "STATE says no more than the disk has");
+        drop((broken, store));
+
+        let (mut store, _) = open(folder.path());
+        commit(&mut store, reservation.ops);
+        close(store);
+    }
+}
