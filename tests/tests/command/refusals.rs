@@ -171,6 +171,20 @@ fn a_disk_that_takes_no_more_ends_the_push() {
     assert!(kept >= receipts, "{receipts} were accepted and {kept} kept");
 }
 
+#[test]
+fn a_disk_that_is_full_when_the_push_ends_is_no_store_that_keeps_the_rest() {
+    let folder = tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 100000; exec \"$0\" \"$@\""]).arg(binary());
+    command.args(["push", "--bind", "tcp://127.0.0.1:0", "--drain-timeout", "0s"]);
+    command.args(["--queue", "1000000", "--store"]).arg(folder.path());
+    let mut push = start_as(command);
+    push.send(("x".repeat(8 << 10) + "\n").repeat(12_000));
+    let ended = push.end();
+    assert!(!ended.stderr.contains("the store keeps"), "{ended:?}");
+    ended.says("drawdown: the store has failed and nothing more is accepted").with_code(1);
+}
+
 /// Runs the rest of a command line where the folder that comes first is on a file system that is mounted for reading.
 const READ_ONLY: &str =
     r#"mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@" "$0""#;

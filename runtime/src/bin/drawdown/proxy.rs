@@ -69,16 +69,21 @@ pub(crate) async fn run(args: ProxyArgs, console: &Console) -> Result<(), Failur
         args.endpoints.attach(&proxy, console).await?;
         tokio::select! {
             _ = interrupts.first() => Ok(()),
-            reason = watch.store_failed() => Err(Failure::new(
-                Exit::Error,
-                format!("the store has failed and nothing more is passed on; {reason}"),
-            )),
+            reason = watch.store_failed() => Err(store_failed(&reason)),
         }
     };
     let result = console.live(|| live_line(&proxy, &rate), work).await;
+    // Who had not read all by then finds it elsewhere.
     let _ = proxy.close(LINGER).await;
-    watch.finish().await;
-    result
+    let store_failure = watch.finish().await;
+    result.and(store_failure.map_or(Ok(()), |reason| Err(store_failed(&reason))))
+}
+
+fn store_failed(reason: &str) -> Failure {
+    Failure::new(
+        Exit::Error,
+        format!("the store has failed and nothing more is passed on; {reason}"),
+    )
 }
 
 impl ProxyArgs {

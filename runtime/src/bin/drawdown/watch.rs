@@ -78,10 +78,12 @@ impl Watch {
         }
     }
 
-    /// Waits until all is told; the socket must be gone.
-    pub(crate) async fn finish(self) {
+    /// Waits until all is told; the socket must be gone. Gives why its store failed, if it did: some do so only as they are
+    /// closed.
+    pub(crate) async fn finish(self) -> Option<String> {
         // It ends with the socket's last event; that it does not is no reason to stay.
         let _ = tokio::time::timeout(LAST_EVENTS, self.task).await;
+        self.store_failure.borrow().clone()
     }
 }
 

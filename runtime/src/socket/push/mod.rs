@@ -167,7 +167,7 @@ impl PushSocket {
             waiting,
             pending,
             oldest,
-            kept: self.sender.durable,
+            kept: self.is_kept(),
             waited: timeout,
         })
     }
@@ -182,8 +182,15 @@ impl PushSocket {
         let drained = self.drain(timeout).await;
         self.sender.shut_down().await;
         // Only now it is known whether the store took the last of them.
-        let failed = self.sender.core.with(|socket| socket.engine.store_failure().is_some());
-        drained.map_err(|left| DrainError { kept: left.kept && !failed, ..left })
+        drained.map_err(|left| DrainError { kept: self.is_kept(), ..left })
+    }
+
+    /// Whether the store has all that was taken in and is not done.
+    fn is_kept(&self) -> bool {
+        let state = self.sender.core.lock();
+        let engine = &state.socket.engine;
+        let has_all = || engine.first_unaccepted(0..engine.next_seq()).is_none();
+        self.sender.durable && engine.store_failure().is_none() && has_all()
     }
 
     /// Takes nothing more in: from now on every send fails. What is there still goes out.

@@ -49,13 +49,15 @@ pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure
         }
         Err(failure) => Err(failure),
     };
-    let undelivered = undelivered(&push);
-    if let Some(push) = Arc::into_inner(push) {
-        // It is drained, or the failure to do so is known.
-        let _ = push.close(Duration::ZERO).await;
+    let (undelivered, stats) = (undelivered(&push), push.stats());
+    let closed = match Arc::into_inner(push) {
+        Some(push) => push.close(Duration::ZERO).await,
+        None => Ok(()),
+    };
+    if let Some(reason) = watch.finish().await {
+        return Err(store_failed(&reason, &stats));
     }
-    watch.finish().await;
-    result.and(undelivered)
+    result?.result(closed, console).and(undelivered)
 }
 
 /// Tells of messages that are in the store from an earlier run.
@@ -85,6 +87,26 @@ fn undelivered(push: &PushSocket) -> Result<(), Failure> {
     }
 }
 
+/// What became of what was read.
+struct Outcome {
+    drained: Result<(), DrainError>,
+    printed: Result<(), Failure>,
+    sent: Result<(), Failure>,
+}
+
+impl Outcome {
+    /// The worst of it. Whether the store has what is left is known only since the socket was `closed`.
+    fn result(self, closed: Result<(), DrainError>, console: &Console) -> Result<(), Failure> {
+        if let (Err(failure), true) = (&self.sent, self.drained.is_err()) {
+            failure.tell(console);
+        }
+        let kept = closed.is_err_and(|left| left.kept);
+        self.drained.map_err(|left| DrainError { kept: left.kept || kept, ..left })?;
+        self.printed?;
+        self.sent
+    }
+}
+
 /// Why no more input is taken.
 enum End {
     Input,
@@ -105,7 +127,7 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    async fn run(mut self) -> Result<(), Failure> {
+    async fn run(mut self) -> Result<Outcome, Failure> {
         let receipts = self.args.receipts.then(|| Receipts::start(self.push));
         let (rate, console) = (Rate::new(), self.console.clone());
         let push = Arc::clone(self.push);
@@ -120,19 +142,10 @@ impl Sender<'_> {
             // What nobody could deliver may not be on disk either.
             Some(receipts) => timeout(LAST_RECEIPTS, receipts.finish()).await.unwrap_or(Ok(())),
         };
-        if let Some(reason) = self.watch.store_failure() {
-            return Err(store_failed(&reason, &push.stats()));
+        match end {
+            End::Failed(failure) => Err(failure),
+            _ => Ok(Outcome { drained, printed, sent: self.all_sent() }),
         }
-        if let End::Failed(failure) = end {
-            return Err(failure);
-        }
-        let sent = self.all_sent();
-        if let (Err(failure), true) = (&sent, drained.is_err()) {
-            failure.tell(&console);
-        }
-        drained?;
-        printed?;
-        sent
     }
 
     /// Takes lines in until there are no more, somebody wants to end, or the store fails.
