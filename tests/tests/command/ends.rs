@@ -1,6 +1,7 @@
 //! How runs end: timeouts, signals, readers that go away.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::tempdir;
@@ -67,6 +68,21 @@ fn lines_that_were_read_and_had_no_room_are_counted() {
     push.line();
     push.signal(Signal::TERM);
     push.end().says("3 lines of what was read at last not taken in").with_code(3);
+}
+
+#[test]
+fn what_has_no_room_does_not_make_the_drain_longer() {
+    let timeout = Duration::from_secs(2);
+    let args = ["push", "--bind", "tcp://127.0.0.1:0", "--receipts", "--queue", "1"];
+    let mut push = start(args.into_iter().chain(["--drain-timeout", "2s"]));
+    push.send("a\nb\n");
+    push.line();
+    let told = Instant::now();
+    push.signal(Signal::TERM);
+    let ended = push.end().says("1 line of what was read at last not taken in");
+    let took = told.elapsed();
+    ended.says("after 2s 1 message still waiting").with_code(3);
+    assert!(took < 2 * timeout, "it took {took:?}");
 }
 
 #[test]

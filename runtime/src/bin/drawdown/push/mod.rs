@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) use args::PushArgs;
 use drawdown::protocol::Counted;
 use drawdown::{DrainError, Message, PushSocket, PushStats, SendError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::console::{Console, Rate};
 use crate::exit::{Exit, Failure};
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure
     let watch = Watch::start(push.events(), args.endpoints.peers(), args.letters(), console);
     let result = match args.endpoints.attach(&*push, console).await {
         Ok(()) => {
-            let (read, too_long) = Default::default();
+            let (read, too_long, told) = Default::default();
             let sender = Sender {
                 args: &args,
                 push: &push,
@@ -44,6 +44,7 @@ pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure
                 interrupts,
                 read,
                 too_long,
+                told,
             };
             sender.run().await
         }
@@ -124,6 +125,8 @@ struct Sender<'a> {
     /// Lines that can be sent.
     read: Cell<u64>,
     too_long: Cell<u64>,
+    /// When somebody wanted it to end.
+    told: Cell<Option<Instant>>,
 }
 
 impl Sender<'_> {
@@ -166,7 +169,7 @@ impl Sender<'_> {
             }
         }
         // What was read already is sent, if there is room for it in time.
-        match timeout(self.haste(), intake).await {
+        match timeout(self.time_left(), intake).await {
             Ok(End::Failed(failure)) => End::Failed(failure),
             _ => End::Interrupted,
         }
@@ -231,14 +234,22 @@ impl Sender<'_> {
                 humantime::format_duration(self.haste()),
             ));
         }
-        push.drain(self.haste()).await
+        let drained = push.drain(self.time_left()).await;
+        drained.map_err(|left| DrainError { waited: self.haste(), ..left })
     }
 
     fn haste(&self) -> Duration {
         self.args.drain_timeout.unwrap_or(HASTE)
     }
 
+    /// What is left of that: intake and drain have it together.
+    fn time_left(&self) -> Duration {
+        let gone = self.told.get().map_or(Duration::ZERO, |told| told.elapsed());
+        self.haste().saturating_sub(gone)
+    }
+
     fn say_stopping(&self, interrupt: Interrupt) {
+        self.told.set(Some(Instant::now()));
         self.console.say(format_args!(
             "{}: no more is read; waiting up to {} until what was read is confirmed",
             interrupt.name(),
