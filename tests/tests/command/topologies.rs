@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::{PipeReader, Read};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use drawdown_tests::command::binary;
 use drawdown_tests::patience::wait_until;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use tempfile::{TempDir, tempdir};
+use tempfile::{TempDir, tempdir, tempdir_in};
 
 use crate::numbers::numbers;
-use crate::process::{Running, run, start, start_read_late};
+use crate::process::{Running, run, start, start_as, start_read_late};
 
 /// Numbers go through a streamer to workers, each of which adds what it gets to a file.
 struct Line {
@@ -225,6 +227,68 @@ fn a_change_of_the_file_is_taken_over_on_sighup() {
     running.hears("SIGHUP: jobs has changed and is left");
     running.signal(Signal::TERM);
     running.end().with_code(0);
+}
+
+#[test]
+fn a_worker_is_started_again_though_the_command_was_replaced_meanwhile() {
+    let worker =
+        "exec = 'cat; echo; [ -e killed ] || { echo $PPID > pid; sleep 600; }'\noutput = \"done\"";
+    let line = Line::new("seq 1 50", worker);
+    // Beside the command itself: a name for it is no copy, which could not be run while another test starts something.
+    let folder = tempdir_in(binary().parent().unwrap()).unwrap();
+    let program = folder.path().join("drawdown");
+    fs::hard_link(binary(), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("run").arg(line.file()).arg("--until-done");
+    let mut running = start_as(command);
+    let worker = line.pid("pid");
+    fs::remove_file(&program).unwrap();
+    fs::hard_link(binary(), &program).unwrap();
+    fs::write(line.path("killed"), "").unwrap();
+    kill_process(worker, Signal::KILL).unwrap();
+    running.hears("workers: signal: 9 (SIGKILL); it is started again");
+    running.end().with_code(0);
+    let mut done = sorted(&line.path("done"));
+    done.dedup();
+    assert_eq!(done, all(50));
+}
+
+#[test]
+fn input_of_a_process_that_cannot_be_started_is_ended_too() {
+    let line = Line::new("echo $$ > input; exec sleep 600", "");
+    let folder = tempdir_in(binary().parent().unwrap()).unwrap();
+    let program = folder.path().join("drawdown");
+    fs::hard_link(binary(), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("run").arg(line.file());
+    let mut running = start_as(command);
+    let input = line.pid("input");
+
+    // A source is added whose command is gone, and then one whose output cannot be.
+    fs::remove_file(&program).unwrap();
+    let add = |running: &Running, name: &str, more: &str| {
+        let text = fs::read_to_string(line.file()).unwrap();
+        let input = format!("echo $$ > {name}-input; exec sleep 600");
+        let node =
+            format!("\n[{name}]\nsocket = \"push\"\ninput = '{input}'\nconnect = \"intake\"\n");
+        fs::write(line.file(), text + &node + more).unwrap();
+        running.signal(Signal::HUP);
+    };
+    add(&running, "second", "");
+    let said = running.hears("second: cannot be started: ");
+    assert!(said.contains(program.to_str().unwrap()), "{said}");
+    let is_gone = |name: &str| {
+        let name = format!("{name}-input");
+        !line.path(&name).exists() || test_kill_process(line.pid(&name)).is_err()
+    };
+    wait_until(|| is_gone("second"));
+    add(&running, "third", "output = \"nowhere/at/all\"\n");
+    let said = running.hears("third: cannot be started: ");
+    assert!(said.contains("nowhere/at/all"), "{said}");
+    wait_until(|| is_gone("third"));
+    assert!(test_kill_process(input).is_ok(), "the first goes on");
+    running.signal(Signal::TERM);
+    running.end().with_code(1);
 }
 
 /// Works until there is a file named "go".

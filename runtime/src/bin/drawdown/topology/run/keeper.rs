@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ impl fmt::Display for End {
 }
 
 pub(super) struct Keeper {
+    /// The command itself.
+    program: PathBuf,
     spec: Spec,
     reins: Reins,
     console: Console,
@@ -66,11 +69,17 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(spec: Spec, reins: Reins, console: Console, output: Output) -> Self {
+    pub(super) fn new(
+        program: PathBuf,
+        spec: Spec,
+        reins: Reins,
+        console: Console,
+        output: Output,
+    ) -> Self {
         let pipes = TaskTracker::new();
         // It is to be waited for whenever no process runs.
         pipes.close();
-        Self { spec, reins, console, output, pipes }
+        Self { program, spec, reins, console, output, pipes }
     }
 
     pub(super) async fn keep(self) -> End {
@@ -97,7 +106,8 @@ impl Keeper {
     }
 
     async fn run_once(&self) -> End {
-        let process = Process::start(&self.spec, &self.console, &self.output, &self.pipes);
+        let Self { program, spec, console, output, pipes, .. } = self;
+        let process = Process::start(program, spec, console, output, pipes);
         let mut process = match process {
             Ok(process) => process,
             Err(error) => {

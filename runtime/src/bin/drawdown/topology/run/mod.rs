@@ -70,9 +70,14 @@ pub(crate) async fn run(args: RunArgs, console: &Console) -> Result<(), Failure>
     let refused = |error| Failure::new(Exit::Error, format!("cannot listen for signals: {error}"));
     let hangups = signal(SignalKind::hangup()).map_err(refused)?;
     let plan = Plan::load(&args.file, args.site.as_deref())?;
+    // Later it may have been replaced, and the system would not find it any more.
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(Exit::Error, format!("cannot tell where this program is: {error}"))
+    })?;
     let (output, writer) = Writer::start();
     let supervisor = Supervisor {
         args: &args,
+        program,
         console,
         output,
         steps: plan.start_all(),
@@ -99,6 +104,7 @@ enum Step {
 
 struct Supervisor<'a> {
     args: &'a RunArgs,
+    program: PathBuf,
     console: &'a Console,
     output: Output,
     plan: Plan,
@@ -162,7 +168,8 @@ impl Supervisor<'_> {
     fn start(&mut self, spec: Spec) {
         let reins = Reins::default();
         let name = spec.name.clone();
-        let keeper = Keeper::new(spec, reins.clone(), self.console.clone(), self.output.clone());
+        let (console, output) = (self.console.clone(), self.output.clone());
+        let keeper = Keeper::new(self.program.clone(), spec, reins.clone(), console, output);
         self.ends.remove(&name);
         self.running.insert(name.clone(), reins);
         self.keepers.spawn(async move { (name, keeper.keep().await) });

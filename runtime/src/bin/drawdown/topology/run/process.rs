@@ -1,7 +1,7 @@
 //! One process of a topology: its input, its signals and its end.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -50,6 +50,16 @@ struct Input {
 }
 
 impl Input {
+    /// Starts the command; gives what it writes as the stdin of another.
+    fn start(command: &str, spec: &Spec) -> io::Result<(Stdio, Self)> {
+        let mut command = shell_at_once(command);
+        prepare(&mut command, spec);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().map(TryInto::try_into).transpose()?;
+        let group = Group::of(&child, Signal::KILL);
+        Ok((stdout.unwrap_or_else(Stdio::null), Self { child, group, noted: None }))
+    }
+
     fn note_end(&mut self) {
         self.noted = Some(self.child.try_wait().ok().flatten());
     }
@@ -74,32 +84,36 @@ impl Input {
 impl Process {
     /// What it writes is passed on in tasks of `pipes`, which outlast it if stdout is slow.
     pub(super) fn start(
+        program: &Path,
         spec: &Spec,
         console: &Console,
         output: &Output,
         pipes: &TaskTracker,
     ) -> io::Result<Self> {
-        let mut input = None;
-        let stdin = match &spec.input {
-            None => Stdio::null(),
-            Some(command) => {
-                let mut command = shell_at_once(command);
-                prepare(&mut command, spec);
-                let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-                let stdout = child.stdout.take().map(TryInto::try_into).transpose()?;
-                let group = Group::of(&child, Signal::KILL);
-                input = Some(Input { child, group, noted: None });
-                stdout.unwrap_or_else(Stdio::null)
-            }
-        };
+        // First of all: input whose output cannot be opened does not begin.
         let stdout = match &spec.output {
             None => Stdio::piped(),
-            Some(path) => std::fs::File::options().create(true).append(true).open(path)?.into(),
+            Some(path) => {
+                let opened = std::fs::File::options().create(true).append(true).open(path);
+                opened.map_err(|error| about(path, &error))?.into()
+            }
         };
-        let mut command = Command::new(std::env::current_exe()?);
+        let (stdin, input) = match &spec.input {
+            None => (Stdio::null(), None),
+            Some(command) => {
+                let (stdin, input) = Input::start(command, spec)?;
+                (stdin, Some(input))
+            }
+        };
+        let mut command = Command::new(program);
         prepare(&mut command, spec);
         command.args(&spec.arguments).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+        let mut child = command.spawn().map_err(|error| {
+            if let Some(input) = &input {
+                input.group.signal(Signal::KILL);
+            }
+            about(program, &error)
+        })?;
         let group = Group::of(&child, Signal::TERM);
         let cut = follow(&mut child, &spec.name, console, output, pipes);
         Ok(Self { child, group, input, pipes: pipes.clone(), _cut: cut })
@@ -135,6 +149,10 @@ impl Process {
         let _ = tokio::time::timeout(LAST_OUTPUT, self.pipes.wait()).await;
         input_failed
     }
+}
+
+fn about(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn prepare(command: &mut Command, spec: &Spec) {
