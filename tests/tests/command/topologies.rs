@@ -291,6 +291,30 @@ fn input_of_a_process_that_cannot_be_started_is_ended_too() {
     running.end().with_code(1);
 }
 
+#[test]
+fn a_source_that_has_ended_is_not_started_again_because_others_have_changed() {
+    let line = Line::new("seq 1 3", "output = \"done\"");
+    let mut running = line.start(&[]);
+    wait_until(|| line.has("done") && sorted(&line.path("done")).len() == 3);
+    let text = fs::read_to_string(line.file()).unwrap();
+    fs::write(line.file(), text.replace("/up\"", "/elsewhere\"")).unwrap();
+    for _ in 0..2 {
+        // The second time nothing has changed since.
+        running.signal(Signal::HUP);
+        running.hears(
+            "SIGHUP: jobs has changed and is left as it is, since its input would begin anew",
+        );
+    }
+    let text = fs::read_to_string(line.file()).unwrap();
+    fs::write(line.file(), text.replace("seq 1 3", "seq 4 6")).unwrap();
+    running.signal(Signal::HUP);
+    running.hears("SIGHUP: jobs has changed and is started anew");
+    wait_until(|| sorted(&line.path("done")).len() == 6);
+    running.signal(Signal::TERM);
+    running.end().with_code(0);
+    assert_eq!(sorted(&line.path("done")), all(6));
+}
+
 /// Works until there is a file named "go".
 const SLOW: &str = "exec = 'cat; echo; until [ -e go ]; do sleep 0.01; done'\nwindow = 1\n";
 

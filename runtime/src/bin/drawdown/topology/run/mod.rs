@@ -233,7 +233,8 @@ impl Supervisor<'_> {
                 self.console.say("SIGHUP: nothing is changed until that is mended");
             }
             Ok(plan) => {
-                let change = self.plan.change_to(plan, |name| self.is_to_run(name));
+                let is_done = |name: &str| self.ends.get(name) == Some(&End::Well);
+                let change = self.plan.change_to(plan, |name| self.is_to_run(name), is_done);
                 for sentence in &change.sentences {
                     self.console.say(format_args!("SIGHUP: {sentence}"));
                 }

@@ -68,9 +68,15 @@ impl Plan {
         self.specs().find(|spec| spec.name == name)
     }
 
-    /// What has to be done for another plan, after all that is to be done already. What reads its input goes on as it is: it
-    /// would begin anew. `runs` says of a name whether it does, or will by then.
-    pub(super) fn change_to(&self, mut new: Plan, runs: impl Fn(&str) -> bool) -> Change {
+    /// What has to be done for another plan, after all that is to be done already. What reads its input goes on as it is, and
+    /// what has read all of it is not started for the sake of others: it would begin anew. `runs` says of a name whether it
+    /// does, or will by then; `is_done` whether it has ended well.
+    pub(super) fn change_to(
+        &self,
+        mut new: Plan,
+        runs: impl Fn(&str) -> bool,
+        is_done: impl Fn(&str) -> bool,
+    ) -> Change {
         let (mut steps, mut sentences) = (Vec::new(), Vec::new());
         for spec in self.specs().filter(|spec| new.find(&spec.name).is_none()) {
             if runs(&spec.name) {
@@ -86,7 +92,10 @@ impl Plan {
                     steps.push(Step::Start(spec.clone()));
                 }
                 Some(old) if old == spec => {}
-                Some(old) if old.input.is_some() && runs(name) => {
+                Some(old)
+                    if old.input.is_some()
+                        && (runs(name) || (is_done(name) && old.input == spec.input)) =>
+                {
                     sentences.push(format!(
                         "{name} has changed and is left as it is, since its input would begin anew"
                     ));
