@@ -46,6 +46,23 @@ async fn a_message_goes_through_every_transport_and_is_confirmed() -> Outcome {
 }
 
 #[tokio::test]
+async fn what_is_for_binding_only_cannot_be_connected_to() {
+    let pull = PullSocket::builder().build().expect("nothing is opened");
+    for endpoint in [
+        "tcp://*:7000",
+        "tcp://0.0.0.0:7000",
+        "tcp://[::]:7000",
+        "tcp://127.0.0.1:0",
+        "tcp://here:0",
+    ] {
+        let error = pull.connect(endpoint).expect_err("nobody can be there");
+        assert!(error.to_string().contains("is for binding only"), "{error}");
+        let built = PushSocket::builder().connect(endpoint).await.map(drop);
+        assert!(built.is_err(), "{endpoint}");
+    }
+}
+
+#[tokio::test]
 async fn a_socket_binds_and_connects_to_many_endpoints_at_once() -> Outcome {
     let sink = PullSocket::builder().window(10).build()?;
     let first = sink.bind(ANY_PORT).await?;

@@ -47,7 +47,7 @@ macro_rules! socket_ends {
         /// lost. A name that cannot be looked up, or a file that cannot be read, is an event and is tried again.
         ///
         /// # Errors
-        /// If the endpoint is none, or none for a socket of this type.
+        /// If the endpoint is none, is for binding only, or is none for a socket of this type.
         pub fn connect(
             &self,
             endpoint: impl $crate::transport::IntoEndpoint,

@@ -59,6 +59,9 @@ fn connect<S: Socket>(
     endpoint: Endpoint,
     options: &SocketOptions,
 ) -> Result<(), EndpointError> {
+    if endpoint.is_bind_only() {
+        return Err(EndpointError::bind_only(&endpoint));
+    }
     driver::spawn_connector(core, Arc::new(side), endpoint, &options.connect)
 }
 

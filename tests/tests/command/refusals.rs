@@ -20,6 +20,8 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         ("push --bind inproc://jobs", "is for sockets of one process"),
         ("pull --connect tcp://127.0.0.1:0", "for --bind only"),
         ("pull --connect tcp://*:7000", "for --bind only"),
+        ("pull --connect tcp://0.0.0.0:7000", "for --bind only"),
+        ("push --connect tcp://[::]:7000", "for --bind only"),
         ("push --bind tcp://127.0.0.1:0 --ttl soon", "write it like \"30s\""),
         ("push --bind tcp://127.0.0.1:0 --durability buffered", "--store"),
         ("push --bind tcp://127.0.0.1:0 --max-message 1TB", "the unit \"TB\" is unknown"),

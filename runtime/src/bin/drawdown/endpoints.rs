@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use drawdown::names::DnsResolver;
-use drawdown::transport::{Host, TransportErrorKind};
+use drawdown::transport::TransportErrorKind;
 use drawdown::{
     Endpoint, Error, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket, SubSocket,
 };
@@ -135,13 +135,10 @@ impl Endpoints {
                 "cannot bind {endpoint}: it stands for other endpoints and is only to connect to; bind tcp:// or ipc://"
             )));
         }
-        for endpoint in &self.connect {
-            if endpoint.port() == Some(0) || endpoint.host() == Some(&Host::Any) {
-                return Err(usage(format!(
-                    "cannot connect to {endpoint}: a wildcard host or port 0 is for --bind only; name an address and \
-                     its port"
-                )));
-            }
+        if let Some(endpoint) = self.connect.iter().find(|endpoint| endpoint.is_bind_only()) {
+            return Err(usage(format!(
+                "cannot connect to {endpoint}: a wildcard host or port 0 is for --bind only; name an address and its port"
+            )));
         }
         Ok(())
     }

@@ -176,8 +176,10 @@ impl Endpoint {
         Self { address: self.address.clone(), priority }
     }
 
-    /// Whether nobody can connect to it: it is for binding.
-    pub(crate) fn is_bind_only(&self) -> bool {
+    /// Whether it is for binding only, and nobody can connect to it: its host is `*` or an unspecified address, or its port
+    /// is 0.
+    #[must_use]
+    pub fn is_bind_only(&self) -> bool {
         match &self.address {
             Address::Tcp { host, port } => host.is_wildcard() || *port == 0,
             _ => false,

@@ -105,6 +105,11 @@ fn each_fault_is_told_with_its_line() {
             "t:5: jobs: `workers` waits nowhere for a PUSH: give it `bind`",
         ),
         ("priority=2", "priority=0", "t:5: jobs: "),
+        (
+            "tcp://far.example.org:7000",
+            "tcp://0.0.0.0:7000",
+            "t:2: jobs: cannot connect to tcp://0.0",
+        ),
         ("tcp://*:7000", "tcp://*:0", "t:5: jobs: `intake` binds tcp://*:0, whose port"),
         (
             "tcp://*:7000",
