@@ -69,6 +69,15 @@ impl From<String> for NoLink {
     }
 }
 
+/// How an address leads to who is bound.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    /// It is the one that is bound.
+    Exact,
+    /// By another name, or since all of a machine's are bound.
+    Loose,
+}
+
 struct Finder<'a> {
     nodes: &'a [Node],
     node: &'a Node,
@@ -91,21 +100,22 @@ impl Finder<'_> {
         Ok(Link { node: at, side: self.side, peer, endpoint })
     }
 
-    /// The node that waits at this address, if it is in the file.
+    /// The node that waits at this address, if it is in the file: the one that is bound to that very address, if one is, and
+    /// of several the one at the same site.
     fn by_address(&self) -> Result<Peer, String> {
         let wanted: Endpoint = self.value.text.parse().map_err(|error| format!("{error}"))?;
-        for (at, node) in self.nodes.iter().enumerate() {
-            for side in node.kind.sides {
-                let waits = |value: &Value| {
-                    let bound = value.text.parse().ok();
-                    bound.is_some_and(|bound| self.reaches(&wanted, &bound, node))
-                };
-                if node.binds(side).iter().any(waits) {
-                    return self.pair(at, side.role);
-                }
-            }
+        let nodes = self.nodes.iter().enumerate();
+        let ends =
+            nodes.flat_map(|(at, node)| node.kind.sides.iter().map(move |side| (at, node, side)));
+        let reached = ends.filter_map(|(at, node, side)| {
+            let bound = node.binds(side).iter().filter_map(|value| value.text.parse().ok());
+            let reach = bound.filter_map(|bound| self.reach(&wanted, &bound, node)).min()?;
+            Some(((reach, !self.is_near(node)), at, side.role))
+        });
+        match reached.min_by_key(|(distance, ..)| *distance) {
+            Some((_, at, role)) => self.pair(at, role),
+            None => Ok(Peer::Elsewhere),
         }
-        Ok(Peer::Elsewhere)
     }
 
     fn pair(&self, at: usize, role: Role) -> Result<Peer, String> {
@@ -121,23 +131,39 @@ impl Finder<'_> {
         ))
     }
 
-    fn reaches(&self, wanted: &Endpoint, bound: &Endpoint, node: &Node) -> bool {
-        if wanted.transport() != bound.transport() {
-            return false;
-        }
-        match wanted.transport() {
-            Transport::Ipc => wanted.path() == bound.path() && self.node.site == node.site,
-            Transport::Tcp if wanted.port() == bound.port() => {
-                let host = wanted.host().map(Host::to_string).unwrap_or_default();
-                let host = host.trim_matches(['[', ']']);
-                let waits_here =
-                    bound.host().is_some_and(|host| is_wildcard(host) || is_local(host));
-                let is_address = node.address.as_deref() == Some(host);
-                let is_local = self.node.site == node.site && wanted.host().is_some_and(is_local);
-                is_address || wanted.host() == bound.host() || (waits_here && is_local)
+    fn is_near(&self, node: &Node) -> bool {
+        self.node.site == node.site
+    }
+
+    fn reach(&self, wanted: &Endpoint, bound: &Endpoint, node: &Node) -> Option<Reach> {
+        match (wanted.transport(), bound.transport()) {
+            (Transport::Ipc, Transport::Ipc) => {
+                (self.is_near(node) && wanted.path() == bound.path()).then_some(Reach::Exact)
             }
-            _ => false,
+            (Transport::Tcp, Transport::Tcp) if wanted.port() == bound.port() => {
+                self.reach_host(wanted.host()?, bound.host()?, node)
+            }
+            _ => None,
         }
+    }
+
+    fn reach_host(&self, wanted: &Host, bound: &Host, node: &Node) -> Option<Reach> {
+        let is_local_wanted = is_local(wanted);
+        if is_local_wanted && !self.is_near(node) {
+            return None;
+        }
+        if wanted == bound {
+            return Some(Reach::Exact);
+        }
+        let leads_there = if is_local_wanted {
+            // What is bound to one loopback address is not at another one; `localhost` may be any of them.
+            let is_by_name = [wanted, bound].iter().any(|host| matches!(host, Host::Name(_)));
+            is_wildcard(bound) || (is_local(bound) && is_by_name)
+        } else {
+            let host = wanted.to_string();
+            node.address.as_deref() == Some(host.trim_matches(['[', ']'])) && !is_local(bound)
+        };
+        leads_there.then_some(Reach::Loose)
     }
 
     /// A node by its name, and the address that this stands for.
@@ -188,7 +214,7 @@ impl Finder<'_> {
         endpoint: &Endpoint,
     ) -> Result<String, String> {
         let name = &peer.name;
-        let is_near = self.node.site == peer.site;
+        let is_near = self.is_near(peer);
         match (endpoint.transport(), endpoint.host(), endpoint.port()) {
             (Transport::Tcp, _, Some(0)) => Err(format!(
                 "`{name}` binds {}, whose port is known only once it runs: give it a port",

@@ -70,6 +70,50 @@ bind = "tcp://[::]:7000"
     assert_fault(&without, "t:6: east: `west` is at another site and binds to every address");
 }
 
+/// Where the work of a source that connects to `wanted` goes, among workers that wait elsewhere than by name.
+fn goes_to(wanted: &str, workers: &[&str]) -> Option<usize> {
+    let source = "[jobs]\nsocket = \"push\"\ninput = \"x\"\nsite = \"east\"\n";
+    let mut text = format!("{source}connect = \"tcp://{wanted}:7000\"\n");
+    for (at, settings) in workers.iter().enumerate() {
+        text += &format!("[w{at}]\nsocket = \"pull\"\n{settings}\n");
+    }
+    let topology = parsed(&text);
+    topology.links.first().and_then(Link::flow).map(|(_, to)| to - 1)
+}
+
+#[test]
+fn only_who_waits_at_an_address_is_taken_for_the_peer_there() {
+    let at = |site: &str, host: &str| format!("site = \"{site}\"\nbind = \"tcp://{host}:7000\"");
+    for (wanted, site, host, found) in [
+        ("127.0.0.1", "east", "127.0.0.1", true),
+        ("127.0.0.1", "east", "*", true),
+        ("127.0.0.1", "east", "0.0.0.0", true),
+        ("127.0.0.1", "east", "127.0.0.2", false),
+        ("127.0.0.1", "east", "[::1]", false),
+        ("127.0.0.1", "east", "localhost", true),
+        ("localhost", "east", "127.0.0.1", true),
+        ("localhost", "east", "[::1]", true),
+        ("localhost", "east", "10.0.0.1", false),
+        ("127.0.0.1", "west", "127.0.0.1", false),
+        ("127.0.0.1", "west", "*", false),
+        ("localhost", "west", "localhost", false),
+        ("10.0.0.1", "west", "10.0.0.1", true),
+        ("10.0.0.1", "west", "*", false),
+    ] {
+        let peer = goes_to(wanted, &[&at(site, host)]);
+        assert_eq!(peer.is_some(), found, "{wanted} reaches {host} at {site}");
+    }
+    let by_address = |host| at("west", host) + "\naddress = \"10.0.0.1\"";
+    assert_eq!(goes_to("10.0.0.1", &[&by_address("*")]), Some(0));
+    assert_eq!(goes_to("10.0.0.1", &[&by_address("127.0.0.1")]), None);
+    for (wanted, nearer) in
+        [("localhost", at("east", "localhost")), ("10.0.0.1", at("east", "10.0.0.1"))]
+    {
+        let looser = [at("east", "127.0.0.2"), by_address("*"), nearer];
+        assert_eq!(goes_to(wanted, &looser.each_ref().map(String::as_str)), Some(2), "{wanted}");
+    }
+}
+
 #[test]
 fn what_is_no_endpoint_is_told_once_and_where_it_stands() {
     let text =
