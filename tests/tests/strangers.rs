@@ -226,6 +226,41 @@ fn those_that_say_nothing_are_hung_up_on_and_cost_little() {
 }
 
 #[test]
+fn a_flood_of_connections_leaves_descriptors_for_the_work() {
+    let limited = |args: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 160; exec \"$0\" \"$@\""]).arg(binary()).args(args);
+        command
+    };
+    let mut command = limited(&["pull", "--bind", "tcp://127.0.0.1:0", "--exec", "cat; echo"]);
+    command.env_remove("RUST_LOG");
+    let mut worker = Child::start(command, text);
+    let endpoint = bound(&worker);
+    let mut command = Command::new(binary());
+    command.args(["push", "--connect", &endpoint]);
+    let mut sender = Child::start(command, text);
+    sender.write(b"before\n");
+    let has = |worker: &Child<String>, line: &str| {
+        worker
+            .stdout
+            .wait_for("what was sent", |had| had.iter().any(|had| had == line).then_some(()));
+    };
+    has(&worker, "before");
+
+    let address = endpoint.strip_prefix("tcp://").expect("it is for TCP");
+    let flood: Vec<TcpStream> =
+        (0..300).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", worker.id())).map_or(0, Iterator::count);
+    wait_until(|| open() >= 100);
+    sender.write(b"meanwhile\n");
+    has(&worker, "meanwhile");
+    drop(flood);
+    sender.finish();
+    worker.signal(rustix::process::Signal::TERM);
+    assert!(worker.wait().success());
+}
+
+#[test]
 fn small_frames_without_end_cost_no_memory_and_hold_nobody_up() {
     // Kept, they would be twice the bytes that may be spent.
     const FRAMES: usize = 2_000_000;

@@ -1,9 +1,11 @@
 //! Waiting for peers at an endpoint.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
@@ -19,6 +21,10 @@ pub(super) const BACKLOG: i32 = 4_096;
 
 /// How long a listener pauses that cannot accept for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Descriptors that connections leave to the rest of the program, for its files and for what it runs; a quarter of all
+/// where there are few.
+const SPARE_DESCRIPTORS: u64 = 64;
 
 /// From where a bound endpoint may be reachable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,7 +90,7 @@ impl Listener {
     /// Waits for the next peer. If the future is dropped, no connection is lost.
     ///
     /// Connections that broke before they were accepted are passed over. When the system has no descriptors or
-    /// memory left, it pauses and tries again.
+    /// memory left, it pauses and tries again; a connection that got one of the last descriptors is closed.
     ///
     /// # Errors
     /// Only if the listener itself is beyond use.
@@ -114,15 +120,29 @@ impl Listener {
     }
 
     async fn accept_once(&mut self) -> io::Result<Stream> {
-        match &mut self.door {
+        let stream = match &mut self.door {
             Door::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                Ok(Stream::tcp(stream, peer))
+                Stream::tcp(stream, peer)
             }
-            Door::Ipc(listener) => listener.accept().await,
-            Door::Inproc(listener) => listener.accept().await,
+            Door::Ipc(listener) => listener.accept().await?,
+            Door::Inproc(listener) => listener.accept().await?,
+        };
+        match stream.descriptor() {
+            Some(descriptor) if is_spare(descriptor) => Err(Errno::MFILE.into()),
+            _ => Ok(stream),
         }
     }
+}
+
+/// Whether a descriptor is one of the last; the system gives the lowest that is free.
+fn is_spare(descriptor: RawFd) -> bool {
+    // It may be changed while the program runs.
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.is_some_and(|limit| {
+        let spare = SPARE_DESCRIPTORS.min(limit / 4);
+        u64::try_from(descriptor).is_ok_and(|descriptor| descriptor >= limit - spare)
+    })
 }
 
 /// What an error of `accept` is about.
@@ -130,7 +150,7 @@ impl Listener {
 enum AcceptFailure {
     /// The one connection, which is out of the queue with this.
     Connection,
-    /// Something that may pass. The connection is still in the queue: to try again at once would spin.
+    /// Something that may pass. The connection is still in the queue, or more are: to try again at once would spin.
     Exhausted,
     Listener,
 }

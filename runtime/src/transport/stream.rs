@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -61,6 +62,15 @@ impl Stream {
 
     pub(super) fn inproc(stream: DuplexStream, name: &str) -> Self {
         Self { carrier: Carrier::Inproc(stream), peer: PeerAddr::Inproc(name.to_owned()) }
+    }
+
+    /// Which descriptor the connection has, if it has one.
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
+        match &self.carrier {
+            Carrier::Tcp(stream) => Some(stream.as_raw_fd()),
+            Carrier::Ipc(stream) => Some(stream.as_raw_fd()),
+            Carrier::Inproc(_) => None,
+        }
     }
 
     pub(crate) fn peer(&self) -> &PeerAddr {
