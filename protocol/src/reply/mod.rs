@@ -241,10 +241,13 @@ impl ReplyEngine {
         self.counters.cancelled
     }
 
-    /// Whether every call is answered, and every answer is confirmed by its client as far as that is there.
+    /// Whether every call is answered, and every answer is confirmed by its client as far as that is there, who has also been
+    /// told of what goes back.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let settled = |link: &RepLink| link.outbox.is_empty() && link.unconfirmed.is_empty();
+        let settled = |link: &RepLink| {
+            link.outbox.is_empty() && link.unconfirmed.is_empty() && link.settlements.is_empty()
+        };
         self.calls.is_empty() && self.links.values().all(settled)
     }
 

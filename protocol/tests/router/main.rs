@@ -191,6 +191,17 @@ fn a_router_that_is_told_to_stop_gives_back_what_no_server_has_and_waits_for_the
 }
 
 #[test]
+fn a_router_is_drained_once_its_clients_know_what_goes_back() {
+    let (mut router, mut up, mut down) = line(1, Hello::KNOWS_ROUTERS);
+    down.says(&mut router, &grant(2, 0), NOW);
+    up.says(&mut router, &call(0, 5, &[]), NOW);
+    router.close_intake(NOW.time);
+    assert!(!router.is_drained(), "a last word now would be all that they hear");
+    assert_eq!(outcomes(&up.hears(&mut router, NOW)), [(0, Outcome::Released)]);
+    assert!(router.is_drained());
+}
+
+#[test]
 fn calls_of_one_name_that_came_by_two_ways_have_one_answer() {
     let mut router = router();
     let mut up = Raw::connect(&mut router, Side::Upstream, &client());

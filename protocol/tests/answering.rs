@@ -1,0 +1,55 @@
+//! A server that answers calls, and a client in the hands of a test: what goes back, what is remembered, what takes room.
+
+mod common;
+
+use common::raw::Raw;
+use common::{data, handshake, hello, peer, record, run};
+use drawdown_protocol::wire::{Control, Frame, Outcome};
+use drawdown_protocol::{CallId, Now, ReplyConfig, ReplyEngine, SocketType};
+
+const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
+
+/// The record of a call of a client, with these attributes before its name and behind it.
+fn call_of(client: u8, (delivery, number): (u64, u64), before: &[u8], behind: &[u8]) -> Vec<u8> {
+    let id = CallId::new([client; 8], number);
+    let attributes = [before, &[4, 16], id.as_bytes(), behind].concat();
+    data(run(delivery, delivery, 1), &record(b"x", Some(&attributes)))
+}
+
+fn call(number: u64) -> Vec<u8> {
+    call_of(7, (number, number), &[], &[])
+}
+
+fn connect(server: &mut ReplyEngine, name: &str) -> Raw {
+    let mut raw = Raw::connect(server, name, NOW);
+    raw.says(server, &handshake(&hello(SocketType::Req, peer(0x20))), NOW);
+    raw.hears(server, NOW);
+    raw
+}
+
+/// A server, and a client that has called so often.
+fn called(config: ReplyConfig, calls: u64) -> (ReplyEngine, Raw) {
+    let mut server = ReplyEngine::new(config, peer(0x30));
+    let mut raw = connect(&mut server, "client");
+    (0..calls).for_each(|number| raw.says(&mut server, &call(number), NOW));
+    (server, raw)
+}
+
+/// What was said of calls: how many, and what.
+fn outcomes(frames: &[Frame]) -> Vec<(u64, Outcome)> {
+    let settles = frames.iter().filter_map(|frame| match frame {
+        Frame::Control(Control::Settle(settle)) => Some(settle.settlements.iter()),
+        _ => None,
+    });
+    settles.flatten().map(|s| (s.deliveries.count, s.outcome.clone())).collect()
+}
+
+#[test]
+fn a_server_that_stops_is_drained_once_its_callers_know_what_goes_back() {
+    let (mut server, mut raw) = called(ReplyConfig::default(), 2);
+    server.stop();
+    assert!(!server.is_drained(), "a last word now would be all that they hear");
+    let told = outcomes(&raw.hears(&mut server, NOW));
+    assert_eq!(told, [(1, Outcome::Released), (1, Outcome::Released)]);
+    assert!(server.is_drained());
+}
