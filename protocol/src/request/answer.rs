@@ -224,21 +224,22 @@ impl RequestEngine {
         }
     }
 
-    /// A server has not answered: it is left out until it does, or for a while.
+    /// A server has not answered: it is left out until it does, or for a while. What it was given before is part of the same
+    /// silence.
     pub(super) fn silence(&mut self, id: LinkId, attempt_timeout: Duration, now: Time) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
         // It is not the router that is silent, but a server behind it, which it finds out by itself.
-        if link.link.peer().is_some_and(|peer| peer.router().is_some()) {
+        let is_router = link.link.peer().is_some_and(|peer| peer.router().is_some());
+        if is_router || link.silent_until.is_some_and(|until| until > now) {
             return;
         }
         let wait = attempt_timeout.saturating_mul(1 << link.silences.min(6));
         link.silences += 1;
+        link.silent_until = Some(now + wait);
         self.silent.insert((now + wait, id));
-        if link.silent_until.replace(now + wait).is_none_or(|until| until <= now) {
-            self.events.push(Event::ServerSilent { link: id });
-        }
+        self.events.push(Event::ServerSilent { link: id });
         self.recount(id, now);
         self.wakes.push_back(id);
     }

@@ -245,3 +245,16 @@ fn a_router_is_no_server_of_its_own() {
     let mut down = Raw::connect(&mut router, Side::Downstream, &own);
     assert_eq!(down.is_ended_with(&mut router), Some(CloseCode::Loop));
 }
+
+#[test]
+fn calls_that_come_again_together_leave_their_server_out_once() {
+    let (mut router, mut up, mut down) = line(8, Hello::KNOWS_ROUTERS);
+    (0..4).for_each(|number| up.says(&mut router, &call(number, number, &[]), NOW));
+    down.hears(&mut router, NOW);
+    let at = later(NOW, 1_000);
+    let retract = Retract { deliveries: [span(0, 4)].into_iter().collect() };
+    up.says(&mut router, &encoded(&Control::Retract(retract)), at);
+    (0..4).for_each(|number| up.says(&mut router, &call(4 + number, number, &[]), at));
+    let is_silent = |millis| router.stats(later(NOW, millis).time).down.links[0].silent;
+    assert!(is_silent(1_999) && !is_silent(2_000), "as long as they had");
+}

@@ -1,0 +1,69 @@
+//! A client that asks, and servers in the hands of a test: which of them it asks, and when it takes a call from one.
+
+mod common;
+
+use std::time::Duration;
+
+use common::raw::Raw;
+use common::{encoded, handshake, hello, later, peer};
+use drawdown_protocol::wire::{Control, Grant};
+use drawdown_protocol::{
+    CallOptions, Identity, Message, Now, Priority, RequestConfig, RequestEngine, SocketType,
+};
+
+const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
+
+fn client() -> RequestEngine {
+    let config = RequestConfig { pending_calls: 100, ..RequestConfig::default() };
+    RequestEngine::new(config, peer(0x20), 7)
+}
+
+/// A server of this level that has granted so much.
+fn connect(client: &mut RequestEngine, name: u8, level: u8, messages: u64) -> Raw {
+    let level = Priority::new(level).expect("a level");
+    let mut raw = Raw::on(client.open_link(Identity::new("server"), level, NOW.time));
+    raw.says(client, &handshake(&hello(SocketType::Rep, peer(name))), NOW);
+    raw.says(client, &grant(1, messages), NOW);
+    raw.hears(client, NOW);
+    raw
+}
+
+fn grant(serial: u64, messages: u64) -> Vec<u8> {
+    let bytes = messages << 21;
+    encoded(&Control::Grant(Grant { serial, messages, bytes, contended: false, answered: 0 }))
+}
+
+/// With a second for each attempt.
+fn quick() -> CallOptions {
+    CallOptions {
+        timeout: Duration::from_secs(100),
+        attempt_timeout: Duration::from_secs(1),
+        ..CallOptions::default()
+    }
+}
+
+fn is_silent(client: &RequestEngine, server: &Raw, now: Now) -> bool {
+    let links = client.stats(now.time).links;
+    links.iter().any(|link| link.link == server.link && link.silent)
+}
+
+#[test]
+fn calls_whose_time_runs_out_together_leave_their_server_out_once() {
+    let mut client = client();
+    let mut server = connect(&mut client, 0x30, 1, 8);
+    for _ in 0..8 {
+        client.call(Message::from("x"), quick(), NOW.time).expect("one more");
+    }
+    server.hears(&mut client, NOW);
+    for (from, until) in [(1_000, 2_000), (3_000, 5_000)] {
+        client.handle_timeout(later(NOW, from).time);
+        let is_silent = |millis| is_silent(&client, &server, later(NOW, millis));
+        assert!(is_silent(from) && is_silent(until - 1), "as long as an attempt, and then twice");
+        assert!(!is_silent(until), "and not longer, however many calls it had");
+        // It is given them once more, and does not answer again.
+        let at = later(NOW, until);
+        server.says(&mut client, &grant(from, 16), at);
+        client.handle_timeout(at.time);
+        server.hears(&mut client, at);
+    }
+}
