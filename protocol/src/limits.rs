@@ -32,6 +32,9 @@ pub const RANGES_MAX: usize = 1_024;
 /// A reason (of a rejection, of a closing) in bytes of UTF-8; what is longer is cut.
 pub const REASON_BYTES_MAX: usize = 512;
 
+/// Settlements in one frame that may have reasons: with the longest ones there is still room for [`RANGES_MAX`] ranges.
+pub const SETTLEMENTS_PER_FRAME: usize = RANGES_MAX / 16;
+
 /// Records are gathered into chunks of about this size: one dispatch, one shadow entry, one value on disk.
 /// With its header a chunk stays below 64 KiB, which keeps sled's pages out of its blob files.
 pub const CHUNK_BYTES: usize = 56 << 10;

@@ -1,7 +1,7 @@
 //! What a PULL socket says on a link.
 
 use crate::ids::LinkId;
-use crate::limits::RANGES_MAX;
+use crate::limits::{RANGES_MAX, SETTLEMENTS_PER_FRAME};
 use crate::link::Transmit;
 use crate::time::Now;
 use crate::wire::{Control, Heartbeat, Outcome, Settle, Settlement, Taken};
@@ -66,9 +66,8 @@ impl PullLink {
                 outcome: Outcome::Confirmed,
             });
             let others = std::iter::from_fn(|| self.settlements.pop_front());
-            // A reason takes more room than a range: few enough of them for one frame in any case.
             let settlements =
-                confirms.take(RANGES_MAX / 2).chain(others.take(RANGES_MAX / 16)).collect();
+                confirms.take(RANGES_MAX / 2).chain(others.take(SETTLEMENTS_PER_FRAME)).collect();
             out.control(&Control::Settle(Settle { settlements }));
             self.settles += 1;
         }

@@ -3,7 +3,7 @@
 use bytes::BufMut;
 
 use crate::ids::LinkId;
-use crate::limits::{ANSWERS_UNCONFIRMED_MAX, RANGES_MAX, TAKE_BYTES};
+use crate::limits::{ANSWERS_UNCONFIRMED_MAX, SETTLEMENTS_PER_FRAME, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::{Attributes, write_head};
 use crate::time::Now;
@@ -30,7 +30,7 @@ impl ReplyEngine {
                 out.control(&Control::Grant(lowered));
             }
             while !link.settlements.is_empty() {
-                let some = link.settlements.len().min(RANGES_MAX);
+                let some = link.settlements.len().min(SETTLEMENTS_PER_FRAME);
                 let settlements = link.settlements.drain(..some).collect();
                 out.control(&Control::Settle(Settle { settlements }));
             }

@@ -9,6 +9,7 @@ mod routes;
 use std::time::Duration;
 
 use common::{data, encoded, later, peer, record, run, span};
+use drawdown_protocol::limits::RANGES_MAX;
 use drawdown_protocol::message::Records;
 use drawdown_protocol::wire::{
     CloseCode, Control, Frame, Grant, Hello, Outcome, Retract, Settle, Settlement,
@@ -257,4 +258,14 @@ fn calls_that_come_again_together_leave_their_server_out_once() {
     (0..4).for_each(|number| up.says(&mut router, &call(4 + number, number, &[]), at));
     let is_silent = |millis| router.stats(later(NOW, millis).time).down.links[0].silent;
     assert!(is_silent(1_999) && !is_silent(2_000), "as long as they had");
+}
+
+#[test]
+fn what_a_client_is_told_of_many_calls_fits_into_frames() {
+    let calls = RANGES_MAX as u64 + 100;
+    let (mut router, mut up, mut down) = line(calls, Hello::KNOWS_ROUTERS);
+    (0..calls).for_each(|number| up.says(&mut router, &call(number, number, &[]), NOW));
+    down.hears(&mut router, NOW);
+    router.link_lost(down.link, "it is gone", NOW.time);
+    assert_eq!(outcomes(&up.hears(&mut router, NOW)).len() as u64, calls);
 }
