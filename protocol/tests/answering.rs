@@ -3,8 +3,8 @@
 mod common;
 
 use common::raw::Raw;
-use common::{data, handshake, hello, peer, record, run};
-use drawdown_protocol::wire::{Control, Frame, Outcome};
+use common::{data, encoded, handshake, hello, peer, record, run, spans};
+use drawdown_protocol::wire::{Control, Frame, Outcome, Retract};
 use drawdown_protocol::{CallId, Now, ReplyConfig, ReplyEngine, SocketType};
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
@@ -52,4 +52,19 @@ fn a_server_that_stops_is_drained_once_its_callers_know_what_goes_back() {
     let told = outcomes(&raw.hears(&mut server, NOW));
     assert_eq!(told, [(1, Outcome::Released), (1, Outcome::Released)]);
     assert!(server.is_drained());
+}
+
+#[test]
+fn a_call_that_is_taken_back_by_overlapping_spans_is_taken_back_once() {
+    let (mut server, mut raw) = called(ReplyConfig::default(), 5);
+    let begun = [(); 3].map(|()| server.take(NOW.time).expect("a call").key);
+    let retract = Retract { deliveries: spans(&[(0, 4), (1, 3), (0, 2), (2, 2)]) };
+    for _ in 0..2 {
+        raw.says(&mut server, &encoded(&Control::Retract(retract.clone())), NOW);
+        assert!(begun.iter().all(|key| server.is_cancelled(*key)));
+        let stats = server.stats(NOW.time);
+        assert_eq!((stats.cancelled, stats.released, stats.queued), (3, 1, 1));
+    }
+    assert_eq!(outcomes(&raw.hears(&mut server, NOW)), [(1, Outcome::Released)]);
+    assert_eq!(server.take(NOW.time).map(|call| call.id), Some(CallId::new([7; 8], 4)));
 }

@@ -62,7 +62,7 @@ impl ReplyEngine {
             }
             Frame::Control(Control::Settle(settle)) => self.handle_confirmed(id, settle),
             Frame::Control(Control::Retract(retract)) => {
-                self.handle_retract(id, retract);
+                self.handle_retract(id, &retract);
                 Ok(())
             }
             Frame::Control(Control::Heartbeat(_)) => Ok(()),

@@ -6,6 +6,7 @@ use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
+use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
 
@@ -105,7 +106,9 @@ impl ReplyEngine {
             && let Some(link) = self.links.get_mut(&id)
         {
             link.calls.insert(delivery, key.0);
-            self.queue.push_back(link.priority, key);
+            if !self.stopped {
+                self.queue.push_back(link.priority, key);
+            }
         }
         self.calls.insert(key.0, call);
         if self.stopped {
@@ -171,9 +174,8 @@ impl ReplyEngine {
         }
     }
 
-    /// Gives back a call that nobody has begun with.
+    /// Gives back a call that nobody has begun with; who asks for this takes it out of the queue.
     fn give_back(&mut self, key: CallKey) {
-        self.queue.retain(|other| *other != key);
         self.counters.released += 1;
         self.end_unbegun(key, Outcome::Released);
     }
@@ -206,27 +208,34 @@ impl ReplyEngine {
     }
 
     /// Callers do not wait any more: what nobody has begun with is dropped, the rest is marked.
-    pub(super) fn handle_retract(&mut self, id: LinkId, retract: Retract) {
-        for deliveries in retract.deliveries.iter().filter_map(|span| span.range()) {
-            let keys: Vec<CallKey> = self
-                .links
-                .get(&id)
-                .map(|link| link.calls.range(deliveries).map(|(_, key)| CallKey(key)).collect())
-                .unwrap_or_default();
-            for key in keys {
-                if self.routing.is_some() {
-                    self.retract_routed(key);
-                    continue;
+    pub(super) fn handle_retract(&mut self, id: LinkId, retract: &Retract) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        // A client that says the same many times over is not listened to each time.
+        let deliveries: RangeSet =
+            retract.deliveries.iter().filter_map(|span| span.range()).collect();
+        let calls = deliveries.iter().flat_map(|part| link.calls.range(part));
+        let keys: Vec<CallKey> = calls.map(|(_, key)| CallKey(key)).collect();
+        let before = self.calls.len();
+        for key in keys {
+            match self.calls.get_mut(&key.0) {
+                _ if self.routing.is_some() => self.retract_routed(key),
+                Some(call) if call.begun => {
+                    let was_cancelled = std::mem::replace(&mut call.cancelled, true);
+                    self.counters.cancelled += u64::from(!was_cancelled);
                 }
-                match self.calls.get_mut(&key.0) {
-                    Some(call) if call.begun => {
-                        call.cancelled = true;
-                        self.counters.cancelled += 1;
-                    }
-                    _ => self.give_back(key),
-                }
+                _ => self.give_back(key),
             }
         }
+        if self.calls.len() < before {
+            self.drop_ended();
+        }
+    }
+
+    /// Takes out of the queue what is over.
+    fn drop_ended(&mut self) {
+        self.queue.retain(|key| self.calls.get(&key.0).is_some());
     }
 
     /// A link is gone. Its callers ask elsewhere, or come back: what nobody has begun with is dropped, and the rest goes on.
@@ -248,7 +257,7 @@ impl ReplyEngine {
                 }
             }
         }
-        self.queue.retain(|key| self.calls.get(&key.0).is_some());
+        self.drop_ended();
     }
 
     /// Takes no more calls: credit is taken back, and what nobody has begun with goes back to its callers.
@@ -256,8 +265,7 @@ impl ReplyEngine {
         self.stopped = true;
         self.set_paused(true);
         for key in std::mem::take(&mut self.queue) {
-            self.counters.released += 1;
-            self.end_unbegun(key, Outcome::Released);
+            self.give_back(key);
         }
     }
 }

@@ -136,7 +136,6 @@ impl ReplyEngine {
     }
 
     pub(super) fn retract_routed(&mut self, key: CallKey) {
-        self.queue.retain(|other| *other != key);
         self.counters.cancelled += 1;
         self.forget_call(key);
         if let Some(routing) = &mut self.routing {
