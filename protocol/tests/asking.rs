@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::raw::Raw;
 use common::{encoded, handshake, hello, later, peer};
-use drawdown_protocol::wire::{Control, Grant};
+use drawdown_protocol::wire::{Control, Frame, Grant};
 use drawdown_protocol::{
     CallOptions, Identity, Message, Now, Priority, RequestConfig, RequestEngine, SocketType,
 };
@@ -65,5 +65,53 @@ fn calls_whose_time_runs_out_together_leave_their_server_out_once() {
         server.says(&mut client, &grant(from, 16), at);
         client.handle_timeout(at.time);
         server.hears(&mut client, at);
+    }
+}
+
+/// A client with a call that two servers have, the second one since 900 ms after the first.
+fn hedged() -> (RequestEngine, Raw, Raw) {
+    let mut client = client();
+    let mut first = connect(&mut client, 0x30, 1, 8);
+    let mut second = connect(&mut client, 0x40, 1, 4);
+    let hedge_after = Some(Duration::from_millis(900));
+    let options = CallOptions { hedge_after, ..quick() };
+    client.call(Message::from("x"), options, NOW.time).expect("room for one");
+    assert_eq!(calls(&first.hears(&mut client, NOW)), 1, "it has more room");
+    let at = later(NOW, 900);
+    client.handle_timeout(at.time);
+    assert_eq!(calls(&second.hears(&mut client, at)), 1);
+    (client, first, second)
+}
+
+fn calls(frames: &[Frame]) -> usize {
+    frames.iter().filter(|frame| matches!(frame, Frame::Data(_))).count()
+}
+
+fn is_taken_back(frames: &[Frame]) -> bool {
+    frames.iter().any(|frame| matches!(frame, Frame::Control(Control::Retract(_))))
+}
+
+#[test]
+fn a_second_server_has_as_much_time_as_the_first() {
+    let (mut client, mut first, mut second) = hedged();
+    let at = later(NOW, 1_000);
+    client.handle_timeout(at.time);
+    assert!(is_silent(&client, &first, at) && is_taken_back(&first.hears(&mut client, at)));
+    assert!(!is_silent(&client, &second, at) && !is_taken_back(&second.hears(&mut client, at)));
+    let at = later(NOW, 1_900);
+    assert_eq!(client.poll_timeout(), Some(at.time));
+    client.handle_timeout(at.time);
+    assert!(is_silent(&client, &second, at) && is_taken_back(&second.hears(&mut client, at)));
+}
+
+#[test]
+fn a_second_server_has_its_time_also_if_the_first_is_gone() {
+    let (mut client, first, mut second) = hedged();
+    client.link_lost(first.link, "it is gone", later(NOW, 950).time);
+    for (millis, is_over) in [(1_000, false), (1_900, true)] {
+        let at = later(NOW, millis);
+        client.handle_timeout(at.time);
+        let taken_back = is_taken_back(&second.hears(&mut client, at));
+        assert_eq!((is_silent(&client, &second, at), taken_back), (is_over, is_over));
     }
 }

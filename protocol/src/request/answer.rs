@@ -13,7 +13,7 @@ use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Reason, Settle};
 
 use super::choose::Failure;
-use super::{CallNumber, RequestEngine, Timer};
+use super::{CallNumber, Copy, RequestEngine, Timer};
 
 /// How long a server may wait to hear that its answer came. Mostly the next call says it before.
 const CONFIRM_AFTER: Duration = Duration::from_millis(5);
@@ -202,7 +202,7 @@ impl RequestEngine {
         Ok(())
     }
 
-    /// Its server has taken too long with a call.
+    /// A server has taken too long with a call. One that was asked later has as much time for itself.
     pub(super) fn time_out_attempt(&mut self, number: CallNumber, now: Time) {
         let Some(call) = self.calls.get(&number) else {
             return;
@@ -210,15 +210,19 @@ impl RequestEngine {
         let (copies, cost) = (call.copies, call.cost);
         let at_most_once = call.options.at_most_once;
         let attempt_timeout = call.options.attempt_timeout;
-        for copy in copies.iter() {
+        let end = |copy: &Copy| copy.given + attempt_timeout;
+        if let Some(next) = copies.iter().map(end).filter(|end| *end > now).min() {
+            self.set_timer(number, next, Timer::Attempt);
+        }
+        let over = || copies.iter().filter(|copy| end(copy) <= now);
+        for copy in over() {
             self.silence(copy.link, attempt_timeout, now);
         }
         if at_most_once {
             // It may have begun there: nobody else gets it, and its answer is still waited for.
             return;
         }
-        self.clear_timer(number, Timer::Attempt);
-        for copy in copies.iter() {
+        for copy in over() {
             self.take_from(number, *copy, cost);
             self.fail_copy(number, copy.link, Failure::TimedOut, now);
         }

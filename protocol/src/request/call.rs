@@ -67,6 +67,8 @@ pub(super) struct Copy {
     pub(super) link: LinkId,
     /// Its place on the link, once it is written.
     pub(super) delivery: Option<Delivery>,
+    /// When the server was chosen.
+    pub(super) given: Time,
 }
 
 /// The servers that have a call: none, one, or two if it is hedged.

@@ -158,7 +158,7 @@ impl RequestEngine {
         link.spender.spend(cost);
         link.outbox.push_back(number);
         link.asked = turn;
-        call.copies.push(Copy { link: id, delivery: None });
+        call.copies.push(Copy { link: id, delivery: None, given: now });
         call.state = State::Dispatched;
         let has_asked = std::mem::replace(&mut call.asking, Asking::NotYet) != Asking::NotYet;
         call.may_have_run = true;
