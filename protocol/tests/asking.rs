@@ -115,3 +115,20 @@ fn a_second_server_has_its_time_also_if_the_first_is_gone() {
         assert_eq!((is_silent(&client, &second, at), taken_back), (is_over, is_over));
     }
 }
+
+#[test]
+fn no_call_waits_for_the_word_of_a_server_that_is_being_left() {
+    for is_left_before in [true, false] {
+        let mut client = client();
+        let best = connect(&mut client, 0x30, 1, 0);
+        let mut worse = connect(&mut client, 0x40, 2, 8);
+        if is_left_before {
+            client.leave_link(best.link, NOW.time);
+        }
+        client.call(Message::from("x"), quick(), NOW.time).expect("room for one");
+        let at_once = calls(&worse.hears(&mut client, NOW));
+        assert_eq!(at_once, usize::from(is_left_before));
+        client.leave_link(best.link, NOW.time);
+        assert_eq!(at_once + calls(&worse.hears(&mut client, NOW)), 1);
+    }
+}

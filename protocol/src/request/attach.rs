@@ -92,6 +92,7 @@ impl RequestEngine {
             link.spender.stop();
         }
         self.recount(id, now);
+        self.dispatch(now);
     }
 
     /// Whether no call that was made on a link waits for its answer.

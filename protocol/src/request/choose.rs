@@ -384,7 +384,7 @@ impl ReqLink {
     fn standing(&self, id: LinkId, now: Time) -> Standing {
         let on_trial = self.trial_until.is_some();
         match self.spender.room().messages {
-            _ if !self.answers(now) => Standing::Out,
+            _ if !self.answers(now) || self.spender.has_stopped() => Standing::Out,
             0 if on_trial => Standing::Out,
             0 => Standing::Short,
             messages => {
@@ -401,7 +401,7 @@ enum Standing {
     Ready(Place),
     /// It has given no room.
     Short,
-    /// It is not there, does not answer, or is on trial without room.
+    /// It is not there, is being left, does not answer, or is on trial without room.
     Out,
 }
 
