@@ -94,7 +94,8 @@ pub const CONFIRM_MESSAGES: u64 = 1_024;
 /// Ranges of confirmations that a receiver remembers until its sender is known to have heard of them.
 pub const UNHEARD_RANGES_MAX: usize = 4_096;
 
-/// How long a receiver may put a message off, or ask for more time, in one word.
+/// How long a receiver may put a message off, or ask for more time, in one word; and for how long a caller is believed to
+/// wait for an answer that was given.
 pub const PUT_OFF_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// A topic, and a prefix of one.

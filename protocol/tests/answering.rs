@@ -4,8 +4,9 @@ mod common;
 
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, peer, record, run, spans};
+use drawdown_protocol::limits::PUT_OFF_MAX;
 use drawdown_protocol::wire::{Control, Frame, Outcome, Retract};
-use drawdown_protocol::{CallId, Now, ReplyConfig, ReplyEngine, SocketType};
+use drawdown_protocol::{AnswerMemory, CallId, Now, ReplyConfig, ReplyEngine, SocketType};
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
 
@@ -67,4 +68,41 @@ fn a_call_that_is_taken_back_by_overlapping_spans_is_taken_back_once() {
     }
     assert_eq!(outcomes(&raw.hears(&mut server, NOW)), [(1, Outcome::Released)]);
     assert_eq!(server.take(NOW.time).map(|call| call.id), Some(CallId::new([7; 8], 4)));
+}
+
+/// A call that must run at most once, and until when its caller waits.
+fn call_once(client: u8, at: (u64, u64), expires: u64) -> Vec<u8> {
+    let expires = [&[1, 8], &expires.to_le_bytes()[..]].concat();
+    call_of(client, at, &expires, &[6, 0])
+}
+
+/// Answers what waits; says how much that was.
+fn serve(server: &mut ReplyEngine, raw: &mut Raw, now: Now) -> usize {
+    let mut count = 0;
+    while let Some(call) = server.take(now.time) {
+        server.answer(call.key, call.payload, now.time).expect("somebody waits for it");
+        count += 1;
+    }
+    raw.hears(server, now);
+    count
+}
+
+#[test]
+fn who_says_that_it_waits_for_ever_takes_no_room_from_the_answers_of_others() {
+    let memory = AnswerMemory { messages: 10, ..AnswerMemory::default() };
+    let config = ReplyConfig { memory, ..ReplyConfig::default() };
+    let (mut server, mut raw) = called(config, 0);
+    (0..10).for_each(|n| raw.says(&mut server, &call_once(7, (n, n), u64::MAX), NOW));
+    assert_eq!(serve(&mut server, &mut raw, NOW), 10);
+    server.set_window(1_000, 128 << 20);
+    let mut honest = connect(&mut server, "honest");
+    let soon = common::WALL.as_millis() + 10_000;
+    for delivery in 0..2 {
+        honest.says(&mut server, &call_once(8, (delivery, 0), soon), NOW);
+        let worked = serve(&mut server, &mut honest, NOW);
+        assert_eq!(worked, usize::from(delivery == 0), "once");
+    }
+    let long = PUT_OFF_MAX + server.config().memory.age;
+    server.handle_timeout(NOW.time + long);
+    assert_eq!(server.stats(NOW.time + long).remembered, 0, "no call waits for ever");
 }

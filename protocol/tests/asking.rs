@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::raw::Raw;
-use common::{encoded, handshake, hello, later, peer};
-use drawdown_protocol::wire::{Control, Frame, Grant};
+use common::{data, encoded, handshake, hello, later, peer, record, run, span};
+use drawdown_protocol::wire::{Control, Frame, Grant, Outcome, Settle, Settlement};
 use drawdown_protocol::{
     CallOptions, Identity, Message, Now, Priority, RequestConfig, RequestEngine, SocketType,
 };
@@ -131,4 +131,20 @@ fn no_call_waits_for_the_word_of_a_server_that_is_being_left() {
         client.leave_link(best.link, NOW.time);
         assert_eq!(at_once + calls(&worse.hears(&mut client, NOW)), 1);
     }
+}
+
+#[test]
+fn what_came_is_confirmed_also_on_a_link_that_ends() {
+    let mut client = client();
+    let mut server = connect(&mut client, 0x30, 1, 8);
+    let number = client.call(Message::from("x"), quick(), NOW.time).expect("room for one");
+    server.hears(&mut client, NOW);
+    let name = [&[4, 16], &client.id_of(number).as_bytes()[..]].concat();
+    server.says(&mut client, &data(run(0, 0, 1), &record(b"y", Some(&name))), NOW);
+    client.close_links(NOW.time);
+    let confirmed = Settlement { deliveries: span(0, 1), outcome: Outcome::Confirmed };
+    let settle = Settle { settlements: [confirmed].into_iter().collect() };
+    let heard = server.hears(&mut client, NOW);
+    assert_eq!(heard.first(), Some(&Frame::Control(Control::Settle(settle))), "{heard:?}");
+    assert!(matches!(heard[1..], [Frame::Control(Control::Close(_))]));
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::ids::LinkId;
+use crate::limits::PUT_OFF_MAX;
 use crate::link::violation;
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
@@ -111,8 +112,10 @@ impl ReplyEngine {
             return Err(AnswerError::Cancelled);
         }
         let (client, id) = (call.client, call.id);
-        // Its client asks again for as long as it waits, and what it said last may come late.
-        let until = call.deadline.map(|deadline| deadline + self.config.memory.age);
+        // Its client asks again for as long as it waits, but nobody is believed to wait for ever; and what it said last may come
+        // late.
+        let until = call.deadline.map(|deadline| deadline.min(now + PUT_OFF_MAX));
+        let until = until.map(|until| until + self.config.memory.age);
         let awaited = until.filter(|_| call.at_most_once && !is_late);
         let answer = Answer { client, id, rejected, given: now, awaited };
         let answer = self.memory.keep(answer, payload);

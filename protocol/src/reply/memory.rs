@@ -32,8 +32,8 @@ pub(super) struct Memory {
     /// The others.
     confirmed: Confirmed,
     confirmed_bytes: u64,
-    /// Those that are not confirmed, and that must be known until then, by that moment.
-    awaited: BTreeSet<(Time, AnswerKey)>,
+    /// Those that are not confirmed, and that must be known until some moment.
+    awaited: Awaited,
     awaited_bytes: u64,
     /// No answer that is kept was given before this. Found anew once that is too long ago: to look at the oldest one each time
     /// would be to wait for memory that nothing else touches.
@@ -89,6 +89,38 @@ impl Confirmed {
             self.rest.insert(std::mem::take(&mut self.front));
         }
         self.rest.remove(key..key + 1) > 0
+    }
+}
+
+/// Answers that must be known until some moment each.
+#[derive(Debug, Default)]
+struct Awaited {
+    by_end: BTreeSet<(Time, AnswerKey)>,
+    /// The same in the order in which they were given.
+    keys: RangeSet,
+}
+
+impl Awaited {
+    fn insert(&mut self, until: Time, key: AnswerKey) {
+        self.by_end.insert((until, key));
+        self.keys.insert(key..key + 1);
+    }
+
+    /// Takes one out; says whether it was there.
+    fn remove(&mut self, until: Time, key: AnswerKey) -> bool {
+        self.by_end.remove(&(until, key)) && self.keys.remove(key..key + 1) > 0
+    }
+
+    /// The first moment that one of them is known until.
+    fn first_end(&self) -> Option<Time> {
+        self.by_end.first().map(|(until, _)| *until)
+    }
+
+    /// The first that need not be known any more; if there are too many, the one that was given first, since what their
+    /// callers say of their ends would let the last to come go before all others.
+    fn surplus(&self, is_too_much: bool, now: Time) -> Option<AnswerKey> {
+        let over = self.by_end.first().filter(|(until, _)| *until <= now);
+        over.map(|(_, key)| *key).or_else(|| self.keys.first().filter(|_| is_too_much))
     }
 }
 
@@ -165,7 +197,7 @@ impl Memory {
                 self.unconfirmed_bytes += bytes;
             }
             Some(until) => {
-                self.awaited.insert((until, key));
+                self.awaited.insert(until, key);
                 self.awaited_bytes += bytes;
             }
         }
@@ -202,7 +234,7 @@ impl Memory {
 
     /// The clients have these, as far as they are still remembered.
     pub(super) fn confirm(&mut self, keys: Range<AnswerKey>) {
-        if !self.awaited.is_empty() {
+        if !self.awaited.keys.is_empty() {
             self.confirm_awaited(keys.clone());
         }
         let parts: Vec<_> = self.unconfirmed.within(keys).collect();
@@ -219,9 +251,8 @@ impl Memory {
     fn confirm_awaited(&mut self, keys: Range<AnswerKey>) {
         let waits = |(key, kept): (_, &Kept)| kept.answer.awaited.map(|until| (until, key));
         let came: Vec<_> = self.answers.range(keys).filter_map(waits).collect();
-        for entry in came {
-            let key = entry.1;
-            if self.awaited.remove(&entry)
+        for (until, key) in came {
+            if self.awaited.remove(until, key)
                 && let Some(kept) = self.answers.get(&key)
             {
                 let (bytes, given) = (kept.bytes(), kept.answer.given);
@@ -246,8 +277,8 @@ impl Memory {
 
     /// When the first answer may be too old.
     pub(super) fn due(&self, age: Duration) -> Option<Time> {
-        let awaited = self.awaited.first().map(|(until, _)| *until);
-        self.none_before.map(|given| given + age).into_iter().chain(awaited).min()
+        let given = self.none_before.map(|given| given + age);
+        given.into_iter().chain(self.awaited.first_end()).min()
     }
 
     /// An answer that there is no room for, or that is too old.
@@ -271,9 +302,8 @@ impl Memory {
             })
         };
         let awaited = || {
-            let is_too_much = self.awaited.len() as u64 > messages || self.awaited_bytes > bytes;
-            let first = self.awaited.first().filter(|(until, _)| is_too_much || *until <= now);
-            first.map(|(_, key)| *key)
+            let is_too_much = self.awaited.keys.len() > messages || self.awaited_bytes > bytes;
+            self.awaited.surplus(is_too_much, now)
         };
         confirmed.or_else(unconfirmed).or_else(awaited)
     }
@@ -293,7 +323,7 @@ impl Memory {
         } else if self.unconfirmed.remove(key..key + 1) > 0 {
             self.unconfirmed_bytes -= bytes;
         } else if let Some(until) = awaited
-            && self.awaited.remove(&(until, key))
+            && self.awaited.remove(until, key)
         {
             self.awaited_bytes -= bytes;
         }

@@ -26,9 +26,12 @@ impl RequestEngine {
             return;
         };
         link.link.transmit_first(out);
-        // Also on a link that ends: a server should not work on for nobody.
+        // Also on a link that ends: a server should not work on for nobody, nor keep what came.
         while !link.cancels.is_empty() {
             out.control(&Control::Retract(Retract { deliveries: spans(&mut link.cancels) }));
+        }
+        if !link.link.is_open() {
+            confirm(&mut link.unconfirmed, out);
         }
         if link.link.is_open() {
             if let Some(echo) = link.spender.poll_echo() {
@@ -147,12 +150,11 @@ fn spans(set: &mut RangeSet) -> Spans {
 
 /// Tells a server which of its answers came.
 fn confirm(answers: &mut RangeSet, out: &mut Transmit) {
-    if answers.is_empty() {
-        return;
+    while !answers.is_empty() {
+        let settlements = std::iter::from_fn(|| answers.pop_first(u64::MAX))
+            .map(|range| Settlement { deliveries: range.into(), outcome: Outcome::Confirmed })
+            .take(RANGES_MAX)
+            .collect();
+        out.control(&Control::Settle(Settle { settlements }));
     }
-    let settlements = std::iter::from_fn(|| answers.pop_first(u64::MAX))
-        .map(|range| Settlement { deliveries: range.into(), outcome: Outcome::Confirmed })
-        .take(RANGES_MAX)
-        .collect();
-    out.control(&Control::Settle(Settle { settlements }));
 }
