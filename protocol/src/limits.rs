@@ -138,6 +138,9 @@ pub const LANES_MAX: usize = 32;
 /// where prefixes cover others.
 pub const SCAN_LOOKUPS: u64 = 8_192;
 
+/// Runs of numbers that a reader notes as they are published for it, and has not been sent. It looks for more by itself.
+pub const MATCHES_MAX: usize = 1_024;
+
 /// Bytes that a publisher with a store takes in before the disk has them.
 pub const UNWRITTEN_BYTES_MAX: u64 = 16 << 20;
 

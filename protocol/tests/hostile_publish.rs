@@ -4,6 +4,7 @@ mod common;
 
 use std::ops::Range;
 
+use allocation_counter::measure;
 use common::raw::Raw;
 use common::{encoded, filter, handshake, hello, later, peer, publish, session};
 use drawdown_protocol::limits::{
@@ -152,6 +153,36 @@ fn requests_and_filters_are_counted() {
     let close = raw.hears_close(&mut publisher, NOW).expect("a last word");
     assert_eq!(close.code, CloseCode::TooMany, "the empty prefix was there before");
     assert_eq!(close.reason.as_str(), "a subscriber may have up to 1000 filters here");
+}
+
+#[test]
+fn of_what_matches_for_one_that_reads_nothing_not_every_number_is_kept() {
+    let (mut publisher, mut raw) = subscribed();
+    let filters = Filter {
+        add: [Prefix::new(b"a").unwrap()].into_iter().collect(),
+        remove: [Prefix::new(b"").unwrap()].into_iter().collect(),
+    };
+    raw.says(&mut publisher, &encoded(&Control::Filter(filters)), NOW);
+    raw.says(&mut publisher, &ask(request(1, StartAt::Newest, 1 << 63)), NOW);
+    raw.hears(&mut publisher, NOW);
+    let mut publish = |count: u64| {
+        for seq in 0..count {
+            let topic: &[u8] = if seq % 2 == 0 { b"a" } else { b"b" };
+            publisher.try_publish(topic, Message::from("payload"), || NOW).unwrap();
+        }
+    };
+    publish(1_000);
+    let kept = measure(|| publish(200_000)).bytes_current;
+    assert!(kept < 100_000, "{kept} bytes for a ring of 100 messages");
+
+    let end = publisher.next_seq();
+    let heard = raw.hears(&mut publisher, NOW);
+    let runs = heard.iter().filter_map(|frame| match frame {
+        Frame::Publish(run) => Some(run.header.first_seq),
+        _ => None,
+    });
+    let retained: Vec<u64> = (end - 100..end).step_by(2).collect();
+    assert_eq!(runs.collect::<Vec<_>>(), retained, "what is there, it has all the same");
 }
 
 fn subscriber() -> SubscribeEngine {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::credit::Amount;
 use crate::ids::{RequestId, Seq, Session, span};
-use crate::limits::{SCAN_LOOKUPS, TAKE_BYTES};
+use crate::limits::{MATCHES_MAX, SCAN_LOOKUPS, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::cost_bytes;
 use crate::queue::{Chunk, Mark, Slice};
@@ -149,8 +149,8 @@ impl Reader {
         if !self.live || seq < self.told || is_noted {
             return false;
         }
-        if self.matched >= self.room().messages {
-            // It looks for itself when it has credit again.
+        if self.matched >= self.room().messages || self.matches.len() >= MATCHES_MAX {
+            // It looks for itself when it has credit again, or has been sent what was found.
             self.live = false;
             self.next = seq;
             return self.is_blocked() && self.told_head <= seq;
