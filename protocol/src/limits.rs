@@ -134,6 +134,10 @@ pub const FETCH_BYTES: u64 = 4 << 20;
 /// Subscribers for which a proxy fetches at a time.
 pub const LANES_MAX: usize = 32;
 
+/// How long what was written for a subscriber may be in its way before others behind a proxy with a ring of 0 do not wait for
+/// it any more.
+pub const LINK_STUCK: Duration = Duration::from_millis(50);
+
 /// Lookups in its filters for which a reader has time in one turn, before others have theirs: one for each message, but
 /// where prefixes cover others.
 pub const SCAN_LOOKUPS: u64 = 8_192;

@@ -116,7 +116,8 @@ impl ProxyEngine {
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
         let of_sides = self.up.poll_timeout().into_iter().chain(self.down.poll_timeout(now));
-        of_sides.chain(self.tidies_at).min()
+        let stuck = self.by_demand.then(|| self.down.stuck_at(now.time)).flatten();
+        of_sides.chain(self.tidies_at).chain(stuck).min()
     }
 
     /// Lets time pass.
@@ -127,6 +128,12 @@ impl ProxyEngine {
             self.tidy(now);
         }
         self.flow(now);
+    }
+
+    /// What was written for a link is still in its way, so that it can take no more, whatever its credit: with a ring of 0,
+    /// others do not wait for it for long. It is looked after again with the next [`ProxyEngine::poll_transmit`].
+    pub fn handle_blocked(&mut self, id: LinkId, now: Time) {
+        self.down.handle_blocked(id, now);
     }
 
     /// How many upstream endpoints it is to have: it waits a while for all of them before it puts up with a gap.
@@ -253,7 +260,7 @@ impl ProxyEngine {
             self.down.evict_sent(session, now);
             if self.down.retained(session) == 0
                 && !self.up.has_queued()
-                && let Some(room) = self.down.hungry_room(session)
+                && let Some(room) = self.down.hungry_room(session, now.time)
             {
                 self.up.demand(session, room);
             }

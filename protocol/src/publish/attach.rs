@@ -142,6 +142,7 @@ impl PublishEngine {
         }
         let ended = link.link.disconnected(id, close.clone(), by_us);
         link.readers.clear();
+        self.blocked.remove(&id);
         let filters = std::mem::take(&mut link.filters);
         filters.iter().for_each(|prefix| self.index.remove(id, prefix));
         if std::mem::take(&mut link.in_hungry) {

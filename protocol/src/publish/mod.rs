@@ -53,6 +53,8 @@ pub struct PublishEngine {
     hungry: Vec<LinkId>,
     /// Links that want what is not retained and can be fetched.
     cold: BTreeSet<LinkId>,
+    /// Links that can take nothing more for now, and since when.
+    blocked: BTreeMap<LinkId, Time>,
     journal: Option<Journal>,
     wakes: VecDeque<LinkId>,
     watching: bool,
@@ -128,6 +130,7 @@ impl PublishEngine {
             index: Index::default(),
             hungry: Vec::new(),
             cold: BTreeSet::new(),
+            blocked: BTreeMap::new(),
             journal: None,
             wakes: VecDeque::new(),
             watching: false,

@@ -157,7 +157,12 @@ impl Reader {
         }
         push_seq(&mut self.matches, seq);
         self.matched += 1;
-        std::mem::replace(&mut self.standing, Standing::More) == Standing::Hungry
+        // One that has not the bytes for what it was to be sent before is no further.
+        let was_hungry = self.standing == Standing::Hungry;
+        if was_hungry {
+            self.standing = Standing::More;
+        }
+        was_hungry
     }
 
     /// From this number on some will be missing: it has to look for itself, and to tell.

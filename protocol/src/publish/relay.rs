@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use crate::credit::Amount;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
+use crate::limits::LINK_STUCK;
+use crate::message::cost_bytes_max;
 use crate::range::RangeSet;
 use crate::store::Recovered;
-use crate::time::Now;
+use crate::time::{Now, Time};
 
 use super::channel::Channel;
 use super::reader::{Reader, Standing};
@@ -213,24 +215,51 @@ impl PublishEngine {
         }
     }
 
-    /// Lets go of what everybody who waits has been sent: for a ring of 0.
+    /// What was written for a link is still in its way. It is looked after again with the next
+    /// [`PublishEngine::poll_transmit`].
+    pub(crate) fn handle_blocked(&mut self, id: LinkId, now: Time) {
+        if self.links.get(&id).is_some_and(|link| link.link.is_open()) {
+            self.blocked.entry(id).or_insert(now);
+        }
+    }
+
+    /// When the next link has been blocked for so long that others do not wait for it any more.
+    pub(crate) fn stuck_at(&self, now: Time) -> Option<Time> {
+        let due = self.blocked.values().map(|since| *since + LINK_STUCK);
+        due.filter(|due| *due > now).min()
+    }
+
+    fn is_stuck(&self, id: LinkId, now: Time) -> bool {
+        self.blocked.get(&id).is_some_and(|since| *since + LINK_STUCK <= now)
+    }
+
+    /// Lets go of what everybody who waits has been sent: for a ring of 0. Whose connection is stuck is not waited for if others
+    /// wait; what it wants is fetched for it when it goes on.
     pub(crate) fn evict_sent(&mut self, session: Session, now: Now) {
-        let may_be_sent =
-            |reader: &&Reader| matches!(reader.standing, Standing::More | Standing::Hungry);
-        let waiting = self.readers(session).filter(may_be_sent);
         let Some(channel) = self.channels.get(&session) else {
             return;
         };
-        let needed = waiting.map(|reader| reader.reached(channel)).min().unwrap_or(Seq::MAX);
+        let waiting = self
+            .readers(session)
+            .filter(|(_, reader)| matches!(reader.standing, Standing::More | Standing::Hungry));
+        let places =
+            waiting.map(|(id, reader)| (self.is_stuck(id, now.time), reader.reached(channel)));
+        let needed = places.min().map_or(Seq::MAX, |(_, reached)| reached);
         if let Some(channel) = self.channels.get_mut(&session) {
             channel.ring.evict_below(needed, || now.wall);
         }
     }
 
-    /// How much those may be sent who have had everything: the least of them, and `None` if there is nobody.
-    pub(crate) fn hungry_room(&self, session: Session) -> Option<Amount> {
-        let hungry = self.readers(session).filter(|reader| reader.standing == Standing::Hungry);
-        hungry.map(Reader::room).reduce(Amount::min)
+    /// How much those may be sent who have had everything: the least of them, and `None` if there is nobody. Who may not be
+    /// sent any message that comes next, or takes nothing since its connection is stuck, does not wait for it.
+    pub(crate) fn hungry_room(&self, session: Session, now: Time) -> Option<Amount> {
+        let one_message = Amount::new(1, cost_bytes_max(self.config.link.message_bytes_max));
+        let hungry = self.readers(session).filter(|(id, reader)| {
+            reader.standing == Standing::Hungry
+                && one_message.fits(reader.room())
+                && !self.is_stuck(*id, now)
+        });
+        hungry.map(|(_, reader)| reader.room()).reduce(Amount::min)
     }
 
     /// Messages that are retained of a session.
@@ -238,9 +267,11 @@ impl PublishEngine {
         self.channels.get(&session).map_or(0, |channel| channel.ring.len())
     }
 
-    fn readers(&self, session: Session) -> impl Iterator<Item = &Reader> {
-        let links = self.links.values().filter(|link| link.link.is_open());
-        links.flat_map(|link| &link.readers).filter(move |reader| reader.session == session)
+    /// The places of all subscribers in a session, and their links.
+    fn readers(&self, session: Session) -> impl Iterator<Item = (LinkId, &Reader)> {
+        let links = self.links.iter().filter(|(_, link)| link.link.is_open());
+        let readers = links.flat_map(|(id, link)| link.readers.iter().map(|reader| (*id, reader)));
+        readers.filter(move |(_, reader)| reader.session == session)
     }
 
     /// What subscribers want that is not retained here.

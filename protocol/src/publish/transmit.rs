@@ -18,6 +18,7 @@ impl PublishEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        self.blocked.remove(&id);
         link.link.transmit_first(out);
         if link.link.is_open() {
             let heartbeat = link.link.take_heartbeat();

@@ -28,7 +28,7 @@ pub(crate) trait Engine: Send + 'static {
     /// Hands out nothing more on a link that is to be ended, where this side hands out.
     fn leave_link(&mut self, _link: LinkId, _now: Time) {}
     /// What was written for a link is still in its way: it can take no more now.
-    fn handle_blocked(&mut self, _link: LinkId) {}
+    fn handle_blocked(&mut self, _link: LinkId, _now: Time) {}
     /// Whether nothing that was handed out on a link is under way.
     fn is_settled(&self, _link: LinkId) -> bool {
         true
@@ -111,7 +111,11 @@ macro_rules! engine {
     };
 }
 
-engine!(ProxyEngine, Side);
+engine!(ProxyEngine, Side, {
+    fn handle_blocked(&mut self, link: LinkId, now: Time) {
+        self.handle_blocked(link, now);
+    }
+});
 engine!(PublishEngine);
 engine!(
     PushEngine,
@@ -124,7 +128,7 @@ engine!(
             self.leave_link(link);
         }
 
-        fn handle_blocked(&mut self, link: LinkId) {
+        fn handle_blocked(&mut self, link: LinkId, _now: Time) {
             self.handle_blocked(link);
         }
 
@@ -138,7 +142,7 @@ engine!(StreamerEngine, Side, {
         self.leave_link(link, now);
     }
 
-    fn handle_blocked(&mut self, link: LinkId) {
+    fn handle_blocked(&mut self, link: LinkId, _now: Time) {
         self.handle_blocked(link);
     }
 

@@ -246,7 +246,7 @@ impl<S: Socket> LinkDriver<S> {
             match out.len() < TAKE_BYTES {
                 true => engine.poll_transmit(*link, now, out),
                 // Once it is written there is another exchange.
-                false => engine.handle_blocked(*link),
+                false => engine.handle_blocked(*link, now.time),
             }
             (engine.link_state(*link), engine.poll_link_timeout(*link))
         });

@@ -180,7 +180,7 @@ impl Network {
         let (link, before) = (driver.link, driver.out.len());
         if before >= TAKE_BYTES {
             if let Some(socket) = self.socket(node) {
-                socket.handle_blocked(link);
+                socket.handle_blocked(link, now.time);
             }
             return;
         }

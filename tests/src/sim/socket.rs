@@ -26,7 +26,7 @@ pub(crate) trait Socket {
     fn poll_event(&mut self) -> Option<Event>;
     fn poll_link_timeout(&self, link: LinkId) -> Option<Time>;
     fn poll_transmit(&mut self, link: LinkId, now: Now, out: &mut Transmit);
-    fn handle_blocked(&mut self, _link: LinkId) {}
+    fn handle_blocked(&mut self, _link: LinkId, _now: Time) {}
     fn link_state(&self, link: LinkId) -> LinkState;
     fn fail_link(&mut self, link: LinkId, close: Close, now: Time);
     fn link_lost(&mut self, link: LinkId, reason: &str, now: Time);
@@ -91,7 +91,7 @@ socket!(
     |self, identity, way, now| self.open_link_at(identity, way.priority, now),
     |now| now,
     {
-        fn handle_blocked(&mut self, link: LinkId) {
+        fn handle_blocked(&mut self, link: LinkId, _now: Time) {
             self.handle_blocked(link);
         }
     }
@@ -106,14 +106,19 @@ socket!(SubscribeEngine, |self, identity, _way, now| self.open_link(identity, no
 socket!(
     ProxyEngine,
     |self, identity, way, now| self.open_link(identity, way.side.leads(), now),
-    |now| now
+    |now| now,
+    {
+        fn handle_blocked(&mut self, link: LinkId, now: Time) {
+            self.handle_blocked(link, now);
+        }
+    }
 );
 socket!(
     StreamerEngine,
     |self, identity, way, now| self.open_link(identity, way.side.leads(), now),
     |now| now,
     {
-        fn handle_blocked(&mut self, link: LinkId) {
+        fn handle_blocked(&mut self, link: LinkId, _now: Time) {
             self.handle_blocked(link);
         }
     }
