@@ -11,6 +11,7 @@ use crate::store::Recovered;
 use crate::time::{Now, Time};
 
 use super::channel::Channel;
+use super::journal::Journal;
 use super::reader::{Reader, Standing};
 use super::{PeerId, PublishConfig, PublishEngine};
 
@@ -57,7 +58,7 @@ impl PublishEngine {
     }
 
     /// Notes what is known of a session upstream: the incarnation, whether it can be reached, from where on. Makes its ring
-    /// if it is new; `kept` says whether that one goes to the store.
+    /// if it is new; `store` says whether there is a store, which then may keep this one.
     pub(crate) fn note_upstream(
         &mut self,
         lineage: Lineage,
@@ -66,20 +67,22 @@ impl PublishEngine {
         store: bool,
     ) {
         let Upstream { live, reachable } = upstream;
-        let is_new = !self.channels.contains_key(&lineage.session);
+        let session = lineage.session;
+        let is_new = !self.channels.contains_key(&session);
         let channel =
-            self.channels.entry(lineage.session).or_insert_with(|| Channel::new(lineage, next_seq));
+            self.channels.entry(session).or_insert_with(|| Channel::new(lineage, next_seq));
         let changed = is_new || channel.lineage != lineage || channel.live != live;
         let renewed = channel.lineage != lineage;
+        let comes_to_life = live && (is_new || !channel.live);
         channel.lineage = lineage;
         channel.live = live;
         let moved = std::mem::replace(&mut channel.reachable, reachable) != channel.reachable;
-        if is_new && store {
-            self.store_only(lineage, next_seq);
+        if store && self.takes_over(session, is_new, comes_to_life) {
+            self.store_only(lineage);
         }
         if let Some(journal) = &mut self.journal
             && renewed
-            && journal.session() == lineage.session
+            && journal.session() == session
         {
             journal.renew_lineage();
         }
@@ -92,7 +95,7 @@ impl PublishEngine {
                 self.wakes.push_back(id);
             }
         } else if moved {
-            self.wake_losers(lineage.session);
+            self.wake_losers(session);
         }
     }
 
@@ -148,12 +151,25 @@ impl PublishEngine {
         }
     }
 
-    /// The store keeps this session from now on, and no other.
-    fn store_only(&mut self, lineage: Lineage, next_seq: Seq) {
+    /// Whether a session takes the place of the one that the store keeps: the newest of those that live, and one that comes
+    /// to life while that one does not. One that has ended is kept as long as no other is.
+    fn takes_over(&self, session: Session, is_new: bool, comes_to_life: bool) -> bool {
+        let kept = self.journal.as_ref().map(Journal::session);
+        kept.and_then(|kept| self.channels.get(&kept)).is_none_or(|kept| {
+            kept.lineage.session != session && comes_to_life && (is_new || !kept.live)
+        })
+    }
+
+    /// The store keeps this session from now on, and no other. What of it was there before is not written.
+    fn store_only(&mut self, lineage: Lineage) {
         let before = self.journal.take();
         let kept: Vec<Session> = self.channels.keys().copied().collect();
         kept.into_iter().for_each(|session| self.show_unstored(session));
-        self.keep(lineage, next_seq);
+        if let Some(channel) = self.channels.get_mut(&lineage.session) {
+            channel.ring.close_open();
+            let next_seq = channel.ring.next_seq();
+            self.keep(lineage, next_seq);
+        }
         if let (Some(before), Some(journal)) = (before, &mut self.journal) {
             journal.succeed(before);
         }
