@@ -185,10 +185,9 @@ impl ProxyEngine {
         {
             match taken {
                 Taken::Batch(batch) => {
-                    let seqs = batch.run().seqs();
-                    let session = batch.run().session();
-                    self.note_session(session, seqs.start, now.time);
-                    self.down.ingest(session, seqs.start, batch.run().records(), now);
+                    let run = batch.run();
+                    self.note_session(run.session(), run.seqs().start, now.time);
+                    self.down.ingest(run, now);
                     self.up.handle_passed_on(&batch, now.time);
                 }
                 Taken::Gap(gap) => {
@@ -275,9 +274,7 @@ impl ProxyEngine {
             let mut wanted = self.down.is_fetched_for(&fetch);
             while let Some(laned) = self.up.poll_lane(lane) {
                 match laned {
-                    Laned::Run(first, count, records) => {
-                        wanted &= self.down.handle_fetched(&fetch, first, count, records, now);
-                    }
+                    Laned::Run(run) => wanted &= self.down.handle_fetched(&fetch, &run, now),
                     Laned::Broken => wanted = false,
                 }
             }

@@ -2,6 +2,7 @@
 
 use crate::ids::{Lineage, Seq};
 use crate::range::RangeSet;
+use crate::time::{Now, WallTime};
 use crate::wire;
 
 use super::ring::Ring;
@@ -19,6 +20,8 @@ pub(super) struct Channel {
     pub(super) reachable: RangeSet,
     /// The number after the highest that can be fetched from upstream.
     pub(super) upstream_head: Seq,
+    /// What the publisher's clock said at a moment, as far as it was heard; here it is this side's own.
+    pub(super) clock: Option<Now>,
 }
 
 impl Channel {
@@ -30,7 +33,13 @@ impl Channel {
             stored: None,
             reachable: RangeSet::new(),
             upstream_head: 0,
+            clock: None,
         }
+    }
+
+    /// What the publisher's clock says now: shelf lives are told by that.
+    pub(super) fn publisher_clock(&self, now: Now) -> WallTime {
+        self.clock.map_or(now.wall, |clock| clock.wall_at(now.time))
     }
 
     /// Nobody is sent anything from here on.

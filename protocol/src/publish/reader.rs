@@ -11,7 +11,7 @@ use crate::limits::{MATCHES_MAX, SCAN_LOOKUPS, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::cost_bytes;
 use crate::queue::{Chunk, Mark, Slice};
-use crate::time::{Now, WallTime};
+use crate::time::{Now, Time, WallTime};
 use crate::wire::{Control, PublishHeader, Skip};
 
 use super::channel::Channel;
@@ -203,7 +203,8 @@ impl Reader {
         if self.live && self.matches.is_empty() {
             self.next = self.reached(channel);
         }
-        self.send_side(filters, now, out);
+        let clock = channel.publisher_clock(now);
+        self.send_side(filters, clock, out);
         let servable = channel.servable_from(self.position());
         if self.position() < servable {
             self.lose_below(servable, out);
@@ -224,9 +225,9 @@ impl Reader {
             self.lose_below(closed, out);
         }
         if filters.match_all() {
-            self.send_all(channel, now, out)
+            self.send_all(channel, clock, out)
         } else {
-            self.send_matching(channel, filters, now, out)
+            self.send_matching(channel, filters, clock, out)
         }
     }
 
@@ -293,22 +294,22 @@ impl Reader {
 
     /// Takes in what was fetched for it alone, as long as that goes on where the reader is, or what it has of it ends. False
     /// if not: it looks elsewhere now.
-    pub(super) fn take_in(&mut self, seqs: Range<Seq>, records: Bytes, now: Now) -> bool {
+    pub(super) fn take_in(&mut self, seqs: Range<Seq>, records: Bytes, now: Time) -> bool {
         let goes_on_at = self.side.back().map_or(self.position(), |chunk| chunk.seqs.end);
         let is_wanted = self.wants_side() && seqs.start <= goes_on_at;
         if is_wanted {
-            self.side.push_back(Chunk::new(seqs, records, None, now.time));
+            self.side.push_back(Chunk::new(seqs, records, None, now));
             self.standing = Standing::More;
         }
         is_wanted
     }
 
     /// Sends what was fetched for it alone.
-    fn send_side(&mut self, filters: &Filters, now: Now, out: &mut Transmit) {
+    fn send_side(&mut self, filters: &Filters, clock: WallTime, out: &mut Transmit) {
         if self.side.is_empty() {
             return;
         }
-        self.send_fetched(filters, now, out);
+        self.send_fetched(filters, clock, out);
         self.forget_marks();
     }
 
@@ -318,7 +319,7 @@ impl Reader {
         self.scanned_at = Mark::default();
     }
 
-    fn send_fetched(&mut self, filters: &Filters, now: Now, out: &mut Transmit) {
+    fn send_fetched(&mut self, filters: &Filters, clock: WallTime, out: &mut Transmit) {
         while let Some(chunk) = self.side.pop_front() {
             self.forget_marks();
             if chunk.seqs.start > self.next {
@@ -328,7 +329,7 @@ impl Reader {
                 let wanted = self.wanted_run(&chunk, filters);
                 self.next = wanted.start;
                 if !wanted.is_empty() {
-                    if !self.send(&chunk, wanted, now.wall, out) {
+                    if !self.send(&chunk, wanted, clock, out) {
                         self.side.push_front(chunk);
                         return;
                     }
@@ -367,7 +368,7 @@ impl Reader {
     }
 
     /// Sends everything from where it is.
-    fn send_all(&mut self, channel: &Channel, now: Now, out: &mut Transmit) -> Standing {
+    fn send_all(&mut self, channel: &Channel, clock: WallTime, out: &mut Transmit) -> Standing {
         let visible = channel.visible();
         while self.next < visible {
             if out.len() >= TAKE_BYTES {
@@ -378,7 +379,7 @@ impl Reader {
             };
             self.pass_hole(chunk, out);
             let seqs = self.next..chunk.seqs.end.min(visible);
-            if !self.send(chunk, seqs, now.wall, out) {
+            if !self.send(chunk, seqs, clock, out) {
                 return Standing::Blocked;
             }
             self.next = self.told;
@@ -398,11 +399,11 @@ impl Reader {
         &mut self,
         channel: &Channel,
         filters: &Filters,
-        now: Now,
+        clock: WallTime,
         out: &mut Transmit,
     ) -> Standing {
         loop {
-            if let Some(standing) = self.send_matches(channel, now, out) {
+            if let Some(standing) = self.send_matches(channel, clock, out) {
                 return standing;
             }
             if self.live || self.next >= channel.visible() {
@@ -427,7 +428,7 @@ impl Reader {
     fn send_matches(
         &mut self,
         channel: &Channel,
-        now: Now,
+        clock: WallTime,
         out: &mut Transmit,
     ) -> Option<Standing> {
         while let Some(seqs) = self.matches.front().cloned() {
@@ -435,7 +436,7 @@ impl Reader {
                 return Some(Standing::More);
             }
             let chunk = channel.ring.chunks().holding(seqs.start);
-            if !chunk.is_some_and(|chunk| self.send(chunk, seqs, now.wall, out)) {
+            if !chunk.is_some_and(|chunk| self.send(chunk, seqs, clock, out)) {
                 return Some(Standing::Blocked);
             }
             if let Some(seqs) = self.matches.front_mut() {
@@ -486,27 +487,27 @@ impl Reader {
         &mut self,
         chunk: &Chunk,
         seqs: Range<Seq>,
-        wall: WallTime,
+        clock: WallTime,
         out: &mut Transmit,
     ) -> bool {
         let room = self.room();
         let end = seqs.end.min(chunk.seqs.end).min(seqs.start.saturating_add(room.messages));
         match chunk.slice(seqs.start..end, room.bytes, &mut self.sent_at) {
             Some(slice) => {
-                self.send_slice(slice, wall, out);
+                self.send_slice(slice, clock, out);
                 true
             }
             None => false,
         }
     }
 
-    fn send_slice(&mut self, slice: Slice, wall: WallTime, out: &mut Transmit) {
+    fn send_slice(&mut self, slice: Slice, clock: WallTime, out: &mut Transmit) {
         let count = span(&slice.seqs);
         self.spent += Amount::new(count, cost_bytes(count, slice.record_bytes() as u64));
         let header = PublishHeader {
             from: self.told.min(slice.seqs.start),
             first_seq: slice.seqs.start,
-            sent_at: wall,
+            sent_at: clock,
             // A chunk has no more messages than bytes.
             count: count as u32,
             request: self.request,

@@ -1,13 +1,12 @@
 //! What a proxy does with its downstream side: it fills the rings, and fetches what they do not retain.
 
-use bytes::Bytes;
-
 use crate::credit::Amount;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
 use crate::limits::LINK_STUCK;
 use crate::message::cost_bytes_max;
 use crate::range::RangeSet;
 use crate::store::Recovered;
+use crate::subscribe::SubRun;
 use crate::time::{Now, Time};
 
 use super::channel::Channel;
@@ -208,13 +207,16 @@ impl PublishEngine {
     }
 
     /// Appends what came from upstream to a session's ring.
-    pub(crate) fn ingest(&mut self, session: Session, first: Seq, records: &[u8], now: Now) {
+    pub(crate) fn ingest(&mut self, run: &SubRun, now: Now) {
+        let session = run.session();
         let Some(channel) = self.channels.get_mut(&session) else {
             return;
         };
+        channel.clock = Some(run.sent());
+        let first = run.seqs().start;
         let start = first.max(channel.ring.next_seq());
         let bytes = channel.ring.bytes();
-        channel.ring.extend(first, records, now);
+        channel.ring.extend(first, run.records(), now);
         if let Some(journal) = &mut self.journal
             && journal.session() == session
         {
@@ -332,20 +334,16 @@ impl PublishEngine {
     }
 
     /// Gives a subscriber what was fetched for it; false if it does not want it any more.
-    pub(crate) fn handle_fetched(
-        &mut self,
-        fetch: &Fetch,
-        first: Seq,
-        count: u64,
-        records: Bytes,
-        now: Now,
-    ) -> bool {
+    pub(crate) fn handle_fetched(&mut self, fetch: &Fetch, run: &SubRun, now: Now) -> bool {
+        if let Some(channel) = self.channels.get_mut(&fetch.session) {
+            channel.clock = Some(run.sent());
+        }
         let readers = self.links.get_mut(&fetch.link).map(|link| &mut link.readers);
         let reader = readers
             .and_then(|readers| readers.iter_mut().find(|reader| reader.request == fetch.request));
         // Meanwhile it may have come to what the ring has.
-        let wanted =
-            reader.is_some_and(|reader| reader.take_in(first..first + count, records, now));
+        let wanted = reader
+            .is_some_and(|reader| reader.take_in(run.seqs(), run.records().clone(), now.time));
         if wanted {
             self.wakes.push_back(fetch.link);
         }

@@ -4,8 +4,6 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::credit::{Allowance, Amount};
 use crate::ids::{LinkId, RequestId, Seq, Session};
 use crate::limits::LANES_MAX;
@@ -18,6 +16,7 @@ use crate::wire::{Close, CloseCode, Control, More, PublishRun, Request, Skip, St
 
 use super::SubscribeEngine;
 use super::choose::CHANGES_SHIFT_MAX;
+use super::run::SubRun;
 
 /// Names a lane.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -40,10 +39,10 @@ pub(super) struct Lane {
 }
 
 /// What came on a lane.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(crate) enum Laned {
-    /// Messages: the first number, how many, their records.
-    Run(Seq, u64, Bytes),
+    /// Messages.
+    Run(SubRun),
     /// The source is gone, or has not what comes next: another one has to be asked.
     Broken,
 }
@@ -233,8 +232,8 @@ impl SubscribeEngine {
         }
         lane.next = header.first_seq + count;
         lane.since = now;
-        lane.came.push_back(Laned::Run(header.first_seq, count, data.records));
         let (session, head) = (lane.session, lane.next);
+        lane.came.push_back(Laned::Run(SubRun::new(session, data, now)));
         self.note_head(id, session, head);
         Ok(())
     }

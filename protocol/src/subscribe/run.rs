@@ -9,7 +9,7 @@ use crate::credit::Amount;
 use crate::ids::{Seq, Session};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::message::{RecordHead, Records, cost_bytes, crc, payload_at};
-use crate::time::{Time, WallTime};
+use crate::time::{Now, Time, WallTime};
 use crate::wire::{Fingerprint, PublishRun};
 
 /// Messages with consecutive numbers, shared by the engine and the applications that work on them.
@@ -63,6 +63,11 @@ impl SubRun {
     #[must_use]
     pub fn payload(&self, at: u32) -> Range<usize> {
         payload_at(&self.records, at)
+    }
+
+    /// What its publisher's clock said as it arrived.
+    pub(crate) const fn sent(&self) -> Now {
+        Now { time: self.arrived, wall: self.sent_at }
     }
 
     pub(crate) fn seqs(&self) -> Range<Seq> {
