@@ -135,7 +135,8 @@ impl SubscribeEngine {
     pub(crate) fn handle_passed_on(&mut self, batch: &super::SubBatch, now: Time) {
         let run = batch.run();
         let (session, end) = (run.session(), run.seqs().end);
-        let consumed = super::SubConsumed { session, end, amount: super::intake::cost_of(batch) };
+        let amount = super::intake::cost_of(batch);
+        let consumed = super::SubConsumed { session, end, amount, expired: 0 };
         self.handle_consumed(&consumed, now);
     }
 

@@ -264,7 +264,8 @@ impl SubscribeEngine {
 
     /// A reader has come so far in its batch: that room is free.
     pub fn handle_consumed(&mut self, consumed: &SubConsumed, now: Time) {
-        self.counters.taken += consumed.amount.messages;
+        self.counters.taken += consumed.amount.messages.saturating_sub(consumed.expired);
+        self.counters.expired += consumed.expired;
         // What a socket that has stopped still reports was given up as a whole.
         self.queued = self.queued.saturating_sub(consumed.amount);
         if let Some(stream) = self.streams.get_mut(&consumed.session) {

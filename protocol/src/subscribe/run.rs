@@ -149,14 +149,21 @@ pub struct SubCursor {
     batch: SubBatch,
     reported: u32,
     unreported_bytes: u64,
+    /// How many of those that are not reported were passed over.
+    expired: u64,
+    /// The number behind the last message that was given out; 0 if there was none.
+    given_end: Seq,
 }
 
 /// What was taken of a batch: its room is free.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SubConsumed {
     pub(super) session: Session,
+    /// The number behind the last message that the application was given; 0 if it was given none.
     pub(super) end: Seq,
     pub(super) amount: Amount,
+    /// How many messages it was not given, since their shelf life had ended.
+    pub(super) expired: u64,
 }
 
 impl SubCursor {
@@ -164,7 +171,7 @@ impl SubCursor {
     #[must_use]
     pub const fn new(batch: SubBatch) -> Self {
         let reported = batch.index;
-        Self { batch, reported, unreported_bytes: 0 }
+        Self { batch, reported, unreported_bytes: 0, expired: 0, given_end: 0 }
     }
 
     /// The run that the messages belong to.
@@ -188,7 +195,10 @@ impl SubCursor {
             self.batch.index += 1;
             self.batch.at += head.record_bytes();
             self.unreported_bytes += head.record_bytes() as u64;
-            if !expired {
+            if expired {
+                self.expired += 1;
+            } else {
+                self.given_end = seq + 1;
                 let place = |range: Range<usize>| at + range.start..at + range.end;
                 let (topic, payload) = (place(head.topic()), place(head.payload()));
                 // The records of a run are those of one frame: far less than 4 GiB.
@@ -210,7 +220,7 @@ impl SubCursor {
         self.batch.is_empty()
     }
 
-    /// Messages that were given out and not reported.
+    /// Messages that were given out or passed over and not reported.
     #[inline]
     #[must_use]
     pub const fn unreported(&self) -> u64 {
@@ -228,8 +238,9 @@ impl SubCursor {
         let run = &self.batch.run;
         Some(SubConsumed {
             session: run.session,
-            end: run.first + u64::from(self.batch.index),
+            end: self.given_end,
             amount: Amount::new(messages, cost_bytes(messages, record_bytes)),
+            expired: std::mem::take(&mut self.expired),
         })
     }
 }

@@ -14,6 +14,7 @@ use super::SubscribeEngine;
 pub(super) struct Counters {
     pub(super) received: u64,
     pub(super) taken: u64,
+    pub(super) expired: u64,
     pub(super) missed: u64,
 }
 
@@ -31,6 +32,8 @@ pub struct SubscribeStats {
     pub received: u64,
     /// Taken by the application since then.
     pub taken: u64,
+    /// Passed over since then, as their shelf life had ended.
+    pub expired: u64,
     /// Numbers that are gone for good, as far as that is known: gaps.
     pub missed: u64,
     /// Prefixes.
@@ -84,6 +87,7 @@ impl SubscribeEngine {
             granted: self.outstanding(),
             received: counters.received,
             taken: counters.taken,
+            expired: counters.expired,
             missed: counters.missed,
             filters: self.filters.len(),
             sessions: self.streams.values().map(|stream| (stream.session, stream.next)).collect(),

@@ -46,7 +46,7 @@ pub(super) struct Stream {
     pub(super) queued: u64,
     /// Gaps in the queue.
     pub(super) gaps: usize,
-    /// The number after the last that the application has taken.
+    /// The number after the last that the application was given.
     taken_end: Seq,
     /// Everything below this the application is done with.
     acknowledged: Seq,
@@ -189,7 +189,7 @@ impl Stream {
         self.pass(seqs.end);
     }
 
-    /// The application has taken messages.
+    /// The application is through with so many messages, and was given those before `end`.
     pub(super) fn consume(&mut self, messages: u64, end: Seq) {
         self.queued = self.queued.saturating_sub(messages);
         self.taken_end = self.taken_end.max(end);

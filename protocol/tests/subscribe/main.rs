@@ -6,8 +6,10 @@ mod sources;
 
 use std::time::Duration;
 
+use drawdown_protocol::wire::Fingerprint;
 use drawdown_protocol::{
-    Lineage, LinkState, NewSession, OldSession, RingConfig, Start, SubscribeConfig,
+    Lineage, LinkState, NewSession, OldSession, RingConfig, Start, SubCursor, SubscribeConfig,
+    Taken,
 };
 use net::{Got, Net, Node, lineage, message, ring, session, window};
 
@@ -276,4 +278,35 @@ fn a_source_that_is_short_of_bytes_is_given_more() {
         net.publish(publisher, "t", &long);
         assert_eq!(net.seqs(subscriber), [2 * seq, 2 * seq + 1]);
     }
+}
+
+#[test]
+fn what_expires_in_the_queue_keeps_no_position_back() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(5), lineage(1, 0));
+    let subscriber = net.subscriber(window(10), &[""]);
+    net.join(publisher, subscriber);
+    let expire = |net: &mut Net, count| {
+        (0..count).for_each(|_| net.publish_for(publisher, Duration::from_secs(5)));
+        net.pass(Duration::from_secs(10));
+    };
+    let position = |net: &mut Net| net.sub(subscriber).position().map(|position| position.next);
+
+    net.publish_many(publisher, 1);
+    expire(&mut net, 2);
+    let now = net.now.time;
+    let Some(Taken::Batch(batch)) = net.sub(subscriber).take(1) else { panic!("no message") };
+    let mut cursor = SubCursor::new(batch);
+    assert_eq!(cursor.next(|| now).map(|item| item.seq), Some(0));
+    net.sub(subscriber).handle_consumed(&cursor.report().unwrap(), now);
+    assert_eq!(net.take(subscriber), []);
+    assert_eq!(position(&mut net), Some(0), "it is at work on the first");
+    net.sub(subscriber).acknowledge(session(7), Fingerprint { seq: 0, crc: 0 });
+    assert_eq!(position(&mut net), Some(3));
+
+    expire(&mut net, 2);
+    assert_eq!(net.take(subscriber), []);
+    assert_eq!(position(&mut net), Some(5));
+    let stats = net.sub(subscriber).stats(now);
+    assert_eq!((stats.received, stats.taken, stats.expired), (5, 1, 4));
 }

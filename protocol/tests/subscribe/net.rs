@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use drawdown_protocol::wire::{Decoder, Fingerprint};
 use drawdown_protocol::{
-    Gap, Identity, Lineage, LinkId, NewSession, Now, PeerId, Position, ProxyConfig, ProxyEngine,
-    PublishConfig, PublishEngine, RingConfig, RingStats, Session, Side, SubCursor, SubscribeConfig,
-    SubscribeEngine, Taken, Time, Transmit,
+    Gap, Identity, Lineage, LinkId, Message, NewSession, Now, PeerId, Position, ProxyConfig,
+    ProxyEngine, PublishConfig, PublishEngine, RingConfig, RingStats, Session, Side, SubCursor,
+    SubscribeConfig, SubscribeEngine, Taken, Time, Transmit,
 };
 use uuid::Uuid;
 
@@ -202,6 +202,14 @@ impl Net {
         let seq = engine.try_publish(topic.as_bytes(), payload.into(), || now).unwrap();
         self.run();
         seq
+    }
+
+    /// Publishes a message with this shelf life.
+    pub(crate) fn publish_for(&mut self, node: usize, ttl: Duration) {
+        let now = self.now;
+        let Node::Pub(engine) = &mut self.nodes[node] else { panic!("not a publisher") };
+        engine.try_publish(b"t", Message::from("payload").with_ttl(ttl), || now).unwrap();
+        self.run();
     }
 
     pub(crate) fn publish_many(&mut self, node: usize, count: u64) {
