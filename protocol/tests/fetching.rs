@@ -9,7 +9,7 @@ use common::{encoded, filter, handshake, hello, peer, publish, published, record
 use drawdown_protocol::limits::{FETCH_BYTES, LANES_MAX};
 use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::wire::{
-    Control, Frame, Heartbeat, PublishRun, Request, Ring, Skip, StartAt,
+    Control, Frame, Heartbeat, More, PublishRun, Request, Ring, Skip, StartAt,
 };
 use drawdown_protocol::{
     Identity, Lineage, Now, ProxyConfig, ProxyEngine, PublishConfig, RingConfig, Side, SocketType,
@@ -211,4 +211,21 @@ fn what_is_fetched_for_one_that_gives_credit_without_end_is_bounded() {
     });
     let message = cost_bytes_max(ProxyConfig::default().up.link.message_bytes_max);
     assert!(asked.is_some_and(|bytes| (message..=FETCH_BYTES.max(message)).contains(&bytes)));
+}
+
+#[test]
+fn more_credit_of_one_that_is_fetched_for_is_more_for_what_is_fetched() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy, 0x50, 0..0);
+    source.answers(&mut proxy);
+    let mut subscriber = subscribes(&mut proxy, 0);
+    subscriber.hears(&mut proxy, NOW);
+    let [(request, 0)] = requests(&mut source.raw, &mut proxy)[..] else { panic!("no fetch") };
+    let more = More { request: 1, messages: 1_010, bytes: 1 << 40 };
+    subscriber.says(&mut proxy, &encoded(&Control::More(more)), NOW);
+    subscriber.hears(&mut proxy, NOW);
+    let [Frame::Control(Control::More(more))] = source.raw.hears(&mut proxy, NOW)[..] else {
+        panic!("what is on its way is asked for anew")
+    };
+    assert_eq!((more.request, more.messages), (request, 1_010));
 }

@@ -84,7 +84,10 @@ impl Reader {
         let rises = self.limit.fits(limit);
         if rises {
             self.limit = limit;
-            self.standing = Standing::More;
+            // What is fetched for it goes on, with more credit.
+            if self.standing != Standing::Cold {
+                self.standing = Standing::More;
+            }
         }
         rises
     }
