@@ -8,6 +8,7 @@ use crate::link::Identity;
 use crate::time::Time;
 
 use super::PublishEngine;
+use super::reader::Reader;
 
 /// A PUB socket, or the downstream side of a proxy, in numbers. Counts are messages unless they say otherwise.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,7 +50,8 @@ pub struct PublishLinkStats {
     pub identity: Identity,
     /// How many prefixes it has.
     pub filters: usize,
-    /// The number that it goes on from, if it has asked for anything.
+    /// The number that it goes on from, if it has asked for anything: of several sessions, in the one in which it is furthest
+    /// behind. The next two are of the same.
     pub position: Option<Seq>,
     /// How many numbers it is behind the newest.
     pub behind: u64,
@@ -59,6 +61,13 @@ pub struct PublishLinkStats {
     pub sent: u64,
     /// For how long there has been this link.
     pub age: Duration,
+}
+
+/// How far a subscriber has come in one session.
+struct Place {
+    position: Seq,
+    behind: u64,
+    room: Amount,
 }
 
 impl PublishEngine {
@@ -73,22 +82,27 @@ impl PublishEngine {
             bytes: channel.ring.bytes(),
         });
         let links = self.links.iter().map(|(&id, link)| {
-            let reader = link.readers.first();
-            let channel = reader.and_then(|reader| self.channels.get(&reader.session));
-            let head = channel.map_or(0, |channel| channel.ring.next_seq());
-            let position = reader.zip(channel).map(|(reader, channel)| reader.reached(channel));
+            let places = link.readers.iter().filter_map(|reader| self.place_of(reader));
+            let place = places.max_by_key(|place| place.behind);
             PublishLinkStats {
                 link: id,
                 peer: link.link.peer().map(|peer| peer.id),
                 identity: link.link.identity.clone(),
                 filters: link.filters.len(),
-                position,
-                behind: position.map_or(0, |position| head.saturating_sub(position)),
-                credit: reader.map_or(Amount::ZERO, |reader| reader.room()),
+                position: place.as_ref().map(|place| place.position),
+                behind: place.as_ref().map_or(0, |place| place.behind),
+                credit: place.map_or(Amount::ZERO, |place| place.room),
                 sent: link.sent,
                 age: now.since(link.opened),
             }
         });
         PublishStats { published: self.published, rings: rings.collect(), links: links.collect() }
+    }
+
+    fn place_of(&self, reader: &Reader) -> Option<Place> {
+        let channel = self.channels.get(&reader.session)?;
+        let position = reader.reached(channel);
+        let behind = channel.ring.next_seq().saturating_sub(position);
+        Some(Place { position, behind, room: reader.room() })
     }
 }

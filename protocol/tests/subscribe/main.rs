@@ -310,3 +310,17 @@ fn what_expires_in_the_queue_keeps_no_position_back() {
     let stats = net.sub(subscriber).stats(now);
     assert_eq!((stats.received, stats.taken, stats.expired), (5, 1, 4));
 }
+
+#[test]
+fn a_subscriber_of_several_sessions_is_as_far_behind_as_in_the_worst_of_them() {
+    let other = Lineage { session: session(3), ..lineage(2, 0) };
+    for (first, second) in [(lineage(1, 0), other), (other, lineage(1, 0))] {
+        let (mut net, proxy, _publisher) = one_after_the_other(first, second, 100);
+        let subscriber = net.subscriber(window(2), &[""]);
+        net.join(proxy, subscriber);
+        let Node::Proxy(engine) = &net.nodes[proxy] else { unreachable!() };
+        let link = engine.stats(net.now.time).down.links.remove(0);
+        assert_eq!(link.position.map(|position| position + link.behind), Some(5));
+        assert!(link.behind >= 3, "{link:?}");
+    }
+}
