@@ -138,8 +138,8 @@ pub const LANES_MAX: usize = 32;
 /// it any more.
 pub const LINK_STUCK: Duration = Duration::from_millis(50);
 
-/// Lookups in its filters for which a reader has time in one turn, before others have theirs: one for each message, but
-/// where prefixes cover others.
+/// Lookups in its filters for which a link's readers have time in one turn, before others have theirs: one for each message,
+/// but where prefixes cover others.
 pub const SCAN_LOOKUPS: u64 = 8_192;
 
 /// Runs of numbers that a reader notes as they are published for it, and has not been sent. It looks for more by itself.

@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use allocation_counter::measure;
 use common::raw::Raw;
 use common::{encoded, filter, handshake, hello, later, peer, publish, session};
 use drawdown_protocol::limits::{
-    FILTERS_PER_FRAME, MARKERS_MAX, REQUESTS_MAX, SESSIONS_MAX, TOPIC_BYTES_MAX, UNWRITTEN_MESSAGES,
+    FILTERS_PER_FRAME, MARKERS_MAX, REQUESTS_MAX, SCAN_LOOKUPS, SESSIONS_MAX, TOPIC_BYTES_MAX,
+    UNWRITTEN_MESSAGES,
 };
 use drawdown_protocol::store::StoreOp;
 use drawdown_protocol::wire::{
@@ -183,6 +185,36 @@ fn of_what_matches_for_one_that_reads_nothing_not_every_number_is_kept() {
     });
     let retained: Vec<u64> = (end - 100..end).step_by(2).collect();
     assert_eq!(runs.collect::<Vec<_>>(), retained, "what is there, it has all the same");
+}
+
+#[test]
+fn requests_that_have_to_be_looked_for_share_one_turn() {
+    let ring = RingConfig { messages: 100_000, ..RingConfig::default() };
+    let config = PublishConfig { ring, ..PublishConfig::default() };
+    let mut publisher = PublishEngine::new(config, peer(0x20), lineage(1, 0));
+    for _ in 0..50_000 {
+        publisher.try_publish(b"t", Message::from("payload"), || NOW).unwrap();
+    }
+    let mut raw = Raw::connect(&mut publisher, "subscriber", NOW);
+    raw.says(&mut publisher, &handshake(&subscriber_hello()), NOW);
+    raw.says(&mut publisher, &filter(b"of no message"), NOW);
+    raw.hears(&mut publisher, NOW);
+    for name in 1..=REQUESTS_MAX as u32 {
+        raw.says(&mut publisher, &ask(request(name, StartAt::Next(0), 1)), NOW);
+    }
+    let mut reached = BTreeMap::new();
+    while reached.len() < REQUESTS_MAX {
+        let before: u64 = reached.values().sum();
+        for frame in raw.hears(&mut publisher, NOW) {
+            if let Frame::Control(Control::Skip(skip)) = frame {
+                reached.insert(skip.request, skip.next);
+            }
+        }
+        let looked_at = reached.values().sum::<u64>() - before;
+        assert!((1..=SCAN_LOOKUPS).contains(&looked_at), "{looked_at} messages in a turn");
+        assert_eq!(publisher.poll_wake(), Some(raw.link), "it goes on");
+        while publisher.poll_wake().is_some() {}
+    }
 }
 
 fn subscriber() -> SubscribeEngine {

@@ -176,16 +176,17 @@ impl Reader {
         }
     }
 
-    /// Sends what it may have now.
+    /// Sends what it may have now. `lookups` are those that were made in this turn of its link.
     pub(super) fn serve(
         &mut self,
         channel: &mut Channel,
         filters: &Filters,
         now: Now,
+        lookups: &mut u64,
         out: &mut Transmit,
     ) -> Standing {
         let before = out.len();
-        self.standing = self.advance(channel, filters, now, out);
+        self.standing = self.advance(channel, filters, now, lookups, out);
         if !self.answered && out.len() == before {
             // How far it has come already.
             let position =
@@ -201,6 +202,7 @@ impl Reader {
         channel: &mut Channel,
         filters: &Filters,
         now: Now,
+        lookups: &mut u64,
         out: &mut Transmit,
     ) -> Standing {
         if self.live && self.matches.is_empty() {
@@ -230,7 +232,7 @@ impl Reader {
         if filters.match_all() {
             self.send_all(channel, clock, out)
         } else {
-            self.send_matching(channel, filters, clock, out)
+            self.send_matching(channel, filters, clock, lookups, out)
         }
     }
 
@@ -403,6 +405,7 @@ impl Reader {
         channel: &Channel,
         filters: &Filters,
         clock: WallTime,
+        lookups: &mut u64,
         out: &mut Transmit,
     ) -> Standing {
         loop {
@@ -416,7 +419,7 @@ impl Reader {
             if self.is_blocked() {
                 return Standing::Blocked;
             }
-            self.scan(channel, filters, out);
+            self.scan(channel, filters, lookups, out);
             if self.matches.is_empty() && self.next < channel.visible() {
                 return Standing::More;
             }
@@ -454,11 +457,16 @@ impl Reader {
     }
 
     /// Looks for matches from where it is, for a turn, or until there are as many as it has credit for.
-    fn scan(&mut self, channel: &Channel, filters: &Filters, out: &mut Transmit) {
+    fn scan(
+        &mut self,
+        channel: &Channel,
+        filters: &Filters,
+        lookups: &mut u64,
+        out: &mut Transmit,
+    ) {
         let visible = channel.visible();
         let wanted = self.room().messages;
-        let mut lookups = 0;
-        while self.next < visible && self.matched < wanted && lookups < SCAN_LOOKUPS {
+        while self.next < visible && self.matched < wanted && *lookups < SCAN_LOOKUPS {
             let chunk = channel.ring.chunks().next_chunk(self.next);
             let start = chunk.map_or(visible, |chunk| chunk.seqs.start);
             if start > self.next && !self.matches.is_empty() {
@@ -471,12 +479,12 @@ impl Reader {
             };
             self.pass_hole(chunk, out);
             let end = visible.min(chunk.seqs.end);
-            while self.next < end && self.matched < wanted && lookups < SCAN_LOOKUPS {
+            while self.next < end && self.matched < wanted && *lookups < SCAN_LOOKUPS {
                 let Some((at, head)) = chunk.record(self.next, &mut self.scanned_at) else {
                     self.next = end;
                     break;
                 };
-                if filters.matches(chunk.topic(at, &head), &mut lookups) {
+                if filters.matches(chunk.topic(at, &head), lookups) {
                     push_seq(&mut self.matches, self.next);
                     self.matched += 1;
                 }

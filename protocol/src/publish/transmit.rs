@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{LinkId, Session};
-use crate::limits::TAKE_BYTES;
+use crate::limits::{SCAN_LOOKUPS, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::time::Now;
 use crate::wire::{Control, Heartbeat, Ring};
@@ -59,16 +59,17 @@ impl PublishEngine {
         };
         let PubLink { readers, filters, .. } = link;
         let (mut hungry, mut more) = (false, false);
+        let mut lookups = 0;
         for reader in readers.iter_mut() {
             let Some(channel) = self.channels.get_mut(&reader.session) else {
                 continue;
             };
-            if out.len() >= TAKE_BYTES {
+            if out.len() >= TAKE_BYTES || lookups >= SCAN_LOOKUPS {
                 more = true;
                 break;
             }
             let before = reader.sent();
-            let standing = reader.serve(channel, filters, now, out);
+            let standing = reader.serve(channel, filters, now, &mut lookups, out);
             link.sent += reader.sent() - before;
             hungry |= reader.waits_for_news(channel);
             more |= standing == Standing::More;
