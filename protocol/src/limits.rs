@@ -184,3 +184,7 @@ pub const ROUTERS_MAX: usize = 256;
 
 /// Calls taken back from a server whose next coming a router still knows.
 pub const TRIED_MAX: usize = 1_024;
+
+/// The shortest time between heartbeats that a socket can be set to: they would cost more than they tell, and a busy machine
+/// would miss three of them.
+pub const HEARTBEAT_MIN: Duration = Duration::from_millis(10);

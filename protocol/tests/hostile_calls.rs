@@ -7,7 +7,8 @@ use common::raw::Raw;
 use common::{data, encoded, handshake, hello, later, peer, record, run, span, spans};
 use drawdown_protocol::limits::ANSWERS_UNCONFIRMED_MAX;
 use drawdown_protocol::wire::{
-    CloseCode, Control, Echo, Frame, Grant, Heartbeat, Outcome, Retract, Settle, Settlement, Taken,
+    CloseCode, Control, Echo, Frame, Grant, Heartbeat, Hello, Outcome, Retract, Settle, Settlement,
+    Taken,
 };
 use drawdown_protocol::{
     CallId, CallOptions, LinkState, Message, Now, ReplyConfig, ReplyEngine, RequestConfig,
@@ -44,6 +45,22 @@ fn a_client_that_confirms_nothing_costs_no_more_memory_all_the_time() {
     assert_eq!(stats.links[0].unconfirmed, ANSWERS_UNCONFIRMED_MAX as u64);
     raw.says(&mut server, &settle(0, ANSWERS_UNCONFIRMED_MAX as u64, Outcome::Confirmed), NOW);
     assert_eq!(server.link_state(raw.link), LinkState::Open, "it confirms what was forgotten");
+}
+
+#[test]
+fn a_router_without_a_name_is_refused_by_both_sides() {
+    let nameless =
+        |socket_type| handshake(&Hello { features: 0xc, ..hello(socket_type, peer(0x40)) });
+    let mut server = server();
+    let mut raw = Raw::connect(&mut server, "router", NOW);
+    raw.says(&mut server, &nameless(SocketType::Req), NOW);
+    let close = raw.hears_close(&mut server, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::ProtocolViolation);
+    let mut client = RequestEngine::new(RequestConfig::default(), peer(0x20), 1);
+    let mut raw = Raw::connect(&mut client, "router", NOW);
+    raw.says(&mut client, &nameless(SocketType::Rep), NOW);
+    let close = raw.hears_close(&mut client, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::ProtocolViolation);
 }
 
 fn settle(first: u64, count: u64, outcome: Outcome) -> Vec<u8> {

@@ -5,7 +5,9 @@ mod common;
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, later, peer, record, run};
 use drawdown_protocol::wire::{CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat};
-use drawdown_protocol::{LinkState, Now, PullConfig, PullEngine, SocketType, Time};
+use drawdown_protocol::{
+    LinkState, Now, PullConfig, PullEngine, ReplyConfig, ReplyEngine, SocketType, Time,
+};
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
 
@@ -87,6 +89,31 @@ fn what_a_sender_asked_for_and_does_not_use_is_for_others() {
     }
     let got = granted(&mut pull, &mut other, later(NOW, 3_000)).map_or(0, |grant| grant.messages);
     assert!(got > others, "it has no more than in the beginning, for ever");
+}
+
+#[test]
+fn a_client_that_never_answers_a_lowered_grant_loses_its_link() {
+    let config = ReplyConfig { window_messages: 4, ..ReplyConfig::default() };
+    let mut rep = ReplyEngine::new(config, peer(0x30));
+    let mut connect = |name| {
+        let mut raw = Raw::connect(&mut rep, "client", NOW);
+        raw.says(&mut rep, &handshake(&hello(SocketType::Req, peer(name))), NOW);
+        raw.hears(&mut rep, NOW);
+        raw
+    };
+    let (mut deaf, mut other) = (connect(0x40), connect(0x50));
+    let demand = encoded(&Control::Demand(Demand { waiting: 10, asks: false }));
+    other.says(&mut rep, &demand, NOW);
+    deaf.hears(&mut rep, NOW);
+    for seconds in 1..60 {
+        for raw in [&mut deaf, &mut other] {
+            let beat = encoded(&Control::Heartbeat(Heartbeat::default()));
+            raw.says(&mut rep, &beat, later(NOW, seconds * 1_000));
+        }
+        rep.handle_timeout(later(NOW, seconds * 1_000).time);
+    }
+    assert_eq!(rep.link_state(deaf.link), LinkState::Closing);
+    assert_eq!(rep.link_state(other.link), LinkState::Open);
 }
 
 #[test]

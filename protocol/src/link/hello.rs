@@ -108,6 +108,9 @@ pub(super) fn check_words(hello: &Hello) -> Result<(), Close> {
             return Err(violation("a sending socket without a session"));
         }
         SocketType::Push => true,
+        SocketType::Req | SocketType::Rep if has(Hello::ROUTER) && hello.session.is_none() => {
+            return Err(violation("a router without a name"));
+        }
         SocketType::Req | SocketType::Rep => has(Hello::ROUTER),
         SocketType::Pull | SocketType::Pub | SocketType::Sub => false,
     };

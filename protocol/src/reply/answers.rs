@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::credit::UNANSWERED;
 use crate::ids::LinkId;
 use crate::limits::PUT_OFF_MAX;
 use crate::link::violation;
@@ -141,7 +142,7 @@ impl ReplyEngine {
     /// Lets an answer go out on a link, unless it waits there already.
     pub(super) fn send_answer(&mut self, id: LinkId, key: AnswerKey) {
         if let Some(link) = self.links.get_mut(&id)
-            && self.memory.hold(key, id)
+            && self.memory.hold(key, id, || link.outbox.contains(&key))
         {
             link.outbox.push_back(key);
             self.wakes.push_back(id);
@@ -154,8 +155,11 @@ impl ReplyEngine {
             let Some(link) = self.links.get_mut(&id) else {
                 return Ok(());
             };
+            if settlement.outcome != Outcome::Confirmed {
+                return Err(violation("an outcome that an answer does not have"));
+            }
             let range = settlement.deliveries.range().filter(|range| range.end <= link.next_answer);
-            let Some(answers) = range.filter(|_| settlement.outcome == Outcome::Confirmed) else {
+            let Some(answers) = range else {
                 return Err(violation("it confirms what was never sent"));
             };
             // What stands side by side on the link mostly does so here too.
@@ -169,6 +173,14 @@ impl ReplyEngine {
             self.memory.confirm(run);
         }
         Ok(())
+    }
+
+    /// Who sits on room that others wait for gives it back, or goes.
+    fn review_room(&mut self, now: Time) {
+        for id in self.pool.review(now) {
+            self.end_link(id, violation(UNANSWERED), true, now);
+        }
+        self.wake_granted();
     }
 
     /// Forgets what is more than is to be remembered.
@@ -188,12 +200,14 @@ impl ReplyEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let forget_at = self.memory.due(self.config.memory.age);
-        [forget_at, self.doubt_at(), self.store_slow_at()].into_iter().flatten().min()
+        let looks = [self.doubt_at(), self.pool.review_at()];
+        looks.into_iter().chain([forget_at, self.store_slow_at()]).flatten().min()
     }
 
     /// Lets time pass: what was remembered long enough is forgotten, and a store that takes long is told of.
     pub fn handle_timeout(&mut self, now: Time) {
         self.doubt(now);
+        self.review_room(now);
         self.tell_slow_store(now);
         self.forget_old_answers(now);
     }

@@ -50,6 +50,7 @@ impl ReplyEngine {
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
             Frame::Control(Control::Demand(demand)) => {
                 self.pool.demand(id, demand, now.time);
+                self.pool.plan_review(now.time);
                 self.wake_granted();
                 Ok(())
             }

@@ -219,12 +219,22 @@ impl Memory {
     }
 
     /// A link is to send an answer: it is there until it has, even if it is not to be remembered. False if it waits there
-    /// already.
-    pub(super) fn hold(&mut self, key: AnswerKey, link: LinkId) -> bool {
+    /// already; `waits` looks for it, and is asked only where several links have it.
+    pub(super) fn hold(
+        &mut self,
+        key: AnswerKey,
+        link: LinkId,
+        waits: impl FnOnce() -> bool,
+    ) -> bool {
         let Some(kept) = self.answers.get_mut(&key) else {
             return false;
         };
-        if kept.unsent > 0 && kept.sent_by == link {
+        let waits_there = match kept.unsent {
+            0 => false,
+            1 => kept.sent_by == link,
+            _ => waits(),
+        };
+        if waits_there {
             return false;
         }
         kept.unsent += 1;
@@ -431,8 +441,11 @@ mod tests {
         let mut memory = Memory::default();
         for payload in [vec![1; 10], vec![2; BY_REFERENCE_BYTES]] {
             let key = memory.keep(answer(), payload.clone().into());
-            assert!(memory.hold(key, LinkId(1)) && memory.hold(key, LinkId(2)));
-            assert!(!memory.hold(key, LinkId(2)), "it waits there already");
+            let nowhere = || false;
+            assert!(memory.hold(key, LinkId(1), nowhere));
+            assert!(!memory.hold(key, LinkId(1), nowhere), "it waits there already");
+            assert!(memory.hold(key, LinkId(2), nowhere));
+            assert!(!memory.hold(key, LinkId(1), || true), "there it does, too");
             assert!(memory.forget(key).is_some() && memory.get(key).is_none());
             assert_eq!(memory.send(key, |_, sent, _| sent.to_vec()), Some(payload));
             memory.release(key);

@@ -85,8 +85,8 @@ pub(crate) fn check_session(
     }
 }
 
-/// The smallest heartbeat interval: below that, a heartbeat costs more than it tells.
-pub(crate) const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
+/// The shortest wait before a lost link is made again.
+pub(crate) const BACKOFF_MIN: Duration = Duration::from_millis(1);
 
 /// The methods that every builder has; it needs the fields `options` and `config.link`.
 macro_rules! builder_options {
@@ -101,9 +101,9 @@ macro_rules! builder_options {
         }
 
         /// How often this side says that it is alive when there is nothing else to say: 1 s unless set, at least
-        /// 1 ms. A peer that misses three of them calls the link dead.
+        /// 10 ms. A peer that misses three of them calls the link dead.
         pub fn heartbeat(mut self, interval: std::time::Duration) -> Self {
-            self.config.link.heartbeat = interval.max($crate::socket::options::HEARTBEAT_MIN);
+            self.config.link.heartbeat = interval.max(drawdown_protocol::limits::HEARTBEAT_MIN);
             self
         }
 
@@ -139,7 +139,7 @@ macro_rules! builder_options {
             first: std::time::Duration,
             longest: std::time::Duration,
         ) -> Self {
-            self.options.connect.backoff_min = first.max($crate::socket::options::HEARTBEAT_MIN);
+            self.options.connect.backoff_min = first.max($crate::socket::options::BACKOFF_MIN);
             self.options.connect.backoff_max = longest.max(first);
             self
         }

@@ -32,8 +32,8 @@ pub(crate) struct Endpoints {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Links")]
 pub(crate) struct LinkArgs {
-    /// How often this side says that it is alive; a peer that misses three is dead [default: 1s].
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    /// How often this side says that it is alive, 10ms or more; a peer that misses three is dead [default: 1s].
+    #[arg(long, value_name = "DURATION", value_parser = units::heartbeat)]
     heartbeat: Option<Duration>,
 
     /// The largest message, in bytes or as 8MiB; no lower at a receiver than at its senders, and the same at both ends of

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use drawdown::Session;
+use drawdown::protocol::limits::HEARTBEAT_MIN;
 use uuid::Uuid;
 
 const DNS_PORT: u16 = 53;
@@ -12,6 +13,19 @@ const DNS_PORT: u16 = 53;
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it like \"30s\", \"250ms\" or \"2h 30m\""))
+}
+
+/// A time between heartbeats.
+pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        interval if interval < HEARTBEAT_MIN => {
+            let least = humantime::format_duration(HEARTBEAT_MIN);
+            Err(format!(
+                "that is more often than a busy machine keeps up with; write {least} or more"
+            ))
+        }
+        interval => Ok(interval),
+    }
 }
 
 /// `4096`, `64KiB`, `8MiB`, `1GiB`.
@@ -67,6 +81,14 @@ pub(crate) fn name_server(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn heartbeats_that_would_be_missed_are_refused() {
+        assert_eq!(heartbeat("10ms"), Ok(HEARTBEAT_MIN));
+        for wrong in ["0s", "1us", "9ms", "soon"] {
+            assert!(heartbeat(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_with_and_without_units() {
