@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
+use drawdown_tests::command::binary;
 use drawdown_tests::patience::{ANY_PORT, wait_until};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::process::{Running, run, start, start_unread};
+use crate::process::{Running, run, start, start_as, start_unread};
 use crate::wire::Wire;
 
 /// A server at a port that the system chose.
@@ -196,6 +198,20 @@ fn what_a_server_cannot_finish_at_its_end_goes_elsewhere() {
     let second = start(["rep", "--bind", &other, "--echo"]);
     assert_eq!(client.end().with_code(0), "a\n");
     dismiss(second);
+}
+
+#[test]
+fn what_a_server_cannot_run_a_command_for_goes_elsewhere() {
+    let mut client = start(["req", "--bind", ANY_PORT]);
+    let endpoint = client.bound();
+    let mut command = Command::new(binary());
+    command.args(["rep", "--connect", &endpoint, "--exec", "cat"]).env("PATH", "/nowhere");
+    let poor = start_as(command);
+    client.send("a\n");
+    poor.end().says("cannot run sh: ").says("the request goes elsewhere").with_code(1);
+    let other = start(["rep", "--connect", &endpoint, "--exec", "cat"]);
+    assert_eq!(client.end().with_code(0), "a\n");
+    dismiss(other);
 }
 
 #[test]

@@ -16,15 +16,15 @@ use crate::shell::{Finding, Job, Search, shell};
 
 use super::{RepArgs, answer, next};
 
-/// Runs commands until somebody wants to end, and lets those finish that run then. Gives the requests of those that had
-/// to be killed. The socket's window bounds how many run at a time.
+/// Runs commands until somebody wants to end, and lets those finish that run then. Gives the requests that are to go
+/// elsewhere: of those that had to be killed or could not be started. The socket's window bounds how many run at a time.
 pub(super) async fn run_all(
     args: &RepArgs,
     command: &str,
     rep: &RepSocket,
     mut interrupts: Interrupts,
     console: &Console,
-) -> Result<Vec<Call>, Failure> {
+) -> (Vec<Call>, Result<(), Failure>) {
     let hurry = CancellationToken::new();
     let work = Arc::new(Work {
         command: command.to_owned(),
@@ -32,7 +32,7 @@ pub(super) async fn run_all(
         search: Search::default(),
         console: console.clone(),
     });
-    let mut jobs = JoinSet::new();
+    let (mut jobs, mut unanswered) = (JoinSet::new(), Vec::new());
     let result = loop {
         tokio::select! {
             biased;
@@ -40,9 +40,8 @@ pub(super) async fn run_all(
                 say_stopping(interrupt, jobs.len(), args, console);
                 break Ok(());
             }
-            Some(job) = jobs.join_next() => match finished(job) {
-                Ok(_) => {}
-                Err(failure) => break Err(failure),
+            Some(job) = jobs.join_next() => if let Err(failure) = finished(job, &mut unanswered) {
+                break Err(failure);
             },
             call = next(rep) => match call {
                 Ok(call) => drop(jobs.spawn(run_one(Arc::clone(&work), call, hurry.clone()))),
@@ -52,15 +51,12 @@ pub(super) async fn run_all(
     };
     // What runs may finish; meanwhile others may have what waits here.
     rep.stop();
-    let mut unanswered = Vec::new();
-    let ends = async { while jobs.join_next().await.is_some() {} };
+    let ends = finish_all(&mut jobs, &mut unanswered);
     if tokio::time::timeout(args.drain_timeout, ends).await.is_err() {
         hurry.cancel();
-        while let Some(job) = jobs.join_next().await {
-            unanswered.extend(finished(job).ok().flatten());
-        }
+        finish_all(&mut jobs, &mut unanswered).await;
     }
-    result.map(|()| unanswered)
+    (unanswered, result)
 }
 
 fn say_stopping(interrupt: Interrupt, running: usize, args: &RepArgs, console: &Console) {
@@ -74,13 +70,22 @@ fn say_stopping(interrupt: Interrupt, running: usize, args: &RepArgs, console: &
     }
 }
 
-/// The request of a job that was ended before it was done.
-fn finished(
-    job: Result<Result<Option<Call>, Failure>, JoinError>,
-) -> Result<Option<Call>, Failure> {
-    job.unwrap_or_else(|error| {
-        Err(Failure::new(Exit::Error, format!("a command could not be followed: {error}")))
-    })
+/// What is left of a job: a request that is to go elsewhere, and why no more is taken.
+type Done = (Option<Call>, Result<(), Failure>);
+
+fn finished(job: Result<Done, JoinError>, unanswered: &mut Vec<Call>) -> Result<(), Failure> {
+    let (call, result) = job.map_err(|error| {
+        Failure::new(Exit::Error, format!("a command could not be followed: {error}"))
+    })?;
+    unanswered.extend(call);
+    result
+}
+
+async fn finish_all(jobs: &mut JoinSet<Done>, unanswered: &mut Vec<Call>) {
+    while let Some(job) = jobs.join_next().await {
+        // It ends in any case.
+        let _ = finished(job, unanswered);
+    }
 }
 
 /// What all commands have in common.
@@ -91,19 +96,13 @@ struct Work {
     console: Console,
 }
 
-/// Gives the request to a command and answers it; gives it back if there is no time for that.
-async fn run_one(
-    work: Arc<Work>,
-    call: Call,
-    hurry: CancellationToken,
-) -> Result<Option<Call>, Failure> {
+/// Gives the request to a command and answers it; gives it back if there is no time for that, or no command.
+async fn run_one(work: Arc<Work>, call: Call, hurry: CancellationToken) -> Done {
     let mut job = match Job::start(command_for(&work.command, &call)) {
         Ok(job) => job,
         Err(error) => {
-            let reason = format!("cannot run sh: {error}");
-            // Who has given up need not be told; so below.
-            let _ = call.reject(&reason);
-            return Err(Failure::new(Exit::Error, format!("{reason}; the request is rejected")));
+            let sentence = format!("cannot run sh: {error}; the request goes elsewhere");
+            return (Some(call), Err(Failure::new(Exit::Error, sentence)));
         }
     };
     let outcome = tokio::select! {
@@ -112,33 +111,33 @@ async fn run_one(
         never = work.search.watch() => match never {},
         () = call.cancelled() => {
             job.kill().await;
-            return Ok(None);
+            return (None, Ok(()));
         }
         () = hurry.cancelled() => {
             job.kill().await;
-            return Ok(Some(call));
+            return (Some(call), Ok(()));
         }
     };
     let finding = work.search.note(&outcome);
     match outcome {
         Ok(output) => answer(call, output),
+        // Who has given up need not be told.
         Err(failed) => drop(call.reject(failed.reason)),
     }
-    match finding {
-        Some(Finding::Useless(sentence)) => {
-            return Err(Failure::new(
-                Exit::Error,
-                format!(
-                    "{sentence}; the request is rejected, and no more is taken: mend the command and start this again"
-                ),
-            ));
-        }
+    let result = match finding {
+        Some(Finding::Useless(sentence)) => Err(Failure::new(
+            Exit::Error,
+            format!(
+                "{sentence}; the request is rejected, and no more is taken: mend the command and start this again"
+            ),
+        )),
         Some(Finding::Odd(Some(sentence))) => {
             work.console.say(format_args!("{sentence}; such requests are rejected"));
+            Ok(())
         }
-        Some(Finding::Odd(None)) | None => {}
-    }
-    Ok(None)
+        Some(Finding::Odd(None)) | None => Ok(()),
+    };
+    (None, result)
 }
 
 fn command_for(command: &str, call: &Call) -> Command {

@@ -96,16 +96,12 @@ pub(crate) async fn run(args: RepArgs, console: &Console) -> Result<(), Failure>
     let rep = args.socket().await?;
     let watch = Watch::start(rep.events(), args.endpoints.peers(), String::new(), console);
     let rate = Rate::new();
-    let served = match args.endpoints.attach(&rep, console).await {
+    let (unanswered, result) = match args.endpoints.attach(&rep, console).await {
         Ok(()) => {
             let work = args.serve(&rep, &watch, interrupts, console);
             console.live(|| live_line(&rep, &rate), work).await
         }
-        Err(failure) => Err(failure),
-    };
-    let (result, unanswered) = match served {
-        Ok(unanswered) => (Ok(()), unanswered),
-        Err(failure) => (Err(failure), Vec::new()),
+        Err(failure) => (Vec::new(), Err(failure)),
     };
     // Commands have had their time.
     let patience = if unanswered.is_empty() { args.drain_timeout } else { Duration::ZERO };
@@ -129,28 +125,28 @@ impl RepArgs {
         Ok(builder.build().await?)
     }
 
-    /// Answers until somebody wants to end; gives what was begun and could not be finished.
+    /// Answers until somebody wants to end; gives what could not be worked on to its end.
     async fn serve(
         &self,
         rep: &RepSocket,
         watch: &Watch,
         interrupts: Interrupts,
         console: &Console,
-    ) -> Result<Vec<Call>, Failure> {
+    ) -> (Vec<Call>, Result<(), Failure>) {
         let work = async {
             match &self.work.exec {
                 Some(command) => exec::run_all(self, command, rep, interrupts, console).await,
-                None => echo_all(rep, interrupts).await.map(|()| Vec::new()),
+                None => (Vec::new(), echo_all(rep, interrupts).await),
             }
         };
         tokio::select! {
             biased;
-            reason = watch.store_failed() => Err(Failure::new(
+            reason = watch.store_failed() => (Vec::new(), Err(Failure::new(
                 Exit::Error,
                 format!(
                     "the store has failed and nothing more is answered; callers without a reply ask elsewhere; {reason}"
                 ),
-            )),
+            ))),
             served = work => served,
         }
     }
