@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use drawdown_protocol::{Event, Identity, LinkId, Now, Time};
+use drawdown_protocol::{Event, Identity, LinkId, LinkState, Now, Time};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -194,6 +194,26 @@ impl<S: Socket> Core<S> {
     /// Waits until there are none.
     pub(crate) async fn unlinked(&self) {
         while self.links() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The links whose handshake is done.
+    pub(crate) fn members(&self) -> Vec<LinkId> {
+        let state = self.lock();
+        let is_open = |link: &LinkId| state.socket.engine().link_state(*link) == LinkState::Open;
+        state.signals.keys().copied().filter(is_open).collect()
+    }
+
+    /// How many of these have a connection.
+    pub(crate) fn linked_of(&self, links: &[LinkId]) -> usize {
+        let state = self.lock();
+        links.iter().filter(|link| state.signals.contains_key(link)).count()
+    }
+
+    /// Waits until none of these has one.
+    pub(crate) async fn unlinked_of(&self, links: &[LinkId]) {
+        while self.linked_of(links) > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

@@ -70,15 +70,19 @@ async fn end_tasks<S: Socket>(core: &Core<S>) {
     end_tasks_within(core, LAST_WORDS).await;
 }
 
-/// The same, where peers may take so long to read what they were sent before. Says how many had not.
+/// The same, where peers may take so long to read what they were sent before. Says how many had not; who never did its
+/// handshake was sent nothing.
 async fn end_tasks_within<S: Socket>(core: &Core<S>, time: Duration) -> u64 {
     core.closing.cancel();
     let now = core.clock.time();
+    let members = core.members();
     core.with(|socket| socket.engine_mut().close_links(now));
     core.tasks.close();
     // The timer and what cannot get rid of its last word are ended after a while.
-    let _ = tokio::time::timeout(time.max(LAST_WORDS), core.unlinked()).await;
-    let left = core.links() as u64;
+    let _ = tokio::time::timeout(LAST_WORDS, core.unlinked()).await;
+    let rest = time.saturating_sub(LAST_WORDS);
+    let _ = tokio::time::timeout(rest, core.unlinked_of(&members)).await;
+    let left = core.linked_of(&members) as u64;
     core.stop.cancel();
     core.tasks.wait().await;
     left

@@ -53,6 +53,17 @@ async fn a_publisher_that_closes_lingers_until_everybody_has_all() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_connection_that_says_nothing_is_no_subscriber_that_had_not_read_all() -> Outcome {
+    let (publisher, endpoint) = bound(PubSocket::builder()).await?;
+    let address = endpoint.strip_prefix("tcp://").expect("it is tcp");
+    let silent = tokio::net::TcpStream::connect(address).await?;
+    until(|| publisher.stats().links.len() == 1).await;
+    soon(publisher.close(PATIENCE)).await?;
+    drop(silent);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_in_a_sentence() -> Outcome {
     let error = PubSocket::builder().ring(0).build().await.expect_err("it would keep nothing");
     assert!(error.to_string().contains("keeps nothing for anybody"), "{error}");

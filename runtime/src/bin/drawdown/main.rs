@@ -34,8 +34,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use console::Console;
 use exit::{Exit, Failure};
 
@@ -103,7 +101,6 @@ fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let console = Console::start(cli.verbose);
-    allow_descriptors();
     match run(cli, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -111,14 +108,6 @@ fn main() -> ExitCode {
             failure.code()
         }
     }
-}
-
-/// Allows as many descriptors as the system grants: each connection needs one, and the usual limit is there only for programs
-/// that cannot count further.
-fn allow_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    // Where that is refused, fewer connections find room.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn run(cli: Cli, console: &Console) -> Result<(), Failure> {

@@ -107,7 +107,7 @@ impl Keeper {
 
     async fn run_once(&self) -> End {
         let Self { program, spec, console, output, pipes, .. } = self;
-        let process = Process::start(program, spec, console, output, pipes);
+        let process = Process::start(program, spec, console, output, pipes).await;
         let mut process = match process {
             Ok(process) => process,
             Err(error) => {

@@ -74,16 +74,20 @@ impl Input {
                 ended.ok().and_then(Result::ok)
             }
         };
+        self.kill().await;
+        ended.filter(|status| !status.success())
+    }
+
+    async fn kill(&mut self) {
         self.group.signal(Signal::KILL);
         // So that nothing of it is left in the table of processes.
         let _ = self.child.wait().await;
-        ended.filter(|status| !status.success())
     }
 }
 
 impl Process {
     /// What it writes is passed on in tasks of `pipes`, which outlast it if stdout is slow.
-    pub(super) fn start(
+    pub(super) async fn start(
         program: &Path,
         spec: &Spec,
         console: &Console,
@@ -108,12 +112,15 @@ impl Process {
         let mut command = Command::new(program);
         prepare(&mut command, spec);
         command.args(&spec.arguments).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| {
-            if let Some(input) = &input {
-                input.group.signal(Signal::KILL);
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                if let Some(mut input) = input {
+                    input.kill().await;
+                }
+                return Err(about(program, &error));
             }
-            about(program, &error)
-        })?;
+        };
         let group = Group::of(&child, Signal::TERM);
         let cut = follow(&mut child, &spec.name, console, output, pipes);
         Ok(Self { child, group, input, pipes: pipes.clone(), _cut: cut })
