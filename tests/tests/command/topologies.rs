@@ -163,13 +163,15 @@ fn what_a_node_writes_without_newlines_appears_while_it_runs() {
     running.end().with_code(0);
 }
 
-#[test]
-fn a_worker_that_is_killed_is_started_again_and_nothing_is_lost() {
+/// Fifty numbers, and a worker that hangs in the first that it gets until it is killed.
+fn line_with_a_worker_that_hangs() -> Line {
     let worker =
         "exec = 'cat; echo; [ -e killed ] || { echo $PPID > pid; sleep 600; }'\noutput = \"done\"";
-    let line = Line::new("seq 1 50", worker);
-    let mut running = line.start(&["--until-done"]);
-    let worker = line.pid("pid");
+    Line::new("seq 1 50", worker)
+}
+
+/// Kills that worker: another one is started, and does what is left.
+fn kill_and_see_all_done(line: &Line, worker: Pid, mut running: Running) {
     fs::write(line.path("killed"), "").unwrap();
     kill_process(worker, Signal::KILL).unwrap();
     running.hears("workers: signal: 9 (SIGKILL); it is started again");
@@ -177,6 +179,22 @@ fn a_worker_that_is_killed_is_started_again_and_nothing_is_lost() {
     let mut done = sorted(&line.path("done"));
     done.dedup();
     assert_eq!(done, all(50));
+}
+
+/// Another name for the command, in a folder of its own beside it: a copy could not be run while another test starts
+/// something.
+fn named_anew() -> (TempDir, PathBuf) {
+    let folder = tempdir_in(binary().parent().unwrap()).unwrap();
+    let program = folder.path().join("drawdown");
+    fs::hard_link(binary(), &program).unwrap();
+    (folder, program)
+}
+
+#[test]
+fn a_worker_that_is_killed_is_started_again_and_nothing_is_lost() {
+    let line = line_with_a_worker_that_hangs();
+    let running = line.start(&["--until-done"]);
+    kill_and_see_all_done(&line, line.pid("pid"), running);
 }
 
 #[test]
@@ -231,34 +249,21 @@ fn a_change_of_the_file_is_taken_over_on_sighup() {
 
 #[test]
 fn a_worker_is_started_again_though_the_command_was_replaced_meanwhile() {
-    let worker =
-        "exec = 'cat; echo; [ -e killed ] || { echo $PPID > pid; sleep 600; }'\noutput = \"done\"";
-    let line = Line::new("seq 1 50", worker);
-    // Beside the command itself: a name for it is no copy, which could not be run while another test starts something.
-    let folder = tempdir_in(binary().parent().unwrap()).unwrap();
-    let program = folder.path().join("drawdown");
-    fs::hard_link(binary(), &program).unwrap();
+    let line = line_with_a_worker_that_hangs();
+    let (_folder, program) = named_anew();
     let mut command = Command::new(&program);
     command.arg("run").arg(line.file()).arg("--until-done");
-    let mut running = start_as(command);
+    let running = start_as(command);
     let worker = line.pid("pid");
     fs::remove_file(&program).unwrap();
     fs::hard_link(binary(), &program).unwrap();
-    fs::write(line.path("killed"), "").unwrap();
-    kill_process(worker, Signal::KILL).unwrap();
-    running.hears("workers: signal: 9 (SIGKILL); it is started again");
-    running.end().with_code(0);
-    let mut done = sorted(&line.path("done"));
-    done.dedup();
-    assert_eq!(done, all(50));
+    kill_and_see_all_done(&line, worker, running);
 }
 
 #[test]
 fn input_of_a_process_that_cannot_be_started_is_ended_too() {
     let line = Line::new("echo $$ > input; echo 1; exec sleep 600", "");
-    let folder = tempdir_in(binary().parent().unwrap()).unwrap();
-    let program = folder.path().join("drawdown");
-    fs::hard_link(binary(), &program).unwrap();
+    let (_folder, program) = named_anew();
     let mut command = Command::new(&program);
     command.arg("run").arg(line.file());
     let mut running = start_as(command);
