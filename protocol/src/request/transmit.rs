@@ -30,9 +30,6 @@ impl RequestEngine {
         while !link.cancels.is_empty() {
             out.control(&Control::Retract(Retract { deliveries: spans(&mut link.cancels) }));
         }
-        if !link.link.is_open() {
-            confirm(&mut link.unconfirmed, out);
-        }
         if link.link.is_open() {
             if let Some(echo) = link.spender.poll_echo() {
                 out.control(&Control::Echo(echo));
@@ -52,6 +49,8 @@ impl RequestEngine {
             }
             self.transmit_calls(id, now, out);
             self.transmit_demand(id, now.time, out);
+        } else {
+            confirm(&mut link.unconfirmed, out);
         }
         if let Some(link) = self.links.get_mut(&id) {
             link.link.transmit_last(out, now.time);

@@ -28,8 +28,8 @@ pub(super) struct Seen {
 }
 
 impl Pool {
-    /// When [`Pool::review`] wants to be called next; it is called for the first time when somebody begins to wait. Nobody
-    /// looks at the room of a device: that is the business of those behind it.
+    /// Sees to it that [`Pool::review`] is called as long as somebody waits; to be called when that may have begun. The room
+    /// of a device is the business of those behind it.
     pub(crate) fn plan_review(&mut self, now: Time) {
         let is_contested =
             !self.hungry.is_empty() && self.lines.len() > 1 && self.forwarded.is_none();
