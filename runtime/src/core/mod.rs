@@ -23,6 +23,7 @@ pub(crate) use waiters::{Keyed, WaitList, Waiting, Wakes};
 
 use crate::auth::Access;
 use crate::clock::Clock;
+use crate::socket::SocketOptions;
 
 /// Events that a slow reader may fall behind by.
 const EVENTS_MAX: usize = 4_096;
@@ -61,6 +62,8 @@ pub(crate) struct Core<S> {
     state: Mutex<State<S>>,
     pub(crate) clock: Clock,
     pub(crate) access: Access,
+    /// For how long a link that has run dry is polled.
+    pub(crate) busy_poll: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) tasks: TaskTracker,
     /// Ends the tasks at once.
@@ -110,13 +113,14 @@ impl<S: Socket> Core<S> {
     pub(crate) fn new(
         socket: S,
         clock: Clock,
-        access: Access,
+        options: &SocketOptions,
         message_bytes_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State { socket, signals: BTreeMap::new(), timer_at: None }),
             clock,
-            access,
+            access: options.access.clone(),
+            busy_poll: options.busy_poll,
             message_bytes_max,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

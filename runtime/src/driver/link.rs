@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,10 +18,14 @@ use crate::core::{Core, Engine, Side, Signal, Socket};
 use crate::transport::Stream;
 
 use super::buffers::ReadBuffers;
+use super::busy_poll::BusyPoll;
 use super::parting::{LAST_WORD, Parting};
 
 /// Pieces that one system call writes.
 const PIECES_MAX: usize = 64;
+
+/// Bytes that one read of a polled link takes at the most.
+const POLLED_BYTES: usize = 4 << 10;
 
 /// Serves a link until it ends; says whether its handshake was ever done. Dropping it closes the connection.
 pub(crate) struct LinkDriver<S: Socket> {
@@ -47,6 +52,7 @@ pub(crate) struct LinkDriver<S: Socket> {
     gone: bool,
     /// It was rung, and let others run before it looks.
     gave_way: bool,
+    busy_poll: BusyPoll,
 }
 
 /// What one round came to.
@@ -85,6 +91,7 @@ impl<S: Socket> LinkDriver<S> {
             parting: None,
             gone: false,
             gave_way: false,
+            busy_poll: BusyPoll::new(core.busy_poll),
         }
     }
 
@@ -140,11 +147,31 @@ impl<S: Socket> LinkDriver<S> {
             self.exchange(read, due);
         }
         let wrote = self.write(cx);
+        self.note_flow(read, wrote);
         if wrote && self.out.is_empty() && self.state == LinkState::Open {
             // There may be more for this link than one take.
             self.exchange(false, false);
         }
         Ok(if read || wrote || self.has_ended() { Round::Progress } else { Round::Idle })
+    }
+
+    fn note_flow(&mut self, read: bool, wrote: bool) {
+        if read {
+            self.busy_poll.note_read();
+        }
+        if wrote {
+            self.busy_poll.note_written();
+        }
+    }
+
+    /// Nothing is to be done now: perhaps it is in a moment.
+    fn idle(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.busy_poll.polls_again(|| self.core.clock.time()) {
+            // First all that is ready in this process, then perhaps the peer, if it is to run on this processor.
+            std::thread::yield_now();
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+        }
+        Poll::Pending
     }
 
     /// Whether the engine is done with it.
@@ -203,8 +230,11 @@ impl<S: Socket> LinkDriver<S> {
         }
         let room = self.buffers.make_room(self.decoder.wanted());
         let count = match pin!(self.stream.read_buf(&mut self.buffers.input)).poll(cx) {
-            Poll::Pending => return Ok(false),
             Poll::Ready(count) => count?,
+            Poll::Pending => match self.read_polled()? {
+                Some(count) => count,
+                None => return Ok(false),
+            },
         };
         if count == 0 {
             return Err(io::Error::new(
@@ -223,6 +253,20 @@ impl<S: Socket> LinkDriver<S> {
                 }
             }
         }
+    }
+
+    /// Reads what the runtime has not heard of yet, if the link is polled.
+    fn read_polled(&mut self) -> io::Result<Option<usize>> {
+        if !self.busy_poll.is_polled() {
+            return Ok(None);
+        }
+        let mut scratch = [MaybeUninit::uninit(); POLLED_BYTES];
+        let Some(read) = self.stream.read_now(&mut scratch) else {
+            return Ok(None);
+        };
+        let read = read?;
+        self.buffers.input.extend_from_slice(read);
+        Ok(Some(read.len()))
     }
 
     /// Gives the engine what came and takes what is to go out, under one lock.
@@ -310,7 +354,7 @@ impl<S: Socket> Future for LinkDriver<S> {
         loop {
             match self.round(cx) {
                 Ok(Round::Progress) => {}
-                Ok(Round::Idle) => return Poll::Pending,
+                Ok(Round::Idle) => return self.idle(cx),
                 Ok(Round::Over) => {
                     self.gone = true;
                     self.core.close_link(self.link, None);

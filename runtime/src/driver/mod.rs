@@ -2,6 +2,7 @@
 
 mod accept;
 mod buffers;
+mod busy_poll;
 mod connect;
 mod crew;
 mod link;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -70,6 +72,23 @@ impl Stream {
             Carrier::Tcp(stream) => Some(stream.as_raw_fd()),
             Carrier::Ipc(stream) => Some(stream.as_raw_fd()),
             Carrier::Inproc(_) => None,
+        }
+    }
+
+    /// Reads what is there, also if the runtime has not heard of it yet; `None` if nothing is.
+    pub(crate) fn read_now<'a>(
+        &self,
+        scratch: &'a mut [MaybeUninit<u8>],
+    ) -> Option<io::Result<&'a [u8]>> {
+        let read = match &self.carrier {
+            Carrier::Tcp(stream) => rustix::io::read(stream, scratch),
+            Carrier::Ipc(stream) => rustix::io::read(stream, scratch),
+            Carrier::Inproc(_) => return None,
+        };
+        match read {
+            Ok((read, _)) => Some(Ok(read)),
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Err(error) => Some(Err(error.into())),
         }
     }
 

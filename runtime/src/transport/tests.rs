@@ -1,6 +1,7 @@
 //! What every transport has to do, tried on each of them, and how it fails.
 
 use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -213,5 +214,34 @@ async fn connections_wait_for_an_accept_that_was_given_up() {
         let mut received = [0; 3];
         server.read_exact(&mut received).await.unwrap();
         assert_eq!(&received, b"job", "{url}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_runtime_has_not_heard_of_can_be_read() {
+    let folder = TempDir::new().unwrap();
+    for url in each_transport(9, &folder) {
+        let mut listener = listen(&url).await;
+        let mut client = connect(listener.local_endpoint(), PATIENCE).await.unwrap();
+        let mut server = listener.accept().await.unwrap();
+        let mut scratch = [MaybeUninit::uninit(); 4];
+        assert!(server.read_now(&mut scratch).is_none(), "{url}: nothing has come");
+        client.write_all(b"job 1, job 2").await.unwrap();
+        let mut read = Vec::new();
+        // One at a time each way.
+        for _ in 0..2 {
+            if let Some(some) = server.read_now(&mut scratch) {
+                read.extend_from_slice(some.unwrap());
+            }
+            let mut next = [0];
+            server.read_exact(&mut next).await.unwrap();
+            read.extend(next);
+        }
+        let mut rest = vec![0; b"job 1, job 2".len() - read.len()];
+        server.read_exact(&mut rest).await.unwrap();
+        assert_eq!([read, rest].concat(), b"job 1, job 2", "{url}");
+        assert!(server.read_now(&mut scratch).is_none(), "{url}: all was read");
+        drop(client);
+        assert_eq!(server.read(&mut [0; 4]).await.unwrap(), 0);
     }
 }

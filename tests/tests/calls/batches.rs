@@ -147,3 +147,30 @@ async fn an_empty_batch_is_over_at_once() -> Outcome {
     assert!(soon(req.request_batch(Vec::<String>::new())).await.is_empty());
     Ok(())
 }
+
+/// Bytes that a polled link reads on its own and those that the runtime tells it of are one stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_of_any_size_come_whole_however_long_links_are_polled() -> Outcome {
+    for time in [Duration::ZERO, Duration::from_micros(20), PATIENCE] {
+        let (rep, endpoint) = bound(RepSocket::builder().busy_poll(time)).await?;
+        let req = client(ReqSocket::builder().pending(100).busy_poll(time), &[&endpoint]).await?;
+        let server = tokio::spawn(async move {
+            while let Ok(Some(calls)) = rep.recv_batch(10).await {
+                let errors = rep.reply_batch(calls.into_iter().map(|call| {
+                    let payload = call.payload_bytes();
+                    (call, payload)
+                }));
+                assert!(errors.is_empty());
+            }
+        });
+        for round in 0..20 {
+            let sizes = (0..40).map(|number| (number * number * (round % 5) * 7) as usize);
+            let questions: Vec<Vec<u8>> = sizes.map(|size| vec![size as u8; size]).collect();
+            let replies = soon(req.request_batch(&questions)).await;
+            let replies = replies.into_iter().map(|reply| reply.expect("a reply").into_bytes());
+            assert!(replies.eq(questions), "polled for {time:?}");
+        }
+        server.abort();
+    }
+    Ok(())
+}

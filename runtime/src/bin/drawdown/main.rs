@@ -52,10 +52,11 @@ struct Cli {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
-    /// Threads on which links are served, and what is done with their messages [default: one for each core, at least 2].
-    /// With 1 nothing is handed from thread to thread: for most messages in a second from one process.
-    #[arg(long, global = true, value_name = "COUNT", value_parser = units::one_or_more::<u8>)]
-    threads: Option<u8>,
+    /// Threads on which links are served, and what is done with their messages. With 1 nothing is handed from thread to
+    /// thread, which is fastest for most; more may help a device or publisher with very many busy links.
+    #[arg(long, global = true, value_name = "COUNT", default_value_t = 1)]
+    #[arg(value_parser = units::one_or_more::<u8>)]
+    threads: u8,
 }
 
 impl Cli {
@@ -132,15 +133,14 @@ fn run(cli: Cli, console: &Console) -> Result<(), Failure> {
     }
 }
 
-/// How many threads a command has beside its first; as many as there are cores, if that is not said.
-struct Workers(Option<u8>);
+/// How many threads a command has beside its first.
+struct Workers(u8);
 
 impl Workers {
     /// The future runs on this thread and not on a worker: it may block on stdout while links go on.
     fn block_on(&self, command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-        let cores = || std::thread::available_parallelism().map_or(2, usize::from).max(2);
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(self.0.map_or_else(cores, usize::from))
+            .worker_threads(self.0.into())
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Exit::Error, format!("cannot start threads: {error}")))?;

@@ -59,8 +59,7 @@ impl RouterSocket {
     }
 
     fn start(engine: RouterEngine, message_bytes_max: usize, options: SocketOptions) -> Self {
-        let access = options.access.clone();
-        let core = Core::new(DeviceState::new(engine), Clock::start(), access, message_bytes_max);
+        let core = Core::new(DeviceState::new(engine), Clock::start(), &options, message_bytes_max);
         driver::spawn_timer(&core);
         Self { core, options }
     }

@@ -64,8 +64,7 @@ impl StreamerSocket {
         message_bytes_max: usize,
         options: SocketOptions,
     ) -> Self {
-        let access = options.access.clone();
-        let core = Core::new(DeviceState::new(engine), clock, access, message_bytes_max);
+        let core = Core::new(DeviceState::new(engine), clock, &options, message_bytes_max);
         driver::spawn_timer(&core);
         Self { core, options }
     }

@@ -68,7 +68,7 @@ struct Args {
     #[arg(long, value_name = "COUNT")]
     queue: Option<u64>,
 
-    /// `--threads` of `drawdown` [default: 1 where messages are counted, its own where one is timed].
+    /// `--threads` of `drawdown` [default: its own, which is 1].
     #[arg(long, value_name = "COUNT")]
     threads: Option<u8>,
 

@@ -40,18 +40,17 @@ impl Drawdown {
         Ok(Self { program, window, queue, threads })
     }
 
-    fn command(&self, row: &Row, words: &[&str]) -> Command {
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(words);
-        let counted = || (row.unit() == Unit::MessagesPerSecond).then_some(1);
-        if let Some(threads) = self.threads.or_else(counted) {
+        if let Some(threads) = self.threads {
             command.args(["--threads", &threads.to_string()]);
         }
         command
     }
 
     fn bench(&self, side: &str, row: &Row, count: u64) -> Command {
-        let mut command = self.command(row, &["bench", side, "--count", &count.to_string()]);
+        let mut command = self.command(&["bench", side, "--count", &count.to_string()]);
         command.args(["--size", &row.size.to_string()]);
         command
     }
@@ -99,7 +98,7 @@ impl Drawdown {
     fn run_through(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
         let streamer = |receiver: &str| {
             let ends = ["--upstream-bind", ANY_PORT, "--downstream-connect", receiver];
-            let mut command = self.command(row, &["streamer"]);
+            let mut command = self.command(&["streamer"]);
             command.args(ends);
             command
         };
@@ -114,7 +113,7 @@ impl Drawdown {
 
     fn run_calls(&self, row: &Row, count: u64, run: &Run<'_>) -> Turn {
         let (outstanding, single) = (row.measure.outstanding(), row.measure.is_single());
-        let mut server = self.command(row, &["bench", "rep", "--bind", ANY_PORT]);
+        let mut server = self.command(&["bench", "rep", "--bind", ANY_PORT]);
         server.args(["--size", &row.size.to_string()]).args(batch(row));
         let (server, client) = run.pair(server, |endpoint| {
             let mut client = self.bench("req", row, count);
@@ -172,7 +171,7 @@ impl Peer for Drawdown {
              PUB with a ring of 65,536 messages, or of all",
             told(self.window, "the default"),
             told(self.queue, "the default"),
-            told(self.threads.map(u64::from), "1, or the default where one message is timed")
+            told(self.threads.map(u64::from), "1, the default")
         )
     }
 

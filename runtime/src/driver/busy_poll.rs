@@ -1,0 +1,208 @@
+//! Whether a link that has run dry is looked at again at once, or its thread may sleep.
+//!
+//! To wake a thread that sleeps takes several times as long as a peer takes to answer. So a link is polled for a short time
+//! after its last bytes, as long as that pays: what came too late for it lets the next dry spells be slept through, twice as
+//! many each further time. Where many links are served some thread is awake anyway, so only a few are polled at a time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use drawdown_protocol::Time;
+
+/// Dry spells that are slept through before another one is tried.
+const SLEPT_MAX: u32 = 127;
+
+/// Links of this process that are polled at a time.
+static POLLED: Places = Places { taken: AtomicUsize::new(0), count: 8 };
+
+/// Looks after the dry spells of one link.
+#[derive(Debug)]
+pub(super) struct BusyPoll {
+    /// For how long a link is polled.
+    time: Duration,
+    places: &'static Places,
+    spell: Spell,
+    /// Dry spells to be slept through from now on.
+    slept: u32,
+    /// The same, after the last that was polled in vain.
+    penalty: u32,
+}
+
+#[derive(Debug)]
+enum Spell {
+    /// Bytes flow.
+    Flowing,
+    /// It is polled until then.
+    Polled(Time, #[expect(dead_code, reason = "it is given back when it is dropped")] Place),
+    /// Its thread may sleep.
+    Slept,
+}
+
+/// How many links are polled, and how many may be.
+#[derive(Debug)]
+struct Places {
+    taken: AtomicUsize,
+    count: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Place(&'static Places);
+
+impl Places {
+    fn take(&'static self) -> Option<Place> {
+        let place = Place(self);
+        (self.taken.fetch_add(1, Ordering::Relaxed) < self.count).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl BusyPoll {
+    /// Polls for so long; zero is never.
+    pub(super) const fn new(time: Duration) -> Self {
+        Self { time, places: &POLLED, spell: Spell::Flowing, slept: 0, penalty: 0 }
+    }
+
+    /// Whether the link is polled now.
+    pub(super) const fn is_polled(&self) -> bool {
+        matches!(self.spell, Spell::Polled(..))
+    }
+
+    /// Bytes came.
+    pub(super) fn note_read(&mut self) {
+        if self.is_polled() {
+            self.penalty = 0;
+        }
+        self.spell = Spell::Flowing;
+    }
+
+    /// Bytes went: an answer to them may come soon. That does not say that polling pays.
+    pub(super) fn note_written(&mut self) {
+        self.spell = Spell::Flowing;
+    }
+
+    /// Whether the link, which has nothing to do, is to be looked at again at once.
+    pub(super) fn polls_again(&mut self, now: impl Fn() -> Time) -> bool {
+        match &self.spell {
+            Spell::Polled(until, _) if now() < *until => return true,
+            Spell::Polled(..) => {
+                self.penalty = (2 * self.penalty + 1).min(SLEPT_MAX);
+                self.slept = self.penalty;
+                self.spell = Spell::Slept;
+            }
+            Spell::Flowing if self.time.is_zero() => {}
+            Spell::Flowing if self.slept > 0 => {
+                self.slept -= 1;
+                self.spell = Spell::Slept;
+            }
+            Spell::Flowing => {
+                let polled = |place| Spell::Polled(now() + self.time, place);
+                self.spell = self.places.take().map_or(Spell::Slept, polled);
+            }
+            Spell::Slept => {}
+        }
+        self.is_polled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_micros(50);
+
+    fn places(count: usize) -> &'static Places {
+        Box::leak(Box::new(Places { taken: AtomicUsize::new(0), count }))
+    }
+
+    fn link() -> BusyPoll {
+        BusyPoll { places: places(1), ..BusyPoll::new(TIME) }
+    }
+
+    fn at(micros: u64) -> impl Fn() -> Time {
+        move || Time::from_micros(micros)
+    }
+
+    /// Dry spells of this length that follow each other: which of them are polled.
+    fn polled(link: &mut BusyPoll, spells: usize, micros: u64) -> Vec<bool> {
+        let spell = |_| {
+            let is_polled = link.polls_again(at(1_000));
+            link.polls_again(at(1_000 + micros));
+            link.note_read();
+            is_polled
+        };
+        (0..spells).map(spell).collect()
+    }
+
+    #[test]
+    fn a_link_is_polled_until_its_time_is_over_and_then_its_thread_sleeps() {
+        let mut link = link();
+        assert!(link.polls_again(at(1_000)));
+        assert!(link.polls_again(at(1_049)));
+        assert!(!link.polls_again(at(1_050)));
+        assert!(!link.polls_again(at(1_051)), "it sleeps until bytes flow again");
+    }
+
+    #[test]
+    fn what_is_written_begins_the_time_anew() {
+        let mut link = link();
+        assert!(link.polls_again(at(1_000)));
+        link.note_written();
+        assert!(link.polls_again(at(1_040)));
+        assert!(link.polls_again(at(1_080)));
+    }
+
+    #[test]
+    fn a_link_whose_bytes_come_in_time_is_polled_each_time() {
+        assert_eq!(polled(&mut link(), 100, 20), [true; 100]);
+    }
+
+    #[test]
+    fn a_link_whose_bytes_come_late_is_polled_less_and_less_and_never_given_up() {
+        let mut link = link();
+        let late = polled(&mut link, 3_000, 80);
+        let at: Vec<usize> = (0..late.len()).filter(|spell| late[*spell]).collect();
+        assert_eq!(at[..5], [0, 2, 6, 14, 30]);
+        assert!(at.windows(2).all(|two| two[1] - two[0] <= 1 + SLEPT_MAX as usize));
+        assert!(at.len() > 20);
+        let again = polled(&mut link, 300, 20);
+        let first = again.iter().position(|is_polled| *is_polled);
+        assert!(first.is_some_and(|first| again[first..].iter().all(|is_polled| *is_polled)));
+    }
+
+    #[test]
+    fn writing_alone_does_not_say_that_polling_pays() {
+        let mut link = link();
+        polled(&mut link, 1_000, 80);
+        for _ in 0..1_000 {
+            link.polls_again(at(1_000));
+            link.note_written();
+        }
+        assert_eq!(link.penalty, SLEPT_MAX);
+    }
+
+    #[test]
+    fn only_so_many_are_polled_at_a_time_and_those_that_go_make_room() {
+        let places = places(2);
+        let mut links: Vec<_> =
+            (0..4).map(|_| BusyPoll { places, ..BusyPoll::new(TIME) }).collect();
+        let polled: Vec<_> = links.iter_mut().map(|link| link.polls_again(at(1_000))).collect();
+        assert_eq!(polled, [true, true, false, false]);
+        links.remove(0);
+        links[0].note_read();
+        links.iter_mut().for_each(BusyPoll::note_read);
+        let polled: Vec<_> = links.iter_mut().map(|link| link.polls_again(at(2_000))).collect();
+        assert_eq!(polled, [true, true, false]);
+    }
+
+    #[test]
+    fn without_any_time_no_link_is_polled() {
+        let mut link = BusyPoll { places: places(1), ..BusyPoll::new(Duration::ZERO) };
+        assert_eq!(polled(&mut link, 10, 0), [false; 10]);
+    }
+}
