@@ -5,7 +5,7 @@ mod common;
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, peer, record, run, spans};
 use drawdown_protocol::limits::PUT_OFF_MAX;
-use drawdown_protocol::wire::{Control, Frame, Outcome, Retract};
+use drawdown_protocol::wire::{Control, Demand, Frame, Outcome, Retract};
 use drawdown_protocol::{AnswerMemory, CallId, Now, ReplyConfig, ReplyEngine, SocketType};
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
@@ -105,4 +105,66 @@ fn who_says_that_it_waits_for_ever_takes_no_room_from_the_answers_of_others() {
     let long = PUT_OFF_MAX + server.config().memory.age;
     server.handle_timeout(NOW.time + long);
     assert_eq!(server.stats(NOW.time + long).remembered, 0, "no call waits for ever");
+}
+
+const ANSWER_BYTES: usize = 1 << 20;
+
+/// A client that calls whenever it may, and reads as little as it can, as often as `rounds` says: how many answers wait for
+/// it at the most.
+fn calls_and_hardly_reads(server: &mut ReplyEngine, raw: &mut Raw, rounds: u64) -> u64 {
+    let (mut granted, mut called, mut read, mut most) = (0, 0, 0, 0);
+    for _ in 0..rounds {
+        for frame in raw.hears(server, NOW) {
+            match frame {
+                Frame::Control(Control::Grant(grant)) => granted = grant.messages,
+                Frame::Data(data) => read += u64::from(data.header.count),
+                _ => {}
+            }
+        }
+        while called < granted {
+            raw.says(server, &call(called), NOW);
+            called += 1;
+        }
+        while let Some(call) = server.take(NOW.time) {
+            let answer = vec![7; ANSWER_BYTES];
+            server.answer(call.key, answer.into(), NOW.time).expect("somebody waits for it");
+        }
+        most = most.max(called - read);
+    }
+    assert_eq!(server.link_state(raw.link), drawdown_protocol::LinkState::Open);
+    most
+}
+
+#[test]
+fn who_does_not_read_its_answers_gets_no_more_credit_until_it_has() {
+    let (window_messages, window_bytes) = (10, 16 << 20);
+    let config = ReplyConfig { window_messages, window_bytes, ..ReplyConfig::default() };
+    let mut server = ReplyEngine::new(config, peer(0x30));
+    let mut lazy = Raw::connect(&mut server, "lazy", NOW);
+    lazy.says(&mut server, &handshake(&hello(SocketType::Req, peer(0x20))), NOW);
+    let most = calls_and_hardly_reads(&mut server, &mut lazy, 100);
+    let fit = window_bytes / ANSWER_BYTES as u64;
+    assert!((fit..=fit + window_messages).contains(&most), "{most} answers wait");
+    let mut other = connect(&mut server, "other");
+    other.says(&mut server, &encoded(&Control::Demand(Demand { waiting: 5, asks: true })), NOW);
+    let grants = other.hears(&mut server, NOW).into_iter().filter_map(|frame| match frame {
+        Frame::Control(Control::Grant(grant)) => Some(grant.messages),
+        _ => None,
+    });
+    assert!(grants.last() >= Some(5), "it takes nothing from others");
+    let made = server.stats(NOW.time).received;
+    calls_and_reads_on(&mut server, &mut lazy);
+    assert_eq!(server.stats(NOW.time).links[0].unconfirmed, made, "all is on its way");
+}
+
+/// Reads all that there is; then there is credit again.
+fn calls_and_reads_on(server: &mut ReplyEngine, raw: &mut Raw) {
+    let frames = std::iter::from_fn(|| Some(raw.hears(server, NOW)).filter(|f| !f.is_empty()));
+    let frames: Vec<Frame> = frames.flatten().collect();
+    let grants = frames.iter().filter_map(|frame| match frame {
+        Frame::Control(Control::Grant(grant)) => Some(grant.messages),
+        _ => None,
+    });
+    let received = server.stats(NOW.time).received;
+    assert!(grants.last() > Some(received), "there is credit again");
 }

@@ -4,14 +4,15 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::credit::UNANSWERED;
+use crate::credit::{Pool, UNANSWERED};
 use crate::ids::LinkId;
 use crate::limits::PUT_OFF_MAX;
 use crate::link::violation;
+use crate::message::cost_bytes;
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
 
-use super::{Answer, AnswerKey, CallKey, Known, ReplyEngine};
+use super::{Answer, AnswerKey, CallKey, Known, RepLink, ReplyEngine};
 
 /// Why an answer is not sent. One that is cancelled or late is still remembered, in case the call comes once more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,18 @@ impl fmt::Display for AnswerError {
 }
 
 impl std::error::Error for AnswerError {}
+
+impl RepLink {
+    /// Whose answers wait to be read gets no more credit, once they take as much as the calls of all clients may, until half
+    /// of them are on their way.
+    pub(super) fn hold_back(&mut self, id: LinkId, pool: &mut Pool) {
+        let most = pool.window().bytes;
+        let is_held = self.unsent_bytes > if self.is_held { most / 2 } else { most };
+        if std::mem::replace(&mut self.is_held, is_held) != is_held {
+            pool.set_held(id, is_held);
+        }
+    }
+}
 
 impl ReplyEngine {
     /// Answers a call.
@@ -142,9 +155,11 @@ impl ReplyEngine {
     /// Lets an answer go out on a link, unless it waits there already.
     pub(super) fn send_answer(&mut self, id: LinkId, key: AnswerKey) {
         if let Some(link) = self.links.get_mut(&id)
-            && self.memory.hold(key, id, || link.outbox.contains(&key))
+            && let Some(bytes) = self.memory.hold(key, id, || link.outbox.contains(&key))
         {
             link.outbox.push_back(key);
+            link.unsent_bytes += cost_bytes(1, bytes);
+            link.hold_back(id, &mut self.pool);
             self.wakes.push_back(id);
         }
     }

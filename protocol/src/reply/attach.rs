@@ -32,6 +32,8 @@ impl ReplyEngine {
                 calls: Default::default(),
                 settlements: Default::default(),
                 outbox: Default::default(),
+                unsent_bytes: 0,
+                is_held: false,
                 body: Default::default(),
                 next_answer: 0,
                 unconfirmed: Default::default(),

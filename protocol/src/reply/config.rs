@@ -11,7 +11,8 @@ pub struct ReplyConfig {
     pub link: LinkConfig,
     /// Calls that may be here, waiting or being worked on, or on their way; 0: one for each receive call that waits.
     pub window_messages: u64,
-    /// Bytes of the same, by [`crate::message::cost_bytes`]; at least one call of the largest size is allowed.
+    /// Bytes of the same, by [`crate::message::cost_bytes`]; at least one call of the largest size is allowed. A client whose
+    /// answers take more than this, because it does not read them, gets no more room until half of them are on their way.
     pub window_bytes: u64,
     /// What is remembered of answers.
     pub memory: AnswerMemory,

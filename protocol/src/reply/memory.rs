@@ -218,28 +218,26 @@ impl Memory {
         }
     }
 
-    /// A link is to send an answer: it is there until it has, even if it is not to be remembered. False if it waits there
-    /// already; `waits` looks for it, and is asked only where several links have it.
+    /// A link is to send an answer: it is there until it has, even if it is not to be remembered. Gives the length of its
+    /// payload; `None` if it waits there already; `waits` looks for it, and is asked only where several links have it.
     pub(super) fn hold(
         &mut self,
         key: AnswerKey,
         link: LinkId,
         waits: impl FnOnce() -> bool,
-    ) -> bool {
-        let Some(kept) = self.answers.get_mut(&key) else {
-            return false;
-        };
+    ) -> Option<u64> {
+        let kept = self.answers.get_mut(&key)?;
         let waits_there = match kept.unsent {
             0 => false,
             1 => kept.sent_by == link,
             _ => waits(),
         };
         if waits_there {
-            return false;
+            return None;
         }
         kept.unsent += 1;
         kept.sent_by = link;
-        true
+        Some(kept.bytes())
     }
 
     /// The clients have these, as far as they are still remembered.
@@ -442,10 +440,11 @@ mod tests {
         for payload in [vec![1; 10], vec![2; BY_REFERENCE_BYTES]] {
             let key = memory.keep(answer(), payload.clone().into());
             let nowhere = || false;
-            assert!(memory.hold(key, LinkId(1), nowhere));
-            assert!(!memory.hold(key, LinkId(1), nowhere), "it waits there already");
-            assert!(memory.hold(key, LinkId(2), nowhere));
-            assert!(!memory.hold(key, LinkId(1), || true), "there it does, too");
+            let bytes = Some(payload.len() as u64);
+            assert_eq!(memory.hold(key, LinkId(1), nowhere), bytes);
+            assert_eq!(memory.hold(key, LinkId(1), nowhere), None, "it waits there already");
+            assert_eq!(memory.hold(key, LinkId(2), nowhere), bytes);
+            assert_eq!(memory.hold(key, LinkId(1), || true), None, "there it does, too");
             assert!(memory.forget(key).is_some() && memory.get(key).is_none());
             assert_eq!(memory.send(key, |_, sent, _| sent.to_vec()), Some(payload));
             memory.release(key);

@@ -124,6 +124,10 @@ struct RepLink {
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
     outbox: VecDeque<AnswerKey>,
+    /// What they take, as credit is counted.
+    unsent_bytes: u64,
+    /// There are too many for it to be given credit.
+    is_held: bool,
     /// What the next frame is put together in.
     body: BytesMut,
     next_answer: Delivery,

@@ -5,7 +5,7 @@ use bytes::BufMut;
 use crate::ids::LinkId;
 use crate::limits::{ANSWERS_UNCONFIRMED_MAX, SETTLEMENTS_PER_FRAME, TAKE_BYTES};
 use crate::link::Transmit;
-use crate::message::{Attributes, write_head};
+use crate::message::{Attributes, cost_bytes, write_head};
 use crate::time::Now;
 use crate::wire::{Control, DataHeader, Heartbeat, Settle};
 
@@ -81,7 +81,9 @@ impl ReplyEngine {
                 break;
             };
             link.outbox.pop_front();
+            let unsent_bytes = &mut link.unsent_bytes;
             self.memory.send(key, |answer, payload, large| {
+                *unsent_bytes -= cost_bytes(1, payload.len() as u64);
                 let (call, rejected) = (Some(answer.id), answer.rejected);
                 let attributes = Attributes { call, rejected, ..Attributes::default() };
                 write_head(body, payload.len(), &attributes);
@@ -110,6 +112,7 @@ impl ReplyEngine {
             };
             out.data(header, body.split().freeze(), tail);
         }
+        link.hold_back(id, &mut self.pool);
         count > 0
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use drawdown_protocol::wire::Reason;
 use drawdown_protocol::{
-    CallError, CallNumber, CallOptions, Priority, Refusal, ReplyConfig, RequestConfig, Settled,
+    CallError, CallNumber, CallOptions, LinkConfig, Priority, Refusal, ReplyConfig, RequestConfig,
+    Settled,
 };
 use drawdown_tests::sim::{Network, Node, Plan, RepPlan, ReqPlan, Verb, WirePlan};
 
@@ -428,4 +429,36 @@ fn a_standby_gets_what_better_servers_have_no_room_for_and_no_more() {
         network.run_ms(5);
         assert!(calls.iter().enumerate().all(|(req, call)| network.is_answered(req, *call)));
     }
+}
+
+#[test]
+fn a_client_on_a_slow_wire_gets_no_more_credit_than_its_answers_have_room() {
+    let message_bytes_max = 16_000;
+    let link = LinkConfig { message_bytes_max, ..LinkConfig::default() };
+    let (window_messages, window_bytes) = (50, 100_000);
+    let config =
+        ReplyConfig { link: link.clone(), window_messages, window_bytes, ..ReplyConfig::default() };
+    let answer_bytes = message_bytes_max as u64;
+    let rep = RepPlan { config, workers: 5, answer_bytes, ..RepPlan::default() };
+    let mut req = client(600, CallOptions { timeout: ms(60_000), ..CallOptions::default() });
+    req.config.link = link;
+    let wire = WirePlan {
+        buffer_bytes: 2_000,
+        latency: ms(5),
+        ..WirePlan::between(Node::Req(0), Node::Rep(0))
+    };
+    let (reqs, reps, wires) = (vec![req], vec![rep], vec![wire]);
+    let mut network = Network::new(Plan { reqs, reps, wires, ..Plan::default() });
+    network.run_ms(100);
+    let calls: Vec<_> = (0..600).map(|_| network.request(0).expect("there is room")).collect();
+    let mut most = 0;
+    while network.client_stats(0).pending > 0 {
+        network.run_ms(20);
+        let stats = network.client_stats(0);
+        most = most.max(network.received(0) - stats.answered);
+    }
+    // The window, and as many answers as fit, of half the size on average, with those that are being written.
+    let fit = 2 * window_bytes / answer_bytes;
+    assert!((2..=window_messages + 3 * fit).contains(&most), "{most} had not come at once");
+    assert!(calls.into_iter().all(|call| network.is_answered(0, call)));
 }

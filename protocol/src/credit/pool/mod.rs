@@ -80,6 +80,8 @@ struct Line {
     slow: bool,
     /// The most that it may have, if not all of the room is for it.
     cap: Option<Amount>,
+    /// It is given nothing for now.
+    is_held: bool,
     seen: Seen,
 }
 
@@ -190,7 +192,9 @@ impl Pool {
 
     /// The same for one link, which may not be for all of the room.
     fn ease_of(&self, link: LinkId) -> Amount {
-        match self.lines.get(&link).and_then(|line| line.cap) {
+        let line = self.lines.get(&link);
+        match line.and_then(|line| line.cap) {
+            _ if line.is_some_and(|line| line.is_held) => Amount::ZERO,
             None => self.ease(),
             // Bytes are of no use without a message to put them in.
             Some(cap) if cap.messages == 0 => Amount::ZERO,
@@ -389,6 +393,25 @@ impl Pool {
         if changed {
             self.resize();
         }
+    }
+
+    /// Gives a link nothing more than it has, or its share again.
+    pub(crate) fn set_held(&mut self, link: LinkId, is_held: bool) {
+        let Some(line) = self.lines.get_mut(&link).filter(|line| line.is_held != is_held) else {
+            return;
+        };
+        line.is_held = is_held;
+        if is_held {
+            (line.in_hungry, line.in_low) = (false, false);
+            self.hungry.retain(|other| *other != link);
+            self.low.retain(|other| *other != link);
+        } else {
+            if line.demand > 0 {
+                self.line_up(link);
+            }
+            self.note_low(link);
+        }
+        self.share_out();
     }
 
     /// Whether somebody waits for room while one of these links has some that it was given because it asked.

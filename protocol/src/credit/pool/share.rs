@@ -82,7 +82,7 @@ impl Pool {
         let Some(line) = self.lines.get_mut(&link) else {
             return;
         };
-        if std::mem::replace(&mut line.in_hungry, true) {
+        if line.is_held || std::mem::replace(&mut line.in_hungry, true) {
             return;
         }
         let own = line.priority;

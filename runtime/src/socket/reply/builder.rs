@@ -34,7 +34,8 @@ impl RepBuilder {
         self
     }
 
-    /// Bytes of the same: 32 MiB unless set, and never less than one call of the largest size.
+    /// Bytes of the same: 32 MiB unless set, and never less than one call of the largest size. As many bytes of replies may
+    /// wait until one client reads them; it gets no more credit while there are more.
     pub fn window_bytes(mut self, bytes: u64) -> Self {
         self.config.window_bytes = bytes;
         self.window_bytes_set = true;
