@@ -166,7 +166,7 @@ impl<S: Socket> LinkDriver<S> {
 
     /// Nothing is to be done now: perhaps it is in a moment.
     fn idle(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.busy_poll.polls_again(|| self.core.clock.time()) {
+        if !self.gave_way && self.busy_poll.polls_again(|| self.core.clock.time()) {
             // First all that is ready in this process, then perhaps the peer, if it is to run on this processor.
             std::thread::yield_now();
             let _ = pin!(tokio::task::yield_now()).poll(cx);
