@@ -93,11 +93,10 @@ macro_rules! device_vocabulary {
             ) {
                 match $crate::Side::of(id) {
                     $crate::Side::Upstream => self.up.poll_transmit(id, now, out),
-                    $crate::Side::Downstream => {
-                        self.down.poll_transmit(id, now, out);
-                        self.pass(now);
-                    }
+                    $crate::Side::Downstream => self.down.poll_transmit(id, now, out),
                 }
+                // What was written may let others have something to say.
+                self.pass(now);
             }
 
             /// How far a link has come.

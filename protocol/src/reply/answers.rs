@@ -59,8 +59,7 @@ impl std::error::Error for AnswerError {}
 impl RepLink {
     /// Whose answers wait to be read gets no more credit, once they take as much as the calls of all clients may, until half
     /// of them are on their way.
-    pub(super) fn hold_back(&mut self, id: LinkId, pool: &mut Pool) {
-        let most = pool.window().bytes;
+    pub(super) fn hold_back(&mut self, id: LinkId, most: u64, pool: &mut Pool) {
         let is_held = self.unsent_bytes > if self.is_held { most / 2 } else { most };
         if std::mem::replace(&mut self.is_held, is_held) != is_held {
             pool.set_held(id, is_held);
@@ -159,7 +158,7 @@ impl ReplyEngine {
         {
             link.outbox.push_back(key);
             link.unsent_bytes += cost_bytes(1, bytes);
-            link.hold_back(id, &mut self.pool);
+            link.hold_back(id, self.config.answers_bytes_max(), &mut self.pool);
             self.wakes.push_back(id);
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::link::LinkConfig;
+use crate::message::cost_bytes_max;
 
 /// The settings of a [`super::ReplyEngine`].
 #[derive(Clone, Debug)]
@@ -11,11 +12,18 @@ pub struct ReplyConfig {
     pub link: LinkConfig,
     /// Calls that may be here, waiting or being worked on, or on their way; 0: one for each receive call that waits.
     pub window_messages: u64,
-    /// Bytes of the same, by [`crate::message::cost_bytes`]; at least one call of the largest size is allowed. A client whose
-    /// answers take more than this, because it does not read them, gets no more room until half of them are on their way.
+    /// Bytes of the same, by [`crate::message::cost_bytes`]; at least one call of the largest size is allowed. A client for
+    /// which answers wait to be written that take more than this gets no more room until half of them are on their way.
     pub window_bytes: u64,
     /// What is remembered of answers.
     pub memory: AnswerMemory,
+}
+
+impl ReplyConfig {
+    /// Bytes of answers that may wait to be written to a client that is to have more credit.
+    pub(super) fn answers_bytes_max(&self) -> u64 {
+        self.window_bytes.max(cost_bytes_max(self.link.message_bytes_max))
+    }
 }
 
 impl Default for ReplyConfig {

@@ -47,6 +47,7 @@ impl ReplyEngine {
                 out.control(&Control::Grant(grant));
             }
             while out.len() < TAKE_BYTES && self.transmit_answers(id, now, out) {}
+            self.pool.plan_review(now.time);
             if self.has_sendable(id) {
                 self.wakes.push_back(id);
             }
@@ -112,7 +113,7 @@ impl ReplyEngine {
             };
             out.data(header, body.split().freeze(), tail);
         }
-        link.hold_back(id, &mut self.pool);
+        link.hold_back(id, self.config.answers_bytes_max(), &mut self.pool);
         count > 0
     }
 }

@@ -1,8 +1,9 @@
 //! Whether a link that has run dry is looked at again at once, or its thread may sleep.
 //!
 //! To wake a thread that sleeps takes several times as long as a peer takes to answer. So a link is polled for a short time
-//! after its last bytes, as long as that pays: what came too late for it lets the next dry spells be slept through, twice as
-//! many each further time. Where many links are served some thread is awake anyway, so only a few are polled at a time.
+//! after it has written something, as long as that pays: an answer that came too late lets the next dry spells be slept
+//! through, twice as many each further time. Where many links are served some thread is awake anyway, so only a few are
+//! polled at a time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,11 +31,11 @@ pub(super) struct BusyPoll {
 
 #[derive(Debug)]
 enum Spell {
-    /// Bytes flow.
-    Flowing,
+    /// Something was written, and no answer has come.
+    Written,
     /// It is polled until then.
     Polled(Time, #[expect(dead_code, reason = "it is given back when it is dropped")] Place),
-    /// Its thread may sleep.
+    /// Its thread may sleep until something is written again.
     Slept,
 }
 
@@ -65,7 +66,7 @@ impl Drop for Place {
 impl BusyPoll {
     /// Polls for so long; zero is never.
     pub(super) const fn new(time: Duration) -> Self {
-        Self { time, places: &POLLED, spell: Spell::Flowing, slept: 0, penalty: 0 }
+        Self { time, places: &POLLED, spell: Spell::Slept, slept: 0, penalty: 0 }
     }
 
     /// Whether the link is polled now.
@@ -78,12 +79,15 @@ impl BusyPoll {
         if self.is_polled() {
             self.penalty = 0;
         }
-        self.spell = Spell::Flowing;
+        self.spell = Spell::Slept;
     }
 
-    /// Bytes went: an answer to them may come soon. That does not say that polling pays.
+    /// Bytes went, and an answer to them may come soon. One that is polled already has no more time for that, or a link that
+    /// is only written to would be polled for ever.
     pub(super) fn note_written(&mut self) {
-        self.spell = Spell::Flowing;
+        if !self.is_polled() {
+            self.spell = Spell::Written;
+        }
     }
 
     /// Whether the link, which has nothing to do, is to be looked at again at once.
@@ -95,12 +99,12 @@ impl BusyPoll {
                 self.slept = self.penalty;
                 self.spell = Spell::Slept;
             }
-            Spell::Flowing if self.time.is_zero() => {}
-            Spell::Flowing if self.slept > 0 => {
+            Spell::Written if self.time.is_zero() => {}
+            Spell::Written if self.slept > 0 => {
                 self.slept -= 1;
                 self.spell = Spell::Slept;
             }
-            Spell::Flowing => {
+            Spell::Written => {
                 let polled = |place| Spell::Polled(now() + self.time, place);
                 self.spell = self.places.take().map_or(Spell::Slept, polled);
             }
@@ -128,9 +132,10 @@ mod tests {
         move || Time::from_micros(micros)
     }
 
-    /// Dry spells of this length that follow each other: which of them are polled.
+    /// Answers that take so long each: whether the link is polled for them.
     fn polled(link: &mut BusyPoll, spells: usize, micros: u64) -> Vec<bool> {
         let spell = |_| {
+            link.note_written();
             let is_polled = link.polls_again(at(1_000));
             link.polls_again(at(1_000 + micros));
             link.note_read();
@@ -142,19 +147,20 @@ mod tests {
     #[test]
     fn a_link_is_polled_until_its_time_is_over_and_then_its_thread_sleeps() {
         let mut link = link();
+        link.note_written();
         assert!(link.polls_again(at(1_000)));
         assert!(link.polls_again(at(1_049)));
         assert!(!link.polls_again(at(1_050)));
-        assert!(!link.polls_again(at(1_051)), "it sleeps until bytes flow again");
+        assert!(!link.polls_again(at(1_051)), "it sleeps until something is written again");
     }
 
     #[test]
-    fn what_is_written_begins_the_time_anew() {
+    fn nobody_polls_who_has_said_nothing_since_it_heard_something() {
         let mut link = link();
-        assert!(link.polls_again(at(1_000)));
-        link.note_written();
-        assert!(link.polls_again(at(1_040)));
-        assert!(link.polls_again(at(1_080)));
+        assert!(!link.polls_again(at(1_000)));
+        assert_eq!(polled(&mut link, 1, 20), [true]);
+        assert!(!link.polls_again(at(1_020)), "it has its answer");
+        assert_eq!(polled(&mut link, 1, 20), [true], "and what it did not wait for was no miss");
     }
 
     #[test]
@@ -176,13 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn writing_alone_does_not_say_that_polling_pays() {
+    fn a_link_that_is_only_written_to_is_soon_polled_seldom() {
         let mut link = link();
-        polled(&mut link, 1_000, 80);
-        for _ in 0..1_000 {
-            link.polls_again(at(1_000));
+        let polled = (0..30_000).filter(|turn| {
+            let now = || Time::from_micros(turn * 10);
             link.note_written();
-        }
+            link.polls_again(now)
+        });
+        assert!(polled.count() < 2_000);
         assert_eq!(link.penalty, SLEPT_MAX);
     }
 
@@ -191,11 +198,12 @@ mod tests {
         let places = places(2);
         let mut links: Vec<_> =
             (0..4).map(|_| BusyPoll { places, ..BusyPoll::new(TIME) }).collect();
+        links.iter_mut().for_each(BusyPoll::note_written);
         let polled: Vec<_> = links.iter_mut().map(|link| link.polls_again(at(1_000))).collect();
         assert_eq!(polled, [true, true, false, false]);
         links.remove(0);
-        links[0].note_read();
         links.iter_mut().for_each(BusyPoll::note_read);
+        links.iter_mut().for_each(BusyPoll::note_written);
         let polled: Vec<_> = links.iter_mut().map(|link| link.polls_again(at(2_000))).collect();
         assert_eq!(polled, [true, true, false]);
     }

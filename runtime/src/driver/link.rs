@@ -166,9 +166,12 @@ impl<S: Socket> LinkDriver<S> {
 
     /// Nothing is to be done now: perhaps it is in a moment.
     fn idle(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let was_polled = self.busy_poll.is_polled();
         if !self.gave_way && self.busy_poll.polls_again(|| self.core.clock.time()) {
             // First all that is ready in this process, then perhaps the peer, if it is to run on this processor.
-            std::thread::yield_now();
+            if was_polled {
+                std::thread::yield_now();
+            }
             let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
         Poll::Pending
@@ -230,7 +233,11 @@ impl<S: Socket> LinkDriver<S> {
         }
         let room = self.buffers.make_room(self.decoder.wanted());
         let count = match pin!(self.stream.read_buf(&mut self.buffers.input)).poll(cx) {
-            Poll::Ready(count) => count?,
+            Poll::Ready(count) => {
+                let count = count?;
+                self.buffers.note_read(count, room);
+                count
+            }
             Poll::Pending => match self.read_polled()? {
                 Some(count) => count,
                 None => return Ok(false),
@@ -242,7 +249,6 @@ impl<S: Socket> LinkDriver<S> {
                 "the peer closed the connection",
             ));
         }
-        self.buffers.note_read(count, room);
         loop {
             match self.decoder.decode(&mut self.buffers.input) {
                 Ok(Some(frame)) => self.frames.push(frame),

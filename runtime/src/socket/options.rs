@@ -135,11 +135,12 @@ macro_rules! builder_options {
             self
         }
 
-        /// For how long a link's thread goes on looking for the peer's next bytes before it sleeps: 100 µs unless set, zero on
-        /// a machine with one processor; zero is not at all. To wake a thread takes several times as long as most peers take
-        /// to answer, so this is what makes a request or a lone message fast. A link whose bytes come later is polled for at
-        /// most one in 128 of their gaps, and of all links of a process at most eight are at a time: those that are idle, slow
-        /// or many cost next to nothing.
+        /// For how long a link's thread, once it has written something, goes on looking for the peer's answer before it
+        /// sleeps: 100 µs unless set, zero on a machine with one processor; zero is not at all. To wake a thread takes several
+        /// times as long as most peers take to answer, so this is what makes a request or a lone message fast. A link whose
+        /// answers come later is soon polled for one in 128 of them only, and of all links of a process at most eight are at a
+        /// time: those that are idle, slow or many cost next to nothing. On a runtime with several workers a link that is
+        /// polled keeps two of them awake, and gains less than on one with a single worker.
         pub fn busy_poll(mut self, time: std::time::Duration) -> Self {
             self.options.busy_poll = time;
             self

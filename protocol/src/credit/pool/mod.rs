@@ -412,6 +412,12 @@ impl Pool {
             self.note_low(link);
         }
         self.share_out();
+        if !is_held && !self.hungry.is_empty() {
+            // All of the room may be with those that need none of it now.
+            self.take_back();
+            self.share_out();
+            self.answer();
+        }
     }
 
     /// Whether somebody waits for room while one of these links has some that it was given because it asked.
@@ -439,10 +445,11 @@ impl Pool {
         self.answer();
     }
 
-    /// Links, and the messages that wait at each for credit, and those that were given credit for that reason and have not
-    /// arrived.
+    /// Links, and the messages that wait at each for credit that it may have, and those that were given credit for that reason
+    /// and have not arrived.
     pub(crate) fn demands(&self) -> impl Iterator<Item = (LinkId, u64, u64)> {
-        self.lines.iter().map(|(link, line)| (*link, line.demand, line.fed))
+        let demand = |line: &Line| if line.is_held { 0 } else { line.demand };
+        self.lines.iter().map(move |(link, line)| (*link, demand(line), line.fed))
     }
 
     /// Messages that wait at senders for credit, and those that were given credit for that reason and have not arrived.

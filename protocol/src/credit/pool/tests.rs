@@ -290,3 +290,26 @@ fn who_tells_of_one_message_keeps_no_more_than_that_from_others_however_much_it_
         assert!(granted(&mut pool, B) > 0);
     }
 }
+
+#[test]
+fn who_was_held_back_gets_its_share_also_of_what_another_sits_on() {
+    let mut pool = Pool::that_answers(Amount::new(1, 1_000_000), COST_MAX);
+    pool.attach(A);
+    pool.attach(B);
+    assert!(pool.receive(A, Amount::new(1, 10)));
+    pool.set_held(A, true);
+    pool.release(Amount::new(1, 10));
+    pool.demand(A, waiting(5), NOW);
+    pool.demand(B, waiting(1), NOW);
+    while let Some(due) = pool.poll_due() {
+        pool.poll_grant(due);
+    }
+    assert_eq!(pool.outstanding_on(A).messages, 0);
+    assert_eq!(pool.outstanding_on(B).messages, 1, "nobody else is to have it");
+    assert_eq!(pool.demands().map(|(_, demand, _)| demand).sum::<u64>(), 0);
+    pool.demand(B, waiting(0), NOW);
+    pool.set_held(A, false);
+    let lowered = pool.poll_grant(B).expect("it needs it no more");
+    assert!(pool.echo(B, Echo { serial: lowered.serial, messages: 0, bytes: 0 }));
+    assert_eq!(pool.outstanding_on(A).messages, 1);
+}

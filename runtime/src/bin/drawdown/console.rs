@@ -53,19 +53,21 @@ impl Console {
     pub(crate) fn say(&self, sentence: impl Display) {
         // When stderr is closed, nobody listens.
         let write = || drop(writeln!(std::io::stderr(), "drawdown: {sentence}"));
-        match &self.live {
-            Some(live) => live.suspend(write),
-            None => write(),
-        }
+        self.write(write);
     }
 
     /// A line for programs, as it is.
     pub(crate) fn tell(&self, line: impl Display) {
         let write = || drop(writeln!(std::io::stderr(), "{line}"));
-        match &self.live {
+        self.write(write);
+    }
+
+    /// Whoever does not read stderr must not keep links and signals waiting, which this thread may serve.
+    fn write(&self, write: impl FnOnce()) {
+        tokio::task::block_in_place(|| match &self.live {
             Some(live) => live.suspend(write),
             None => write(),
-        }
+        });
     }
 
     /// Shows `line` on a terminal, again and again, while `work` goes on.

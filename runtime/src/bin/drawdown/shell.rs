@@ -152,7 +152,8 @@ async fn pass_on(stderr: Option<ChildStderr>, last_line: &mut Vec<u8>) {
             Ok(piece) if !piece.is_empty() => piece,
             _ => return,
         };
-        let _ = io::stderr().write_all(piece);
+        // Nobody has to read it: the links of this thread must go on meanwhile.
+        let _ = tokio::task::block_in_place(|| io::stderr().write_all(piece));
         for byte in piece {
             match byte {
                 b'\n' => at_start = true,
