@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::process::{Running, run, start, start_as, start_unread};
+use crate::process::{Running, run, start, start_as, start_unheard, start_unread};
 use crate::wire::Wire;
 
 /// A server at a port that the system chose.
@@ -414,4 +414,25 @@ fn every_command_explains_itself_with_examples() {
 #[track_caller]
 fn wait_for(file: &Path) {
     wait_until(|| fs::metadata(file).is_ok_and(|file| file.len() > 0));
+}
+
+#[test]
+fn a_server_whose_stderr_nobody_reads_goes_on() {
+    let folder = tempdir().unwrap();
+    let begun = folder.path().join("begun");
+    let command = format!(
+        "read word; if [ $word = loud ]; then touch {}; head -c 400000 /dev/zero >&2; fi; echo $word",
+        begun.display()
+    );
+    let (mut first, mut second) =
+        (start(["req", "--bind", ANY_PORT]), start(["req", "--bind", ANY_PORT]));
+    let (one, other) = (first.bound(), second.bound());
+    let args = ["rep", "--connect", &one, "--connect", &other, "--window", "4", "--exec", &command];
+    let _server = start_unheard(args);
+    first.send("loud\n");
+    wait_until(|| begun.exists());
+    for _ in 0..20 {
+        second.send("quiet\n");
+        assert_eq!(second.line(), "quiet");
+    }
 }

@@ -96,7 +96,16 @@ pub(crate) fn start_unread<I: IntoIterator<Item: AsRef<OsStr>>>(args: I) -> Runn
     drop(reader);
     let mut command = Command::new(binary());
     command.args(args);
-    launch(command, writer.into())
+    launch(command, writer.into(), Stdio::piped())
+}
+
+/// Starts the command with a stderr that is read by nobody but whoever calls this.
+#[track_caller]
+pub(crate) fn start_unheard<I: IntoIterator<Item: AsRef<OsStr>>>(args: I) -> (Running, PipeReader) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(binary());
+    command.args(args);
+    (launch(command, Stdio::piped(), writer.into()), reader)
 }
 
 /// Starts the command with a stdout that is read by nobody but whoever calls this.
@@ -107,22 +116,22 @@ pub(crate) fn start_read_late<I: IntoIterator<Item: AsRef<OsStr>>>(
     let (reader, writer) = std::io::pipe().unwrap();
     let mut command = Command::new(binary());
     command.args(args);
-    (launch(command, writer.into()), reader)
+    (launch(command, writer.into(), Stdio::piped()), reader)
 }
 
 /// Starts a command that ends up as ours.
 #[track_caller]
 pub(crate) fn start_as(command: Command) -> Running {
-    launch(command, Stdio::piped())
+    launch(command, Stdio::piped(), Stdio::piped())
 }
 
 #[track_caller]
-fn launch(mut command: Command, stdout: Stdio) -> Running {
+fn launch(mut command: Command, stdout: Stdio, stderr: Stdio) -> Running {
     let mut child = command
         .env_remove("RUST_LOG")
         .stdin(Stdio::piped())
         .stdout(stdout)
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .unwrap();
     let stdin = child.stdin.take();
@@ -130,7 +139,10 @@ fn launch(mut command: Command, stdout: Stdio) -> Running {
         Some(stdout) => Pipe::follow(stdout),
         None => Pipe::follow(std::io::empty()),
     };
-    let stderr = Pipe::follow(child.stderr.take().unwrap());
+    let stderr = match child.stderr.take() {
+        Some(stderr) => Pipe::follow(stderr),
+        None => Pipe::follow(std::io::empty()),
+    };
     Running { child, stdin, stdout, stderr }
 }
 
