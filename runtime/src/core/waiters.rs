@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar};
 use std::task::Waker;
 
 use super::Signal;
@@ -12,6 +12,8 @@ use super::Signal;
 pub(crate) struct Wakes {
     signals: Vec<Arc<Signal>>,
     wakers: Vec<Waker>,
+    /// By which a thread is called.
+    bell: Option<Arc<Condvar>>,
 }
 
 impl Wakes {
@@ -26,7 +28,12 @@ impl Wakes {
         self.wakers.push(waker);
     }
 
+    pub(crate) fn bell(&mut self, bell: &Arc<Condvar>) {
+        self.bell = Some(Arc::clone(bell));
+    }
+
     pub(super) fn wake(self) {
+        self.bell.iter().for_each(|bell| bell.notify_one());
         self.signals.iter().for_each(|signal| signal.ring());
         self.wakers.into_iter().for_each(Waker::wake);
     }

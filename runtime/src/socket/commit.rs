@@ -10,7 +10,7 @@ use drawdown_protocol::{
     Now, ProxyEngine, PublishEngine, PushEngine, ReplyEngine, StoreNeed, Time,
 };
 
-use crate::core::{Core, Engine, Socket, StateGuard};
+use crate::core::{Core, Engine, Socket, StateGuard, Wakes};
 use crate::error::Error;
 use crate::store::Store;
 
@@ -73,7 +73,7 @@ enum Asleep {
 
 impl Committer {
     /// Calls the thread if there is something for it that should not wait until it looks by itself.
-    pub(super) fn call_if_wanted(&mut self, engine: &impl StoredEngine) {
+    pub(super) fn call_if_wanted(&mut self, engine: &impl StoredEngine, wakes: &mut Wakes) {
         let call = match (self.asleep, engine.store_need()) {
             (Asleep::No, _) | (_, StoreNeed::Nothing) => false,
             (Asleep::ForAMoment, need) => need == StoreNeed::Now,
@@ -81,7 +81,7 @@ impl Committer {
         };
         if call || (self.stop && self.asleep != Asleep::No) {
             self.asleep = Asleep::No;
-            self.bell.notify_one();
+            wakes.bell(&self.bell);
         }
     }
 }

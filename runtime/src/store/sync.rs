@@ -8,6 +8,11 @@
 //! When the system could not write something, it says so once to each file that is open, at that file's next sync. sled
 //! also syncs on its own, when it cuts its log shorter, and does not look how that ends. So ours goes by a file of our
 //! own: what sled's was told and nobody heard is told to that one too.
+//!
+//! A write that makes the file longer, or is the first in a block of the disk, costs its sync one more write of the disk:
+//! that of the file's inode. So where little is written at a time, the file is kept a little longer than what sled has
+//! written, by zeros. They are what sled itself writes behind the end of its log when it opens a store; and they are
+//! appended, so that they cannot fall on anything that sled writes meanwhile.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -62,33 +67,64 @@ impl OwnFile {
 mod linux {
     use std::ffi::{c_int, c_uint};
     use std::fs::File;
-    use std::io;
-    use std::mem::ManuallyDrop;
-    use std::os::fd::{AsRawFd, FromRawFd};
-    use std::os::unix::fs::MetadataExt;
+    use std::io::ErrorKind::{FileTooLarge, Interrupted, QuotaExceeded, StorageFull};
+    use std::io::{self, Write};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
     use std::path::Path;
     use std::sync::atomic::Ordering;
     use std::sync::{Arc, PoisonError, RwLock};
 
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+
+    use super::super::engine::SEGMENT_BYTES;
     use super::{CALLS, SYNCED_STORES};
+
+    /// What the file is made longer by at a time. Who writes as much at once gains nothing by it.
+    const AHEAD_BYTES: usize = 64 << 10;
+    /// Less than this must be left of it.
+    const NEAR_BYTES: u64 = 16 << 10;
+
+    static ZEROS: [u8; AHEAD_BYTES] = [0; AHEAD_BYTES];
 
     /// The files by which those of open stores are synced.
     static OWN: RwLock<Vec<Arc<Named>>> = RwLock::new(Vec::new());
 
-    /// An open file, with its device and its number there.
+    /// An open file and its name.
     #[derive(Debug)]
-    struct Named(File, (u64, u64));
+    struct Named(File, Name);
+
+    /// A file's device and its number there.
+    type Name = ((u32, u32), u64);
 
     #[derive(Debug)]
     pub(super) struct Own(Arc<Named>);
 
     impl Own {
         pub(super) fn open(path: &Path) -> io::Result<Self> {
-            let file = File::open(path)?;
-            let name = name_of(&file)?;
+            let file = File::options().read(true).append(true).open(path)?;
+            let (name, _) = look_at(file.as_fd())?;
             let own = Arc::new(Named(file, name));
             OWN.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&own));
             Ok(Self(own))
+        }
+    }
+
+    impl Named {
+        /// sled has written up to `end`, so many bytes, and goes on there: makes the file longer if its end is near. All of
+        /// sled's segments but the last are whole, so this one may be too. Where there is no room for that it goes on as it
+        /// would without; any other failure is one of the disk.
+        fn stay_ahead(&self, length: u64, end: u64, bytes: u64) -> io::Result<()> {
+            if bytes >= AHEAD_BYTES as u64 || length >= end.saturating_add(NEAR_BYTES) {
+                return Ok(());
+            }
+            let left = length.next_multiple_of(SEGMENT_BYTES as u64) - length;
+            let zeros = usize::try_from(left).map_or(AHEAD_BYTES, |left| left.min(AHEAD_BYTES));
+            match (&self.0).write(&ZEROS[..zeros]).map_err(|error| (error.kind(), error)) {
+                Err((StorageFull | QuotaExceeded | FileTooLarge | Interrupted, _)) | Ok(_) => {
+                    Ok(())
+                }
+                Err((_, error)) => Err(error),
+            }
         }
     }
 
@@ -99,20 +135,24 @@ mod linux {
         }
     }
 
-    fn name_of(file: &File) -> io::Result<(u64, u64)> {
-        file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+    /// A file's name and length. Its times are not asked for: who has seen them has a right to others after the next write,
+    /// and with them to one more write of the inode.
+    fn look_at(file: BorrowedFd<'_>) -> io::Result<(Name, u64)> {
+        let what = StatxFlags::INO | StatxFlags::SIZE;
+        let seen = statx(file, c"", AtFlags::EMPTY_PATH, what)?;
+        Ok((((seen.stx_dev_major, seen.stx_dev_minor), seen.stx_ino), seen.stx_size))
     }
 
-    /// Our own file in place of sled's, if there is one.
-    fn own_of(fd: c_int) -> Option<Arc<Named>> {
+    /// Our own file in place of sled's, if there is one, and how long it is.
+    fn own_of(fd: c_int) -> Option<(Arc<Named>, u64)> {
         if fd < 0 {
             return None;
         }
-        // SAFETY: what is not open is told as an error; the file is sled's, and never closed here.
-        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(fd) });
-        let name = name_of(&file).ok()?;
+        // SAFETY: what is not open is told as an error; the file is sled's, which has it open until this has returned.
+        let file = unsafe { BorrowedFd::borrow_raw(fd) };
+        let (name, length) = look_at(file).ok()?;
         let all = OWN.read().unwrap_or_else(PoisonError::into_inner);
-        all.iter().find(|own| own.1 == name).cloned()
+        Some((all.iter().find(|own| own.1 == name).cloned()?, length))
     }
 
     // The C library's own, because sled finds the reason of a failure in its errno.
@@ -126,8 +166,8 @@ mod linux {
     #[unsafe(no_mangle)]
     pub(super) extern "C" fn sync_file_range(
         fd: c_int,
-        _offset: i64,
-        _bytes: i64,
+        offset: i64,
+        bytes: i64,
         _flags: c_uint,
     ) -> c_int {
         CALLS.fetch_add(1, Ordering::SeqCst);
@@ -136,9 +176,14 @@ mod linux {
         if SYNCED_STORES.load(Ordering::SeqCst) == 0 {
             return 0;
         }
-        match own_of(fd) {
-            Some(own) => fdatasync(own.0.as_raw_fd()),
-            None => fdatasync(fd),
+        let Some((own, length)) = own_of(fd) else {
+            return fdatasync(fd);
+        };
+        let (offset, bytes) = (offset.cast_unsigned(), bytes.cast_unsigned());
+        // What failed stays in errno.
+        match own.stay_ahead(length, offset.saturating_add(bytes), bytes) {
+            Ok(()) => fdatasync(own.0.as_raw_fd()),
+            Err(_) => -1,
         }
     }
 }

@@ -173,7 +173,7 @@ impl Socket for ReplyState {
             self.drains.wake_all(wakes);
         }
         if let Some(committer) = &mut self.committer {
-            committer.call_if_wanted(&self.engine);
+            committer.call_if_wanted(&self.engine, wakes);
         }
     }
 }

@@ -105,7 +105,7 @@ impl SendingState {
             self.drained.wake_all(wakes);
         }
         if let Some(committer) = &mut self.committer {
-            committer.call_if_wanted(engine);
+            committer.call_if_wanted(engine, wakes);
         }
     }
 }

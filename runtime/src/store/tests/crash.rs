@@ -310,3 +310,32 @@ fn numbers_are_reserved_on_disk_also_where_messages_are_only_buffered() {
         close(store);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_grows_by_little_is_made_longer_by_much_and_seldom() {
+    let folder = folder();
+    let (mut store, _) =
+        SledStore::open(folder.path(), &OpenOptions::new(SocketType::Push)).unwrap();
+    commit(&mut store, vec![reserve(1_000_000)]);
+    let mut lengths = Vec::new();
+    // The last ones go on in sled's next segments, of 2 MiB each.
+    for first in 0..500 {
+        let bytes = if first < 300 { 100 } else { 20 * KIB };
+        commit(&mut store, vec![put(first..first + 1, bytes)]);
+        lengths.push(fs::metadata(folder.path().join("db")).unwrap().len());
+    }
+    let mut of_small_ones = lengths[..300].to_vec();
+    of_small_ones.dedup();
+    assert!(of_small_ones.len() < 10, "{} lengths in 300 commits", of_small_ones.len());
+    assert!(lengths.last() > Some(&(4 << 20)), "several segments");
+    let killed = image_of(folder.path());
+    close(store);
+    for path in [killed.path(), folder.path()] {
+        let blocks = recovered(path).blocks;
+        assert!(starts(&blocks).into_iter().eq(0..500));
+        for block in blocks {
+            assert_eq!(block.records, records(block.seqs.start, block.records.len()));
+        }
+    }
+}
