@@ -30,6 +30,18 @@ impl Time {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// The first of these moments, as far as they are any.
+    #[inline]
+    #[must_use]
+    pub fn first_of<const N: usize>(times: [Option<Time>; N]) -> Option<Time> {
+        // An iterator that takes the array apart would have it in memory, where it is asked for after each change.
+        let sooner = |first: Option<Time>, time: &Option<Time>| match (first, *time) {
+            (Some(first), Some(time)) => Some(first.min(time)),
+            (first, time) => first.or(time),
+        };
+        times.iter().fold(None, sooner)
+    }
+
     /// As long after this as one moment is after another one; this itself if it is not. The same as with a [`Duration`]
     /// in between, without the divisions that make one.
     #[inline]
@@ -106,5 +118,19 @@ impl Now {
     pub(crate) const fn wall_at(self, time: Time) -> WallTime {
         let millis = time.0.saturating_sub(self.time.0) / 1_000;
         WallTime(self.wall.0.saturating_add(millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_some_moments_is_any_that_is_one() {
+        let [one, other] = [Time::from_micros(7), Time::from_micros(9)].map(Some);
+        assert_eq!(Time::first_of([None, other, one]), one);
+        assert_eq!(Time::first_of([other, None]), other);
+        assert_eq!(Time::first_of([None, None]), None);
+        assert_eq!(Time::first_of([]), None);
     }
 }

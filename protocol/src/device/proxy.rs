@@ -115,9 +115,9 @@ impl ProxyEngine {
     /// When [`ProxyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
-        let of_sides = self.up.poll_timeout().into_iter().chain(self.down.poll_timeout(now));
+        let of_sides = [self.up.poll_timeout(), self.down.poll_timeout(now)];
         let stuck = self.by_demand.then(|| self.down.stuck_at(now.time)).flatten();
-        of_sides.chain(self.tidies_at).chain(stuck).min()
+        Time::first_of([Time::first_of(of_sides), self.tidies_at, stuck])
     }
 
     /// Lets time pass.

@@ -150,7 +150,7 @@ impl RouterEngine {
     /// When [`RouterEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.up.poll_timeout().into_iter().chain(self.down.poll_timeout()).min()
+        Time::first_of([self.up.poll_timeout(), self.down.poll_timeout()])
     }
 
     /// Lets time pass.

@@ -155,7 +155,7 @@ impl StreamerEngine {
     /// When [`StreamerEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
-        self.up.rebuilt_at().into_iter().chain(self.down.poll_timeout(now)).min()
+        Time::first_of([self.up.rebuilt_at(), self.down.poll_timeout(now)])
     }
 
     /// Lets time pass.

@@ -265,7 +265,7 @@ impl Link {
             LinkState::Open => {
                 let beat = self.heartbeat.map(|interval| self.sent + interval);
                 let dead = self.silence_max().map(|silence| self.heard + silence);
-                beat.into_iter().chain(dead).min()
+                Time::first_of([beat, dead])
             }
             LinkState::Closing | LinkState::Gone => None,
         }

@@ -421,7 +421,7 @@ impl PublishEngine {
             self.channels.values().filter_map(aged).min()
         });
         let aged = aged.map(|wall| now.time + now.wall.until(wall));
-        aged.into_iter().chain(self.store_slow_at()).min()
+        Time::first_of([aged, self.store_slow_at()])
     }
 
     /// Lets time pass: what is too old goes.

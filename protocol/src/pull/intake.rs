@@ -149,7 +149,7 @@ impl PullEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let expires = self.expiring.first().map(|(until, ..)| *until);
-        expires.into_iter().chain(self.pool.review_at()).min()
+        Time::first_of([expires, self.pool.review_at()])
     }
 
     /// Lets time pass: what waits beyond its shelf life frees its room, and its sender is told; who sits on room that others

@@ -307,7 +307,7 @@ impl PushEngine {
         let sync = journal.unsynced.map(|since| since + SYNC_BEHIND);
         let has_behind = journal.has_behind() || self.has_safe_replays();
         let behind = has_behind.then(|| written_behind + WRITE_BEHIND);
-        born.map(|born| born + gate).into_iter().chain(behind).chain(sync).min()
+        Time::first_of([born.map(|born| born + gate), behind, sync])
     }
 
     /// The answer to the last [`PushEngine::poll_store`].

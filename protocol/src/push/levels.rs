@@ -134,7 +134,7 @@ impl Levels {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        self.patience_until.into_iter().chain(self.trials.next()).min()
+        Time::first_of([self.patience_until, self.trials.next()])
     }
 }
 

@@ -38,10 +38,8 @@ impl PushEngine {
         let unpark = self.unpark_at();
         let levels = self.levels.next_timeout();
         let rebuilt = self.rebuilt_at();
-        [expiry, delay, grace, deadline, self.next_reassign, slow, unpark, levels, rebuilt]
-            .into_iter()
-            .flatten()
-            .min()
+        let of_messages = [expiry, delay, grace, deadline, self.next_reassign];
+        Time::first_of([Time::first_of(of_messages), slow, unpark, levels, rebuilt])
     }
 
     /// Lets time pass.

@@ -214,8 +214,7 @@ impl ReplyEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let forget_at = self.memory.due(self.config.memory.age);
-        let looks = [self.doubt_at(), self.pool.review_at()];
-        looks.into_iter().chain([forget_at, self.store_slow_at()]).flatten().min()
+        Time::first_of([self.doubt_at(), self.pool.review_at(), forget_at, self.store_slow_at()])
     }
 
     /// Lets time pass: what was remembered long enough is forgotten, and a store that takes long is told of.

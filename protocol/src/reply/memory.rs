@@ -286,7 +286,7 @@ impl Memory {
     /// When the first answer may be too old.
     pub(super) fn due(&self, age: Duration) -> Option<Time> {
         let given = self.none_before.map(|given| given + age);
-        given.into_iter().chain(self.awaited.first_end()).min()
+        Time::first_of([given, self.awaited.first_end()])
     }
 
     /// An answer that there is no room for, or that is too old.

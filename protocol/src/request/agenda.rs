@@ -123,7 +123,7 @@ impl Agenda {
     /// When something may be due.
     pub(super) fn next(&self) -> Option<Time> {
         let noted = self.noted.first().map(|(at, _)| *at);
-        noted.into_iter().chain(self.young_due).min()
+        Time::first_of([noted, self.young_due])
     }
 
     /// Takes out the first call for which something may be due.

@@ -11,13 +11,13 @@ impl RequestEngine {
     pub fn poll_timeout(&self) -> Option<Time> {
         let unpark = self.unpark_at();
         let timers = [self.agenda.next(), self.confirm_at, self.trials.next(), unpark];
-        let timer = timers.into_iter().flatten().min();
+        let timer = Time::first_of(timers);
         // A router has to grant the room of who is tried again.
         if self.waiting.is_empty() && self.routing.is_none() {
             return timer;
         }
         let back = self.silent.first().map(|(until, _)| *until);
-        timer.into_iter().chain(back).min()
+        Time::first_of([timer, back])
     }
 
     /// Lets time pass.

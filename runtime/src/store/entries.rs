@@ -17,6 +17,9 @@ use super::shelf::{self, Shelf};
 /// has 128 KiB in it: left to itself, sled keeps hundreds of megabytes, whatever its cache may hold.
 const CACHE_ACCESSES: usize = 64;
 
+/// Pages with less in them may be left to sled: as many as it keeps unseen are a few megabytes.
+const LET_GO_BYTES: usize = 8 << 10;
+
 /// The entries of an open store.
 ///
 /// Single inserts and removes, never sled's `apply_batch`: that costs a second write, and buys nothing that the order
@@ -25,6 +28,8 @@ pub(super) struct Entries {
     pub(super) engine: Engine,
     shelves: Shelves,
     value: Vec<u8>,
+    /// What was put into the page that is filled.
+    page_bytes: usize,
 }
 
 /// Where the blocks and the records of dead letters stand.
@@ -56,7 +61,7 @@ impl Kind {
 
 impl Entries {
     pub(super) fn new(engine: Engine, shelves: Shelves) -> Self {
-        Self { engine, shelves, value: Vec::with_capacity(format::VALUE_BYTES_MAX) }
+        Self { engine, shelves, value: Vec::with_capacity(format::VALUE_BYTES_MAX), page_bytes: 0 }
     }
 
     /// Writes a block, its part 0 last. One of the same first number is removed after that.
@@ -79,7 +84,9 @@ impl Entries {
             let key = kind.key(slot);
             format::write_part(&key, head, pieces, &mut self.value);
             self.engine.insert(&key, &self.value)?;
-            if shelf::is_last_of_page(slot) {
+            self.page_bytes += self.value.len();
+            if shelf::is_last_of_page(slot) && std::mem::take(&mut self.page_bytes) >= LET_GO_BYTES
+            {
                 self.let_go_of_page(&key)?;
             }
         }

@@ -50,7 +50,7 @@ impl Socket for PullState {
     }
 
     fn poll_timeout(&self, _clock: &Clock) -> Option<Time> {
-        self.engine.poll_timeout().into_iter().chain(self.flush_at).min()
+        Time::first_of([self.engine.poll_timeout(), self.flush_at])
     }
 
     fn handle_timeout(&mut self, now: Now) {

@@ -248,7 +248,7 @@ impl Socket for RequestState {
 
     fn poll_timeout(&self, _clock: &Clock) -> Option<Time> {
         let turn = self.deadlines.first().map(|(at, _)| *at);
-        self.engine.poll_timeout().into_iter().chain(turn).min()
+        Time::first_of([self.engine.poll_timeout(), turn])
     }
 
     fn handle_timeout(&mut self, now: Now) {
