@@ -1,6 +1,7 @@
 //! What all builders have in common.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use drawdown_protocol::store::Recovered;
@@ -23,16 +24,17 @@ pub(crate) struct SocketOptions {
 impl Default for SocketOptions {
     fn default() -> Self {
         let (access, connect) = (Access::default(), ConnectOptions::default());
-        // While one polls on the only processor there is, its peer cannot run.
-        let is_alone = std::thread::available_parallelism().is_ok_and(|count| count.get() == 1);
-        let busy_poll = if is_alone { Duration::ZERO } else { BUSY_POLL };
-        Self { access, connect, busy_poll }
+        Self { access, connect, busy_poll: *BUSY_POLL }
     }
 }
 
 /// For how long a link is polled unless that is set: longer than it takes to wake a peer's thread and hear its answer, so that
 /// one that is polled finds it worth while although the other side slept.
-const BUSY_POLL: Duration = Duration::from_micros(100);
+static BUSY_POLL: LazyLock<Duration> = LazyLock::new(|| {
+    // While one polls on the only processor there is, its peer cannot run. To count them takes reading some files.
+    let is_alone = std::thread::available_parallelism().is_ok_and(|count| count.get() == 1);
+    if is_alone { Duration::ZERO } else { Duration::from_micros(100) }
+});
 
 /// Where a socket's messages are kept, if anywhere.
 #[derive(Clone, Debug, Default)]

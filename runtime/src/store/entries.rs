@@ -28,7 +28,7 @@ pub(super) struct Entries {
     pub(super) engine: Engine,
     shelves: Shelves,
     value: Vec<u8>,
-    /// What was put into the page that is filled.
+    /// What was put into pages, of either kind, since the last one was full.
     page_bytes: usize,
 }
 

@@ -67,21 +67,21 @@ impl OwnFile {
 mod linux {
     use std::ffi::{c_int, c_uint};
     use std::fs::File;
-    use std::io::ErrorKind::{FileTooLarge, Interrupted, QuotaExceeded, StorageFull};
     use std::io::{self, Write};
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
     use std::path::Path;
     use std::sync::atomic::Ordering;
     use std::sync::{Arc, PoisonError, RwLock};
 
-    use rustix::fs::{AtFlags, StatxFlags, statx};
+    use rustix::fs::{AtFlags, StatxFlags, fstat, major, minor, statx};
+    use rustix::io::Errno;
 
     use super::super::engine::SEGMENT_BYTES;
     use super::{CALLS, SYNCED_STORES};
 
-    /// What the file is made longer by at a time. Who writes as much at once gains nothing by it.
+    /// What the file is made longer by at a time.
     const AHEAD_BYTES: usize = 64 << 10;
-    /// Less than this must be left of it.
+    /// It is made longer when less than this is left. Who writes as much at once gains nothing by it.
     const NEAR_BYTES: u64 = 16 << 10;
 
     static ZEROS: [u8; AHEAD_BYTES] = [0; AHEAD_BYTES];
@@ -110,20 +110,18 @@ mod linux {
     }
 
     impl Named {
-        /// sled has written up to `end`, so many bytes, and goes on there: makes the file longer if its end is near. All of
-        /// sled's segments but the last are whole, so this one may be too. Where there is no room for that it goes on as it
-        /// would without; any other failure is one of the disk.
+        /// sled has written so many bytes, up to `end`, and goes on there: makes the file longer if its end is near. All of
+        /// sled's segments but the last are whole, so this one may be too. Where the system does not do that it goes on as it
+        /// would without; only a disk that fails is told of.
         fn stay_ahead(&self, length: u64, end: u64, bytes: u64) -> io::Result<()> {
-            if bytes >= AHEAD_BYTES as u64 || length >= end.saturating_add(NEAR_BYTES) {
+            let left = length.next_multiple_of(SEGMENT_BYTES as u64) - length;
+            if bytes >= NEAR_BYTES || length >= end.saturating_add(NEAR_BYTES) || left == 0 {
                 return Ok(());
             }
-            let left = length.next_multiple_of(SEGMENT_BYTES as u64) - length;
             let zeros = usize::try_from(left).map_or(AHEAD_BYTES, |left| left.min(AHEAD_BYTES));
-            match (&self.0).write(&ZEROS[..zeros]).map_err(|error| (error.kind(), error)) {
-                Err((StorageFull | QuotaExceeded | FileTooLarge | Interrupted, _)) | Ok(_) => {
-                    Ok(())
-                }
-                Err((_, error)) => Err(error),
+            match (&self.0).write(&ZEROS[..zeros]) {
+                Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => Err(error),
+                Ok(_) | Err(_) => Ok(()),
             }
         }
     }
@@ -139,8 +137,13 @@ mod linux {
     /// and with them to one more write of the inode.
     fn look_at(file: BorrowedFd<'_>) -> io::Result<(Name, u64)> {
         let what = StatxFlags::INO | StatxFlags::SIZE;
-        let seen = statx(file, c"", AtFlags::EMPTY_PATH, what)?;
-        Ok((((seen.stx_dev_major, seen.stx_dev_minor), seen.stx_ino), seen.stx_size))
+        if let Ok(seen) = statx(file, c"", AtFlags::EMPTY_PATH, what) {
+            return Ok((((seen.stx_dev_major, seen.stx_dev_minor), seen.stx_ino), seen.stx_size));
+        }
+        // Old kernels do not know that call, and some sandboxes refuse it.
+        let seen = fstat(file)?;
+        let device = (major(seen.st_dev), minor(seen.st_dev));
+        Ok(((device, seen.st_ino), seen.st_size.cast_unsigned()))
     }
 
     /// Our own file in place of sled's, if there is one, and how long it is.
@@ -148,7 +151,7 @@ mod linux {
         if fd < 0 {
             return None;
         }
-        // SAFETY: what is not open is told as an error; the file is sled's, which has it open until this has returned.
+        // SAFETY: the file is sled's, which has it open until this has returned.
         let file = unsafe { BorrowedFd::borrow_raw(fd) };
         let (name, length) = look_at(file).ok()?;
         let all = OWN.read().unwrap_or_else(PoisonError::into_inner);
