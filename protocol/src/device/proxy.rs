@@ -115,9 +115,8 @@ impl ProxyEngine {
     /// When [`ProxyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
-        let of_sides = [self.up.poll_timeout(), self.down.poll_timeout(now)];
         let stuck = self.by_demand.then(|| self.down.stuck_at(now.time)).flatten();
-        Time::first_of([Time::first_of(of_sides), self.tidies_at, stuck])
+        Time::first_of([self.up.poll_timeout(), self.down.poll_timeout(now), self.tidies_at, stuck])
     }
 
     /// Lets time pass.

@@ -274,7 +274,7 @@ impl Memory {
     }
 
     fn note_given(&mut self, given: Time) {
-        self.none_before = Some(self.none_before.map_or(given, |before| before.min(given)));
+        self.none_before = Time::first_of([self.none_before, Some(given)]);
     }
 
     /// When the oldest was given, of those that are not awaited.

@@ -97,7 +97,7 @@ impl Agenda {
 
     /// Something is due for a young call.
     fn hurry(&mut self, at: Time) {
-        self.young_due = Some(self.young_due.map_or(at, |due| due.min(at)));
+        self.young_due = Time::first_of([self.young_due, Some(at)]);
     }
 
     /// Something is due for a call at this moment.
