@@ -118,9 +118,13 @@ impl Calls {
         self.0.iter().find_map(|line| line.strip_prefix("fault "))
     }
 
-    /// How often something was written to stdout after the first fault.
-    pub(crate) fn said_after_fault(&self) -> usize {
-        let faulty = self.0.iter().skip_while(|line| !line.starts_with("fault "));
-        faulty.filter(|line| line.starts_with("said")).count()
+    /// From the first call that failed on.
+    pub(crate) fn from_fault(&self) -> Self {
+        Self(self.0.iter().skip_while(|line| !line.starts_with("fault ")).cloned().collect())
+    }
+
+    /// How often something was written to stdout.
+    pub(crate) fn said(&self) -> usize {
+        self.0.iter().filter(|line| line.starts_with("said")).count()
     }
 }
