@@ -83,6 +83,7 @@
 //! them.
 
 mod auth;
+mod busy_poll;
 mod clock;
 mod core;
 mod driver;

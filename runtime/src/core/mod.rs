@@ -3,6 +3,7 @@
 //! Whoever changes the engine does it through [`Core::with`], which afterwards wakes those for whom something changed:
 //! link drivers, waiting calls, the timer. Waking happens after unlocking.
 
+mod bell;
 mod engine;
 mod signal;
 mod waiters;
@@ -17,6 +18,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use bell::Bell;
 pub(crate) use engine::Engine;
 pub(crate) use signal::Signal;
 pub(crate) use waiters::{Keyed, WaitList, Waiting, Wakes};
@@ -62,7 +64,7 @@ pub(crate) struct Core<S> {
     state: Mutex<State<S>>,
     pub(crate) clock: Clock,
     pub(crate) access: Access,
-    /// For how long a link that has run dry is polled.
+    /// For how long a link that has run dry is polled, and a store's thread stays awake.
     pub(crate) busy_poll: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) tasks: TaskTracker,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Condvar};
+use std::sync::Arc;
 use std::task::Waker;
 
-use super::Signal;
+use super::{Bell, Signal};
 
 /// Those to wake once the lock is free.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Wakes {
     signals: Vec<Arc<Signal>>,
     wakers: Vec<Waker>,
     /// By which a thread is called.
-    bell: Option<Arc<Condvar>>,
+    bell: Option<Arc<Bell>>,
 }
 
 impl Wakes {
@@ -28,12 +28,12 @@ impl Wakes {
         self.wakers.push(waker);
     }
 
-    pub(crate) fn bell(&mut self, bell: &Arc<Condvar>) {
+    pub(crate) fn bell(&mut self, bell: &Arc<Bell>) {
         self.bell = Some(Arc::clone(bell));
     }
 
     pub(super) fn wake(self) {
-        self.bell.iter().for_each(|bell| bell.notify_one());
+        self.bell.iter().for_each(|bell| bell.ring());
         self.signals.iter().for_each(|signal| signal.ring());
         self.wakers.into_iter().for_each(Waker::wake);
     }

@@ -14,11 +14,11 @@ use drawdown_protocol::{Identity, LinkId, LinkState, Time, Transmit, close_for};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::Sleep;
 
+use crate::busy_poll::BusyPoll;
 use crate::core::{Core, Engine, Side, Signal, Socket};
 use crate::transport::Stream;
 
 use super::buffers::ReadBuffers;
-use super::busy_poll::BusyPoll;
 use super::parting::{LAST_WORD, Parting};
 
 /// Pieces that one system call writes.

@@ -2,7 +2,6 @@
 
 mod accept;
 mod buffers;
-mod busy_poll;
 mod connect;
 mod crew;
 mod link;

@@ -1,6 +1,6 @@
 //! The thread that owns the disk.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use drawdown_protocol::{
     Now, ProxyEngine, PublishEngine, PushEngine, ReplyEngine, StoreNeed, Time,
 };
 
-use crate::core::{Core, Engine, Socket, StateGuard, Wakes};
+use crate::busy_poll::BusyPoll;
+use crate::core::{Bell, Core, Engine, Socket, StateGuard, Wakes};
 use crate::error::Error;
 use crate::store::Store;
 
@@ -58,7 +59,7 @@ const IDLE_ROUNDS: u32 = 64;
 /// How the thread is called.
 #[derive(Debug)]
 pub(crate) struct Committer {
-    bell: Arc<Condvar>,
+    bell: Arc<Bell>,
     asleep: Asleep,
     stop: bool,
 }
@@ -66,6 +67,8 @@ pub(crate) struct Committer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asleep {
     No,
+    /// It is awake, and watches its bell for a short time.
+    Watches,
     /// It will look again within the age gate.
     ForAMoment,
     UntilCalled,
@@ -76,7 +79,7 @@ impl Committer {
     pub(super) fn call_if_wanted(&mut self, engine: &impl StoredEngine, wakes: &mut Wakes) {
         let call = match (self.asleep, engine.store_need()) {
             (Asleep::No, _) | (_, StoreNeed::Nothing) => false,
-            (Asleep::ForAMoment, need) => need == StoreNeed::Now,
+            (Asleep::Watches | Asleep::ForAMoment, need) => need == StoreNeed::Now,
             (Asleep::UntilCalled, _) => true,
         };
         if call || (self.stop && self.asleep != Asleep::No) {
@@ -122,7 +125,7 @@ impl CommitThread {
 }
 
 fn spawn<S: Stored>(core: &Arc<Core<S>>, store: Box<dyn Store>) -> std::io::Result<JoinHandle<()>> {
-    let bell = Arc::new(Condvar::new());
+    let bell = Arc::new(Bell::default());
     let committer = Committer { bell: Arc::clone(&bell), asleep: Asleep::No, stop: false };
     core.with(|socket| *socket.committer() = Some(committer));
     let (core, life) = (Arc::clone(core), core.live());
@@ -132,8 +135,10 @@ fn spawn<S: Stored>(core: &Arc<Core<S>>, store: Box<dyn Store>) -> std::io::Resu
     })
 }
 
-fn run<S: Stored>(core: &Core<S>, mut store: Box<dyn Store>, bell: &Condvar) {
+fn run<S: Stored>(core: &Core<S>, mut store: Box<dyn Store>, bell: &Bell) {
     let mut idle = 0;
+    // A lone message is often followed by the next one as soon as its sender has heard of it.
+    let mut busy_poll = BusyPoll::new(core.busy_poll);
     let mut state = core.lock();
     loop {
         let stopping = state.socket.committer().as_ref().is_none_or(|committer| committer.stop);
@@ -144,18 +149,23 @@ fn run<S: Stored>(core: &Core<S>, mut store: Box<dyn Store>, bell: &Condvar) {
             core.clock.time()
         };
         if let Some(commit) = state.socket.engine_mut().poll_store(now) {
+            busy_poll.note_read();
             core.release(state);
             let result = store.commit(&commit).map_err(|error| error.to_string());
             drop(commit);
             state = core.lock();
             state.socket.engine_mut().handle_stored(result, core.clock.now());
+            busy_poll.note_written();
             idle = 0;
         } else if stopping {
             break;
         } else {
             idle += 1;
-            let was_called;
-            (state, was_called) = rest(core, state, bell, idle);
+            let mut was_called;
+            (state, was_called) = watch(core, state, bell, &mut busy_poll);
+            if !was_called {
+                (state, was_called) = rest(core, state, bell, idle);
+            }
             if was_called {
                 idle = 0;
             }
@@ -168,11 +178,35 @@ fn run<S: Stored>(core: &Core<S>, mut store: Box<dyn Store>, bell: &Condvar) {
     core.with(|socket| *socket.committer() = None);
 }
 
+/// Stays awake until it is called, as long as that may pay; says whether it was called.
+fn watch<'a, S: Stored>(
+    core: &'a Core<S>,
+    mut state: StateGuard<'a, S>,
+    bell: &Bell,
+    busy_poll: &mut BusyPoll,
+) -> (StateGuard<'a, S>, bool) {
+    let now = || core.clock.time();
+    let mut was_called = false;
+    while !was_called && busy_poll.polls_again(now) {
+        set_asleep(&mut state.socket, Asleep::Watches);
+        bell.watch();
+        core.release(state);
+        while bell.is_watched() && busy_poll.polls_again(now) {
+            std::thread::yield_now();
+        }
+        state = core.lock();
+        bell.stop_watching();
+        was_called = !is_asleep(&mut state.socket);
+        set_asleep(&mut state.socket, Asleep::No);
+    }
+    (state, was_called)
+}
+
 /// Sleeps for a moment, or until it is called if there was nothing to do for so many rounds; says whether it was called.
 fn rest<'a, S: Stored>(
     core: &'a Core<S>,
     mut state: StateGuard<'a, S>,
-    bell: &Condvar,
+    bell: &Bell,
     idle: u32,
 ) -> (StateGuard<'a, S>, bool) {
     let asleep = if idle > IDLE_ROUNDS { Asleep::UntilCalled } else { Asleep::ForAMoment };
@@ -182,11 +216,10 @@ fn rest<'a, S: Stored>(
     state = core.lock();
     while is_asleep(&mut state.socket) {
         if asleep == Asleep::ForAMoment {
-            let slept = bell.wait_timeout(state, AGE_GATE);
-            (state, _) = slept.unwrap_or_else(PoisonError::into_inner);
+            state = bell.wait(state, Some(AGE_GATE));
             break;
         }
-        state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state = bell.wait(state, None);
     }
     let was_called = !is_asleep(&mut state.socket);
     set_asleep(&mut state.socket, Asleep::No);

@@ -17,7 +17,7 @@ use crate::store::{Durability, OpenOptions, SledStore, Store, StoreError, StoreO
 pub(crate) struct SocketOptions {
     pub(crate) access: Access,
     pub(crate) connect: ConnectOptions,
-    /// For how long a link that has run dry is polled.
+    /// For how long a link that has run dry is polled, and a store's thread stays awake.
     pub(crate) busy_poll: Duration,
 }
 
@@ -139,7 +139,8 @@ macro_rules! builder_options {
 
         /// For how long a link's thread, once it has written something, goes on looking for the peer's answer before it
         /// sleeps: 100 µs unless set, zero on a machine with one processor; zero is not at all. To wake a thread takes several
-        /// times as long as most peers take to answer, so this is what makes a request or a lone message fast. A link whose
+        /// times as long as most peers take to answer, so this is what makes a request or a lone message fast. A store's thread
+        /// looks for the next message in the same way when it has synced one. A link whose
         /// answers come later is soon polled for one in 128 of them only, and of all links of a process at most eight are at a
         /// time: those that are idle, slow or many cost next to nothing. On a runtime with several workers a link that is
         /// polled keeps two of them awake, and gains less than on one with a single worker.

@@ -1,4 +1,5 @@
-//! Whether a link that has run dry is looked at again at once, or its thread may sleep.
+//! Whether a link that has run dry is looked at again at once, or its thread may sleep; and the same of a store that has
+//! written all there was.
 //!
 //! To wake a thread that sleeps takes several times as long as a peer takes to answer. So a link is polled for a short time
 //! after it has written something, as long as that pays: an answer that came too late lets the next dry spells be slept
@@ -13,12 +14,12 @@ use drawdown_protocol::Time;
 /// Dry spells that are slept through before another one is tried.
 const SLEPT_MAX: u32 = 127;
 
-/// Links of this process that are polled at a time.
+/// Links and stores of this process that are polled at a time.
 static POLLED: Places = Places { taken: AtomicUsize::new(0), count: 8 };
 
-/// Looks after the dry spells of one link.
+/// Looks after the dry spells of one link, or of one store: what was written is a commit then, and its answer the next one.
 #[derive(Debug)]
-pub(super) struct BusyPoll {
+pub(crate) struct BusyPoll {
     /// For how long a link is polled.
     time: Duration,
     places: &'static Places,
@@ -65,17 +66,17 @@ impl Drop for Place {
 
 impl BusyPoll {
     /// Polls for so long; zero is never.
-    pub(super) const fn new(time: Duration) -> Self {
+    pub(crate) const fn new(time: Duration) -> Self {
         Self { time, places: &POLLED, spell: Spell::Slept, slept: 0, penalty: 0 }
     }
 
     /// Whether the link is polled now.
-    pub(super) const fn is_polled(&self) -> bool {
+    pub(crate) const fn is_polled(&self) -> bool {
         matches!(self.spell, Spell::Polled(..))
     }
 
     /// Bytes came.
-    pub(super) fn note_read(&mut self) {
+    pub(crate) fn note_read(&mut self) {
         if self.is_polled() {
             self.penalty = 0;
         }
@@ -84,14 +85,14 @@ impl BusyPoll {
 
     /// Bytes went, and an answer to them may come soon. One that is polled already has no more time for that, or a link that
     /// is only written to would be polled for ever.
-    pub(super) fn note_written(&mut self) {
+    pub(crate) fn note_written(&mut self) {
         if !self.is_polled() {
             self.spell = Spell::Written;
         }
     }
 
     /// Whether the link, which has nothing to do, is to be looked at again at once.
-    pub(super) fn polls_again(&mut self, now: impl Fn() -> Time) -> bool {
+    pub(crate) fn polls_again(&mut self, now: impl Fn() -> Time) -> bool {
         match &self.spell {
             Spell::Polled(until, _) if now() < *until => return true,
             Spell::Polled(..) => {
