@@ -6,6 +6,7 @@
 //! through, twice as many each further time. Where many links are served some thread is awake anyway, so only a few are
 //! polled at a time.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,18 @@ const SLEPT_MAX: u32 = 127;
 
 /// Links and stores of this process that are polled at a time.
 static POLLED: Places = Places { taken: AtomicUsize::new(0), count: 8 };
+
+/// For how long a link is polled unless that is set: longer than it takes to wake a peer's thread and hear its answer, so that
+/// one that is polled finds it worth while although the other side slept.
+pub(crate) fn default_time() -> Duration {
+    // To count the processors takes reading some files.
+    static TIME: LazyLock<Duration> = LazyLock::new(|| {
+        // While one polls on the only processor there is, its peer cannot run.
+        let is_alone = std::thread::available_parallelism().is_ok_and(|count| count.get() == 1);
+        if is_alone { Duration::ZERO } else { Duration::from_micros(100) }
+    });
+    *TIME
+}
 
 /// Looks after the dry spells of one link, or of one store: what was written is a commit then, and its answer the next one.
 #[derive(Debug)]

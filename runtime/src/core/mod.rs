@@ -24,8 +24,8 @@ pub(crate) use signal::Signal;
 pub(crate) use waiters::{Keyed, WaitList, Waiting, Wakes};
 
 use crate::auth::Access;
+use crate::busy_poll;
 use crate::clock::Clock;
-use crate::socket::SocketOptions;
 
 /// Events that a slow reader may fall behind by.
 const EVENTS_MAX: usize = 4_096;
@@ -53,6 +53,20 @@ pub(crate) trait Socket: Send + 'static {
     /// Whether calls that were woken are about to come back, each perhaps with something for a link.
     fn is_crowded(&self) -> bool {
         false
+    }
+}
+
+/// What every socket is told that its engine need not know.
+#[derive(Clone, Debug)]
+pub(crate) struct CoreOptions {
+    pub(crate) access: Access,
+    /// For how long a link that has run dry is polled, and a store's thread stays awake.
+    pub(crate) busy_poll: Duration,
+}
+
+impl Default for CoreOptions {
+    fn default() -> Self {
+        Self { access: Access::default(), busy_poll: busy_poll::default_time() }
     }
 }
 
@@ -115,7 +129,7 @@ impl<S: Socket> Core<S> {
     pub(crate) fn new(
         socket: S,
         clock: Clock,
-        options: &SocketOptions,
+        options: &CoreOptions,
         message_bytes_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {

@@ -1,40 +1,22 @@
 //! What all builders have in common.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use drawdown_protocol::store::Recovered;
 use drawdown_protocol::{Seq, Session};
 
-use crate::auth::Access;
+use crate::core::CoreOptions;
 use crate::driver::ConnectOptions;
 use crate::error::Error;
 use crate::store::{Durability, OpenOptions, SledStore, Store, StoreError, StoreOwner};
 
 /// What a socket is told that its engine need not know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SocketOptions {
-    pub(crate) access: Access,
+    pub(crate) core: CoreOptions,
     pub(crate) connect: ConnectOptions,
-    /// For how long a link that has run dry is polled, and a store's thread stays awake.
-    pub(crate) busy_poll: Duration,
 }
-
-impl Default for SocketOptions {
-    fn default() -> Self {
-        let (access, connect) = (Access::default(), ConnectOptions::default());
-        Self { access, connect, busy_poll: *BUSY_POLL }
-    }
-}
-
-/// For how long a link is polled unless that is set: longer than it takes to wake a peer's thread and hear its answer, so that
-/// one that is polled finds it worth while although the other side slept.
-static BUSY_POLL: LazyLock<Duration> = LazyLock::new(|| {
-    // While one polls on the only processor there is, its peer cannot run. To count them takes reading some files.
-    let is_alone = std::thread::available_parallelism().is_ok_and(|count| count.get() == 1);
-    if is_alone { Duration::ZERO } else { Duration::from_micros(100) }
-});
 
 /// Where a socket's messages are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -145,20 +127,21 @@ macro_rules! builder_options {
         /// time: those that are idle, slow or many cost next to nothing. On a runtime with several workers a link that is
         /// polled keeps two of them awake, and gains less than on one with a single worker.
         pub fn busy_poll(mut self, time: std::time::Duration) -> Self {
-            self.options.busy_poll = time;
+            self.options.core.busy_poll = time;
             self
         }
 
         /// Decides who may connect and as whom. With one, the socket may bind to any address.
         pub fn authorizer(mut self, authorizer: impl $crate::Authorizer) -> Self {
-            self.options.access = $crate::auth::Access::Authorized(std::sync::Arc::new(authorizer));
+            self.options.core.access =
+                $crate::auth::Access::Authorized(std::sync::Arc::new(authorizer));
             self
         }
 
         /// Lets the socket bind to any address although nobody checks who connects: whoever reaches the port can
         /// send and take messages.
         pub fn dangerously_allow_anonymous(mut self) -> Self {
-            self.options.access = $crate::auth::Access::Anonymous;
+            self.options.core.access = $crate::auth::Access::Anonymous;
             self
         }
 

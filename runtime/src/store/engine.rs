@@ -14,12 +14,7 @@ use super::format::{PROBE_KEY, SYNCS_KEY, read_note, write_note};
 use super::marker::Marker;
 use super::sync::{self, OwnFile, RealSync};
 use super::witness::Witness;
-use super::{Durability, OpenOptions, StoreOwner, folder};
-
-/// A page has up to 26 entries, of which the shelf lets no more than six hold 64 KiB: it stays below a quarter of this,
-/// and so out of sled's blob files. sled keeps several buffers of this size.
-/// It can never change for a store that exists.
-pub(super) const SEGMENT_BYTES: usize = 2 << 20;
+use super::{Durability, OpenOptions, SEGMENT_BYTES, StoreOwner, folder};
 
 /// sled's default is 1 GiB; a store is written far more than it is read.
 const CACHE_BYTES: u64 = 16 << 20;

@@ -47,6 +47,11 @@ pub use owner::StoreOwner;
 pub use scan::Damage;
 pub use sled_store::SledStore;
 
+/// sled's log consists of segments of this length; sled keeps several buffers of it. A page has up to 26 entries, of which the
+/// shelf lets no more than six hold 64 KiB: it stays below a quarter of this, and so out of sled's blob files. It can never
+/// change for a store that exists.
+const SEGMENT_BYTES: usize = 2 << 20;
+
 /// Does commits, in order, for one sending socket.
 ///
 /// One thread owns a store and calls it; calls block until the disk has answered.

@@ -76,7 +76,7 @@ mod linux {
     use rustix::fs::{AtFlags, StatxFlags, fstat, major, minor, statx};
     use rustix::io::Errno;
 
-    use super::super::engine::SEGMENT_BYTES;
+    use super::super::SEGMENT_BYTES;
     use super::{CALLS, SYNCED_STORES};
 
     /// What the file is made longer by at a time.

@@ -119,7 +119,7 @@ impl Calls {
     }
 
     /// From the first call that failed on.
-    pub(crate) fn from_fault(&self) -> Self {
+    pub(crate) fn since_fault(&self) -> Self {
         Self(self.0.iter().skip_while(|line| !line.starts_with("fault ")).cloned().collect())
     }
 

@@ -40,7 +40,7 @@ fn judge(outbox: &Outbox, ended: &Ended, fault: Fault) -> Result<(), String> {
     if fault.is_harmless() || calls.first_fault().is_none() {
         return if *code == Some(3) { Ok(()) } else { Err("it gave up".to_owned()) };
     }
-    if calls.from_fault().said() > 0 {
+    if calls.since_fault().said() > 0 {
         return Err("it accepted a message after the fault".to_owned());
     }
     let store = outbox.store();
@@ -155,7 +155,7 @@ fn a_sync_that_fails_while_the_log_shrinks_is_noticed_by_the_next_commit() {
         let (code, calls) = churn::run(&shim, Fault::once("fsync", from).of("db"));
         // sled shrinks its log beside the commits: one of them may have been synced already, and in this life that sync
         // may have come when the store was closed, behind all of them.
-        let accepted = calls.from_fault().until("open db").said();
+        let accepted = calls.since_fault().until("open db").said();
         assert!(accepted <= 1, "{accepted} commits were accepted after sync {from} had failed");
         match code {
             Some(churn::GAVE_UP) => noticed += 1,

@@ -56,7 +56,7 @@ impl ProxySocket {
         store: Option<Box<dyn Store>>,
         options: SocketOptions,
     ) -> Result<Self, Error> {
-        let core = Core::new(ProxyState::new(engine), clock, &options, message_bytes_max);
+        let core = Core::new(ProxyState::new(engine), clock, &options.core, message_bytes_max);
         let durable = store.is_some();
         let thread = CommitThread::start(&core, store)?;
         driver::spawn_timer(&core);

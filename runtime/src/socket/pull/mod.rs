@@ -56,7 +56,7 @@ impl PullSocket {
             flush_at: None,
             confirmed: shared::ConfirmedRuns::default(),
         };
-        let core = Core::new(state, Clock::start(), &options, message_bytes_max);
+        let core = Core::new(state, Clock::start(), &options.core, message_bytes_max);
         driver::spawn_timer(&core);
         let shared = Arc::new(PullShared::new(core, confirm_on, window));
         Self { shared, reader: Mutex::default(), turns: Turns::default(), options }

@@ -81,7 +81,7 @@ impl RepSocket {
     ) -> Result<Self, Error> {
         let message_bytes_max = engine.config().link.message_bytes_max;
         let state = ReplyState::new(engine);
-        let core = Core::new(state, clock, &options, message_bytes_max);
+        let core = Core::new(state, clock, &options.core, message_bytes_max);
         let thread = CommitThread::start(&core, store)?;
         driver::spawn_timer(&core);
         Ok(Self { core, options, thread, turns: Turns::default() })

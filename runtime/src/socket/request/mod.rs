@@ -67,7 +67,7 @@ impl ReqSocket {
         let call = engine.config().call;
         let message_bytes_max = engine.config().link.message_bytes_max;
         let state = RequestState::new(engine);
-        let core = Core::new(state, Clock::start(), &options, message_bytes_max);
+        let core = Core::new(state, Clock::start(), &options.core, message_bytes_max);
         driver::spawn_timer(&core);
         Self { core, options, call }
     }

@@ -59,7 +59,8 @@ impl RouterSocket {
     }
 
     fn start(engine: RouterEngine, message_bytes_max: usize, options: SocketOptions) -> Self {
-        let core = Core::new(DeviceState::new(engine), Clock::start(), &options, message_bytes_max);
+        let core =
+            Core::new(DeviceState::new(engine), Clock::start(), &options.core, message_bytes_max);
         driver::spawn_timer(&core);
         Self { core, options }
     }

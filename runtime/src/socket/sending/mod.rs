@@ -39,7 +39,7 @@ impl<S: Sending> Sender<S> {
         store: Option<Box<dyn Store>>,
         options: SocketOptions,
     ) -> Result<Self, Error> {
-        let core = Core::new(state, clock, &options, message_bytes_max);
+        let core = Core::new(state, clock, &options.core, message_bytes_max);
         let durable = store.is_some();
         let thread = CommitThread::start(&core, store)?;
         driver::spawn_timer(&core);

@@ -64,7 +64,7 @@ impl StreamerSocket {
         message_bytes_max: usize,
         options: SocketOptions,
     ) -> Self {
-        let core = Core::new(DeviceState::new(engine), clock, &options, message_bytes_max);
+        let core = Core::new(DeviceState::new(engine), clock, &options.core, message_bytes_max);
         driver::spawn_timer(&core);
         Self { core, options }
     }

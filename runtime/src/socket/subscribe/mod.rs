@@ -73,7 +73,7 @@ impl SubSocket {
             keeper: is_kept.then(|| Arc::clone(&acks)),
             endpoints: 0,
         };
-        let core = Core::new(state, Clock::start(), &options, message_bytes_max);
+        let core = Core::new(state, Clock::start(), &options.core, message_bytes_max);
         driver::spawn_timer(&core);
         let shared = Arc::new(SubShared { core, acks, is_kept, report_after, fetch_max });
         let keeper = cursor.map(|cursor| Keeper::start(&shared, cursor)).transpose()?;
