@@ -30,6 +30,8 @@ fn proxy() -> ProxyEngine {
 struct Source {
     raw: Raw,
     requests: Vec<Asked>,
+    /// Messages in all.
+    sent: u64,
 }
 
 /// By which name it was asked, and how much it may send in all.
@@ -56,7 +58,7 @@ impl Source {
         let lineage = Lineage { session: session(), epoch: 1, since: 0 };
         let ring = Ring { lineage, oldest: 0, head: MESSAGES, live: true };
         raw.says(proxy, &encoded(&Control::Ring(ring)), NOW);
-        let mut source = Self { raw, requests: Vec::new() };
+        let mut source = Self { raw, requests: Vec::new(), sent: 0 };
         assert!(!source.sends(proxy, NOW), "nobody waits yet");
         source
     }
@@ -90,6 +92,7 @@ impl Source {
             if asked.may_be_sent(one[0].len()) {
                 self.raw.says(proxy, &published(asked.request, asked.next, asked.next, &one), now);
                 (asked.next, asked.sent, has_sent) = (asked.next + 1, asked.sent + 1, true);
+                self.sent += 1;
             }
         }
         has_sent
@@ -226,6 +229,63 @@ fn one_whose_connection_is_stuck_keeps_what_it_waits_for_if_nobody_else_waits() 
     proxy.handle_timeout(now);
     alone.catches_up(&mut source, &mut proxy, now);
     assert_eq!(alone.seqs(), all());
-    let sent: u64 = source.requests.iter().map(|asked| asked.sent).sum();
-    assert_eq!(sent, MESSAGES, "nothing is fetched twice");
+    assert_eq!(source.sent, MESSAGES, "nothing is fetched twice");
+}
+
+#[test]
+fn one_that_gives_credit_without_end_has_no_more_brought_than_the_window_of_the_proxy() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy);
+    let _greedy = Sub::of(&mut proxy, 0x60, b"", u64::MAX, u64::MAX);
+    source.sends(&mut proxy, NOW);
+    let window = ProxyConfig::default().up.window_messages;
+    let granted: Vec<u64> = source.requests.iter().map(|asked| asked.messages).collect();
+    assert_eq!(granted, [window]);
+}
+
+#[test]
+fn one_that_wants_only_what_is_new_gets_nothing_that_was_published_before() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy);
+    let mut raw = Raw::on(proxy.open_link(Identity::new("sub"), Side::Downstream, NOW.time));
+    raw.says(&mut proxy, &handshake(&hello(SocketType::Sub, peer(0x60))), NOW);
+    raw.says(&mut proxy, &filter(b""), NOW);
+    let (start, session) = (StartAt::Newest, session());
+    let request = Request { request: 1, session, start, last: None, messages: 100, bytes: 1 << 40 };
+    raw.says(&mut proxy, &encoded(&Control::Request(request)), NOW);
+    let mut heard = raw.hears(&mut proxy, NOW);
+    while source.sends(&mut proxy, NOW) {
+        heard.extend(raw.hears(&mut proxy, NOW));
+    }
+    assert!(!heard.iter().any(|frame| matches!(frame, Frame::Publish(_))), "what was there before");
+    let begins = heard.iter().any(|frame| match frame {
+        Frame::Control(Control::Skip(skip)) => skip.next == MESSAGES,
+        _ => false,
+    });
+    assert!(begins, "it is told from where on it hears all");
+}
+
+#[test]
+fn a_source_that_passes_over_what_it_is_asked_for_is_not_asked_for_it_again() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy);
+    let mut quick = Sub::of(&mut proxy, 0x70, b"", FEW, 1 << 40);
+    let mut slow = Sub::of(&mut proxy, 0x60, b"", 1_000, 3_500);
+    flow(&mut source, &mut proxy, &mut quick, &mut slow, NOW);
+    assert_eq!(quick.seqs(), all());
+    slow.gives(&mut proxy, 1_000, 1 << 40, NOW);
+    let one = [record(&[b'x'; PAYLOAD_BYTES], Some(&[2, 1, b't']))];
+    let mut asked = 0;
+    for _ in 0..20 {
+        slow.hears(&mut proxy, NOW);
+        for frame in source.raw.hears(&mut proxy, NOW) {
+            if let Frame::Control(Control::Request(Request { request, start, .. })) = frame
+                && let StartAt::Next(next) = start
+            {
+                asked += 1;
+                source.raw.says(&mut proxy, &published(request, next, next + 2, &one), NOW);
+            }
+        }
+    }
+    assert!((1..10).contains(&asked), "{asked} times");
 }

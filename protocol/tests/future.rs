@@ -77,6 +77,7 @@ fn a_copy_is_handed_out_once_it_is_taken_and_no_sooner() {
     assert_eq!(pull.copies().messages, 2);
     pull.set_waiting(1);
     assert_eq!(seqs(&mut pull), [], "it was asked for, and not taken");
+    raw.hears(&mut pull, NOW);
     raw.says(&mut pull, &take(0, 1, 0, COST), NOW);
     pull.set_waiting(0);
     assert_eq!(seqs(&mut pull), [7]);
@@ -162,6 +163,7 @@ fn a_copy_that_finds_no_room_is_told_and_given_back_if_it_is_taken_meanwhile() {
     let demand = Demand { waiting: 1, asks: false };
     other.says(&mut pull, &encoded(&Control::Demand(demand)), NOW);
     pull.set_waiting(1);
+    other.hears(&mut pull, NOW);
     other.says(&mut pull, &take(0, 1, 0, COST), NOW);
     let back = other.hears(&mut pull, NOW);
     let released = Settlement { deliveries: span(0, 1), outcome: Outcome::Released };

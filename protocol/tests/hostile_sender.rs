@@ -259,6 +259,10 @@ fn who_stops_takes_credit_back_before_messages_go_back() {
     assert_eq!((grant.messages, grant.bytes), (3, 3 * COST));
     let released = settle.settlements.iter().map(|s| (s.deliveries.count, s.outcome.clone()));
     assert_eq!(released.collect::<Vec<_>>(), [(3, Outcome::Released)]);
+    let echo = Echo { serial: grant.serial, messages: 3, bytes: 3 * COST };
+    raw.says(&mut pull, &encoded(&Control::Echo(echo)), NOW);
+    pull.set_paused(false);
+    assert_eq!(raw.hears(&mut pull, NOW), [], "a stop is for good");
 }
 
 #[test]

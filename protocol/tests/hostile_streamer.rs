@@ -327,3 +327,22 @@ fn a_frame_that_speaks_a_thousand_times_of_the_same_says_it_once_upstream() {
     let told_extended = told(frames);
     assert!((1..=MESSAGES as usize).contains(&told_extended), "{told_extended}");
 }
+
+#[test]
+fn what_is_confirmed_before_its_sender_is_back_is_told_to_it() {
+    let mut streamer = streamer(0);
+    let mut behind = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    behind.says(&mut streamer, &encoded(&attach(&[(5, 1)], &[])), NOW);
+    behind.hears(&mut streamer, NOW);
+    let confirmed = Settlement { deliveries: span(0, 1), outcome: Outcome::Confirmed };
+    let settle = Settle { settlements: [confirmed].into_iter().collect() };
+    behind.says(&mut streamer, &encoded(&Control::Settle(settle)), NOW);
+    let mut before = Raw::connect(&mut streamer, Side::Upstream, &sender());
+    let heard = before.hears(&mut streamer, NOW);
+    let named = heard.iter().filter_map(|frame| match frame {
+        Frame::Control(Control::Attach(attach)) => Some(&attach.confirmed),
+        _ => None,
+    });
+    let named: Vec<_> = named.flat_map(|spans| spans.iter().copied()).collect();
+    assert_eq!(named, [span(5, 1)], "it would be sent again, and worked on again");
+}

@@ -119,6 +119,7 @@ fn each_of_many_single_messages_can_be_asked_back() {
     let mut raw = Raw::connect(&mut pull, "sender", NOW);
     let hello = Hello { reports_taken: true, ..hello(SocketType::Push, peer(0x20)) };
     raw.says(&mut pull, &handshake(&hello), NOW);
+    raw.hears(&mut pull, NOW);
     for number in 0..200 {
         raw.says(&mut pull, &data(run(number, number, 1), &record(b"x", None)), NOW);
     }

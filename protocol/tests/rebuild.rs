@@ -253,6 +253,7 @@ fn copies_that_were_given_back_on_a_link_that_broke_are_given_back_again() {
     }
     let (mut raw, _) = sender(&mut pull, "sender", 0x24, rebuilds);
     pull.set_window(8, 4 << 20);
+    raw.hears(&mut pull, NOW);
     raw.says(&mut pull, &data(run(4, 9, 1), &record(b"x", None)), NOW);
     assert_eq!(pull.copies().messages, 0, "it has heard them, or would not hand out anything");
 }

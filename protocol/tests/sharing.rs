@@ -3,7 +3,7 @@
 mod common;
 
 use common::raw::Raw;
-use common::{data, encoded, handshake, hello, later, peer, record, run};
+use common::{data, encoded, handshake, hello, later, peer, record, run, work_off};
 use drawdown_protocol::wire::{CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat};
 use drawdown_protocol::{
     LinkState, Now, PullConfig, PullEngine, ReplyConfig, ReplyEngine, SocketType, Time,
@@ -55,18 +55,50 @@ fn a_sender_that_never_answers_a_lowered_grant_loses_its_link() {
     wants(&mut pull, &mut other, 10, NOW);
     assert_eq!(granted(&mut pull, &mut deaf, NOW).map(|grant| grant.messages), Some(1));
     assert_eq!(granted(&mut pull, &mut other, NOW).map(|grant| grant.messages), Some(0));
+    loses_its_link(&mut pull, &mut deaf, &mut other);
+}
+
+/// Both are alive, and nothing comes: one that sits on room loses it to the other, with its link, but not soon.
+fn loses_its_link(pull: &mut PullEngine, one: &mut Raw, other: &mut Raw) {
     let mut seconds = 0;
-    while pull.link_state(deaf.link) == LinkState::Open {
+    while pull.link_state(one.link) == LinkState::Open {
         seconds += 1;
         assert!(seconds < 60, "it keeps the room");
-        beats(&mut pull, &mut [&mut deaf, &mut other], later(NOW, seconds * 1_000));
+        beats(pull, &mut [one, other], later(NOW, seconds * 1_000));
     }
     let now = later(NOW, seconds * 1_000);
-    let close = deaf.hears_close(&mut pull, now).expect("a last word");
+    let close = one.hears_close(pull, now).expect("a last word");
     assert_eq!(close.code, CloseCode::ProtocolViolation, "{close:?}");
     assert!(seconds > 30, "{seconds}: an answer may come a long way behind what was sent before");
-    let got = granted(&mut pull, &mut other, now).map_or(0, |grant| grant.messages);
+    let got = granted(pull, other, now).map_or(0, |grant| grant.messages);
     assert!(got >= 2, "half of the window at a time, and not {got}");
+}
+
+#[test]
+fn a_sender_that_says_it_has_sent_what_never_comes_loses_its_link() {
+    let mut pull = pull();
+    let mut liar = sender(&mut pull, 0x40, NOW);
+    let first = granted(&mut pull, &mut liar, NOW).expect("all the room");
+    let mut other = sender(&mut pull, 0x50, NOW);
+    wants(&mut pull, &mut other, 10, NOW);
+    let lowered = granted(&mut pull, &mut liar, NOW).expect("it is to give some back");
+    let echo = Echo { serial: lowered.serial, messages: first.messages, bytes: first.bytes };
+    liar.says(&mut pull, &encoded(&Control::Echo(echo)), NOW);
+    assert_eq!(granted(&mut pull, &mut other, NOW).map(|grant| grant.messages), Some(0));
+    loses_its_link(&mut pull, &mut liar, &mut other);
+}
+
+#[test]
+fn what_is_to_be_granted_and_was_not_told_yet_is_not_granted() {
+    let mut pull = pull();
+    let mut raw = sender(&mut pull, 0x40, NOW);
+    assert_eq!(granted(&mut pull, &mut raw, NOW).map(|grant| grant.messages), Some(4));
+    raw.says(&mut pull, &data(run(0, 0, 4), &record(b"x", None).repeat(4)), NOW);
+    assert_eq!(work_off(&mut pull, NOW).len(), 4);
+    // There is room again, but who reads nothing cannot know.
+    raw.says(&mut pull, &data(run(4, 4, 1), &record(b"x", None)), NOW);
+    let close = raw.hears_close(&mut pull, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::CreditExceeded, "{close:?}");
 }
 
 #[test]

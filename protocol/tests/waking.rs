@@ -78,7 +78,7 @@ fn what_one_cannot_take_since_its_connection_is_stuck_is_for_others() {
     let mut stuck = receiver(&mut push, 0x30, 1);
     let mut other = receiver(&mut push, 0x40, 1);
     assert_eq!(send(&mut push), [stuck.link]);
-    push.handle_blocked(stuck.link);
+    push.handle_blocked(stuck.link, NOW.time);
     assert_eq!(woken(&mut push), [other.link]);
     assert_eq!(messages(&other.hears(&mut push, NOW)), 1);
     assert_eq!(send(&mut push), [other.link], "it is not asked while it is stuck");
@@ -93,7 +93,7 @@ fn one_that_is_alone_and_stuck_is_woken_for_nothing() {
     let mut push = push();
     let mut stuck = receiver(&mut push, 0x30, 1);
     assert_eq!(send(&mut push), [stuck.link]);
-    push.handle_blocked(stuck.link);
+    push.handle_blocked(stuck.link, NOW.time);
     assert_eq!(woken(&mut push), []);
     assert_eq!(send(&mut push), []);
     assert_eq!(messages(&stuck.hears(&mut push, NOW)), 2);
@@ -209,7 +209,7 @@ fn what_one_gave_back_is_for_it_again_while_the_other_has_too_few_bytes_for_it()
 #[test]
 fn what_one_gave_back_is_for_it_again_while_the_connection_of_the_other_is_stuck() {
     let (mut push, mut one, mut other) = one_gave_it_back();
-    push.handle_blocked(other.link);
+    push.handle_blocked(other.link, NOW.time);
     one_gets_it_again(&mut push, &mut one, &mut other);
 }
 
@@ -220,7 +220,7 @@ fn what_one_gave_back_is_for_it_again_if_that_of_the_other_is_stuck_meanwhile() 
     assert_eq!(woken(&mut push), [one.link]);
     assert_eq!(messages(&one.hears(&mut push, NOW)), 0);
     assert_eq!(woken(&mut push), [other.link]);
-    push.handle_blocked(other.link);
+    push.handle_blocked(other.link, NOW.time);
     assert_eq!(woken(&mut push), [one.link]);
     assert_eq!(messages(&one.hears(&mut push, NOW)), 1);
 }
@@ -238,4 +238,22 @@ fn what_one_gave_back_is_for_it_again_while_another_of_a_worse_level_has_too_few
     assert_eq!(messages(&one.hears(&mut push, NOW)), 1);
     taken(&mut push, &mut one);
     one_gets_it_again(&mut push, &mut one, &mut other);
+}
+
+#[test]
+fn one_that_cannot_be_asked_because_it_is_stuck_is_not_waited_for_longer_than_others() {
+    let mut push = push();
+    let mut stuck = receiver(&mut push, 0x30, 1);
+    let worse = push.open_link_at(Identity::new("receiver"), Priority::new(2).unwrap(), NOW.time);
+    let mut other = attached(&mut push, Raw::on(worse), 0x40, 1);
+    let used_up = Grant { serial: 2, messages: 0, bytes: 0, contended: true, answered: 0 };
+    stuck.says(&mut push, &encoded(&Control::Grant(used_up)), NOW);
+    stuck.hears(&mut push, NOW);
+    woken(&mut push);
+    assert_eq!(send(&mut push), [stuck.link], "it is to say whether it has room");
+    push.handle_blocked(stuck.link, NOW.time);
+    assert_eq!(messages(&other.hears(&mut push, NOW)), 0);
+    let until = push.poll_timeout(NOW).expect("nobody is waited for without end");
+    push.handle_timeout(Now { time: until, ..NOW });
+    assert_eq!(messages(&other.hears(&mut push, Now { time: until, ..NOW })), 1);
 }

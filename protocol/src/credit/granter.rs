@@ -36,19 +36,15 @@ impl Granter {
         self.received
     }
 
-    /// Whether the sender has not answered a grant that took something away.
-    pub(super) const fn is_unanswered(&self) -> bool {
-        self.lowered.is_some()
-    }
-
     /// Whether something was taken away that may still arrive, until the sender says that it will not.
     pub(super) fn is_returning(&self) -> bool {
         self.outstanding() != self.intended()
     }
 
-    /// Counts what arrived; false if it was more than granted.
+    /// Counts what arrived; false if it was more than granted. What is to be granted and was not told yet is not: who does not
+    /// read what it is told would have no bound.
     pub(super) fn receive(&mut self, amount: Amount) -> bool {
-        let within = amount.fits(self.outstanding());
+        let within = amount.fits(usable(self.ceiling.saturating_sub(self.received)));
         if within {
             self.received += amount;
             self.reclaim();

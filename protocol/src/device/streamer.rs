@@ -116,8 +116,8 @@ impl StreamerEngine {
     }
 
     /// What was written for a link is still in its way, so that it can take no more: others downstream are woken in its place.
-    pub fn handle_blocked(&mut self, id: LinkId) {
-        self.down.handle_blocked(id);
+    pub fn handle_blocked(&mut self, id: LinkId, now: Time) {
+        self.down.handle_blocked(id, now);
     }
 
     /// Whether something waits here that a receiver with credit would take, and nobody was woken for it: never.

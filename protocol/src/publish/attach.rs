@@ -125,7 +125,7 @@ impl PublishEngine {
         }
         let next = match request.start {
             StartAt::Oldest => channel.oldest(),
-            StartAt::Newest => channel.visible(),
+            StartAt::Newest => channel.head(),
             StartAt::Next(next) => next,
         };
         let limit = Amount::new(request.messages, request.bytes);

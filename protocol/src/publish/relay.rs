@@ -225,9 +225,7 @@ impl PublishEngine {
         let end = channel.ring.next_seq();
         self.published += end - start;
         let stored = channel.stored.is_some();
-        if self.config.ring.messages > 0 {
-            self.evict(session, || now);
-        }
+        self.evict(session, || now);
         if !stored {
             self.note_visible(session, start..end, now);
         }

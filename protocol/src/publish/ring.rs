@@ -1,11 +1,11 @@
 //! The bounded queue of a publisher: what is published is appended, and the oldest goes when there is too much.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::ids::Seq;
-use crate::limits::CHUNK_BYTES;
+use crate::limits::{BY_REFERENCE_BYTES, CHUNK_BYTES};
 use crate::message::{Attributes, Message, Records};
 use crate::queue::{Chunk, Chunks, Mark};
 use crate::time::{Now, WallTime};
@@ -29,6 +29,8 @@ pub(super) struct Ring {
     opened: WallTime,
     /// When chunks were closed: the number after each, and the moment.
     closed: VecDeque<(Seq, WallTime)>,
+    /// The CRCs of large messages that somebody asked for.
+    crcs: BTreeMap<Seq, u32>,
 }
 
 impl Ring {
@@ -42,6 +44,7 @@ impl Ring {
             front: Mark::default(),
             opened: WallTime::default(),
             closed: VecDeque::new(),
+            crcs: BTreeMap::new(),
         }
     }
 
@@ -243,16 +246,59 @@ impl Ring {
         }
     }
 
-    /// CRC-32 of topic and payload of a retained message.
+    /// CRC-32 of topic and payload of a retained message. That of a large one is worked out once, however often a peer asks.
     pub(super) fn crc(&mut self, seq: Seq, wall: WallTime) -> Option<u32> {
         if seq < self.oldest || seq >= self.next_seq() {
             return None;
+        }
+        if let Some(crc) = self.crcs.get(&seq) {
+            return Some(*crc);
         }
         if seq >= self.closed_end() {
             self.close_chunk(wall);
         }
         let chunk = self.chunks.holding(seq)?;
         let (at, head) = chunk.record(seq, &mut Mark::default())?;
-        Some(crate::message::crc(chunk.topic(at, &head), chunk.payload(at, &head)))
+        let crc = crate::message::crc(chunk.topic(at, &head), chunk.payload(at, &head));
+        if head.payload_bytes >= BY_REFERENCE_BYTES {
+            self.note_crc(seq, crc);
+        }
+        Some(crc)
+    }
+
+    fn note_crc(&mut self, seq: Seq, crc: u32) {
+        while let Some(entry) = self.crcs.first_entry()
+            && *entry.key() < self.oldest
+        {
+            entry.remove();
+        }
+        self.crcs.insert(seq, crc);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crcs_of_large_messages_are_known_as_long_as_they_are_retained() {
+        let mut ring = Ring::new(0);
+        for payload in [vec![1; BY_REFERENCE_BYTES], vec![2; 10], vec![3; BY_REFERENCE_BYTES]] {
+            let message = Message::from(payload);
+            let mut records = bytes::BytesMut::new();
+            let attributes = Attributes::default();
+            crate::message::write_head(&mut records, message.payload().len(), &attributes);
+            records.extend_from_slice(message.payload());
+            ring.extend(ring.next_seq(), &records, Now::default());
+        }
+        let wall = WallTime::default();
+        let crcs = [0, 1, 2].map(|seq| ring.crc(seq, wall));
+        assert_eq!(crcs[0], Some(crate::message::crc(b"", &[1; BY_REFERENCE_BYTES])));
+        assert_eq!([0, 1, 2].map(|seq| ring.crc(seq, wall)), crcs);
+        assert_eq!(ring.crcs.keys().copied().collect::<Vec<_>>(), [0, 2]);
+        ring.evict_below(2, || wall);
+        assert_eq!([0, 1, 2].map(|seq| ring.crc(seq, wall)), [None, None, crcs[2]]);
+        ring.note_crc(2, crcs[2].unwrap());
+        assert_eq!(ring.crcs.keys().copied().collect::<Vec<_>>(), [2]);
     }
 }

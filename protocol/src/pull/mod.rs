@@ -241,9 +241,9 @@ impl PullEngine {
         self.wake_granted();
     }
 
-    /// Takes all credit back, or gives it again.
+    /// Takes all credit back, or gives it again; not once the socket takes nothing more.
     pub fn set_paused(&mut self, paused: bool) {
-        self.pool.set_paused(paused);
+        self.pool.set_paused(paused || self.stopped);
         self.wake_granted();
     }
 

@@ -114,7 +114,9 @@ impl Run {
 
     #[inline]
     fn ask(&self) -> Confirmed {
-        if self.dirty.load(Ordering::Relaxed) || self.dirty.swap(true, Ordering::AcqRel) {
+        // Either this sees that the run was cleaned, or who cleans it sees the mark: both sides write one and read the other,
+        // so all four have one order.
+        if self.dirty.load(Ordering::SeqCst) || self.dirty.swap(true, Ordering::SeqCst) {
             Confirmed::Noted
         } else {
             Confirmed::First
@@ -162,7 +164,7 @@ impl Run {
         let Some(settled) = self.settled.get(word as usize) else {
             return;
         };
-        let before = settled.fetch_or(bits, Ordering::AcqRel);
+        let before = settled.fetch_or(bits, Ordering::SeqCst);
         let full = self.full_word(word);
         if before != full && before | bits == full {
             self.words_left.fetch_sub(1, Ordering::AcqRel);
@@ -180,14 +182,14 @@ impl Run {
 
     /// Lets the next confirmation ask for a look again; to be called before the bits are read.
     pub(super) fn clean(&self) {
-        self.dirty.store(false, Ordering::Release);
+        self.dirty.store(false, Ordering::SeqCst);
     }
 
     /// Adds what is settled and not yet in `collected` to it, and calls `each` with every run of such indices.
     pub(super) fn collect(&self, collected: &mut [u64], mut each: impl FnMut(Range<u32>)) {
         let mut open: Option<Range<u32>> = None;
         for (word, (settled, collected)) in (0u32..).zip(self.settled.iter().zip(collected)) {
-            let mut fresh = settled.load(Ordering::Acquire) & !*collected;
+            let mut fresh = settled.load(Ordering::SeqCst) & !*collected;
             *collected |= fresh;
             while fresh != 0 {
                 let from = fresh.trailing_zeros();

@@ -53,11 +53,12 @@ impl PullEngine {
                     self.wakes.push_back(id);
                 }
             }
-            None => {
-                if let Some(state) = self.sessions.get_mut(&held.via) {
-                    state.confirmed.remember(held.run.session, seqs);
-                }
-            }
+            None => match (self.sessions.get_mut(&held.via), &mut self.passing) {
+                (Some(state), _) => state.confirmed.remember(held.run.session, seqs),
+                // Its sender is not here yet: it hears of it as of what was confirmed before.
+                (None, Some(passing)) => passing.confirmed.remember(held.run.session, seqs),
+                (None, None) => {}
+            },
         }
     }
 

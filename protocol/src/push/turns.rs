@@ -5,6 +5,7 @@
 //! that is used up.
 
 use crate::ids::{LinkId, Seq};
+use crate::time::Time;
 
 use super::{PushEngine, PushLink};
 
@@ -106,8 +107,9 @@ impl PushEngine {
     }
 
     /// What was written for a link is still in its way, so that it can take no more, whatever its credit: others are woken in
-    /// its place. It is looked after again with the next [`PushEngine::poll_transmit`].
-    pub fn handle_blocked(&mut self, id: LinkId) {
+    /// its place. It is looked after again with the next [`PushEngine::poll_transmit`]. Nor can it be asked now whether it has
+    /// room: who waits for its word does not wait for longer than for that of others.
+    pub fn handle_blocked(&mut self, id: LinkId, now: Time) {
         self.note_looks(id);
         let Some(link) = self.links.get_mut(&id) else {
             return;
@@ -117,6 +119,7 @@ impl PushEngine {
             self.idle.retain(|other| *other != id);
         }
         self.wake_idle_if_work();
+        self.note_asked(id, self.dispatchable(), now);
     }
 
     /// Whether something waits that a link with credit would take, and nobody was woken for it: never, once all who were woken

@@ -122,6 +122,8 @@ impl SubscribeEngine {
 
     /// Somebody waits for so much of a session: its source may send it.
     pub(crate) fn demand(&mut self, session: Session, room: Amount) {
+        // Who waits downstream may give credit without end, and read nothing.
+        let room = room.min(self.window());
         let active = self.streams.get_mut(&session).and_then(|stream| stream.active.as_mut());
         if let Some(active) = active {
             active.allowance.raise_to(room);

@@ -226,8 +226,9 @@ impl SubscribeEngine {
         if header.from < lane.next {
             return Err(violation("numbers that were not asked for"));
         }
-        if header.from > lane.next {
-            self.break_lane(id, header.request, header.from);
+        // A proxy wants everything: what is passed over is lost.
+        if header.first_seq > lane.next {
+            self.break_lane(id, header.request, header.first_seq);
             return Ok(());
         }
         lane.next = header.first_seq + count;
@@ -239,7 +240,7 @@ impl SubscribeEngine {
     }
 
     pub(super) fn handle_laned_skip(&mut self, id: LinkId, skip: Skip) {
-        // A proxy wants everything: what is passed over is lost.
+        // As with what a PUBLISH passes over.
         if self.lane_of(id, skip.request).is_some_and(|lane| skip.next > lane.next) {
             self.break_lane(id, skip.request, skip.next);
         }

@@ -128,8 +128,8 @@ engine!(
             self.leave_link(link);
         }
 
-        fn handle_blocked(&mut self, link: LinkId, _now: Time) {
-            self.handle_blocked(link);
+        fn handle_blocked(&mut self, link: LinkId, now: Time) {
+            self.handle_blocked(link, now);
         }
 
         fn is_settled(&self, link: LinkId) -> bool {
@@ -142,8 +142,8 @@ engine!(StreamerEngine, Side, {
         self.leave_link(link, now);
     }
 
-    fn handle_blocked(&mut self, link: LinkId, _now: Time) {
-        self.handle_blocked(link);
+    fn handle_blocked(&mut self, link: LinkId, now: Time) {
+        self.handle_blocked(link, now);
     }
 
     fn is_settled(&self, link: LinkId) -> bool {

@@ -91,8 +91,8 @@ socket!(
     |self, identity, way, now| self.open_link_at(identity, way.priority, now),
     |now| now,
     {
-        fn handle_blocked(&mut self, link: LinkId, _now: Time) {
-            self.handle_blocked(link);
+        fn handle_blocked(&mut self, link: LinkId, now: Time) {
+            self.handle_blocked(link, now);
         }
     }
 );
@@ -118,8 +118,8 @@ socket!(
     |self, identity, way, now| self.open_link(identity, way.side.leads(), now),
     |now| now,
     {
-        fn handle_blocked(&mut self, link: LinkId, _now: Time) {
-            self.handle_blocked(link);
+        fn handle_blocked(&mut self, link: LinkId, now: Time) {
+            self.handle_blocked(link, now);
         }
     }
 );

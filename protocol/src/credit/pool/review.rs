@@ -11,19 +11,20 @@ use super::Pool;
 /// How often is looked, as long as somebody waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// So many looks, and one for each MiB of the largest message, may pass without an answer to a lowered grant, and without a
-/// message: the answer comes behind what was sent before it.
+/// So many looks, and one for each MiB of the largest message, may pass without an answer to a lowered grant, or without what
+/// that says is on its way: the answer comes behind what was sent before it.
 const LOOKS_MAX: u64 = 30;
 
 /// What a sender is told whose link ends for that.
-pub(crate) const UNANSWERED: &str = "a lowered grant without an answer";
+pub(crate) const UNANSWERED: &str =
+    "a lowered grant without an answer, or without what it says was sent";
 
 /// What is known of one sender.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// What had arrived at the last look.
     received: Amount,
-    /// Looks since anything came, and a lowered grant is not answered.
+    /// Looks since anything came, and what was taken away is not back.
     unanswered: u64,
 }
 
@@ -49,8 +50,8 @@ impl Pool {
     }
 
     /// Looks who sits on room while others wait. What a sender was given because it asked, and did not begin to use since the
-    /// last look, is taken back. Gives the senders that have not answered a lowered grant for so long that they never will:
-    /// their links have to end, or what they had is lost to all others.
+    /// last look, is taken back. Gives the senders that have not given back for so long what was taken away that they never
+    /// will: their links have to end, or what they had is lost to all others.
     pub(crate) fn review(&mut self, now: Time) -> Vec<LinkId> {
         if self.review_at.is_none_or(|at| at > now) {
             return Vec::new();
@@ -77,7 +78,7 @@ impl super::Line {
     fn look(&mut self) -> bool {
         let received = self.granter.received();
         let has_moved = self.seen.received != received;
-        self.seen.unanswered = match self.granter.is_unanswered() && !has_moved {
+        self.seen.unanswered = match self.granter.is_returning() && !has_moved {
             true => self.seen.unanswered + 1,
             false => 0,
         };

@@ -85,6 +85,7 @@ fn credit_of_a_lost_link_goes_to_the_others() {
     let mut pool = pool(8);
     pool.attach(A);
     pool.attach(B);
+    settle(&mut pool);
     assert!(pool.receive(A, Amount::new(2, 20)));
     pool.detach(A);
     assert_eq!(pool.outstanding_on(B).messages + pool.queued().messages, 8);
@@ -201,6 +202,7 @@ fn of_those_who_wait_the_better_level_gets_the_room_and_a_worse_one_what_it_leav
             .filter(|l| pool.outstanding_on(*l).messages > 0)
             .collect();
         assert_eq!(given, [expected]);
+        granted(&mut pool, expected);
         assert!(pool.receive(expected, Amount::new(1, 10)));
         pool.release(Amount::new(1, 10));
         while pool.poll_due().is_some() {}
@@ -296,6 +298,7 @@ fn who_was_held_back_gets_its_share_also_of_what_another_sits_on() {
     let mut pool = Pool::that_answers(Amount::new(1, 1_000_000), COST_MAX);
     pool.attach(A);
     pool.attach(B);
+    settle(&mut pool);
     assert!(pool.receive(A, Amount::new(1, 10)));
     pool.set_held(A, true);
     pool.release(Amount::new(1, 10));
