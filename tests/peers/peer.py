@@ -93,10 +93,7 @@ class Body:
         return self.uuid() if self.flag() else None
 
     def text(self):
-        try:
-            return self.take(self.u64()).decode()
-        except UnicodeDecodeError as error:
-            raise Violation(PROTOCOL_VIOLATION, "a text is not UTF-8") from error
+        return self.take(self.u64()).decode(errors="replace")
 
     def items(self, read):
         count = self.u64()
@@ -417,6 +414,8 @@ class Pusher:
             return
         if limit[0] < self.limit[0] or limit[1] < self.limit[1]:
             self.link.send(ECHO, struct.pack("<QQQ", serial, *self.spent))
+            # What was granted on a DEMAND may be what was taken back.
+            self.advertised = 0
         self.serial, self.limit, self.contended = serial, limit, contended
 
     def dispatch(self):
