@@ -79,22 +79,24 @@ impl SubscribeEngine {
             return;
         }
         let ended = link.link.disconnected(id, close.clone(), by_us);
+        let is_refused = matches!(close.code, CloseCode::Conflict | CloseCode::Fenced);
         let sources = std::mem::take(&mut link.sources);
         for (&session, source) in &sources {
             self.break_lanes(id, session);
             let Some(stream) = self.streams.get_mut(&session) else {
                 continue;
             };
-            stream.changed = Some(now);
+            // One that is refused whenever it comes is not waited for.
+            if !is_refused {
+                stream.changed = Some(now);
+                stream.gone.extend(source.reach());
+            }
             stream.lanes_moved = 0;
-            stream.gone.extend(source.reach());
             if stream.takes_from(id) {
                 stream.active = None;
             }
         }
-        if matches!(close.code, CloseCode::Conflict | CloseCode::Fenced)
-            && let Some(session) = sources.keys().next()
-        {
+        if is_refused && let Some(session) = sources.keys().next() {
             let reason = close.reason.clone();
             self.events.push(Event::Conflict { session: *session, link: id, reason });
         }

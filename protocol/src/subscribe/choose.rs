@@ -167,14 +167,18 @@ impl SubscribeEngine {
         else {
             return false;
         };
-        let next = stream.next.unwrap_or(0);
         let could_send = active.requested && active.allowance.outstanding().messages > 0;
-        let mut others = self.links.iter().filter(|(id, _)| **id != active.link);
-        let has_more = others.any(|(_, link)| {
-            let source = link.sources.get(&session).filter(|_| link.link.is_open());
+        could_send && self.others_have_more(stream, active.link)
+    }
+
+    /// Whether sources of a session have more than has come, this one not counted.
+    fn others_have_more(&self, stream: &Stream, but: LinkId) -> bool {
+        let next = stream.next.unwrap_or(0);
+        let mut others = self.links.iter().filter(|(id, _)| **id != but);
+        others.any(|(_, link)| {
+            let source = link.sources.get(&stream.session).filter(|_| link.link.is_open());
             source.is_some_and(|source| source.ring.head > next)
-        });
-        could_send && has_more
+        })
     }
 
     /// The source that has what comes next, or else loses least; the newest incarnation; the one that has most; the one that
@@ -260,10 +264,14 @@ impl SubscribeEngine {
         self.end_request(session);
         self.turn += 1;
         let asked = self.progress(session);
+        let stream = self.streams.get(&session);
+        let may_be_behind = stream.is_some_and(|stream| self.others_have_more(stream, id));
         let (Some(stream), Some(link)) = (self.streams.get_mut(&session), self.links.get_mut(&id))
         else {
             return;
         };
+        // Nothing else may come that would be a reason to look.
+        stream.behind = may_be_behind.then_some(now);
         let request = link.next_request;
         link.next_request += 1;
         let mut head = 0;

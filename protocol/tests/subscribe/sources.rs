@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::net::{Got, Net, lineage, ring, window};
+use drawdown_protocol::{PublishConfig, PublishEngine};
+
+use crate::net::{Got, Net, Node, lineage, message, peer, ring, window};
 
 /// A subscriber at number 10 that takes from one that has all of 0 to 99, and knows another one, whose ring all below 90 has
 /// left since it told what it has.
@@ -46,4 +48,52 @@ fn a_source_that_stays_away_is_not_waited_for_longer_than_the_patience_lasts() {
     let got = net.take(subscriber);
     assert_eq!(got[10], Got::Gap(10, 89));
     assert_eq!(got.len(), 10 + 1 + 10, "{got:?}");
+}
+
+#[test]
+fn a_source_that_is_refused_whenever_it_comes_is_not_waited_for() {
+    let mut net = Net::default();
+    // It went on beyond where the one began that came after it.
+    let old = net.publisher(ring(1_000), lineage(1, 0));
+    let new = net.publisher(ring(1_000), lineage(2, 515));
+    net.publish_many(old, 600);
+    net.publish_many(new, 1);
+    let subscriber = net.subscriber(window(10), &[""]);
+    net.sub(subscriber).set_sources_expected(2);
+    net.join(new, subscriber);
+    for _ in 0..5 {
+        net.join(old, subscriber);
+        net.cut(old, subscriber);
+        net.pass(Duration::from_millis(500));
+    }
+    assert!(net.asks(subscriber, new));
+}
+
+#[test]
+fn a_source_that_has_nothing_more_is_left_for_one_that_has_although_neither_says_anything() {
+    let mut net = Net::default();
+    let quiet = |net: &mut Net, lineage| {
+        let node = net.publisher(ring(1_000), lineage);
+        let mut config = PublishConfig { ring: ring(1_000), ..PublishConfig::default() };
+        config.link.heartbeat = Duration::ZERO;
+        let name = peer(100 + node as u128);
+        net.nodes[node] = Node::Pub(Box::new(PublishEngine::new(config, name, lineage)));
+        node
+    };
+    let (before, after) = (quiet(&mut net, lineage(1, 0)), quiet(&mut net, lineage(2, 515)));
+    net.publish_many(before, 500);
+    net.publish_many(after, 1);
+    let subscriber = net.subscriber(window(1_000), &[""]);
+    net.sub(subscriber).set_sources_expected(2);
+    net.join(before, subscriber);
+    net.join(after, subscriber);
+    // Only what it asked to be woken for happens.
+    for _ in 0..20 {
+        let Some(at) = net.sub(subscriber).poll_timeout() else { break };
+        net.now.time = at;
+        net.sub(subscriber).handle_timeout(at);
+        net.run();
+    }
+    let got = net.take(subscriber);
+    assert_eq!(got[500..], [Got::Gap(500, 514), message(515, "t", "payload")]);
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use drawdown_protocol::wire::Ring;
 use drawdown_protocol::{Gap, LinkState, Seq, Session};
 
 use crate::sim::agenda::{EndId, Node, Side};
@@ -89,6 +90,17 @@ impl Network {
         if let Some(conn) = self.conns.get(&end.conn).filter(|_| is_open) {
             let rings = conn.requests.rings.clone();
             self.proxies[proxy].lost.insert(publisher, Lost { at, rings });
+        }
+    }
+
+    /// A publisher that a proxy had lost is back, and says what it has now: should it die once more and find older messages on
+    /// its disk, nobody knew of them.
+    pub(super) fn note_told_again(&mut self, node: Node, end: EndId, ring: &Ring) {
+        if let (Node::Proxy(proxy), Some(Node::Pub(publisher))) = (node, self.source_of(end))
+            && let Some(lost) = self.proxies[proxy].lost.get_mut(&publisher)
+            && let Some(known) = lost.rings.get_mut(&ring.lineage.session)
+        {
+            known.oldest = known.oldest.max(ring.oldest);
         }
     }
 

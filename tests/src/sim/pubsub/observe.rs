@@ -113,6 +113,7 @@ impl Network {
                     let known = conn.requests.rings.entry(ring.lineage.session).or_insert(*ring);
                     *known = Ring { oldest: ring.oldest.max(known.oldest), ..*ring };
                 }
+                self.note_told_again(node, end, ring);
                 return Ok(());
             }
             (Side::Down, Frame::Control(Control::Skip(skip))) => (skip.request, skip.from),
