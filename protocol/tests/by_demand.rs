@@ -26,6 +26,10 @@ fn proxy() -> ProxyEngine {
     ProxyEngine::new(ProxyConfig { down, ..ProxyConfig::default() }, peer(0x40))
 }
 
+fn one_record() -> [Vec<u8>; 1] {
+    [record(&[b'x'; PAYLOAD_BYTES], Some(&[2, 1, b't']))]
+}
+
 /// A publisher that has all of its messages, and sends one at a time.
 struct Source {
     raw: Raw,
@@ -86,7 +90,7 @@ impl Source {
                 _ => {}
             }
         }
-        let one = [record(&[b'x'; PAYLOAD_BYTES], Some(&[2, 1, b't']))];
+        let one = one_record();
         let mut has_sent = false;
         for asked in &mut self.requests {
             if asked.may_be_sent(one[0].len()) {
@@ -109,12 +113,15 @@ struct Sub {
 impl Sub {
     /// Asks for as much as this from the first number on.
     fn of(proxy: &mut ProxyEngine, name: u8, topic: &[u8], messages: u64, bytes: u64) -> Self {
+        let (session, start) = (session(), StartAt::Next(0));
+        let request = Request { request: 1, session, start, last: None, messages, bytes };
+        Self::that_asks(proxy, name, topic, request)
+    }
+
+    fn that_asks(proxy: &mut ProxyEngine, name: u8, topic: &[u8], request: Request) -> Self {
         let mut raw = Raw::on(proxy.open_link(Identity::new("sub"), Side::Downstream, NOW.time));
         raw.says(proxy, &handshake(&hello(SocketType::Sub, peer(name))), NOW);
         raw.says(proxy, &filter(topic), NOW);
-        let start = StartAt::Next(0);
-        let request =
-            Request { request: 1, session: session(), start, last: None, messages, bytes };
         raw.says(proxy, &encoded(&Control::Request(request)), NOW);
         let heard = raw.hears(proxy, NOW);
         Self { raw, heard, stuck: false }
@@ -247,16 +254,13 @@ fn one_that_gives_credit_without_end_has_no_more_brought_than_the_window_of_the_
 fn one_that_wants_only_what_is_new_gets_nothing_that_was_published_before() {
     let mut proxy = proxy();
     let mut source = Source::of(&mut proxy);
-    let mut raw = Raw::on(proxy.open_link(Identity::new("sub"), Side::Downstream, NOW.time));
-    raw.says(&mut proxy, &handshake(&hello(SocketType::Sub, peer(0x60))), NOW);
-    raw.says(&mut proxy, &filter(b""), NOW);
     let (start, session) = (StartAt::Newest, session());
     let request = Request { request: 1, session, start, last: None, messages: 100, bytes: 1 << 40 };
-    raw.says(&mut proxy, &encoded(&Control::Request(request)), NOW);
-    let mut heard = raw.hears(&mut proxy, NOW);
+    let mut sub = Sub::that_asks(&mut proxy, 0x60, b"", request);
     while source.sends(&mut proxy, NOW) {
-        heard.extend(raw.hears(&mut proxy, NOW));
+        sub.hears(&mut proxy, NOW);
     }
+    let heard = sub.heard;
     assert!(!heard.iter().any(|frame| matches!(frame, Frame::Publish(_))), "what was there before");
     let begins = heard.iter().any(|frame| match frame {
         Frame::Control(Control::Skip(skip)) => skip.next == MESSAGES,
@@ -274,7 +278,7 @@ fn a_source_that_passes_over_what_it_is_asked_for_is_not_asked_for_it_again() {
     flow(&mut source, &mut proxy, &mut quick, &mut slow, NOW);
     assert_eq!(quick.seqs(), all());
     slow.gives(&mut proxy, 1_000, 1 << 40, NOW);
-    let one = [record(&[b'x'; PAYLOAD_BYTES], Some(&[2, 1, b't']))];
+    let one = one_record();
     let mut asked = 0;
     for _ in 0..20 {
         slow.hears(&mut proxy, NOW);

@@ -353,8 +353,7 @@ impl PublishEngine {
         }
     }
 
-    /// Lets go of what a session's ring has too much.
-    /// Lets go of what is more than is to be retained. A proxy that is to retain nothing has what is on its way to somebody, and
+    /// Lets go of what a session's ring has too much. A proxy that is to retain nothing has what is on its way to somebody, and
     /// lets go of that once all of them have had it.
     fn evict(&mut self, session: Session, now: impl Fn() -> Now) {
         if self.config.ring.messages > 0 {

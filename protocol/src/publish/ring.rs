@@ -284,12 +284,7 @@ mod tests {
     fn the_crcs_of_large_messages_are_known_as_long_as_they_are_retained() {
         let mut ring = Ring::new(0);
         for payload in [vec![1; BY_REFERENCE_BYTES], vec![2; 10], vec![3; BY_REFERENCE_BYTES]] {
-            let message = Message::from(payload);
-            let mut records = bytes::BytesMut::new();
-            let attributes = Attributes::default();
-            crate::message::write_head(&mut records, message.payload().len(), &attributes);
-            records.extend_from_slice(message.payload());
-            ring.extend(ring.next_seq(), &records, Now::default());
+            ring.push(b"", payload.into(), Now::default);
         }
         let wall = WallTime::default();
         let crcs = [0, 1, 2].map(|seq| ring.crc(seq, wall));

@@ -67,9 +67,7 @@ pub(crate) struct Committer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asleep {
     No,
-    /// It is awake, and watches its bell for a short time.
-    Watches,
-    /// It will look again within the age gate.
+    /// It will look again within the age gate, or when it has watched its bell for long enough.
     ForAMoment,
     UntilCalled,
 }
@@ -79,7 +77,7 @@ impl Committer {
     pub(super) fn call_if_wanted(&mut self, engine: &impl StoredEngine, wakes: &mut Wakes) {
         let call = match (self.asleep, engine.store_need()) {
             (Asleep::No, _) | (_, StoreNeed::Nothing) => false,
-            (Asleep::Watches | Asleep::ForAMoment, need) => need == StoreNeed::Now,
+            (Asleep::ForAMoment, need) => need == StoreNeed::Now,
             (Asleep::UntilCalled, _) => true,
         };
         if call || (self.stop && self.asleep != Asleep::No) {
@@ -188,7 +186,7 @@ fn watch<'a, S: Stored>(
     let now = || core.clock.time();
     let mut was_called = false;
     while !was_called && busy_poll.polls_again(now) {
-        set_asleep(&mut state.socket, Asleep::Watches);
+        set_asleep(&mut state.socket, Asleep::ForAMoment);
         bell.watch();
         core.release(state);
         while bell.is_watched() && busy_poll.polls_again(now) {
