@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use drawdown_protocol::wire::Ring;
 use drawdown_protocol::{Gap, LinkState, Seq, Session};
 
 use crate::sim::agenda::{EndId, Node, Side};
@@ -93,15 +92,23 @@ impl Network {
         }
     }
 
-    /// A publisher that a proxy had lost is back, and says what it has now: should it die once more and find older messages on
-    /// its disk, nobody knew of them.
-    pub(super) fn note_told_again(&mut self, node: Node, end: EndId, ring: &Ring) {
+    /// A publisher that a proxy had lost is back, and says by RING what it has now, or by SKIP what it has let go of since:
+    /// should it die once more and find older messages on its disk, nobody knew of them.
+    pub(super) fn note_let_go(&mut self, node: Node, end: EndId, session: Session, oldest: Seq) {
         if let (Node::Proxy(proxy), Some(Node::Pub(publisher))) = (node, self.source_of(end))
             && let Some(lost) = self.proxies[proxy].lost.get_mut(&publisher)
-            && let Some(known) = lost.rings.get_mut(&ring.lineage.session)
+            && let Some(known) = lost.rings.get_mut(&session)
         {
-            known.oldest = known.oldest.max(ring.oldest);
+            known.oldest = known.oldest.max(oldest);
         }
+    }
+
+    /// What a publisher retains at this moment, if this is the other end of a link to it.
+    pub(super) fn oldest_at(&self, end: EndId) -> Option<Seq> {
+        let Some(Node::Pub(publisher)) = self.source_of(end) else {
+            return None;
+        };
+        self.pubs[publisher].engine.as_ref().map(|engine| engine.oldest())
     }
 
     /// The node that serves on a connection, if this is the other end.

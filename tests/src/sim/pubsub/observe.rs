@@ -113,7 +113,7 @@ impl Network {
                     let known = conn.requests.rings.entry(ring.lineage.session).or_insert(*ring);
                     *known = Ring { oldest: ring.oldest.max(known.oldest), ..*ring };
                 }
-                self.note_told_again(node, end, ring);
+                self.note_let_go(node, end, ring.lineage.session, ring.oldest);
                 return Ok(());
             }
             (Side::Down, Frame::Control(Control::Skip(skip))) => (skip.request, skip.from),
@@ -121,8 +121,15 @@ impl Network {
             _ => return Ok(()),
         };
         self.trace.note(now, node, "gets", &[end.conn, u64::from(request), from]);
-        if let (Node::Sub(sub), Some(session)) = (node, conn.requests.session(request)) {
+        let Some(session) = conn.requests.session(request) else {
+            return Ok(());
+        };
+        if let Node::Sub(sub) = node {
             self.subs[sub].heard = Some((session, from));
+        }
+        if let (Frame::Control(Control::Skip(skip)), Some(oldest)) = (frame, self.oldest_at(end)) {
+            // What no filter takes is skipped, too.
+            self.note_let_go(node, end, session, skip.next.min(oldest));
         }
         Ok(())
     }
