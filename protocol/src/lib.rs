@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod collections;
 pub mod credit;
 mod device;
 mod event;
@@ -13,7 +14,6 @@ mod publish;
 mod pull;
 mod push;
 mod queue;
-mod range;
 mod reply;
 mod request;
 pub mod store;
@@ -25,6 +25,7 @@ mod trials;
 pub mod wire;
 
 pub use backoff::Backoff;
+pub use collections::{RangeSet, Rising};
 pub use device::*;
 pub use event::{Event, Gap, NewSession, Redelivery};
 pub use ids::{
@@ -35,8 +36,6 @@ pub use message::Message;
 pub use publish::*;
 pub use pull::*;
 pub use push::*;
-pub use queue::Rising;
-pub use range::RangeSet;
 pub use reply::*;
 pub use request::*;
 pub use subscribe::*;

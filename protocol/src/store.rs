@@ -4,15 +4,28 @@
 //! every commit which was answered. The engine decides what is written and when; the store only obeys.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::ids::{Lineage, Seq, Session};
-use crate::limits::STORE_SLOW;
+use crate::limits::{STORE_SLOW, WRITE_BEHIND};
 use crate::message::{Attributes, Message, Records, write_head};
 use crate::time::Time;
+
+/// How soon a store has something to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreNeed {
+    /// Nothing.
+    Nothing,
+    /// When a message has passed the age gate, which begins at [`crate::limits::AGE_GATE`], or what may be written or synced
+    /// behind has waited for [`crate::limits::WRITE_BEHIND`] or [`crate::limits::SYNC_BEHIND`].
+    Soon,
+    /// At once.
+    Now,
+}
 
 /// One batch of work for the store: all of it, in this order, then (if `sync`) everything made durable before it is
 /// answered.
@@ -184,11 +197,57 @@ impl CommitWatch {
     }
 }
 
-/// Gives an engine the methods by which it looks after its commit. It needs the fields `events` and `journal`, whose
-/// `writing` has a `watch` while a commit is asked for.
-macro_rules! slow_store_reports {
+/// When what may be written behind is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WriteBehind {
+    last: Time,
+    /// Nothing waits for its time any more.
+    hurries: bool,
+}
+
+impl WriteBehind {
+    /// Whether it is to be written now.
+    pub(crate) fn is_due(self, now: Time) -> bool {
+        self.due() <= now
+    }
+
+    /// When it is.
+    pub(crate) fn due(self) -> Time {
+        self.end_of(self.last, WRITE_BEHIND)
+    }
+
+    /// Something was written.
+    pub(crate) const fn note_written(&mut self, now: Time) {
+        self.last = now;
+    }
+
+    /// When something has waited for so long.
+    pub(crate) fn end_of(self, since: Time, wait: Duration) -> Time {
+        if self.hurries { Time::ZERO } else { since + wait }
+    }
+
+    /// Nothing waits for its time from now on.
+    pub(crate) const fn hurry(&mut self) {
+        self.hurries = true;
+    }
+
+    pub(crate) const fn hurries(self) -> bool {
+        self.hurries
+    }
+}
+
+/// Gives an engine the methods by which it looks after its commits. It needs the fields `events` and `journal`, which has a
+/// `behind`, and whose `writing` has a `watch` while a commit is asked for.
+macro_rules! store_times {
     ($engine:ident) => {
         impl $engine {
+            /// Whatever is not written waits no longer, neither for its age nor for more to go with it: the socket closes.
+            pub fn hurry_store(&mut self) {
+                if let Some(journal) = &mut self.journal {
+                    journal.behind.hurry();
+                }
+            }
+
             /// When a store that has not answered is to be reported.
             pub(super) fn store_slow_at(&self) -> Option<$crate::Time> {
                 self.journal.as_ref()?.writing.as_ref()?.watch.slow_at()
@@ -204,4 +263,4 @@ macro_rules! slow_store_reports {
         }
     };
 }
-pub(crate) use slow_store_reports;
+pub(crate) use store_times;

@@ -5,10 +5,11 @@ mod common;
 use bytes::Bytes;
 use common::raw::Raw;
 use common::{attach, data, encoded, handshake, hello, peer, record, run, session};
-use drawdown_protocol::limits::{SYNC_BEHIND, WRITE_BEHIND};
+use drawdown_protocol::limits::{STORE_SLOW, SYNC_BEHIND, WRITE_BEHIND};
+use drawdown_protocol::store::StoreNeed;
 use drawdown_protocol::wire::{Control, Frame};
 use drawdown_protocol::{
-    CallId, Now, PushConfig, PushEngine, ReplyConfig, ReplyEngine, SocketType, StoreNeed, Time,
+    CallId, Now, PushConfig, PushEngine, ReplyConfig, ReplyEngine, SocketType, Time,
 };
 
 const NOW: Now = Now { time: Time::from_micros(1_000_000), wall: common::WALL };
@@ -51,6 +52,28 @@ fn what_was_confirmed_is_on_disk_after_a_while_although_nothing_else_is() {
     assert!(push.poll_store(synced).is_some_and(|commit| commit.ops.is_empty() && commit.sync));
     push.handle_stored(Ok(()));
     assert_eq!((push.store_need(), push.poll_store_timeout()), (StoreNeed::Nothing, None));
+}
+
+#[test]
+fn nothing_waits_for_its_time_once_the_socket_closes_and_a_slow_store_is_still_told_of() {
+    let mut push = durable();
+    for _ in 0..2 {
+        push.try_send("job".into(), || NOW).expect("there is room");
+    }
+    push.poll_store(NOW.time).expect("it is to be written");
+    push.handle_stored(Ok(()));
+    let mut receiver = Raw::connect(&mut push, "receiver", NOW);
+    receiver.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
+    let attach = attach(&[], &[], &[(0, 1)]);
+    receiver.says(&mut push, &encoded(&Control::Attach(attach)), NOW);
+    push.hurry_store();
+    let marks = push.poll_store(NOW.time).expect("what is done is not written behind any more");
+    assert!(!marks.ops.is_empty() && !marks.sync);
+    assert_eq!(push.poll_timeout(NOW), Some(NOW.time + STORE_SLOW));
+    push.handle_stored(Ok(()));
+    assert!(push.poll_store(NOW.time).is_some_and(|commit| commit.ops.is_empty() && commit.sync));
+    push.handle_stored(Ok(()));
+    assert!(push.poll_store(NOW.time).is_none());
 }
 
 #[test]

@@ -12,8 +12,7 @@ use crate::limits::{ENDED_SESSIONS_MAX, FETCH_BYTES, FETCH_MESSAGES};
 use crate::link::Identity;
 use crate::message::cost_bytes_max;
 use crate::publish::{Fetch, PublishConfig, PublishEngine, PublishStats};
-use crate::push::StoreNeed;
-use crate::store::{Commit, Recovered};
+use crate::store::{Commit, Recovered, StoreNeed};
 use crate::subscribe::{LaneId, Laned, SubscribeConfig, SubscribeEngine, SubscribeStats, Taken};
 use crate::time::{Now, Time};
 
@@ -157,6 +156,11 @@ impl ProxyEngine {
         if self.up.has_queued() {
             self.flow(now);
         }
+    }
+
+    /// Whatever is not written waits no longer: the socket closes.
+    pub fn hurry_store(&mut self) {
+        self.down.hurry_store();
     }
 
     /// Why the store takes nothing more, if it has failed.

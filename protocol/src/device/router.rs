@@ -5,12 +5,12 @@
 //! the client has confirmed them. Two routers may be each other's clients and servers: what one has granted is not granted
 //! back to it, nor to any router that stands behind it.
 
+use crate::collections::Rising;
 use crate::credit::Amount;
 use crate::event::Event;
 use crate::ids::{LinkId, PeerId, Priority};
 use crate::limits::{HOPS_MAX, PUT_OFF_MAX};
 use crate::link::{Identity, LinkConfig};
-use crate::queue::Rising;
 use crate::reply::{AnswerMemory, CallKey, ReplyConfig, ReplyEngine, ReplyStats, Routable};
 use crate::request::{CallError, CallNumber, RequestConfig, RequestEngine, RequestStats, Settled};
 use crate::time::{Now, Time};

@@ -1,7 +1,7 @@
 //! One session that is served: its ring, and how much of it may be seen.
 
+use crate::collections::RangeSet;
 use crate::ids::{Lineage, Seq};
-use crate::range::RangeSet;
 use crate::time::{Now, WallTime};
 use crate::wire;
 

@@ -8,12 +8,10 @@ use std::ops::Range;
 
 use crate::event::Event;
 use crate::ids::{Seq, Session};
-use crate::limits::{
-    COMMIT_BYTES, RESERVE_SEQS, UNWRITTEN_BYTES_MAX, UNWRITTEN_MESSAGES, WRITE_BEHIND,
-};
-use crate::push::{Refusal, StoreNeed};
+use crate::limits::{COMMIT_BYTES, RESERVE_SEQS, UNWRITTEN_BYTES_MAX, UNWRITTEN_MESSAGES};
+use crate::push::Refusal;
 use crate::queue::{Gathering, Kept};
-use crate::store::{Commit, CommitWatch, StoreOp, slow_store_reports};
+use crate::store::{Commit, CommitWatch, StoreNeed, StoreOp, WriteBehind, store_times};
 use crate::time::{Now, Time};
 
 use super::PublishEngine;
@@ -33,7 +31,7 @@ pub(super) struct Journal {
     reserved_end: Option<Seq>,
     lineage_noted: bool,
     writing: Option<Writing>,
-    written_behind: Time,
+    behind: WriteBehind,
     failure: Option<String>,
 }
 
@@ -57,7 +55,7 @@ impl Journal {
             reserved_end: None,
             lineage_noted: false,
             writing: None,
-            written_behind: Time::ZERO,
+            behind: WriteBehind::default(),
             failure: None,
         }
     }
@@ -73,7 +71,7 @@ impl Journal {
         let stored = self.stored;
         self.writing =
             before.writing.map(|writing| Writing { stored, bytes: 0, reserve: None, ..writing });
-        self.written_behind = before.written_behind;
+        self.behind = before.behind;
         self.failure = before.failure;
     }
 
@@ -119,7 +117,7 @@ impl Journal {
     }
 }
 
-slow_store_reports!(PublishEngine);
+store_times!(PublishEngine);
 
 impl PublishEngine {
     /// How soon [`PublishEngine::poll_store`] has something to do. Costs next to nothing.
@@ -156,13 +154,13 @@ impl PublishEngine {
         channel.ring.close_open();
         let (stored, bytes) = gather(journal, channel, &mut ops);
         let sync = !ops.is_empty();
-        if !sync && (journal.removed.is_empty() || now < journal.written_behind + WRITE_BEHIND) {
+        if !sync && (journal.removed.is_empty() || !journal.behind.is_due(now)) {
             return None;
         }
         // What goes stands before what comes: in another session, blocks may have the same names.
         let removed = journal.removed.drain(..).map(|block| StoreOp::RemoveBlock { block });
         let ops = removed.chain(ops).collect();
-        journal.written_behind = now;
+        journal.behind.note_written(now);
         journal.writing = Some(Writing { stored, bytes, reserve, watch: CommitWatch::begin(now) });
         Some(Commit { ops, sync })
     }

@@ -2,7 +2,8 @@
 //!
 //! Nothing waits for a subscriber. All read the same ring, each at a place of its own; who falls behind it is told which
 //! numbers are gone. The parts, a file each: what is retained (`ring`, `channel`), what is wanted (`filters`), a
-//! subscriber's place (`reader`), links (`attach`), what is said on them (`transmit`), and what is on disk (`journal`).
+//! subscriber's place (`reader`), links (`attach`), what is said on them (`transmit`), what is on disk (`journal`), and what
+//! a proxy does otherwise (`relay`).
 
 mod attach;
 mod channel;

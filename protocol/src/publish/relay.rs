@@ -1,10 +1,10 @@
 //! What a proxy does with its downstream side: it fills the rings, and fetches what they do not retain.
 
+use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
 use crate::limits::LINK_STUCK;
 use crate::message::cost_bytes_max;
-use crate::range::RangeSet;
 use crate::store::Recovered;
 use crate::subscribe::SubRun;
 use crate::time::{Now, Time};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::collections::RangeSet;
 use crate::ids::{LinkId, PeerId, Priority, Session, SocketType};
 use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation};
-use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{
     Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Origin, Span, Spans,

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{LinkId, Seq, span};
 use crate::limits::{MESSAGE_OVERHEAD_BYTES, RANGES_MAX};
 use crate::link::{Transmit, refusal, violation};
 use crate::message::{Records, cost_bytes};
-use crate::range::RangeSet;
 use crate::time::{Time, WallTime};
 use crate::wire::{
     Close, CloseCode, Control, DataHeader, DataRun, Forgot, Future, Hello, Outcome, Recall,

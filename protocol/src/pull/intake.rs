@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::collections::RangeSet;
 use crate::credit::{Amount, UNANSWERED};
 use crate::ids::{Delivery, LinkId, Session};
 use crate::limits::EXPIRIES_SPARE;
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes, skip};
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Origin, Outcome};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::collections::RangeSet;
 use crate::ids::{Seq, Session};
 use crate::limits::{ORIGINS_MAX, UNHEARD_RANGES_MAX};
-use crate::range::RangeSet;
 
 /// Confirmed messages of a link, by the session that they are of: one, unless a streamer is at its other end.
 ///

@@ -31,12 +31,12 @@ pub(crate) use run::RunKey;
 pub use run::{Confirmed, Run};
 pub use stats::{PullLinkStats, PullStats};
 
+use crate::collections::RangeSet;
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
 use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Attach, Origin, Settlement};
 

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{LinkId, PeerId, Seq, Session};
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Attach, Behind, Outcome};
 

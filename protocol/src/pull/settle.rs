@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::collections::RangeSet;
 use crate::ids::{LinkId, Session};
 use crate::limits::{ABSENT_SESSIONS_MAX, CONFIRM_MESSAGES};
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Outcome, Retract, Settlement};
 

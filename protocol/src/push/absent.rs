@@ -1,11 +1,11 @@
 //! Receivers that are away, and may come back for what they hold.
 
+use crate::collections::RangeSet;
 use crate::event::Redelivery;
 use crate::ids::{LinkId, PeerId, span};
 use crate::limits::ABSENT_PEERS_MAX;
 use crate::link::{Identity, refusal};
 use crate::queue::{Flight, Numbered};
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode};
 

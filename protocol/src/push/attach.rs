@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
+use crate::collections::RangeSet;
 use crate::credit::Spender;
 use crate::event::Redelivery;
 use crate::ids::{LinkId, Priority, Seq, Session, SocketType, span};
 use crate::limits::{ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Flights, Numbered};
-use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Span, Spans};
 

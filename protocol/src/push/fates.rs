@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::collections::RangeSet;
 use crate::ids::Seq;
 use crate::limits::OUTCOMES_MAX;
-use crate::range::RangeSet;
 
 use super::Fate;
 

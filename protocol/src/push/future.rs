@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{LinkId, Priority, Seq, span};
 use crate::limits::{RANGES_MAX, TAKE_BYTES};
 use crate::link::{Transmit, violation};
 use crate::message::cost_bytes;
 use crate::queue::Flight;
-use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Close, Control, DataHeader, Forgot, Future, Hello, Recall, Span, Take};
 

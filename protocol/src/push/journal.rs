@@ -9,29 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::collections::RangeSet;
 use crate::event::Event;
 use crate::ids::{Seq, span};
-use crate::limits::{
-    AGE_GATE, AGE_GATE_MAX, COMMIT_BYTES, RESERVE_SEQS, SYNC_BEHIND, WRITE_BEHIND,
-};
+use crate::limits::{AGE_GATE, AGE_GATE_MAX, COMMIT_BYTES, RESERVE_SEQS, SYNC_BEHIND};
 use crate::queue::{Gathered, Gathering, Kept};
-use crate::range::RangeSet;
-use crate::store::{Attempts, Commit, CommitWatch, DeadLetter, StoreOp, slow_store_reports};
+use crate::store::{
+    Attempts, Commit, CommitWatch, DeadLetter, StoreNeed, StoreOp, WriteBehind, store_times,
+};
 use crate::time::Time;
 
 use super::PushEngine;
-
-/// How soon a store has something to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StoreNeed {
-    /// Nothing.
-    Nothing,
-    /// When a message has passed the age gate, which begins at [`crate::limits::AGE_GATE`], or what may be written or synced
-    /// behind has waited for [`crate::limits::WRITE_BEHIND`] or [`crate::limits::SYNC_BEHIND`].
-    Soon,
-    /// At once.
-    Now,
-}
 
 /// What is written, what is not, and what has to be.
 #[derive(Debug)]
@@ -53,7 +41,7 @@ pub(super) struct Journal {
     reserved_end: Seq,
     writing: Option<Writing>,
     failure: Option<String>,
-    written_behind: Time,
+    behind: WriteBehind,
     /// Since when something is written that a crash would lose.
     unsynced: Option<Time>,
     /// How long a message has taken of late from `send` to its confirmation.
@@ -89,7 +77,7 @@ impl Journal {
             reserved_end: next_seq,
             writing: None,
             failure: None,
-            written_behind: Time::ZERO,
+            behind: WriteBehind::default(),
             unsynced: None,
             latency: AGE_GATE,
         }
@@ -217,7 +205,7 @@ impl Journal {
     }
 }
 
-slow_store_reports!(PushEngine);
+store_times!(PushEngine);
 
 impl PushEngine {
     /// How soon [`PushEngine::poll_store`] has something to do. Costs next to nothing.
@@ -259,9 +247,9 @@ impl PushEngine {
         let replays = self.has_safe_replays();
         let journal = self.journal.as_mut()?;
         let urgent = !ops.is_empty() || journal.has_urgent();
-        let behind =
-            (journal.has_behind() || replays) && now >= journal.written_behind + WRITE_BEHIND;
-        let overdue = journal.unsynced.is_some_and(|since| now >= since + SYNC_BEHIND);
+        let behind = (journal.has_behind() || replays) && journal.behind.is_due(now);
+        let overdue =
+            journal.unsynced.is_some_and(|since| journal.behind.end_of(since, SYNC_BEHIND) <= now);
         let sync = urgent || overdue;
         if !sync && !behind {
             return None;
@@ -279,7 +267,7 @@ impl PushEngine {
             }
         }));
         journal.behind(&self.done, &mut ops);
-        journal.written_behind = now;
+        journal.behind.note_written(now);
         journal.unsynced = if sync { None } else { journal.unsynced.or(Some(now)) };
         journal.writing = Some(writing);
         Some(Commit { ops, sync })
@@ -303,10 +291,10 @@ impl PushEngine {
         }
         let oldest = journal.unwritten.front().and_then(|first| self.chunks.starting(*first));
         let born = oldest.map(|chunk| chunk.born).or(self.chunks.open_born());
-        let written_behind = journal.written_behind;
-        let sync = journal.unsynced.map(|since| since + SYNC_BEHIND);
+        let behind = journal.behind;
+        let sync = journal.unsynced.map(|since| behind.end_of(since, SYNC_BEHIND));
         let has_behind = journal.has_behind() || self.has_safe_replays();
-        let behind = has_behind.then(|| written_behind + WRITE_BEHIND);
+        let behind = has_behind.then(|| behind.due());
         Time::first_of([born.map(|born| born + gate), behind, sync])
     }
 
@@ -376,7 +364,8 @@ impl PushEngine {
         let journal = self.journal.as_ref()?;
         let live = self.pending > 0 || self.spare > 0;
         let gate = (journal.latency * 2).clamp(AGE_GATE, AGE_GATE_MAX);
-        (live && journal.latency <= AGE_GATE_MAX).then_some(gate)
+        let may_wait = live && !journal.behind.hurries();
+        (may_wait && journal.latency <= AGE_GATE_MAX).then_some(gate)
     }
 
     /// Takes the oldest unwritten chunks, as far as they are old enough and one commit holds them.

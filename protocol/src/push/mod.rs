@@ -1,9 +1,10 @@
 //! The PUSH engine: takes messages in, hands them to receivers on their credit, and keeps each until it is confirmed.
 //!
-//! A message that is not done is in exactly one place: the open chunk, the queue, a delay, a link's flights, or the
-//! flights of a receiver that is away. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
+//! A message that is not done is in exactly one place: the open chunk, the queue, a delay, a link's flights, the
+//! flights of a receiver that is away, or, in a session that is being rebuilt, what a link gave back and has not said
+//! yet that it holds. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
 //! (`dispatch`), to whom first (`levels`), who looks (`turns`), copies of what waits (`future`), what became of it
-//! (`settle`), receivers that come and go (`attach`, `absent`), time (`timeouts`), what is kept on disk (`journal`), a
+//! (`settle`, `fates`), receivers that come and go (`attach`, `absent`), time (`timeouts`), what is kept on disk (`journal`), a
 //! session whose messages are lost (`rebuild`), and what a streamer does otherwise (`passing`, `passed`).
 
 mod absent;
@@ -30,17 +31,16 @@ use std::ops::Range;
 
 pub use admit::{Refusal, Refused};
 pub use config::PushConfig;
-pub use journal::StoreNeed;
 pub use settle::Fate;
 pub use stats::{PushLinkStats, PushStats};
 
+use crate::collections::RangeSet;
 use crate::credit::{Amount, Spender};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
 use crate::limits::{ABANDONED_MAX, COUNTED_CREDIT_MAX};
 use crate::link::Link;
 use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
-use crate::range::RangeSet;
 use crate::store::{Attempts, DeadLetter, Recovered};
 use crate::time::{Now, Time, WallTime};
 use crate::wire::Origin;

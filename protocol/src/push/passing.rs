@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::event::{Event, Redelivery};
 use crate::ids::{Delivery, LinkId, PeerId, Seq, Session, span};
@@ -18,7 +19,6 @@ use crate::link::{Peer, refusal, violation};
 use crate::message::cost_bytes;
 use crate::pull::{ADOPTED_KEYS, Adopted, Run, RunKey};
 use crate::queue::{Chunk, Flight};
-use crate::range::RangeSet;
 use crate::time::{Now, Time, WallTime};
 use crate::wire::{Behind, Close, CloseCode, DataHeader, Origin, Outcome};
 

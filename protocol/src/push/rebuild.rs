@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::collections::RangeSet;
 use crate::event::Event;
 use crate::ids::{LinkId, Seq, span};
 use crate::link::{refusal, violation};
 use crate::message::{cost_bytes_max, skip};
 use crate::queue::Chunk;
-use crate::range::RangeSet;
 use crate::store::Attempts;
 use crate::time::{Now, Time};
 use crate::wire::{Close, CloseCode, DataRun};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::collections::RangeSet;
 use crate::event::{Event, Redelivery};
 use crate::ids::{Delivery, LinkId, Seq, span};
 use crate::limits::PUT_OFF_MAX;
 use crate::queue::{Flight, Kept};
-use crate::range::RangeSet;
 use crate::store::DeadLetter;
 use crate::time::{Now, Time};
 use crate::wire::{Close, Outcome, Settle, Settlement, Taken};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::collections::RangeSet;
 use crate::ids::{Delivery, Seq};
-use crate::range::RangeSet;
 use crate::time::Time;
 
 /// Messages that were dispatched together.

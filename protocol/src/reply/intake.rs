@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
+use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
 

@@ -8,11 +8,10 @@ use bytes::{BufMut, BytesMut};
 
 use crate::event::Event;
 use crate::ids::{LinkId, Session};
-use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS, WRITE_BEHIND};
+use crate::limits::{CHUNK_BYTES, COMMIT_BYTES, RESERVE_SEQS};
 use crate::link::Identity;
 use crate::message::{Attributes, Records, write_head};
-use crate::push::StoreNeed;
-use crate::store::{Commit, CommitWatch, Recovered, StoreOp, slow_store_reports};
+use crate::store::{Commit, CommitWatch, Recovered, StoreNeed, StoreOp, WriteBehind, store_times};
 use crate::time::Time;
 
 use super::names::Names;
@@ -28,7 +27,7 @@ pub(super) struct Journal {
     stored: AnswerKey,
     reserved_end: AnswerKey,
     writing: Option<Writing>,
-    written_behind: Time,
+    behind: WriteBehind,
     failure: Option<String>,
 }
 
@@ -51,7 +50,7 @@ impl Journal {
             stored: next,
             reserved_end: next,
             writing: None,
-            written_behind: Time::ZERO,
+            behind: WriteBehind::default(),
             failure: None,
         }
     }
@@ -75,7 +74,7 @@ impl Journal {
     }
 }
 
-slow_store_reports!(ReplyEngine);
+store_times!(ReplyEngine);
 
 impl ReplyEngine {
     /// Answers below this may be sent.
@@ -138,11 +137,11 @@ impl ReplyEngine {
             self.wakes.extend(with_answers(&self.links));
         }
         let sync = !ops.is_empty();
-        if !sync && (journal.removed.is_empty() || now < journal.written_behind + WRITE_BEHIND) {
+        if !sync && (journal.removed.is_empty() || !journal.behind.is_due(now)) {
             return None;
         }
         ops.extend(journal.removed.drain(..).map(|block| StoreOp::RemoveBlock { block }));
-        journal.written_behind = now;
+        journal.behind.note_written(now);
         journal.writing = Some(Writing { stored, reserve, watch: CommitWatch::begin(now) });
         Some(Commit { ops, sync })
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::collections::RangeSet;
+use crate::collections::Rising;
 use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
-use crate::queue::Rising;
-use crate::range::RangeSet;
 use crate::time::Time;
 
 use super::pieces::{Pieces, Spot};

@@ -26,12 +26,12 @@ pub use answers::AnswerError;
 pub use config::{AnswerMemory, ReplyConfig};
 pub use stats::{ReplyLinkStats, ReplyStats};
 
+use crate::collections::{Abreast, Levelled, Rising};
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority, Session};
 use crate::link::{Identity, Link};
 use crate::message::cost_bytes_max;
-use crate::queue::{Abreast, Levelled, Rising};
 use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::{Hops, Settlement};

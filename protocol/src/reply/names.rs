@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::collections::Rising;
 use crate::ids::CallId;
 use crate::link::Identity;
-use crate::queue::Rising;
 
 use super::{AnswerKey, CallKey};
 

@@ -1,6 +1,6 @@
 //! Small payloads side by side.
 
-use crate::queue::Rising;
+use crate::collections::Rising;
 
 /// Payloads share pieces of memory of this size.
 const PIECE_BYTES: usize = 16 << 10;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::queue::Rising;
+use crate::collections::Rising;
 use crate::time::Time;
 
 use super::{Call, CallNumber, RequestEngine};

@@ -1,9 +1,9 @@
 //! Servers that come and go.
 
+use crate::collections::RangeSet;
 use crate::credit::Spender;
 use crate::ids::{LinkId, Priority, SocketType};
 use crate::link::{Identity, Link, link_vocabulary, violation};
-use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Close, CloseCode, Control, Frame, Hello};
 

@@ -28,14 +28,14 @@ pub use answer::{CallError, Settled};
 pub use config::{CallOptions, RequestConfig};
 pub use stats::{RequestLinkStats, RequestStats};
 
+use crate::collections::RangeSet;
+use crate::collections::{Abreast, Rising};
 use crate::credit::Spender;
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority};
 use crate::link::Link;
 use crate::message::Message;
 use crate::push::{Refusal, Refused};
-use crate::queue::{Abreast, Rising};
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::trials::Trials;
 

@@ -2,11 +2,11 @@
 
 use bytes::BufMut;
 
+use crate::collections::RangeSet;
 use crate::ids::{CallId, LinkId};
 use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
 use crate::link::Transmit;
 use crate::message::{cost_bytes_max, write_head};
-use crate::range::RangeSet;
 use crate::time::{Now, Time};
 use crate::wire::{Control, DataHeader, Heartbeat, Outcome, Retract, Settle, Settlement, Spans};
 

@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::collections::RangeSet;
 use crate::credit::{Allowance, Amount};
 use crate::ids::{LinkId, RequestId, Seq, Session};
 use crate::limits::LANES_MAX;
 use crate::link::{Transmit, refusal, violation};
 use crate::message::cost_bytes;
 use crate::publish::Upstream;
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, Control, More, PublishRun, Request, Skip, StartAt};
 

@@ -2,8 +2,9 @@
 //!
 //! A request names a position and carries credit that is counted from it; taking another source is a new request, and
 //! what still comes of the old one is dropped. So nothing comes twice and nothing has to be agreed on with a source that
-//! may be gone. The parts, a file each: a session (`stream`), who may be asked (`source`, `sources`), how much (`credit`), what
-//! comes in (`intake`), links (`attach`, `transmit`), and what a proxy fetches besides (`lane`).
+//! may be gone. The parts, a file each: a session (`stream`), who may be asked (`source`, `sources`), who is (`choose`),
+//! how much (`credit`), what comes in (`intake`) and is handed out (`run`), links (`attach`, `transmit`), and what a proxy
+//! fetches besides (`lane`).
 
 mod attach;
 mod choose;

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::collections::RangeSet;
 use crate::ids::Seq;
 use crate::limits::HOLES_MAX;
-use crate::range::RangeSet;
 use crate::wire::Ring;
 
 /// What a link has said that it can serve.

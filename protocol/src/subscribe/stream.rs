@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::collections::RangeSet;
 use crate::credit::Allowance;
 use crate::event::Gap;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
 use crate::link::violation;
-use crate::range::RangeSet;
 use crate::time::Time;
 use crate::wire::{Close, Fingerprint, StartAt};
 

@@ -2,13 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use drawdown_protocol::limits::AGE_GATE;
-use drawdown_protocol::store::Commit;
-use drawdown_protocol::{
-    Now, ProxyEngine, PublishEngine, PushEngine, ReplyEngine, StoreNeed, Time,
-};
+use drawdown_protocol::store::{Commit, StoreNeed};
+use drawdown_protocol::{Now, ProxyEngine, PublishEngine, PushEngine, ReplyEngine, Time};
 
 use crate::busy_poll::BusyPoll;
 use crate::core::{Bell, Core, Engine, Socket, StateGuard, Wakes};
@@ -19,6 +16,7 @@ use crate::store::Store;
 pub(crate) trait StoredEngine: Engine {
     fn store_need(&self) -> StoreNeed;
     fn poll_store(&mut self, now: Time) -> Option<Commit>;
+    fn hurry_store(&mut self);
     fn handle_stored(&mut self, result: Result<(), String>, now: Now);
 }
 
@@ -33,6 +31,10 @@ macro_rules! stored_engine {
 
             fn poll_store(&mut self, now: Time) -> Option<Commit> {
                 self.poll_store(now)
+            }
+
+            fn hurry_store(&mut self) {
+                self.hurry_store();
             }
 
             fn handle_stored(&mut $self, $result: Result<(), String>, $now: Now) {
@@ -140,13 +142,11 @@ fn run<S: Stored>(core: &Core<S>, mut store: Box<dyn Store>, bell: &Bell) {
     let mut state = core.lock();
     loop {
         let stopping = state.socket.committer().as_ref().is_none_or(|committer| committer.stop);
-        // What is left when it stops is written without waiting for its time.
-        let now = if stopping {
-            core.clock.time() + Duration::from_secs(3600)
-        } else {
-            core.clock.time()
-        };
-        if let Some(commit) = state.socket.engine_mut().poll_store(now) {
+        let engine = state.socket.engine_mut();
+        if stopping {
+            engine.hurry_store();
+        }
+        if let Some(commit) = engine.poll_store(core.clock.time()) {
             busy_poll.note_read();
             core.release(state);
             let result = store.commit(&commit).map_err(|error| error.to_string());

@@ -3,7 +3,8 @@
 //! A [`Store`] does [`Commit`]s in order; [`SledStore`] is the one that people get, and an [`Inspector`] looks into its
 //! folder while no socket uses it. The rooms:
 //!
-//! - `format` is the bytes of every entry, `shelf` where blocks stand so that sled writes them about once, `entries`
+//! - `options`, `durability` and `owner` are what people say about a store, `sled_store` is what they get;
+//! - `format` is the bytes of every entry and `codec` how they are read, `shelf` where blocks stand so that sled writes them about once, `entries`
 //!   the order in which they are written and removed;
 //! - `engine` opens sled, `folder` gives its files the care they need, `sync` makes a sync real;
 //! - `marker` and `witness` are small files that prove what the store has held; `small_file` is how such a file is

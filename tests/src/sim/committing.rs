@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drawdown_protocol::StoreNeed;
+use drawdown_protocol::store::StoreNeed;
 
 use super::agenda::{Event, Node};
 use super::check::ensure;

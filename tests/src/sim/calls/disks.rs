@@ -1,7 +1,7 @@
 //! The store of a REP node.
 
-use drawdown_protocol::store::Commit;
-use drawdown_protocol::{Now, ReplyEngine, StoreNeed, Time};
+use drawdown_protocol::store::{Commit, StoreNeed};
+use drawdown_protocol::{Now, ReplyEngine, Time};
 
 use crate::sim::pubsub::Stored;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use drawdown_protocol::limits::WRITE_BEHIND;
-use drawdown_protocol::store::Commit;
-use drawdown_protocol::{Now, ProxyEngine, PublishEngine, StoreNeed, Time};
+use drawdown_protocol::store::{Commit, StoreNeed};
+use drawdown_protocol::{Now, ProxyEngine, PublishEngine, Time};
 
 use crate::sim::agenda::{Event, Node};
 use crate::sim::check::ensure;
