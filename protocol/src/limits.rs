@@ -134,6 +134,9 @@ pub const FETCH_BYTES: u64 = 4 << 20;
 /// Subscribers for which a proxy fetches at a time.
 pub const LANES_MAX: usize = 32;
 
+/// How long a server that closes waits for its clients to give back the credit that they have not used.
+pub const GOODBYE_MAX: Duration = Duration::from_secs(1);
+
 /// How long what was written for a subscriber may be in its way before others behind a proxy with a ring of 0 do not wait for
 /// it any more.
 pub const LINK_STUCK: Duration = Duration::from_millis(50);
@@ -181,6 +184,10 @@ pub const HOP_COST_BYTES: u64 = 20;
 
 /// Routers that may stand behind a server.
 pub const ROUTERS_MAX: usize = 256;
+
+/// How long a router leaves a server out for the first attempt of a client that ran out of time, whatever that client says
+/// that an attempt may take. Twice as long each further time.
+pub const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Calls taken back from a server whose next coming a router still knows.
 pub const TRIED_MAX: usize = 1_024;

@@ -3,10 +3,13 @@
 mod common;
 
 use common::raw::Raw;
-use common::{data, encoded, handshake, hello, peer, record, run, spans};
+use common::{data, encoded, handshake, hello, later, peer, record, run, spans};
 use drawdown_protocol::limits::PUT_OFF_MAX;
-use drawdown_protocol::wire::{Control, Demand, Frame, Outcome, Retract};
-use drawdown_protocol::{AnswerMemory, CallId, Now, ReplyConfig, ReplyEngine, SocketType};
+use drawdown_protocol::message::Records;
+use drawdown_protocol::wire::{Control, Demand, Echo, Frame, Outcome, Retract};
+use drawdown_protocol::{
+    AnswerMemory, CallId, LinkState, Now, ReplyConfig, ReplyEngine, SocketType,
+};
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
 
@@ -48,11 +51,107 @@ fn outcomes(frames: &[Frame]) -> Vec<(u64, Outcome)> {
 #[test]
 fn a_server_that_stops_is_drained_once_its_callers_know_what_goes_back() {
     let (mut server, mut raw) = called(ReplyConfig::default(), 2);
-    server.stop();
+    server.stop(NOW.time);
     assert!(!server.is_drained(), "a last word now would be all that they hear");
     let told = outcomes(&raw.hears(&mut server, NOW));
     assert_eq!(told, [(1, Outcome::Released), (1, Outcome::Released)]);
+    assert!(server.is_done() && !server.is_drained(), "more may be on its way");
+    raw.says(&mut server, &call(2), NOW);
+    let told = raw.hears(&mut server, NOW);
+    assert_eq!(outcomes(&told), [(1, Outcome::Released)]);
+    raw.says(&mut server, &encoded(&Control::Echo(echo(2, 3))), NOW);
     assert!(server.is_drained());
+}
+
+/// A client that has called so often has seen a grant.
+fn echo(serial: u64, messages: u64) -> Echo {
+    Echo { serial, messages, bytes: messages * 64 }
+}
+
+#[test]
+fn a_server_that_stops_does_not_wait_for_ever_for_credit_that_is_not_given_back() {
+    let (mut server, mut raw) = called(ReplyConfig::default(), 0);
+    server.stop(NOW.time);
+    raw.hears(&mut server, NOW);
+    assert!(!server.is_drained());
+    let at = later(NOW, 1_000);
+    assert_eq!(server.poll_timeout(), Some(at.time));
+    server.handle_timeout(at.time);
+    assert!(server.is_drained());
+    assert_eq!(server.poll_timeout(), None);
+}
+
+/// Answers that were sent, and whether each is a refusal.
+fn answers(frames: &[Frame]) -> Vec<(CallId, bool)> {
+    let runs = frames.iter().filter_map(|frame| match frame {
+        Frame::Data(data) => Some(data),
+        _ => None,
+    });
+    let records = runs.flat_map(|data| Records::new(&data.records));
+    records.map(|(_, head)| (head.call.expect("a name"), head.rejected)).collect()
+}
+
+#[test]
+fn a_call_that_must_run_once_is_not_worked_on_again_when_it_comes_under_another_identity() {
+    for is_answered in [false, true] {
+        let (mut server, mut raw) = called(ReplyConfig::default(), 0);
+        let soon = common::WALL.as_millis() + 10_000;
+        raw.says(&mut server, &call_once(7, (0, 5), soon), NOW);
+        let taken = server.take(NOW.time).expect("it has come");
+        if is_answered {
+            server.answer(taken.key, taken.payload, NOW.time).expect("somebody waits for it");
+        }
+        server.set_window(1_000, 128 << 20);
+        let mut other = connect(&mut server, "client by another way");
+        for delivery in 0..2 {
+            other.says(&mut server, &call_once(7, (delivery, 5), soon), NOW);
+            assert!(server.take(NOW.time).is_none());
+            let told = answers(&other.hears(&mut server, NOW));
+            assert_eq!(told, [(CallId::new([7; 8], 5), true)], "a refusal, and not the answer");
+        }
+        other.says(&mut server, &call_of(7, (2, 6), &[], &[]), NOW);
+        assert!(server.take(NOW.time).is_some(), "it is another one");
+    }
+}
+
+#[test]
+fn a_call_that_came_by_two_links_is_answered_on_the_one_that_is_left() {
+    let ends = |server: &mut ReplyEngine, second: &mut Raw, how: &str| match how {
+        "lost" => server.link_lost(second.link, "cut", NOW.time),
+        _ => {
+            let retract = Retract { deliveries: spans(&[(0, 1)]) };
+            second.says(server, &encoded(&Control::Retract(retract)), NOW);
+        }
+    };
+    for (how, is_begun) in
+        [("lost", false), ("lost", true), ("retracted", false), ("retracted", true)]
+    {
+        let (mut server, mut first) = called(ReplyConfig::default(), 1);
+        server.set_window(1_000, 128 << 20);
+        let mut second = connect(&mut server, "client");
+        second.says(&mut server, &call_of(7, (0, 0), &[], &[]), NOW);
+        assert_eq!(server.link_state(second.link), LinkState::Open);
+        let mut taken = is_begun.then(|| server.take(NOW.time)).flatten();
+        ends(&mut server, &mut second, how);
+        let taken = taken.take().or_else(|| server.take(NOW.time)).expect("it is still wanted");
+        assert!(!server.is_cancelled(taken.key));
+        server.answer(taken.key, taken.payload, NOW.time).expect("somebody waits for it");
+        let told = answers(&first.hears(&mut server, NOW));
+        assert_eq!(told, [(taken.id, false)], "{how}, {is_begun}");
+        assert_eq!(server.pool().queued().messages, 0);
+    }
+}
+
+#[test]
+fn calls_that_are_taken_back_one_by_one_do_not_count_as_waiting() {
+    let (mut server, mut raw) = called(ReplyConfig::default(), 100);
+    for number in 1..100 {
+        let retract = Retract { deliveries: spans(&[(number, 1)]) };
+        raw.says(&mut server, &encoded(&Control::Retract(retract)), NOW);
+        assert_eq!(server.queued(), 100 - number as usize);
+    }
+    assert_eq!(server.take(NOW.time).map(|call| call.id), Some(CallId::new([7; 8], 0)));
+    assert!(!server.has_queued() && server.take(NOW.time).is_none());
 }
 
 #[test]

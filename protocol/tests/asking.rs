@@ -8,7 +8,8 @@ use common::raw::Raw;
 use common::{data, encoded, handshake, hello, later, peer, record, run, span};
 use drawdown_protocol::wire::{Control, Frame, Grant, Outcome, Settle, Settlement};
 use drawdown_protocol::{
-    CallOptions, Identity, Message, Now, Priority, RequestConfig, RequestEngine, SocketType,
+    CallId, CallOptions, Identity, LinkState, Message, Now, Priority, RequestConfig, RequestEngine,
+    Settled, SocketType,
 };
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
@@ -147,4 +148,96 @@ fn what_came_is_confirmed_also_on_a_link_that_ends() {
     let heard = server.hears(&mut client, NOW);
     assert_eq!(heard.first(), Some(&Frame::Control(Control::Settle(settle))), "{heard:?}");
     assert!(matches!(heard[1..], [Frame::Control(Control::Close(_))]));
+}
+
+fn answer(delivery: u64, number: u64) -> Vec<u8> {
+    // The first half of its names is its peer id's halves and the entropy, one with the other.
+    let (high, low) = peer(0x20).as_uuid().as_u64_pair();
+    let id = CallId::new((high ^ low ^ 7).to_be_bytes(), number);
+    let attributes = [&[4, 16], &id.as_bytes()[..]].concat();
+    data(run(delivery, delivery, 1), &record(b"y", Some(&attributes)))
+}
+
+#[test]
+fn only_a_server_that_was_asked_answers_a_call() {
+    let (mut client, mut first, mut second) = hedged();
+    let mut other = connect(&mut client, 0x50, 1, 0);
+    other.says(&mut client, &answer(0, 0), NOW);
+    assert_eq!(client.link_state(other.link), LinkState::Closing);
+    assert!(client.poll_settled().is_none());
+    // The first one is too late for its attempt, and not for the call.
+    let at = later(NOW, 1_000);
+    client.handle_timeout(at.time);
+    assert!(is_taken_back(&first.hears(&mut client, at)));
+    first.says(&mut client, &answer(0, 0), at);
+    assert!(matches!(client.poll_settled(), Some((0, Settled::Answered(_)))));
+    assert!(is_taken_back(&second.hears(&mut client, at)));
+}
+
+#[test]
+fn a_second_link_to_the_same_server_gets_no_hedge() {
+    let mut client = client();
+    let mut first = connect(&mut client, 0x30, 1, 8);
+    let mut same = connect(&mut client, 0x30, 1, 4);
+    let hedge_after = Some(Duration::from_millis(900));
+    let options = CallOptions { hedge_after, ..quick() };
+    client.call(Message::from("x"), options, NOW.time).expect("room for one");
+    assert_eq!(calls(&first.hears(&mut client, NOW)), 1);
+    let at = later(NOW, 900);
+    client.handle_timeout(at.time);
+    assert_eq!(calls(&same.hears(&mut client, at)), 0);
+}
+
+#[test]
+fn an_attempt_that_was_never_written_is_no_attempt() {
+    let mut client = client();
+    let _stuck = connect(&mut client, 0x30, 1, 8);
+    let mut free = connect(&mut client, 0x40, 2, 8);
+    let options = CallOptions { at_most_once: true, ..quick() };
+    client.call(Message::from("x"), options, NOW.time).expect("room for one");
+    let at = later(NOW, 1_000);
+    client.handle_timeout(at.time);
+    assert_eq!(calls(&free.hears(&mut client, at)), 1, "nobody can have begun with it");
+}
+
+#[test]
+fn calls_that_cannot_be_hedged_keep_no_others_from_it() {
+    let mut client = client();
+    let mut large = connect(&mut client, 0x30, 1, 90);
+    let mut small = connect(&mut client, 0x40, 1, 0);
+    let hedge_after = Some(Duration::from_millis(900));
+    let options = CallOptions { hedge_after, ..quick() };
+    for _ in 0..70 {
+        client.call(Message::from("x"), options, NOW.time).expect("room for one");
+    }
+    large.hears(&mut client, NOW);
+    let at = later(NOW, 10);
+    large.says(&mut client, &grant(2, 70), at);
+    large.hears(&mut client, at);
+    small.says(&mut client, &grant(2, 1), at);
+    client.call(Message::from("y"), options, at.time).expect("room for one");
+    assert_eq!(calls(&small.hears(&mut client, at)), 1);
+    let at = later(NOW, 950);
+    client.handle_timeout(at.time);
+    large.says(&mut client, &grant(3, 71), at);
+    assert_eq!(calls(&large.hears(&mut client, at)), 1, "the last of 71");
+}
+
+#[test]
+fn who_is_short_of_bytes_and_does_not_answer_is_waited_for_once() {
+    let mut client = client();
+    let mut best = connect(&mut client, 0x30, 1, 0);
+    let bytes = 1_000_000;
+    let small = Grant { serial: 2, messages: 10, bytes, contended: false, answered: 0 };
+    best.says(&mut client, &encoded(&Control::Grant(small)), NOW);
+    let mut worse = connect(&mut client, 0x40, 2, 8);
+    let large = || Message::from(vec![0; 1 << 20]);
+    client.call(large(), quick(), NOW.time).expect("room for one");
+    assert_eq!(calls(&worse.hears(&mut client, NOW)), 0);
+    best.hears(&mut client, NOW);
+    let at = later(NOW, 200);
+    client.handle_timeout(at.time);
+    assert_eq!(calls(&worse.hears(&mut client, at)), 1, "it did not say whether it has room");
+    client.call(large(), quick(), at.time).expect("room for one");
+    assert_eq!(calls(&worse.hears(&mut client, at)), 1, "nor does anybody wait again");
 }

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use common::raw::Raw;
+use common::{handshake, hello};
 use drawdown_protocol::wire::Decoder;
 use drawdown_protocol::{
     AnswerError, AnswerMemory, CallError, CallNumber, CallOptions, Event, Identity, LinkId,
     Message, Now, PeerId, Priority, ReplyConfig, ReplyEngine, RequestConfig, RequestEngine,
-    Settled, TakenCall, Transmit,
+    Settled, SocketType, TakenCall, Transmit,
 };
 use uuid::Uuid;
 
@@ -394,7 +396,7 @@ fn a_call_that_may_have_begun_goes_nowhere_else_if_it_is_to_run_at_most_once() {
     let number = net.call("y");
     assert!(net.take(two).is_some());
     let waiting = net.call("z");
-    net.servers[two].stop();
+    net.servers[two].stop(net.now.time);
     net.run();
     net.connect(one, 1);
     assert_eq!(net.serve(one), 1, "what was given back has not begun");
@@ -491,6 +493,21 @@ fn calls_that_only_a_busy_server_may_have_hold_up_no_others() {
     let number = net.call("y");
     assert_eq!(net.serve(idle), 1);
     assert_eq!(net.answered(number), b"yy");
+}
+
+#[test]
+fn a_client_that_is_short_of_bytes_does_not_ask_without_pause() {
+    let mut net = Net::new(quick());
+    let window_bytes = 9 << 20;
+    let config = ReplyConfig { window_messages: 100, window_bytes, ..ReplyConfig::default() };
+    let server = net.server_with(config, 1);
+    let mut idle = Raw::connect(&mut net.servers[server], "idle", net.now);
+    let hello = handshake(&hello(SocketType::Req, common::peer(0x20)));
+    idle.says(&mut net.servers[server], &hello, net.now);
+    let large: &'static str = Box::leak("x".repeat(500_000).into_boxed_str());
+    (0..30).for_each(|_| _ = net.call(large));
+    assert!(net.client.stats(net.now.time).links[0].room.messages > 20, "bytes are short");
+    assert_eq!(net.serve(server), 30, "all that have waited come in the end");
 }
 
 #[test]

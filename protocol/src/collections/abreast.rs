@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+/// Runs without entries that may be passed in a look for a range, before all such runs go.
+const PASSED_MAX: usize = 64;
+
 /// A map from rising numbers to others, which mostly rise with them step by step.
 ///
 /// Entries stand in runs in which both sides rise by one, with a bit for each that is still there. So coming and leaving cost
@@ -127,13 +130,14 @@ impl Abreast {
     /// Takes the entries of these numbers out, in rising order.
     pub(crate) fn take_range(&mut self, numbers: Range<u64>, mut each: impl FnMut(u64, u64)) {
         let start = self.runs.partition_point(|run| run.end() <= numbers.start);
-        let mut spent = 0;
+        let (mut spent, mut passed) = (0, 0);
         for run in self.runs.range_mut(start..) {
             if run.first >= numbers.end {
                 break;
             }
             let taken = run.within(&numbers);
             if taken == 0 {
+                passed += usize::from(run.entries == 0);
                 continue;
             }
             run.entries &= !taken;
@@ -143,6 +147,10 @@ impl Abreast {
         }
         if spent > 0 {
             self.note_spent(spent);
+        }
+        if passed > PASSED_MAX {
+            // Who asks for the same once more does not pass them again.
+            self.drop_spent();
         }
     }
 
@@ -165,9 +173,13 @@ impl Abreast {
             self.spent -= 1;
         }
         if self.spent > self.runs.len() / 2 {
-            self.runs.retain(|run| run.entries != 0);
-            self.spent = 0;
+            self.drop_spent();
         }
+    }
+
+    fn drop_spent(&mut self) {
+        self.runs.retain(|run| run.entries != 0);
+        self.spent = 0;
     }
 }
 

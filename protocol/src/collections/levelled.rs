@@ -33,10 +33,6 @@ impl<T> Levelled<T> {
     pub(crate) fn len(&self) -> usize {
         self.levels.values().map(VecDeque::len).sum()
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.levels.values().all(VecDeque::is_empty)
-    }
 }
 
 impl<T> IntoIterator for Levelled<T> {

@@ -12,9 +12,9 @@ pub(crate) struct Spender {
     spent: Amount,
     echo_due: Option<u64>,
     contended: bool,
-    /// What is left of the demand that the receiver was told last, and the grant that it was told after.
+    /// What is left of the demand that the receiver was told last, and the limit that it was told at.
     advertised: u64,
-    told_after: Option<u64>,
+    told_at: Option<Amount>,
     /// The receiver has not been told that nothing waits any more.
     asked: bool,
     /// Nothing more is dispatched, whatever is granted.
@@ -123,8 +123,9 @@ impl Spender {
 
     fn tell(&mut self, waiting: u64, blocked: bool, asks: bool) -> Option<Demand> {
         let waiting = if self.stopped { 0 } else { waiting };
-        // With messages left it is bytes that are short: the receiver, who counts messages, may think that all is well.
-        let short_of_bytes = self.room().messages > 0 && self.told_after != self.serial;
+        // With messages left it is bytes that are short: the receiver, who counts messages, may think that all is well. A grant
+        // that says the same once more was its answer.
+        let short_of_bytes = self.room().messages > 0 && self.told_at != Some(self.limit);
         let news = match (waiting, self.advertised) {
             // Also if all that was asked for has been used: the receiver may have given more on the same word.
             (0, _) => self.asked,
@@ -140,7 +141,7 @@ impl Spender {
         self.asked = waiting > 0;
         self.asks = asks && waiting > 0;
         self.told += 1;
-        self.told_after = self.serial;
+        self.told_at = Some(self.limit);
         Some(Demand { waiting, asks: self.asks })
     }
 }
@@ -199,6 +200,18 @@ mod tests {
         assert_eq!(spender.poll_demand(3, true), Some(Demand { waiting: 0, asks: false }));
         spender.handle_grant(grant(3, 1));
         assert_eq!(spender.poll_echo(), Some(Echo { serial: 3, messages: 2, bytes: 200 }));
+    }
+
+    #[test]
+    fn who_is_short_of_bytes_says_so_once_for_each_limit() {
+        let mut spender = Spender::default();
+        spender.handle_grant(grant(1, 3));
+        spender.spend(Amount::new(1, 290));
+        assert_eq!(spender.poll_demand(2, true), Some(Demand { waiting: 2, asks: false }));
+        spender.handle_grant(Grant { answered: 1, ..grant(2, 3) });
+        assert_eq!(spender.poll_demand(2, true), None, "it has answered that there are none");
+        spender.handle_grant(Grant { answered: 1, ..grant(3, 4) });
+        assert_eq!(spender.poll_demand(2, true), Some(Demand { waiting: 2, asks: false }));
     }
 
     #[test]

@@ -127,12 +127,18 @@ impl RouterEngine {
     /// Takes no more calls; those that no server has go back, and those that one has are still answered.
     pub fn close_intake(&mut self, now: Time) {
         self.is_closing = true;
-        self.up.stop();
+        self.up.stop(now);
         self.down.hand_back_all();
         self.flow(now);
     }
 
-    /// Whether every call is answered, and every answer is confirmed by its client as far as that is there.
+    /// Whether there is nothing left to do, as [`ReplyEngine::is_done`].
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.down.pending() == 0 && self.up.is_done()
+    }
+
+    /// Whether there is nothing left to do, nor anything to come, as [`ReplyEngine::is_drained`].
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.down.pending() == 0 && self.up.is_drained()

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::collections::RangeSet;
 use crate::credit::{Pool, UNANSWERED};
 use crate::ids::LinkId;
 use crate::limits::PUT_OFF_MAX;
@@ -165,17 +166,19 @@ impl ReplyEngine {
 
     /// A client says which answers came.
     pub(super) fn handle_confirmed(&mut self, id: LinkId, settle: Settle) -> Result<(), Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        // A client that says the same many times over is not listened to each time.
+        let mut answers = RangeSet::new();
         for settlement in settle.settlements {
-            let Some(link) = self.links.get_mut(&id) else {
-                return Ok(());
-            };
             if settlement.outcome != Outcome::Confirmed {
                 return Err(violation("an outcome that an answer does not have"));
             }
             let range = settlement.deliveries.range().filter(|range| range.end <= link.next_answer);
-            let Some(answers) = range else {
-                return Err(violation("it confirms what was never sent"));
-            };
+            answers.insert(range.ok_or_else(|| violation("it confirms what was never sent"))?);
+        }
+        for answers in answers.iter() {
             // What stands side by side on the link mostly does so here too.
             let mut run = 0..0;
             link.unconfirmed.take_range(answers, |_, key| {
@@ -202,7 +205,7 @@ impl ReplyEngine {
         let limits = self.config.memory;
         while let Some(key) = self.memory.surplus(limits, now) {
             if let Some((client, id)) = self.memory.forget(key) {
-                self.names.forget(client, id);
+                self.names.forget_answer(client, id, key);
             }
             if let Some(journal) = &mut self.journal {
                 journal.forgotten(key);
@@ -214,7 +217,9 @@ impl ReplyEngine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let forget_at = self.memory.due(self.config.memory.age);
-        Time::first_of([self.doubt_at(), self.pool.review_at(), forget_at, self.store_slow_at()])
+        let goodbye_at = self.goodbye_at.filter(|_| self.pool.outstanding().messages > 0);
+        let (doubt_at, review_at) = (self.doubt_at(), self.pool.review_at());
+        Time::first_of([doubt_at, review_at, forget_at, self.store_slow_at(), goodbye_at])
     }
 
     /// Lets time pass: what was remembered long enough is forgotten, and a store that takes long is told of.
@@ -223,5 +228,7 @@ impl ReplyEngine {
         self.review_room(now);
         self.tell_slow_store(now);
         self.forget_old_answers(now);
+        // Who has not given it back by now is not waited for.
+        self.goodbye_at = self.goodbye_at.filter(|at| *at > now);
     }
 }

@@ -5,19 +5,25 @@ use bytes::Bytes;
 use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
+use crate::limits::GOODBYE_MAX;
 use crate::link::{refusal, violation};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
 
-use super::{CallKey, ClientKey, Known, ReplyEngine, Running, TakenCall};
+use super::{Answer, CallKey, ClientKey, Known, Place, ReplyEngine, Running, TakenCall};
+
+/// What a client is told of a call that must not run a second time.
+const CAME_BEFORE: &str = "the call has come before under another identity, and must run at most once: it may have been \
+    worked on, and nobody works on it again";
 
 /// What is to be known of a call that is over here.
 pub(super) struct Ended {
     pub(super) id: CallId,
     pub(super) client: ClientKey,
     /// Where it came from last.
-    pub(super) at: Option<(LinkId, Delivery)>,
+    pub(super) at: Option<Place>,
+    before: Option<Place>,
     pub(super) deadline: Option<Time>,
     cost: Amount,
     pub(super) cancelled: bool,
@@ -59,7 +65,7 @@ impl ReplyEngine {
                 result = Err(violation("a call without a name"));
                 break;
             };
-            let Some(client) = self.find(name, id, delivery) else {
+            let Some(client) = self.find(name, id, delivery, head.at_most_once, now) else {
                 self.pool.release(cost);
                 continue;
             };
@@ -69,6 +75,7 @@ impl ReplyEngine {
                 id: name,
                 client,
                 at: Some((id, delivery)),
+                before: None,
                 payload: data.records.slice(payload),
                 deadline: head.expires.map(|expires| now.after(data.header.sent_at, expires)),
                 begun: false,
@@ -84,10 +91,21 @@ impl ReplyEngine {
     }
 
     /// Whose call it is that comes here; none if that is known already.
-    fn find(&mut self, name: CallId, id: LinkId, delivery: Delivery) -> Option<ClientKey> {
+    fn find(
+        &mut self,
+        name: CallId,
+        id: LinkId,
+        delivery: Delivery,
+        at_most_once: bool,
+        now: Time,
+    ) -> Option<ClientKey> {
         let link = self.links.get_mut(&id)?;
         let (client, known) = self.names.find(&link.link.identity, name, &mut link.client);
         let Some(known) = known else {
+            if at_most_once && self.names.is_known_elsewhere(client, name) {
+                self.refuse_second(client, name, id, now);
+                return None;
+            }
             return Some(client);
         };
         self.counters.repeated += 1;
@@ -96,6 +114,17 @@ impl ReplyEngine {
             Known::Running(key) => self.join(key, id, delivery),
         }
         None
+    }
+
+    /// A call that must run at most once has come before, under another identity: nobody works on it again, and whoever says
+    /// its name now is not told the answer.
+    fn refuse_second(&mut self, client: ClientKey, name: CallId, link: LinkId, now: Time) {
+        self.counters.repeated += 1;
+        let answer = Answer { client, id: name, rejected: true, given: now, awaited: None };
+        let answer = self.memory.keep(answer, Bytes::from_static(CAME_BEFORE.as_bytes()));
+        self.names.note(client, name, Known::Answered(answer));
+        self.send_answer(link, answer);
+        self.forget_old_answers(now);
     }
 
     fn take_in(&mut self, call: Running) {
@@ -122,11 +151,15 @@ impl ReplyEngine {
             return;
         };
         call.cancelled = false;
-        let before = call.at.replace((id, delivery));
-        if let Some((link, delivery)) = before
-            && let Some(link) = self.links.get_mut(&link)
-        {
-            link.calls.remove(delivery);
+        let places = [call.at.replace((id, delivery)), call.before.take()];
+        // One of another link stays: if this one ends, the answer goes there.
+        let is_elsewhere = |place: &&Place| place.0 != id;
+        call.before = places.iter().flatten().find(is_elsewhere).copied();
+        let kept = call.before;
+        for (link, delivery) in places.into_iter().flatten().filter(|place| Some(*place) != kept) {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.calls.remove(delivery);
+            }
         }
         if let Some(link) = self.links.get_mut(&id) {
             link.calls.insert(delivery, key.0);
@@ -137,7 +170,10 @@ impl ReplyEngine {
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
         loop {
             let key = self.queue.pop_front()?;
-            let call = self.calls.get_mut(&key.0)?;
+            let Some(call) = self.calls.get_mut(&key.0) else {
+                self.over_in_queue -= 1;
+                continue;
+            };
             if call.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);
                 self.counters.expired += 1;
@@ -193,15 +229,16 @@ impl ReplyEngine {
             id: call.id,
             client: call.client,
             at: call.at,
+            before: call.before,
             deadline: call.deadline,
             cost: call.cost,
             cancelled: call.cancelled,
             at_most_once: call.at_most_once,
         })?;
-        if let Some((id, delivery)) = call.at
-            && let Some(link) = self.links.get_mut(&id)
-        {
-            link.calls.remove(delivery);
+        for (id, delivery) in call.at.into_iter().chain(call.before) {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.calls.remove(delivery);
+            }
         }
         self.pool.release(call.cost);
         Some(call)
@@ -217,25 +254,49 @@ impl ReplyEngine {
             retract.deliveries.iter().filter_map(|span| span.range()).collect();
         let calls = deliveries.iter().flat_map(|part| link.calls.range(part));
         let keys: Vec<CallKey> = calls.map(|(_, key)| CallKey(key)).collect();
-        let before = self.calls.len();
         for key in keys {
+            if self.leaves_another(key, id) {
+                continue;
+            }
             match self.calls.get_mut(&key.0) {
                 _ if self.routing.is_some() => self.retract_routed(key),
                 Some(call) if call.begun => {
                     let was_cancelled = std::mem::replace(&mut call.cancelled, true);
                     self.counters.cancelled += u64::from(!was_cancelled);
                 }
-                _ => self.give_back(key),
+                _ => {
+                    self.over_in_queue += 1;
+                    self.give_back(key);
+                }
             }
         }
-        if self.calls.len() < before {
-            self.drop_ended();
-        }
+        self.drop_ended();
     }
 
-    /// Takes out of the queue what is over.
+    /// Nobody waits on this link any more for a call. Whether somebody does on another one.
+    fn leaves_another(&mut self, key: CallKey, id: LinkId) -> bool {
+        let Some(call) = self.calls.get_mut(&key.0).filter(|call| call.before.is_some()) else {
+            return false;
+        };
+        let places = [call.at, call.before];
+        let (gone, left): (Vec<Place>, Vec<Place>) =
+            places.into_iter().flatten().partition(|place| place.0 == id);
+        call.at = left.first().copied();
+        call.before = None;
+        for (link, delivery) in gone {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.calls.remove(delivery);
+            }
+        }
+        true
+    }
+
+    /// Takes out of the queue what is over, once that is most of it.
     fn drop_ended(&mut self) {
-        self.queue.retain(|key| self.calls.get(&key.0).is_some());
+        if self.over_in_queue > self.queue.len() / 2 {
+            self.queue.retain(|key| self.calls.get(&key.0).is_some());
+            self.over_in_queue = 0;
+        }
     }
 
     /// A link is gone. Its callers ask elsewhere, or come back: what nobody has begun with is dropped, and the rest goes on.
@@ -245,6 +306,9 @@ impl ReplyEngine {
         };
         for (_, key) in link.calls.take_all() {
             let key = CallKey(key);
+            if self.leaves_another(key, id) {
+                continue;
+            }
             match self.calls.get_mut(&key.0) {
                 Some(call) if call.begun => {
                     call.at = None;
@@ -253,17 +317,24 @@ impl ReplyEngine {
                     }
                 }
                 _ => {
-                    self.forget_call(key);
+                    self.over_in_queue += usize::from(self.forget_call(key).is_some());
                 }
             }
         }
         self.drop_ended();
     }
 
-    /// Takes no more calls: credit is taken back, and what nobody has begun with goes back to its callers.
-    pub fn stop(&mut self) {
+    /// Takes no more calls: credit is taken back, and what nobody has begun with goes back to its callers, as does what
+    /// comes before they have given their credit back.
+    pub fn stop(&mut self, now: Time) {
+        self.goodbye_at.get_or_insert(now + GOODBYE_MAX);
+        self.stop_taking();
+    }
+
+    pub(super) fn stop_taking(&mut self) {
         self.stopped = true;
         self.set_paused(true);
+        self.over_in_queue = 0;
         for key in std::mem::take(&mut self.queue) {
             self.give_back(key);
         }

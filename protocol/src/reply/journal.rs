@@ -158,7 +158,7 @@ impl ReplyEngine {
         if let Err(reason) = result {
             journal.failure = Some(reason.clone());
             self.events.push(Event::StoreFailed { reason });
-            self.stop();
+            self.stop_taking();
             return;
         }
         journal.stored = stored;

@@ -140,9 +140,9 @@ pub(super) struct Answer {
 struct Kept {
     answer: Answer,
     payload: Payload,
-    /// How often links have still to send it, and the last that was asked to.
+    /// How many links have still to send it, and which that is, as long as it is one.
     unsent: u32,
-    sent_by: LinkId,
+    sent_by: Option<LinkId>,
     /// Nobody who asks again gets it.
     is_forgotten: bool,
 }
@@ -175,8 +175,7 @@ impl Memory {
             true => Payload::Small(self.pieces.put(&payload)),
             false => Payload::Large(Box::new(payload)),
         };
-        let sent_by = LinkId(0);
-        let kept = Kept { answer, payload, unsent: 0, sent_by, is_forgotten: false };
+        let kept = Kept { answer, payload, unsent: 0, sent_by: None, is_forgotten: false };
         self.answers.insert(key, kept);
     }
 
@@ -227,16 +226,16 @@ impl Memory {
         waits: impl FnOnce() -> bool,
     ) -> Option<u64> {
         let kept = self.answers.get_mut(&key)?;
-        let waits_there = match kept.unsent {
-            0 => false,
-            1 => kept.sent_by == link,
+        let waits_there = match (kept.unsent, kept.sent_by) {
+            (0, _) => false,
+            (1, Some(sent_by)) => sent_by == link,
             _ => waits(),
         };
         if waits_there {
             return None;
         }
         kept.unsent += 1;
-        kept.sent_by = link;
+        kept.sent_by = Some(link).filter(|_| kept.unsent == 1);
         Some(kept.bytes())
     }
 

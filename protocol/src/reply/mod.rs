@@ -50,12 +50,15 @@ pub struct ReplyEngine {
     peer_id: PeerId,
     pool: Pool,
     stopped: bool,
+    /// Until when a socket that closes waits for the credit that its clients have not given back.
+    goodbye_at: Option<Time>,
     links: BTreeMap<LinkId, RepLink>,
     next_link: u64,
     calls: Rising<Running>,
     next_call: u64,
-    /// Calls that nobody works on yet.
+    /// Calls that nobody works on yet, and some that are over.
     queue: Levelled<CallKey>,
+    over_in_queue: usize,
     names: Names,
     memory: Memory,
     journal: Option<Journal>,
@@ -77,13 +80,18 @@ impl CallKey {
     }
 }
 
+/// A link, and a call's place on it.
+type Place = (LinkId, Delivery);
+
 /// A call that is not answered.
 #[derive(Debug)]
 struct Running {
     id: CallId,
     client: ClientKey,
     /// Where it came from last.
-    at: Option<(LinkId, Delivery)>,
+    at: Option<Place>,
+    /// Where it came from before, over another link that waits for its answer, too.
+    before: Option<Place>,
     payload: Bytes,
     deadline: Option<Time>,
     begun: bool,
@@ -151,11 +159,13 @@ impl ReplyEngine {
             peer_id,
             pool,
             stopped: false,
+            goodbye_at: None,
             links: BTreeMap::new(),
             next_link: 0,
             calls: Rising::new(),
             next_call: 0,
             queue: Levelled::default(),
+            over_in_queue: 0,
             names: Names::default(),
             memory: Memory::default(),
             journal: None,
@@ -217,13 +227,13 @@ impl ReplyEngine {
     /// Whether a call waits for the application.
     #[must_use]
     pub fn has_queued(&self) -> bool {
-        !self.queue.is_empty()
+        self.queued() > 0
     }
 
     /// Calls that wait for the application.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.queue.len()
+        self.queue.len() - self.over_in_queue
     }
 
     /// Calls that are here and not answered.
@@ -245,14 +255,22 @@ impl ReplyEngine {
         self.counters.cancelled
     }
 
-    /// Whether every call is answered, and every answer is confirmed by its client as far as that is there, who has also been
-    /// told of what goes back.
+    /// Whether there is nothing left to do: every call is answered, and every answer is confirmed by its client as far as that
+    /// is there, who has also been told of what goes back.
     #[must_use]
-    pub fn is_drained(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         let settled = |link: &RepLink| {
             link.outbox.is_empty() && link.unconfirmed.is_empty() && link.settlements.is_empty()
         };
         self.calls.is_empty() && self.links.values().all(settled)
+    }
+
+    /// Whether there is nothing left to do, nor anything to come: if it was stopped, clients have given their credit back, or
+    /// had a second for that. What they sent meanwhile is given back, where a goodbye would leave it open what became of it.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let may_come = self.goodbye_at.is_some() && self.pool.outstanding().messages > 0;
+        self.is_done() && !may_come
     }
 
     fn wake_granted(&mut self) {

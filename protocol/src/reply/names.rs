@@ -23,6 +23,8 @@ pub(super) type ClientKey = u64;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     keys: HashMap<(Identity, [u8; 8]), ClientKey>,
+    /// Clients whose calls' names have the same first half: one client that comes by several ways, mostly.
+    halves: HashMap<[u8; 8], Vec<ClientKey>>,
     clients: Rising<Client>,
     next: ClientKey,
 }
@@ -54,6 +56,7 @@ impl Names {
         let key = *self.keys.entry((identity.clone(), half)).or_insert(next);
         if key == next {
             self.next += 1;
+            self.halves.entry(half).or_default().push(key);
             let client = Client { identity: identity.clone(), half, calls: Rising::new() };
             self.clients.insert(key, client);
         }
@@ -61,10 +64,28 @@ impl Names {
         (key, self.clients.get(&key).and_then(|client| client.calls.get(&number)).copied())
     }
 
+    /// Whether a call is known under this name by another identity. Whose it is, and what became of it, is not told.
+    pub(super) fn is_known_elsewhere(&self, client: ClientKey, id: CallId) -> bool {
+        let (half, number) = id.halves();
+        let others = self.halves.get(&half).filter(|clients| clients.len() > 1);
+        let mut others = others.into_iter().flatten().filter(|other| **other != client);
+        others.any(|other| {
+            self.clients.get(other).is_some_and(|other| other.calls.get(&number).is_some())
+        })
+    }
+
     /// Notes what is known of a call now.
     pub(super) fn note(&mut self, client: ClientKey, id: CallId, known: Known) {
         if let Some(client) = self.clients.get_mut(&client) {
             client.calls.insert(id.halves().1, known);
+        }
+    }
+
+    /// Forgets an answer; if its call has another one since, that is known on.
+    pub(super) fn forget_answer(&mut self, client: ClientKey, id: CallId, answer: AnswerKey) {
+        let known = self.clients.get(&client).and_then(|client| client.calls.get(&id.halves().1));
+        if known == Some(&Known::Answered(answer)) {
+            self.forget(client, id);
         }
     }
 
@@ -77,7 +98,17 @@ impl Names {
         if client.calls.is_empty()
             && let Some(client) = self.clients.remove(&key)
         {
+            self.forget_half(client.half, key);
             self.keys.remove(&(client.identity, client.half));
+        }
+    }
+
+    fn forget_half(&mut self, half: [u8; 8], key: ClientKey) {
+        if let Some(clients) = self.halves.get_mut(&half) {
+            clients.retain(|other| *other != key);
+            if clients.is_empty() {
+                self.halves.remove(&half);
+            }
         }
     }
 
@@ -106,7 +137,7 @@ mod tests {
         assert_eq!(known, None, "the same name is another call if somebody else uses it");
         names.note(another, id(1), Known::Answered(6));
         names.forget(client, id(1));
-        assert_eq!((names.keys.len(), names.clients.len()), (1, 1));
+        assert_eq!((names.keys.len(), names.clients.len(), names.halves.len()), (1, 1, 1));
         let (again, known) = names.find(&one, id(1), &mut last);
         assert_eq!(known, None);
         assert!(again != client && last == Some(again));

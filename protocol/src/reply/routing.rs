@@ -71,7 +71,10 @@ impl ReplyEngine {
     pub(crate) fn take_to_route(&mut self, now: Time) -> Option<Routable> {
         loop {
             let key = self.queue.pop_front()?;
-            let call = self.calls.get_mut(&key.0)?;
+            let Some(call) = self.calls.get_mut(&key.0) else {
+                self.over_in_queue -= 1;
+                continue;
+            };
             call.cost = Amount::ZERO;
             if call.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);

@@ -100,8 +100,8 @@ impl ReplyEngine {
             age: now.since(link.opened),
         });
         ReplyStats {
-            queued: self.queue.len() as u64,
-            working: (self.calls.len() - self.queue.len()) as u64,
+            queued: self.queued() as u64,
+            working: (self.calls.len() - self.queued()) as u64,
             window: self.pool.window(),
             granted: self.pool.outstanding(),
             received: counters.received,

@@ -79,6 +79,7 @@ impl RequestEngine {
         link.next_answer += count;
         self.confirm_at.get_or_insert(now + CONFIRM_AFTER);
         link.answered += count;
+        link.answered_at = Some(now);
         link.silent_until = None;
         if std::mem::take(&mut link.silences) > 0 {
             self.events.push(Event::ServerAnswers { link: id });
@@ -105,6 +106,9 @@ impl RequestEngine {
             let Some(number) = number else {
                 return Err(violation("an answer to what was never asked"));
             };
+            if self.calls.get(&number).is_some_and(|call| !call.was_written_on(id)) {
+                return Err(violation("an answer to what it was never asked"));
+            }
             self.settle_at(id, number, settled);
         }
         self.recount(id, now);
@@ -218,13 +222,16 @@ impl RequestEngine {
         for copy in over() {
             self.silence(copy.link, attempt_timeout, now);
         }
-        if at_most_once {
-            // It may have begun there: nobody else gets it, and its answer is still waited for.
-            return;
-        }
         for copy in over() {
+            let why = match copy.delivery {
+                // Its link took nothing: nobody can have begun with it.
+                None => Failure::GivenBack,
+                // It may have begun there: nobody else gets it, and its answer is still waited for.
+                Some(_) if at_most_once => continue,
+                Some(_) => Failure::TimedOut,
+            };
             self.take_from(number, *copy, cost);
-            self.fail_copy(number, copy.link, Failure::TimedOut, now);
+            self.fail_copy(number, copy.link, why, now);
         }
     }
 

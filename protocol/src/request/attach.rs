@@ -41,6 +41,7 @@ impl RequestEngine {
                 silences: 0,
                 trial_until: None,
                 answered: 0,
+                answered_at: None,
                 opened: now,
                 routes: Default::default(),
             },
@@ -79,7 +80,6 @@ impl RequestEngine {
         let connected = link.link.handle_hello(id, SocketType::Req, &self.config.link, hello)?;
         self.events.push(connected);
         self.note_router(id)?;
-        self.unstick(hello.peer);
         self.note_back(id, now);
         self.recount(id, now);
         self.dispatch(now);

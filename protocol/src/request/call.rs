@@ -1,5 +1,6 @@
 //! One call, from the moment when it is made to that when its caller is told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub(super) struct Call {
     pub(super) state: State,
     /// Where it is: one server, two if it is hedged.
     pub(super) copies: Copies,
+    /// Links on which it was written before: their servers may still answer it.
+    pub(super) before: Vec<LinkId>,
     /// Attempts that failed.
     pub(super) failed: u32,
     /// What a server did with it that had it before is not known: it is gone, or took too long.
@@ -121,6 +124,7 @@ impl Call {
             cost: 0,
             state: State::Waiting,
             copies: Copies::default(),
+            before: Vec::new(),
             failed: 0,
             was_lost: false,
             may_have_run: false,
@@ -141,8 +145,18 @@ impl Call {
         self.bound_to.filter(|_| self.options.at_most_once && self.may_have_run)
     }
 
-    pub(super) fn is_at(&self, link: LinkId) -> bool {
-        self.copies.iter().any(|copy| copy.link == link)
+    /// Whether it was written on a link, now or before.
+    pub(super) fn was_written_on(&self, link: LinkId) -> bool {
+        let is_there = |copy: &Copy| copy.link == link && copy.delivery.is_some();
+        self.copies.iter().any(is_there) || self.before.contains(&link)
+    }
+
+    /// It is not at a server any more, which may answer it all the same.
+    pub(super) fn leave(&mut self, link: LinkId) {
+        if self.was_written_on(link) && !self.before.contains(&link) {
+            self.before.push(link);
+        }
+        self.copies.retain(|copy| copy.link != link);
     }
 
     /// The attributes of its record.
@@ -189,28 +203,32 @@ impl RequestEngine {
         self.waiting.remove(&number);
         self.hedges.remove(&number);
         if let Some(peer) = bound {
-            self.unnote_stuck(peer, number);
+            self.unbind(peer, number);
         }
         Some(ended)
     }
 
-    /// A call waits for a server that is not there.
-    pub(super) fn note_stuck(&mut self, peer: PeerId, number: CallNumber) {
-        self.stuck.entry(peer).or_default().insert(number);
+    /// A call waits for one server, which alone may have it.
+    pub(super) fn bind(&mut self, peer: PeerId, number: CallNumber) {
+        self.bound.entry(peer).or_default().insert(number);
     }
 
-    fn unnote_stuck(&mut self, peer: PeerId, number: CallNumber) {
-        if let Some(calls) = self.stuck.get_mut(&peer) {
+    /// It does not any more.
+    pub(super) fn unbind(&mut self, peer: PeerId, number: CallNumber) {
+        if let Some(calls) = self.bound.get_mut(&peer) {
             calls.remove(&number);
             if calls.is_empty() {
-                self.stuck.remove(&peer);
+                self.bound.remove(&peer);
             }
         }
     }
 
-    /// A server is there: what waits for it may go to it.
-    pub(super) fn unstick(&mut self, peer: PeerId) {
-        self.waiting.extend(self.stuck.remove(&peer).into_iter().flatten());
+    /// Calls that wait for the server on this link and may go nowhere else.
+    pub(super) fn bound_to(&self, id: LinkId) -> Option<&BTreeSet<CallNumber>> {
+        if self.bound.is_empty() {
+            return None;
+        }
+        self.bound.get(&self.links.get(&id)?.link.peer()?.id)
     }
 
     /// Takes a call from a server: unwritten, it was never there, and its room is free; written, the server is told.

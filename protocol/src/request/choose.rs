@@ -1,6 +1,7 @@
 //! Which server gets a call: of the best level that has any with room, the one with most; ties in turn.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use crate::event::Event;
 use crate::ids::{LinkId, Priority};
@@ -8,12 +9,14 @@ use crate::time::Time;
 
 use super::{Asking, Call, CallNumber, Copy, Place, ReqLink, RequestEngine, State, Timer};
 
-/// Calls that find no room and are passed over, before all behind them wait too. Those that only one server may have do not
-/// count.
+/// Calls that find no room and are passed over, before all behind them wait too.
 const PASSED_OVER_MAX: usize = 64;
 
+/// The same of those that are looked at in all: also those that none of the servers with room may have.
+const LOOKS_MAX: usize = 1_024;
+
 /// Calls that a second server is looked for at a time.
-const HEDGES_AT_A_TIME: usize = 64;
+const HEDGES_AT_A_TIME: usize = 256;
 
 impl RequestEngine {
     /// Gives a new call to a server with room, or lets it wait.
@@ -39,18 +42,35 @@ impl RequestEngine {
         for id in std::mem::take(&mut self.regained) {
             self.recount(id, now);
         }
+        self.dispatch_bound(now);
         self.dispatch_waiting(now);
         self.hedge(now);
         self.wake_for_demand();
     }
 
+    /// Gives calls that one server alone may have to that, where it may have room now.
+    fn dispatch_bound(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.offers) {
+            while let Some(number) = self.bound_to(id).and_then(|calls| calls.first().copied())
+                && let Choice::Server(link) | Choice::Asks(link) = self.server_for(number)
+            {
+                if let Some(peer) = self.calls.get(&number).and_then(Call::bound) {
+                    self.unbind(peer, number);
+                }
+                self.give(number, link, now);
+            }
+        }
+    }
+
     fn dispatch_waiting(&mut self, now: Time) {
-        let (mut next, mut passed_over) = (0, 0);
+        let (mut next, mut passed_over, mut looks) = (0, 0, 0);
         while !self.ready.is_empty()
             && passed_over <= PASSED_OVER_MAX
+            && looks < LOOKS_MAX
             && let Some(&number) = self.waiting.range(next..).next()
         {
             next = number + 1;
+            looks += 1;
             match self.server_for(number) {
                 Choice::Server(link) => {
                     self.waiting.remove(&number);
@@ -60,15 +80,9 @@ impl RequestEngine {
                     self.start_asking(number, now);
                     passed_over += 1;
                 }
-                // It has to wait for a server of its own, or for bytes; others need not wait for it.
-                Choice::Nobody => match self.absent_server(number) {
-                    Some(peer) => {
-                        self.waiting.remove(&number);
-                        self.note_stuck(peer, number);
-                    }
-                    None if self.calls.get(&number).is_some_and(|call| call.bound().is_some()) => {}
-                    None => passed_over += 1,
-                },
+                Choice::TooSmall => passed_over += 1,
+                // Others may go where it may not.
+                Choice::Nobody => {}
             }
         }
     }
@@ -84,7 +98,7 @@ impl RequestEngine {
         }
         match self.server_for(number) {
             Choice::Server(id) => Some(id),
-            Choice::Asks(_) | Choice::Nobody => None,
+            Choice::Asks(_) | Choice::TooSmall | Choice::Nobody => None,
         }
     }
 
@@ -99,16 +113,17 @@ impl RequestEngine {
             let link = self.links.get(&id)?;
             let its_own = bound.is_none() || bound == link.link.peer().map(|peer| peer.id);
             let goes_on = call.routed.as_ref().is_none_or(|routed| routed.may_pass(&link.routes));
-            (its_own && goes_on && !call.is_at(id)).then_some(link)
+            (its_own && goes_on && !self.has_it(call, link)).then_some(link)
         };
         let is_to_say = |link: &ReqLink| !link.mute && !link.spender.is_refused();
         // Of those whose room is too small for it, the best that may give more.
-        let mut too_small = None;
+        let (mut too_small, mut is_too_small) = (None, false);
         for (rank, .., id) in &self.ready {
             let Some(link) = may_have_it(*id) else {
                 continue;
             };
             if link.spender.room().bytes < call.cost {
+                is_too_small = true;
                 too_small = too_small.or(is_to_say(link).then_some(*rank));
                 continue;
             }
@@ -121,7 +136,14 @@ impl RequestEngine {
                 false => Choice::Server(*id),
             };
         }
-        Choice::Nobody
+        if is_too_small { Choice::TooSmall } else { Choice::Nobody }
+    }
+
+    /// Whether the server on a link has a call already, by this link or another.
+    fn has_it(&self, call: &Call, link: &ReqLink) -> bool {
+        let its_peer = link.link.peer().map(|peer| peer.id);
+        let peer = |copy: &Copy| self.links.get(&copy.link)?.link.peer().map(|peer| peer.id);
+        call.copies.iter().any(|copy| peer(copy) == its_peer)
     }
 
     /// A call waits for the word of better servers than one that has room, but not for long.
@@ -140,7 +162,8 @@ impl RequestEngine {
         if let Some(call) = self.calls.get_mut(&number) {
             call.asking = Asking::InVain;
         }
-        for (_, id) in &self.short {
+        let short = self.short.iter().map(|(_, id)| id);
+        for id in short.chain(&self.asked) {
             if let Some(link) = self.links.get_mut(id) {
                 link.mute = !link.spender.is_refused();
             }
@@ -213,11 +236,17 @@ impl RequestEngine {
     /// Asks a second server about each call that wants one, as far as there is any with room. Nobody is asked for room for
     /// that.
     fn hedge(&mut self, now: Time) {
-        let wanted: Vec<CallNumber> = self.hedges.iter().copied().take(HEDGES_AT_A_TIME).collect();
-        for number in wanted {
+        if self.hedges.is_empty() {
+            return;
+        }
+        // Those that no other server may have now keep none from being looked at.
+        let (from, behind) = (self.next_hedge, self.hedges.range(self.next_hedge..));
+        let wanted = behind.chain(self.hedges.range(..from)).copied().take(HEDGES_AT_A_TIME);
+        for number in wanted.collect::<Vec<CallNumber>>() {
             if self.ready.is_empty() {
                 return;
             }
+            self.next_hedge = number + 1;
             if let Choice::Server(link) | Choice::Asks(link) = self.server_for(number) {
                 self.counters.hedged += 1;
                 self.give(number, link, now);
@@ -227,6 +256,9 @@ impl RequestEngine {
 
     /// Places a link anew among those with room, after anything that changes it.
     pub(super) fn recount(&mut self, id: LinkId, now: Time) {
+        if self.bound_to(id).is_some() && self.offers.last() != Some(&id) {
+            self.offers.push(id);
+        }
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -278,7 +310,7 @@ impl RequestEngine {
         let Some(call) = self.calls.get_mut(&number) else {
             return;
         };
-        call.copies.retain(|copy| copy.link != id);
+        call.leave(id);
         call.was_lost |= why != Failure::GivenBack;
         if !call.copies.is_empty() {
             // The other one may still answer.
@@ -311,27 +343,19 @@ impl RequestEngine {
     }
 
     pub(super) fn wait_for_server(&mut self, number: CallNumber, now: Time) {
-        let absent = self.absent_server(number);
         let Some(call) = self.calls.get_mut(&number) else {
             return;
         };
         call.state = State::Waiting;
-        match absent {
-            Some(peer) => self.note_stuck(peer, number),
-            None => {
-                self.waiting.insert(number);
-                self.park(number, now);
-            }
+        if let Some(peer) = call.bound() {
+            self.bind(peer, number);
+            let is_it = |link: &ReqLink| link.link.peer().is_some_and(|other| other.id == peer);
+            let links = self.links.iter().filter(|(_, link)| is_it(link));
+            self.offers.extend(links.map(|(id, _)| *id));
+        } else {
+            self.waiting.insert(number);
+            self.park(number, now);
         }
-    }
-
-    /// The only server that a call may go to, if that is not there.
-    fn absent_server(&self, number: CallNumber) -> Option<crate::ids::PeerId> {
-        let peer = self.calls.get(&number)?.bound()?;
-        let is_it = |link: &ReqLink| {
-            link.link.is_open() && link.link.peer().is_some_and(|other| other.id == peer)
-        };
-        (!self.links.values().any(is_it)).then_some(peer)
     }
 
     /// How long a call waits before it is tried again: not at all after its first failure.
@@ -352,14 +376,32 @@ impl RequestEngine {
     }
 
     /// What the first of the calls that wait takes, in bytes.
-    pub(super) fn next_cost(&self) -> Option<u64> {
-        let first = self.waiting.first()?;
-        self.calls.get(first).map(|call| call.cost)
+    fn next_cost(&self) -> Option<u64> {
+        self.cost_of_first(&self.waiting)
+    }
+
+    fn cost_of_first(&self, calls: &BTreeSet<CallNumber>) -> Option<u64> {
+        self.calls.get(calls.first()?).map(|call| call.cost)
+    }
+
+    /// How many calls wait for room that a link may give, and what the first of them takes in bytes, or the first of those
+    /// that only its server may have, if that is more.
+    pub(super) fn waiting_for(&self, id: LinkId) -> (u64, Option<u64>) {
+        let bound = self.bound_to(id);
+        let count = self.waiting.len() + bound.map_or(0, BTreeSet::len);
+        let cost = bound.and_then(|calls| self.cost_of_first(calls));
+        (count as u64, self.next_cost().max(cost))
     }
 
     /// Servers that share their room out, or that others of worse levels would stand in for, must hear that calls wait for
     /// it; and all that heard it, that none do any more.
     fn wake_for_demand(&mut self) {
+        if !self.bound.is_empty() {
+            let contended = self.links.iter().filter(|(_, link)| link.spender.is_contended());
+            let ids = contended.map(|(id, _)| *id).filter(|id| self.bound_to(*id).is_some());
+            let ids: Vec<LinkId> = ids.collect();
+            self.wakes.extend(ids);
+        }
         let Some(cost) = self.next_cost() else {
             self.wakes.extend(self.asked.iter().copied());
             return;
@@ -411,7 +453,9 @@ enum Choice {
     Server(LinkId),
     /// To this one, if better ones say that they have no room.
     Asks(LinkId),
-    /// Nowhere, for now.
+    /// Nowhere, for now: those that may have it have too few bytes.
+    TooSmall,
+    /// Nowhere, for now: none of those with room may have it.
     Nobody,
 }
 

@@ -63,10 +63,14 @@ pub struct RequestEngine {
     options: Arc<CallOptions>,
     /// Calls that wait for a server with room, those that were made first before others.
     waiting: BTreeSet<CallNumber>,
-    /// Calls that wait for one server, which alone may have them and is not there, by its peer id.
-    stuck: BTreeMap<PeerId, BTreeSet<CallNumber>>,
+    /// Calls that wait for one server, which alone may have them, by its peer id.
+    bound: BTreeMap<PeerId, BTreeSet<CallNumber>>,
+    /// Links that may have room for those that are bound to their server.
+    offers: Vec<LinkId>,
     /// Calls that a second server is to be asked about as well.
     hedges: BTreeSet<CallNumber>,
+    /// Where the next look at them begins.
+    next_hedge: CallNumber,
     agenda: Agenda,
     /// When servers are told which answers came, if nothing else is said to them before.
     confirm_at: Option<Time>,
@@ -130,6 +134,7 @@ struct ReqLink {
     /// It failed before: it is used only if no other one can be, until then.
     trial_until: Option<Time>,
     answered: u64,
+    answered_at: Option<Time>,
     opened: Time,
     /// Which routers are at its other end and behind that.
     routes: Routes,
@@ -150,8 +155,10 @@ impl RequestEngine {
             calls: Rising::new(),
             options: Arc::default(),
             waiting: BTreeSet::new(),
-            stuck: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            offers: Vec::new(),
             hedges: BTreeSet::new(),
+            next_hedge: 0,
             agenda: Agenda::default(),
             confirm_at: None,
             links: BTreeMap::new(),

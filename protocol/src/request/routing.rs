@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::credit::Amount;
 use crate::ids::{CallId, LinkId, PeerId, SocketType};
 use crate::limits::{
-    COUNTED_CREDIT_MAX, HOP_COST_BYTES, HOPS_MAX, PARKED_MAX, ROUTERS_MAX, TRIED_MAX,
+    COUNTED_CREDIT_MAX, HOP_COST_BYTES, HOPS_MAX, PARKED_MAX, ROUTERS_MAX, SILENCE_MAX, TRIED_MAX,
 };
 use crate::link::{Peer, Speaker, refusal};
 use crate::message::cost_bytes_max;
@@ -71,14 +71,21 @@ pub(super) struct Routing {
 /// Calls that were taken back from a server that had not answered: if they come again, it took too long.
 #[derive(Debug, Default)]
 struct Tried {
-    by_name: HashMap<CallId, (LinkId, u64, Time, Time)>,
+    by_name: HashMap<CallId, Attempt>,
     order: VecDeque<CallId>,
 }
 
+/// A link had a call from one moment to another.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    link: LinkId,
+    given: Time,
+    taken: Time,
+}
+
 impl Tried {
-    /// A link had a call, when it had given so many answers, from one moment to another.
-    fn note(&mut self, id: CallId, link: LinkId, answered: u64, had: (Time, Time)) {
-        if self.by_name.insert(id, (link, answered, had.0, had.1)).is_none() {
+    fn note(&mut self, id: CallId, attempt: Attempt) {
+        if self.by_name.insert(id, attempt).is_none() {
             self.order.push_back(id);
         }
         if self.order.len() > TRIED_MAX
@@ -164,13 +171,15 @@ impl RequestEngine {
         self.make(Call::new(payload, options, deadline, routed), now)
     }
 
-    /// A call has come again that a server had which has not answered anything since: it has let an attempt's time run out.
+    /// A call has come again that a server had which has not answered anything since it was given it: it has let an attempt's
+    /// time run out. How long that is, any client may say; all others have to do without that server.
     fn blame_for(&mut self, id: CallId, now: Time) {
         let tried = self.routing.as_mut().and_then(|routing| routing.tried.by_name.remove(&id));
-        if let Some((link, answered, given, taken)) = tried
-            && self.links.get(&link).is_some_and(|link| link.answered == answered)
+        if let Some(Attempt { link, given, taken }) = tried
+            && let Some(server) = self.links.get(&link)
+            && server.answered_at.is_none_or(|at| at <= given)
         {
-            self.silence(link, taken.since(given), now);
+            self.silence(link, taken.since(given).min(SILENCE_MAX), now);
         }
     }
 
@@ -181,9 +190,8 @@ impl RequestEngine {
         };
         if let Some(routed) = &call.routed {
             for copy in call.copies.iter().filter(|copy| copy.delivery.is_some()) {
-                if let Some(link) = self.links.get(&copy.link) {
-                    routing.tried.note(routed.id, copy.link, link.answered, (routed.since, now));
-                }
+                let attempt = Attempt { link: copy.link, given: copy.given, taken: now };
+                routing.tried.note(routed.id, attempt);
             }
         }
         self.cancel(number, now);
@@ -197,7 +205,9 @@ impl RequestEngine {
     /// An answer settles all calls of its name.
     pub(super) fn settle_routed(&mut self, link: LinkId, id: CallId, settled: &Settled) {
         let named = self.routing.as_ref().and_then(|routing| routing.names.get(&id)).cloned();
-        match named {
+        let was_asked =
+            |n: &CallNumber| self.calls.get(n).is_some_and(|call| call.was_written_on(link));
+        match named.filter(|numbers| numbers.iter().any(was_asked)) {
             None => self.counters.late += 1,
             Some(numbers) => {
                 numbers.into_iter().for_each(|n| self.settle_at(link, n, settled.clone()));

@@ -93,7 +93,7 @@ impl RequestEngine {
         });
         RequestStats {
             pending: self.calls.len() as u64,
-            waiting: (self.waiting.len() + self.stuck.values().map(BTreeSet::len).sum::<usize>())
+            waiting: (self.waiting.len() + self.bound.values().map(BTreeSet::len).sum::<usize>())
                 as u64,
             made: counters.made,
             answered: counters.answered,

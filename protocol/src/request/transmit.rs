@@ -112,7 +112,7 @@ impl RequestEngine {
 
     /// Says how many calls wait for room: to a server that shares its room out, and to one that is to say whether it has any.
     fn transmit_demand(&mut self, id: LinkId, now: Time, out: &mut Transmit) {
-        let (waiting, next) = (self.waiting.len() as u64, self.next_cost());
+        let (waiting, next) = self.waiting_for(id);
         let (behind, fed) = self.wanted_on(id);
         let Some(link) = self.links.get_mut(&id) else {
             return;

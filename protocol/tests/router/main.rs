@@ -9,7 +9,7 @@ mod routes;
 use std::time::Duration;
 
 use common::{data, encoded, later, peer, record, run, span};
-use drawdown_protocol::limits::RANGES_MAX;
+use drawdown_protocol::limits::{RANGES_MAX, SILENCE_MAX};
 use drawdown_protocol::message::Records;
 use drawdown_protocol::wire::{
     CloseCode, Control, Frame, Grant, Hello, Outcome, Retract, Settle, Settlement,
@@ -237,6 +237,35 @@ fn what_nobody_waits_for_is_withdrawn_and_its_server_blamed_if_it_comes_again() 
     router.handle_timeout(at.time);
     assert_eq!(router.link_state(down.link), LinkState::Open);
     assert!(!router.stats(at.time).down.links[0].silent, "it is tried again");
+}
+
+#[test]
+fn a_server_that_answers_others_is_not_blamed_for_one_slow_call() {
+    let (mut router, mut up, mut down) = line(4, Hello::KNOWS_ROUTERS);
+    up.says(&mut router, &call(0, 5, &[]), NOW);
+    up.says(&mut router, &call(1, 6, &[]), NOW);
+    down.hears(&mut router, NOW);
+    down.says(&mut router, &answer(0, 6), later(NOW, 500));
+    let retract = Retract { deliveries: [span(0, 1)].into_iter().collect() };
+    let at = later(NOW, 1_000);
+    up.says(&mut router, &encoded(&Control::Retract(retract)), at);
+    up.says(&mut router, &call(2, 5, &[]), at);
+    assert!(!router.stats(at.time).down.links[0].silent);
+}
+
+#[test]
+fn no_client_says_for_how_long_others_do_without_a_server() {
+    let (mut router, mut up, mut down) = line(4, Hello::KNOWS_ROUTERS);
+    up.says(&mut router, &call(0, 5, &[]), NOW);
+    down.hears(&mut router, NOW);
+    let retract = Retract { deliveries: [span(0, 1)].into_iter().collect() };
+    let at = later(NOW, 3_600_000);
+    up.says(&mut router, &encoded(&Control::Retract(retract)), at);
+    up.says(&mut router, &call(1, 5, &[]), at);
+    assert!(router.stats(at.time).down.links[0].silent);
+    let at = later(at, SILENCE_MAX.as_millis() as u64);
+    router.handle_timeout(at.time);
+    assert!(!router.stats(at.time).down.links[0].silent);
 }
 
 #[test]

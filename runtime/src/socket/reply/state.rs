@@ -80,9 +80,9 @@ impl ReplyState {
         self.stopped || self.engine.store_failure().is_some()
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, now: Time) {
         self.stopped = true;
-        self.engine.stop();
+        self.engine.stop(now);
     }
 
     pub(super) fn set_paused(&mut self, paused: bool) {

@@ -75,6 +75,7 @@ impl RouterSocket {
         let now = self.core.clock.time();
         self.core.with(|socket| socket.engine.close_intake(now));
         let in_time = tokio::time::timeout(timeout, drained(&self.core)).await.is_ok();
+        let in_time = in_time || self.core.lock().socket.engine.is_done();
         let stats = self.stats();
         crate::socket::end_tasks(&self.core).await;
         if in_time {

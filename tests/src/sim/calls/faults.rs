@@ -85,7 +85,7 @@ impl Network {
         };
         node.is_paused = true;
         node.is_stopping = true;
-        engine.stop();
+        engine.stop(self.agenda.now());
         self.note_rep_room(rep);
         self.after_rep(rep);
         let delay = self.dice.micros(1_000..=1_500_000);

@@ -97,7 +97,7 @@ impl Network {
         let node = &mut self.reps[rep];
         node.is_paused = true;
         if let Some(engine) = &mut node.engine {
-            engine.stop();
+            engine.stop(self.agenda.now());
         }
         self.note_rep_room(rep);
         self.after_rep(rep);

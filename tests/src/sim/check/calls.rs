@@ -165,7 +165,8 @@ impl CallBook {
                 format!("it must run at most once, and {before:?} was before {by:?}")
             })?;
             let waits = entry.end.is_none();
-            ensure(before.via != *via || !memory.must_know(before, by, waits, now), || {
+            let is_known = before.via == *via || entry.options.at_most_once;
+            ensure(!is_known || !memory.must_know(before, by, waits, now), || {
                 format!("{by:?} begins with it again, and must know of {before:?}")
             })?;
         }
