@@ -6,7 +6,7 @@ use common::raw::Raw;
 use common::{data, encoded, handshake, hello, later, peer, record, run, spans};
 use drawdown_protocol::limits::PUT_OFF_MAX;
 use drawdown_protocol::message::Records;
-use drawdown_protocol::wire::{Control, Demand, Echo, Frame, Outcome, Retract};
+use drawdown_protocol::wire::{Control, Demand, Echo, Frame, Outcome, Retract, Settle, Settlement};
 use drawdown_protocol::{
     AnswerMemory, CallId, LinkState, Now, ReplyConfig, ReplyEngine, SocketType,
 };
@@ -140,6 +140,30 @@ fn a_call_that_came_by_two_links_is_answered_on_the_one_that_is_left() {
         assert_eq!(told, [(taken.id, false)], "{how}, {is_begun}");
         assert_eq!(server.pool().queued().messages, 0);
     }
+}
+
+#[test]
+fn a_server_whose_store_has_failed_waits_only_for_answers_that_the_store_has() {
+    let mut server = ReplyEngine::with_store(ReplyConfig::default(), peer(0x30), common::session());
+    let mut raw = connect(&mut server, "client");
+    (0..3).for_each(|number| raw.says(&mut server, &call(number), NOW));
+    let answer = |server: &mut ReplyEngine| {
+        let call = server.take(NOW.time).expect("it has come");
+        server.answer(call.key, call.payload, NOW.time).expect("somebody waits for it");
+        server.poll_store(NOW.time).expect("it is to be written")
+    };
+    answer(&mut server);
+    server.handle_stored(Ok(()));
+    answer(&mut server);
+    server.handle_stored(Err("the disk is full".to_owned()));
+    assert!(!server.is_done(), "the first answer goes out");
+    assert_eq!(answers(&raw.hears(&mut server, NOW)).len(), 1);
+    assert!(!server.is_done(), "and is confirmed");
+    let deliveries = spans(&[(0, 1)]).iter().copied().next().expect("one");
+    let confirmed = Settlement { deliveries, outcome: Outcome::Confirmed };
+    let settle = Settle { settlements: [confirmed].into_iter().collect() };
+    raw.says(&mut server, &encoded(&Control::Settle(settle)), NOW);
+    assert!(server.is_done(), "nobody can be told the others");
 }
 
 #[test]

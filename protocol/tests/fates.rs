@@ -5,10 +5,12 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{WALL, later, peer, record, session};
+use common::raw::Raw;
+use common::{WALL, attach, encoded, handshake, hello, later, peer, record, session, span};
 use drawdown_protocol::limits::OUTCOMES_MAX;
 use drawdown_protocol::store::{Attempts, DeadLetter, Recovered};
-use drawdown_protocol::{Fate, Message, Now, PushConfig, PushEngine};
+use drawdown_protocol::wire::{Control, Grant, Outcome, Settle, Settlement};
+use drawdown_protocol::{Fate, Message, Now, PushConfig, PushEngine, SocketType};
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: WALL };
 
@@ -40,4 +42,25 @@ fn a_dead_letter_of_a_life_before_is_known_as_one() {
     };
     let push = PushEngine::recover(PushConfig::default(), peer(0x20), recovered);
     assert_eq!(push.fate(4), Some(Fate::DeadLettered));
+}
+
+#[test]
+fn what_failed_before_its_shelf_life_ended_is_told_with_it() {
+    let mut push = PushEngine::new(PushConfig::default(), peer(0x20), session());
+    let message = Message::from("short-lived").with_ttl(Duration::from_millis(10));
+    push.try_send(message, || NOW).unwrap();
+    let mut raw = Raw::connect(&mut push, "receiver", NOW);
+    raw.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
+    raw.says(&mut push, &encoded(&Control::Attach(attach(&[], &[], &[]))), NOW);
+    let grant = Grant { serial: 1, messages: 1, bytes: 1 << 20, contended: false, answered: 0 };
+    raw.says(&mut push, &encoded(&Control::Grant(grant)), NOW);
+    raw.hears(&mut push, NOW);
+    push.handle_timeout(later(NOW, 10));
+    let settlement =
+        Settlement { deliveries: span(0, 1), outcome: Outcome::Rejected("broken".into()) };
+    let settle = Settle { settlements: [settlement].into_iter().collect() };
+    raw.says(&mut push, &encoded(&Control::Settle(settle)), later(NOW, 20));
+    let told: Vec<String> =
+        std::iter::from_fn(|| push.poll_event()).map(|e| e.to_string()).collect();
+    assert_eq!(told.last().unwrap(), "message 0 expired after 1 failed attempt (broken)");
 }

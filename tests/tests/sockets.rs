@@ -229,7 +229,10 @@ async fn a_message_that_nobody_takes_expires_frees_its_room_and_is_reported() ->
     let receipt = soon(push.enqueue(message)).await?;
     soon(push.send("next")).await?;
     assert_eq!(soon(receipt.confirmed()).await?, Fate::Expired);
-    assert_eq!(soon(events.next()).await, Some(Event::Expired { seq: receipt.seq() }));
+    assert_eq!(
+        soon(events.next()).await,
+        Some(Event::Expired { seq: receipt.seq(), failed: 0, reason: String::new() })
+    );
     Ok(())
 }
 

@@ -231,7 +231,7 @@ impl RouterEngine {
                 let _ = self.up.reject(key, reason, now);
             }
             Settled::Failed(CallError::NoService) => self.up.return_call(key, Outcome::Expired),
-            Settled::Failed(CallError::TimedOut | CallError::Closed) => {
+            Settled::Failed(CallError::TimedOut | CallError::Closed { .. }) => {
                 let reason = "the server went away, and may have begun with the call";
                 self.up.fail_call(key, reason.into());
             }

@@ -37,10 +37,14 @@ pub enum Event {
         /// Whether this side ended it.
         by_us: bool,
     },
-    /// A message's shelf life ended before anybody took it. It is gone.
+    /// A message's shelf life ended before anybody was done with it. It is gone.
     Expired {
         /// Its number.
         seq: Seq,
+        /// How often it failed before; 0 if nobody had it, or whoever had it was lost.
+        failed: u32,
+        /// Why the last time.
+        reason: String,
     },
     /// Messages that were dispatched before are back in the queue.
     Redelivered {

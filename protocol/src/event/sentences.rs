@@ -26,9 +26,15 @@ impl fmt::Display for Event {
                     (_, Some(_), false) => write!(f, "{who} ended its link: {reason}"),
                 }
             }
-            Event::Expired { seq } => {
-                write!(f, "message {seq} expired: its shelf life ended before anybody took it")
+            Event::Expired { seq, failed: 0, .. } => {
+                write!(f, "message {seq} expired: its shelf life ended before anybody was done with it")
             }
+            Event::Expired { seq, failed, reason } => write!(
+                f,
+                "message {seq} expired after {} ({})",
+                Counted(u64::from(*failed), "failed attempt"),
+                Printable(reason)
+            ),
             Event::Redelivered { seqs, why } => {
                 write!(f, "{} in the queue again: {why}", Numbers(seqs))
             }
@@ -237,12 +243,15 @@ mod tests {
     fn one_is_told_otherwise_than_many() {
         let gap = |from, to| Event::Gap(Gap { session: session(1), from, to });
         let dead = |failed| Event::DeadLettered { seq: 7, failed, reason: "no".to_owned() };
+        let expired = |failed| Event::Expired { seq: 7, failed, reason: "no".to_owned() };
         let again = |seqs| Event::Redelivered { seqs, why: Redelivery::TimedOut };
         for (event, sentence) in [
             (gap(5, 5), "number 5 of session 00000000-0000-0000-0000-000000000001 is lost"),
             (gap(5, 9), "numbers 5 to 9 of session 00000000-0000-0000-0000-000000000001 are lost"),
             (dead(1), "message 7 is now a dead letter after 1 failed attempt (no)"),
             (dead(2), "message 7 is now a dead letter after 2 failed attempts (no)"),
+            (expired(0), "message 7 expired: its shelf life ended before anybody was done with it"),
+            (expired(2), "message 7 expired after 2 failed attempts (no)"),
             (again(4..5), "message 4 is in the queue again: not settled in time"),
             (again(4..7), "messages 4 to 6 are in the queue again: not settled in time"),
             (Event::Missed { count: 1 }, "1 event was missed"),

@@ -10,7 +10,7 @@ use crate::event::{Event, Redelivery};
 use crate::ids::{Delivery, LinkId, Seq, span};
 use crate::limits::PUT_OFF_MAX;
 use crate::queue::{Flight, Kept};
-use crate::store::DeadLetter;
+use crate::store::{Attempts, DeadLetter};
 use crate::time::{Now, Time};
 use crate::wire::{Close, Outcome, Settle, Settlement, Taken};
 
@@ -293,7 +293,6 @@ impl PushEngine {
 
     /// Counts a failed attempt: the message waits its turn, or is a dead letter.
     pub(super) fn fail(&mut self, seq: Seq, reason: &str, why: Redelivery, now: Time) {
-        self.expire_stale(seq..seq + 1);
         if self.done.contains(seq) {
             return;
         }
@@ -303,6 +302,10 @@ impl PushEngine {
         self.counters.failed_attempts += 1;
         let failed = attempts.failed;
         let attempts = attempts.clone();
+        self.expire_stale(seq..seq + 1);
+        if self.done.contains(seq) {
+            return;
+        }
         if self.config.attempts_max.is_some_and(|max| failed >= max) {
             if (self.dead.len() as u64) < self.config.dead_messages {
                 return self.bury(seq, attempts);
@@ -322,7 +325,7 @@ impl PushEngine {
     }
 
     /// Makes a dead letter of a message.
-    fn bury(&mut self, seq: Seq, attempts: crate::store::Attempts) {
+    fn bury(&mut self, seq: Seq, attempts: Attempts) {
         let Some(slice) = self.chunks.slice(seq..seq + 1, u64::MAX) else {
             return;
         };
@@ -346,9 +349,10 @@ impl PushEngine {
         if self.done.contains(seq) {
             return;
         }
+        let Attempts { failed, reason } = self.attempts.get(&seq).cloned().unwrap_or_default();
         self.fates.note(seq, Fate::Expired);
         self.complete(seq..seq + 1);
         self.counters.expired += 1;
-        self.events.push(Event::Expired { seq });
+        self.events.push(Event::Expired { seq, failed, reason });
     }
 }

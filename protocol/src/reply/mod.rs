@@ -256,13 +256,16 @@ impl ReplyEngine {
     }
 
     /// Whether there is nothing left to do: every call is answered, and every answer is confirmed by its client as far as that
-    /// is there, who has also been told of what goes back.
+    /// is there, who has also been told of what goes back. Where the store has failed no answer goes out any more that it does
+    /// not have, so there is nothing to do about calls either.
     #[must_use]
     pub fn is_done(&self) -> bool {
+        let failed = self.store_failure().is_some();
         let settled = |link: &RepLink| {
-            link.outbox.is_empty() && link.unconfirmed.is_empty() && link.settlements.is_empty()
+            let is_sent = !link.outbox.iter().any(|answer| !failed || *answer < self.stored());
+            is_sent && link.unconfirmed.is_empty() && link.settlements.is_empty()
         };
-        self.calls.is_empty() && self.links.values().all(settled)
+        (failed || self.calls.is_empty()) && self.links.values().all(settled)
     }
 
     /// Whether there is nothing left to do, nor anything to come: if it was stopped, clients have given their credit back, or

@@ -12,6 +12,7 @@ use crate::message::Records;
 use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Reason, Settle};
 
+use super::call::Ended;
 use super::choose::Failure;
 use super::{CallNumber, Copy, RequestEngine, Timer};
 
@@ -37,8 +38,11 @@ pub enum CallError {
     TimedOut,
     /// A server refused it, for this reason.
     Rejected(Reason),
-    /// The socket was closed; whether it was worked on is not known.
-    Closed,
+    /// The socket was closed before an answer came.
+    Closed {
+        /// A server had it, and may have begun with it.
+        may_have_run: bool,
+    },
 }
 
 impl fmt::Display for CallError {
@@ -51,8 +55,11 @@ impl fmt::Display for CallError {
                 "no answer came in time although a server had the call: it may have been worked on",
             ),
             CallError::Rejected(reason) => write!(f, "the server rejected the call: {reason}"),
-            CallError::Closed => {
+            CallError::Closed { may_have_run: true } => {
                 f.write_str("the socket was closed before an answer came: the call may have been worked on")
+            }
+            CallError::Closed { may_have_run: false } => {
+                f.write_str("the socket was closed before any server had the call")
             }
         }
     }
@@ -166,9 +173,10 @@ impl RequestEngine {
     pub fn give_up_all(&mut self) {
         let numbers: Vec<CallNumber> = self.calls.iter().map(|(number, _)| number).collect();
         for number in numbers {
-            if self.forget(number).is_some() {
+            if let Some(Ended { may_have_run, .. }) = self.forget(number) {
                 self.counters.failed += 1;
-                self.settled.push_back((number, Settled::Failed(CallError::Closed)));
+                let error = CallError::Closed { may_have_run };
+                self.settled.push_back((number, Settled::Failed(error)));
             }
         }
     }

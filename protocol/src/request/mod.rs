@@ -273,6 +273,12 @@ impl RequestEngine {
         self.calls.len() as u64
     }
 
+    /// Whether a server may have begun with a call that is under way.
+    #[must_use]
+    pub fn may_have_run(&self, number: CallNumber) -> bool {
+        self.calls.get(&number).is_some_and(|call| call.may_have_run)
+    }
+
     /// The name of a call on the wire.
     #[must_use]
     pub const fn id_of(&self, number: CallNumber) -> CallId {

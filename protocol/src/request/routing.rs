@@ -199,7 +199,7 @@ impl RequestEngine {
 
     /// Whether no server can have begun with a call.
     pub(crate) fn is_unbegun(&self, number: CallNumber) -> bool {
-        self.calls.get(&number).is_some_and(|call| !call.may_have_run)
+        self.calls.get(&number).is_some() && !self.may_have_run(number)
     }
 
     /// An answer settles all calls of its name.

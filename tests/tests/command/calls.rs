@@ -271,6 +271,17 @@ fn a_client_that_is_told_to_end_tells_replies_that_have_come_and_what_was_never_
 }
 
 #[test]
+fn a_client_that_no_server_has_served_says_that_nothing_was_sent() {
+    // Nobody listens at this port of the system's.
+    let mut client = start(["req", "--connect", "tcp://127.0.0.1:1", "--json"]);
+    client.send("1\n");
+    client.hears("nobody answers");
+    client.signal(Signal::TERM);
+    let ended = client.end();
+    assert!(ended.with_code(4).contains(r#""may_have_run":false"#));
+}
+
+#[test]
 fn a_command_is_killed_when_its_caller_waits_no_longer() {
     let folder = tempdir().unwrap();
     let begun = folder.path().join("begun");

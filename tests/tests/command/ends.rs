@@ -189,6 +189,7 @@ fn messages_that_cannot_be_written_go_to_others() {
 #[test]
 fn an_expired_message_is_named() {
     let args = ["push", "--bind", "tcp://127.0.0.1:0", "--ttl", "20ms"];
-    let pushed = run(args, "a\n").says("expired: its shelf life ended before anybody took it");
+    let pushed =
+        run(args, "a\n").says("expired: its shelf life ended before anybody was done with it");
     pushed.says("1 message expired and 0 dead letters").with_code(4);
 }

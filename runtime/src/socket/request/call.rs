@@ -69,6 +69,15 @@ impl Request {
         Self { core: Arc::clone(core), options, stage }
     }
 
+    /// Whether a server may have begun with the request by now. False before it is first polled, and once its reply was taken.
+    #[must_use]
+    pub fn may_have_run(&self) -> bool {
+        match self.stage {
+            Stage::UnderWay(number) => self.core.lock().socket.engine.may_have_run(number),
+            Stage::Unmade(_) | Stage::Over => false,
+        }
+    }
+
     fn make(&mut self, unmade: Unmade, cx: &Context<'_>) -> Poll<Result<Reply, RequestError>> {
         let (options, now) = (&self.options, self.core.clock.time());
         let made = self.core.with(|socket| socket.make(unmade, options, now, cx.waker()));

@@ -79,7 +79,7 @@ impl From<CallError> for RequestError {
         let (kind, may_have_run, reason) = match error {
             CallError::NoService => (RequestErrorKind::NoService, false, None),
             CallError::Rejected(reason) => (RequestErrorKind::Rejected, true, Some(reason)),
-            CallError::Closed => (RequestErrorKind::Closed, true, None),
+            CallError::Closed { may_have_run } => (RequestErrorKind::Closed, may_have_run, None),
             // What may be added to them has begun, as far as can be known.
             _ => (RequestErrorKind::TimedOut, true, None),
         };

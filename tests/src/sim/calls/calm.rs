@@ -70,9 +70,9 @@ impl Network {
                 let is_answered = match end {
                     End::Cancelled | End::Abandoned => true,
                     End::Settled(Settled::Answered(_)) => true,
-                    End::Settled(Settled::Failed(CallError::Rejected(_) | CallError::Closed)) => {
-                        true
-                    }
+                    End::Settled(Settled::Failed(
+                        CallError::Rejected(_) | CallError::Closed { .. },
+                    )) => true,
                     End::Settled(Settled::Failed(_)) => false,
                 };
                 ensure(is_answered || !is_patient, || {

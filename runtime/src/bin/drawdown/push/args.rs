@@ -93,7 +93,7 @@ pub(crate) struct PushArgs {
     max_pending: Option<u64>,
 
     /// Print the number of each message on stdout once it is accepted, in order. They rise by one; in a session that goes on
-    /// after a crash they leap once, and stderr says where to.
+    /// after a restart they leap first, and stderr says where to.
     #[arg(long)]
     pub(super) receipts: bool,
 

@@ -64,11 +64,13 @@ pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure
 /// Tells of messages that are in the store from an earlier run.
 fn say_what_is_left(push: &PushSocket, console: &Console) {
     let (left, next_seq) = (push.stats().waiting, push.next_seq());
-    if left > 0 {
-        console.say(format_args!(
+    match left {
+        0 if next_seq > 0 => console.say(format_args!("messages are numbered from {next_seq} on")),
+        0 => {}
+        left => console.say(format_args!(
             "first {} of an earlier run; those of this one are numbered from {next_seq} on",
             Counted(left, "message"),
-        ));
+        )),
     }
 }
 

@@ -86,10 +86,10 @@ impl UnderWay {
         let made = self.lines.len().saturating_sub(std::mem::take(&mut self.new));
         let mut cx = Context::from_waker(Waker::noop());
         self.lines.iter_mut().take(made).for_each(|line| line.look(&mut cx));
-        self.lines.drain(..).enumerate().map(move |(place, line)| {
+        self.lines.drain(..).map(move |line| {
             let answer = match line.state {
                 State::Known(answer) => answer,
-                State::Asked(_) if place < made => Err(NoReply::withdrawn(signal)),
+                State::Asked(request) if request.may_have_run() => Err(NoReply::withdrawn(signal)),
                 State::Asked(_) => Err(NoReply::unsent(signal)),
             };
             (line.number, answer)
