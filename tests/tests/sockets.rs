@@ -550,6 +550,29 @@ async fn a_batch_is_sent_received_and_confirmed_together() -> Outcome {
     Ok(())
 }
 
+#[tokio::test]
+async fn of_a_batch_that_is_taken_apart_what_nobody_asked_for_counts_as_failed() -> Outcome {
+    let at_once = PushSocket::builder().retry_delay(Duration::ZERO, Duration::ZERO);
+    let (push, endpoint) = bound(at_once).await?;
+    soon(push.send_batch(["1", "2", "3"])).await?;
+    let pull = PullSocket::builder().window(10).connect(&endpoint).await?;
+    let batch = soon(pull.recv_batch(3)).await?.expect("open");
+    assert_eq!(batch.len(), 3);
+    let mut deliveries = batch.into_deliveries();
+    deliveries.next().expect("the first").ack().await?;
+    drop(deliveries);
+    let mut again = Vec::new();
+    for _ in 0..2 {
+        let (payload, delivery) = text(&pull).await;
+        again.push((payload, delivery.failed_attempts()));
+        delivery.ack().await?;
+    }
+    again.sort();
+    assert_eq!(again, [("2".to_owned(), 1), ("3".to_owned(), 1)]);
+    push.close(PATIENCE).await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_tasks_receive_from_one_socket_and_each_message_goes_to_one() -> Outcome {
     let (push, endpoint) = bound(PushSocket::builder()).await?;

@@ -223,21 +223,47 @@ impl DeliveryBatch {
         ready(Ok(()))
     }
 
-    /// The messages one by one, each to be settled by itself.
+    /// The messages one by one, each to be settled by itself. Those that are left when the iterator is dropped count as
+    /// failed attempts.
     pub fn into_deliveries(mut self) -> impl Iterator<Item = Delivery> {
-        let source = Arc::clone(&self.source);
-        std::mem::take(&mut self.items)
-            .into_iter()
-            .map(move |item| Delivery::new(Arc::clone(&source), &item))
+        self.take_apart()
+    }
+
+    fn take_apart(&mut self) -> Deliveries {
+        let items = std::mem::take(&mut self.items).into_iter();
+        Deliveries { source: Arc::clone(&self.source), items }
     }
 }
 
 impl Drop for DeliveryBatch {
     fn drop(&mut self) {
-        let source = Arc::clone(&self.source);
-        std::mem::take(&mut self.items)
-            .into_iter()
-            .for_each(|item| drop(Delivery::new(Arc::clone(&source), &item)));
+        drop(self.take_apart());
+    }
+}
+
+/// A batch that is taken apart.
+struct Deliveries {
+    source: Arc<Source>,
+    items: std::vec::IntoIter<Item>,
+}
+
+impl Iterator for Deliveries {
+    type Item = Delivery;
+
+    #[inline]
+    fn next(&mut self) -> Option<Delivery> {
+        self.items.next().map(|item| Delivery::new(Arc::clone(&self.source), &item))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.items.size_hint()
+    }
+}
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        // Nothing has been said of these.
+        self.for_each(drop);
     }
 }
 
