@@ -2,6 +2,8 @@
 
 mod builder;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -222,13 +224,12 @@ impl PubSocket {
         }
     }
 
-    /// Waits until the store has the oldest message that it lacks, or has failed.
+    /// Waits until the store has the oldest message that it lacks, or has failed. Not at all if it lacks none any more: a
+    /// number that is not used yet would be waited for until somebody uses it.
     async fn store_goes_on(&self) {
-        let core = &self.sender.core;
-        let missing = core.lock().socket.engine.first_unaccepted(0..Seq::MAX);
-        if let Some(seq) = missing {
+        if let Some(lacking) = self.unaccepted() {
             // A failure is found again when the message is offered again.
-            let _ = sending::accepted(core, seq).await;
+            let _ = sending::accepted(&self.sender.core, lacking.start).await;
         }
     }
 }
