@@ -1,12 +1,13 @@
 //! The sockets as programs use them: over real transports, with real time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use drawdown::transport::PeerAddr;
 use drawdown::{
-    Authorizer, ConfirmOn, Durability, Event, Fate, Identity, Message, PullSocket, PushSocket,
-    Redelivery, SendErrorKind,
+    Authorizer, ConfirmOn, Durability, Event, Fate, Identity, Message, PubSocket, PullSocket,
+    PushSocket, Redelivery, SendErrorKind,
 };
 use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
 use tokio::time::timeout;
@@ -601,6 +602,30 @@ async fn several_tasks_receive_from_one_socket_and_each_message_goes_to_one() ->
     }
     seqs.sort_unstable();
     assert_eq!(seqs, (0..2_000).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[tokio::test]
+async fn numbers_that_are_not_used_yet_can_be_waited_for() -> Outcome {
+    let push = Arc::new(PushSocket::builder().build().await?);
+    let waiter = Arc::clone(&push);
+    let accepted = tokio::spawn(async move { waiter.accepted(0..2).await });
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+        assert!(!accepted.is_finished());
+        push.send("nobody takes it").await?;
+    }
+    soon(accepted).await??;
+
+    let publisher = Arc::new(PubSocket::builder().build().await?);
+    let waiter = Arc::clone(&publisher);
+    let accepted = tokio::spawn(async move { waiter.accepted(0..2).await });
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+        assert!(!accepted.is_finished());
+        publisher.publish("", "nobody hears it").await?;
+    }
+    soon(accepted).await??;
     Ok(())
 }
 

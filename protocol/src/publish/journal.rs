@@ -248,22 +248,23 @@ impl PublishEngine {
         (seqs.end > accepted).then(|| seqs.start.max(accepted))
     }
 
-    /// Whether progress is to be noted for [`PublishEngine::poll_progress`].
-    pub fn watch(&mut self, watching: bool) {
-        self.watching = watching;
-        if !watching {
+    /// Progress of numbers below `end` is to be noted for [`PublishEngine::poll_progress`]; 0: of none.
+    pub fn watch(&mut self, end: Seq) {
+        self.watched = end;
+        if end == 0 {
             self.progress.clear();
         }
     }
 
-    /// Numbers that the store has accepted, or that it never will since it has failed.
+    /// Numbers that are accepted, or that never will be since the store has failed.
     #[inline]
     pub fn poll_progress(&mut self) -> Option<Range<Seq>> {
         self.progress.pop_front()
     }
 
-    fn note_progress(&mut self, seqs: Range<Seq>) {
-        if self.watching && !seqs.is_empty() {
+    #[inline]
+    pub(super) fn note_progress(&mut self, seqs: Range<Seq>) {
+        if seqs.start < self.watched && !seqs.is_empty() {
             self.progress.push_back(seqs);
         }
     }

@@ -58,7 +58,8 @@ pub struct PublishEngine {
     blocked: BTreeMap<LinkId, Time>,
     journal: Option<Journal>,
     wakes: VecDeque<LinkId>,
-    watching: bool,
+    /// Progress is noted of numbers below this one.
+    watched: Seq,
     progress: VecDeque<Range<Seq>>,
     events: Events,
     published: u64,
@@ -134,7 +135,7 @@ impl PublishEngine {
             blocked: BTreeMap::new(),
             journal: None,
             wakes: VecDeque::new(),
-            watching: false,
+            watched: 0,
             progress: VecDeque::new(),
             events: Events::default(),
             published: 0,
@@ -240,6 +241,7 @@ impl PublishEngine {
         self.published += 1;
         if channel.stored.is_none() {
             channel.ring.evict(&self.config.ring, Seq::MAX, || clock().wall);
+            self.note_progress(seq..seq + 1);
             self.note_visible_message(session, seq, topic);
         }
         Ok(seq)

@@ -105,6 +105,9 @@ impl PushEngine {
         }
         let sealed = self.chunks.append(message, &attributes, || clock().time);
         self.counters.taken_in += 1;
+        if self.journal.is_none() {
+            self.note_progress(seq..seq + 1);
+        }
         if let Some(seqs) = sealed {
             self.enqueue_sealed(seqs);
         }

@@ -114,7 +114,8 @@ pub struct PushEngine {
     /// Of a session whose messages were lost.
     rebuild: Option<Rebuild>,
     wakes: VecDeque<LinkId>,
-    watching: bool,
+    /// Progress is noted of numbers below this one.
+    watched: Seq,
     progress: VecDeque<Range<Seq>>,
     events: Events,
     counters: Counters,
@@ -261,7 +262,7 @@ impl PushEngine {
             passing: None,
             rebuild: None,
             wakes: VecDeque::new(),
-            watching: false,
+            watched: 0,
             progress: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
@@ -355,15 +356,15 @@ impl PushEngine {
         self.dead.values()
     }
 
-    /// Whether progress is to be noted for [`PushEngine::poll_progress`].
-    pub fn watch(&mut self, watching: bool) {
-        self.watching = watching;
-        if !watching {
+    /// Progress of numbers below `end` is to be noted for [`PushEngine::poll_progress`]; 0: of none.
+    pub fn watch(&mut self, end: Seq) {
+        self.watched = end;
+        if end == 0 {
             self.progress.clear();
         }
     }
 
-    /// Numbers whose standing has changed: accepted by the store, or done.
+    /// Numbers whose standing has changed: accepted, or done.
     #[inline]
     pub fn poll_progress(&mut self) -> Option<Range<Seq>> {
         self.progress.pop_front()
@@ -421,8 +422,9 @@ impl PushEngine {
         self.done.contains(seq).then(fate)
     }
 
+    #[inline]
     fn note_progress(&mut self, seqs: Range<Seq>) {
-        if self.watching {
+        if seqs.start < self.watched {
             self.progress.push_back(seqs);
         }
     }

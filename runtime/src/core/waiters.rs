@@ -126,8 +126,9 @@ pub(crate) struct Keyed {
 }
 
 impl Keyed {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+    /// All numbers that are waited for are below this one.
+    pub(crate) fn end(&self) -> u64 {
+        self.calls.last_key_value().map_or(0, |((number, _), _)| number.saturating_add(1))
     }
 
     /// Waits (on) for `number`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use drawdown_protocol::{LinkId, LinkState, PeerId, PullEngine, PushEngine, Session, Time};
+use drawdown_protocol::{LinkId, LinkState, PeerId, PullEngine, PushEngine, Seq, Session, Time};
 
 use super::agenda::{Agenda, EndId, Event, Node, Side};
 use super::calls::{RepNode, ReqNode};
@@ -230,7 +230,7 @@ impl Network {
             engine = engine.rebuilding(next_seq);
         }
         node.restored = 0;
-        engine.watch(true);
+        engine.watch(Seq::MAX);
         node.session = engine.session();
         node.fresh_from = engine.next_seq();
         node.dispatched_to = node.fresh_from;

@@ -16,7 +16,7 @@ pub(crate) trait SendingEngine: StoredEngine {
     fn is_accepted(&self, seq: Seq) -> bool;
     fn first_unaccepted(&self, seqs: Range<Seq>) -> Option<Seq>;
     fn store_failure(&self) -> Option<&str>;
-    fn watch(&mut self, watching: bool);
+    fn watch(&mut self, end: Seq);
     fn poll_progress(&mut self) -> Option<Range<Seq>>;
 }
 
@@ -44,8 +44,8 @@ macro_rules! sending_engine {
                 self.store_failure()
             }
 
-            fn watch(&mut self, watching: bool) {
-                self.watch(watching);
+            fn watch(&mut self, end: Seq) {
+                self.watch(end);
             }
 
             #[inline]

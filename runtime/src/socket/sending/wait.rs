@@ -66,11 +66,11 @@ where
         let (engine, waits) = state.socket.parts();
         if let Some(answer) = question(engine, *seq, waits.is_over()) {
             waits.progress.leave(*seq, place);
-            engine.watch(!waits.progress.is_empty());
+            engine.watch(waits.progress.end());
             return Poll::Ready(answer);
         }
         waits.progress.wait(*seq, place, cx.waker());
-        engine.watch(true);
+        engine.watch(waits.progress.end());
         Poll::Pending
     }
 }
@@ -79,7 +79,9 @@ impl<S: Sending, F> Drop for Progress<'_, S, F> {
     fn drop(&mut self) {
         if self.place.is_some() {
             let mut state = self.core.lock();
-            state.socket.parts().1.progress.leave(self.seq, &mut self.place);
+            let (engine, waits) = state.socket.parts();
+            waits.progress.leave(self.seq, &mut self.place);
+            engine.watch(waits.progress.end());
         }
     }
 }

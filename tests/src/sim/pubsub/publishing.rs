@@ -66,7 +66,7 @@ impl Network {
 
     /// A publisher begins to work.
     pub(super) fn run_pub(&mut self, index: usize, mut engine: PublishEngine) {
-        engine.watch(true);
+        engine.watch(Seq::MAX);
         let node = &mut self.pubs[index];
         let lineage = engine.lineage();
         node.lineage = Some(lineage);
