@@ -98,20 +98,25 @@ impl<S: Socket> Connector<S> {
     async fn run(self) {
         let mut backoff = self.options.backoff();
         let mut failure = None;
+        // In a row.
+        let mut refusals = 0;
         while !self.core.closing.is_cancelled() {
-            let end = self.hold_link().await;
+            let end = self.hold_link(refusals).await;
             let standing = match &end {
                 Ok(End::Left) => break,
                 Ok(End::Moved) => {
                     failure = None;
+                    refusals = 0;
                     continue;
                 }
                 Ok(End::Lost(lasted)) => {
                     backoff.note_worked(*lasted);
+                    refusals = 0;
                     Standing::Hopeful
                 }
                 Ok(End::Refused) => {
                     tracing::debug!("the peer did not finish the handshake");
+                    refusals += 1;
                     Standing::Failed
                 }
                 Err(error) => {
@@ -138,10 +143,12 @@ impl<S: Socket> Connector<S> {
         }
     }
 
-    /// Connects once and serves the link to its end.
-    async fn hold_link(&self) -> Result<End, TransportError> {
+    /// Connects once and serves the link to its end. After so many refusals in a row it is the turn of another address, if the
+    /// endpoint has several.
+    async fn hold_link(&self, refusals: usize) -> Result<End, TransportError> {
+        let ConnectOptions { names, timeout, .. } = &self.options;
         let stream = tokio::select! {
-            stream = connect(&self.endpoint, &self.options.names, self.options.timeout) => stream?,
+            stream = connect(&self.endpoint, names, refusals, *timeout) => stream?,
             () = self.over() => return Ok(End::Left),
         };
         let identity = match self.core.access.identify(stream.peer()) {

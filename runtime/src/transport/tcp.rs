@@ -78,22 +78,25 @@ fn bound_endpoint(endpoint: &Endpoint, host: &Host, local: SocketAddr) -> Endpoi
     endpoint.at(Address::Tcp { host, port: local.port() })
 }
 
-/// Tries the addresses of the host in turn. Each may take an equal part of the time that is left.
+/// Tries the addresses of the host in turn, the first `passed_over` of them behind the others. Each may take an equal part of
+/// the time that is left.
 pub(super) async fn connect(
     endpoint: &Endpoint,
-    host: &Host,
-    port: u16,
+    (host, port): (&Host, u16),
     names: &Names,
+    passed_over: usize,
     time: Duration,
 ) -> Result<Stream, TransportError> {
     if host.is_wildcard() || port == 0 {
         return Err(TransportError::new(Action::Connect, endpoint, TransportErrorKind::BindOnly));
     }
     let start = Instant::now();
-    let addresses = match host {
+    let mut addresses = match host {
         Host::Name(name) => look_up(endpoint, name, port, names, time / 2).await?,
         Host::Any | Host::Ip(_) => resolve(Action::Connect, endpoint, host, port).await?,
     };
+    let first = passed_over.checked_rem(addresses.len()).unwrap_or(0);
+    addresses.rotate_left(first);
     let mut failure = None;
     for (address, still_to_try) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
         let share = time.saturating_sub(start.elapsed()) / still_to_try;

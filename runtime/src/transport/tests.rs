@@ -20,7 +20,7 @@ pub(super) fn endpoint(url: &str) -> Endpoint {
 }
 
 pub(super) async fn connect(endpoint: &Endpoint, time: Duration) -> Result<Stream, TransportError> {
-    super::connect(endpoint, &Names::default(), time).await
+    super::connect(endpoint, &Names::default(), 0, time).await
 }
 
 pub(super) async fn listen(url: &str) -> Listener {

@@ -97,6 +97,24 @@ async fn all_addresses_of_a_name_are_tried_in_turn() -> Outcome {
 }
 
 #[tokio::test]
+async fn an_address_that_takes_connections_and_does_no_handshake_does_not_hide_the_others()
+-> Outcome {
+    // Senders do not talk to each other.
+    let other = PushSocket::builder().build().await?;
+    let bound = other.bind("tcp://127.0.2.7:0").await?.to_string();
+    let pull = PullSocket::builder().window(1_000).build()?;
+    pull.bind(at_host("127.0.2.8", &bound)).await?;
+    let names = Names::default();
+    names.set("worker.test", &[[127, 0, 2, 7], [127, 0, 2, 8]]);
+    let push =
+        PushSocket::builder().resolver(names).connect(at_host("worker.test", &bound)).await?;
+    send(&push, 0..10).await?;
+    expect(&pull, 0..10).await?;
+    soon(push.close(PATIENCE)).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_name_without_an_address_is_told_once_and_found_when_it_has_one() -> Outcome {
     let names = Names::default();
     let (pull, endpoint) = receiver().await?;
