@@ -23,8 +23,8 @@ pub(crate) use follow::{Looking, Named, follow};
 pub use resolver::{Answer, Lookup, ResolveError, Resolver, Service};
 pub use system::SystemResolver;
 
-/// Of the addresses of one host name, so many are tried.
-const ADDRESSES_MAX: usize = 16;
+/// Of the addresses of one host name, so many are looked at.
+const ADDRESSES_MAX: usize = 1_024;
 
 /// Of the targets of one service, so many are taken: the first ones in the order of RFC 2782.
 const SERVICES_MAX: usize = 64;
@@ -47,7 +47,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The addresses of a host. Dropping the future gives the look-up up.
+    /// The addresses of a host, more than are tried. Dropping the future gives the look-up up.
     ///
     /// # Errors
     /// A sentence: the name stands for nothing, or it was not found out within `time`.

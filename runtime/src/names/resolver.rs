@@ -12,8 +12,8 @@ pub type Lookup<'a, T> = Pin<Box<dyn Future<Output = Result<Answer<T>, ResolveEr
 /// ([`SystemResolver`](crate::names::SystemResolver)).
 ///
 /// Look-ups run in tasks of their own. One that takes longer than the socket allows (half of its `connect_timeout`) is dropped,
-/// and so are those of a socket that closes: they must be cancel safe. Of what is found, the first 16 addresses and 64 services
-/// are used; one that fails, or finds nothing, is tried again with the waits of `reconnect`.
+/// and so are those of a socket that closes: they must be cancel safe. Of what is found, the first 16 addresses are tried at
+/// a time, and the first 64 services are used; one that fails, or finds nothing, is tried again with the waits of `reconnect`.
 ///
 /// ```
 /// use std::net::IpAddr;

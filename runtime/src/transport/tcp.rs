@@ -97,6 +97,7 @@ pub(super) async fn connect(
     };
     let first = passed_over.checked_rem(addresses.len()).unwrap_or(0);
     addresses.rotate_left(first);
+    addresses.truncate(ADDRESSES_MAX);
     let mut failure = None;
     for (address, still_to_try) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
         let share = time.saturating_sub(start.elapsed()) / still_to_try;

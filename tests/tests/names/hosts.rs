@@ -8,6 +8,7 @@ use drawdown::{Event, Incoming, ProxySocket, PubSocket, PullSocket, PushSocket, 
 
 use crate::support::{
     ANY_PORT, Names, OFTEN, Outcome, PATIENCE, event, expect, name_failure, receiver, send, soon,
+    until,
 };
 
 /// The endpoint of a host at the port of another endpoint.
@@ -110,6 +111,29 @@ async fn an_address_that_takes_connections_and_does_no_handshake_does_not_hide_t
         PushSocket::builder().resolver(names).connect(at_host("worker.test", &bound)).await?;
     send(&push, 0..10).await?;
     expect(&pull, 0..10).await?;
+    soon(push.close(PATIENCE)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_peer_of_a_name_with_many_addresses_is_kept_in_whatever_order_they_come() -> Outcome {
+    let (pull, endpoint) = receiver().await?;
+    let mut addresses = vec![[127, 0, 0, 1]];
+    addresses.extend((1..=100).map(|last| [127, 0, 3, last]));
+    let names = Names::default();
+    names.set("worker.test", &addresses);
+    let builder = PushSocket::builder().resolver(names.clone()).refresh_names(OFTEN);
+    let push = builder.connect(at_host("worker.test", &endpoint)).await?;
+    send(&push, 0..10).await?;
+    expect(&pull, 0..10).await?;
+    addresses.rotate_left(1);
+    names.set("worker.test", &addresses);
+    let before = names.looks();
+    until(|| names.looks() > before + 10).await;
+    send(&push, 10..20).await?;
+    expect(&pull, 10..20).await?;
+    until(|| push.stats().confirmed == 20).await;
+    assert_eq!(push.stats().links.first().map(|link| link.confirmed), Some(20));
     soon(push.close(PATIENCE)).await?;
     Ok(())
 }

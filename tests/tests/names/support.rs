@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -114,6 +115,7 @@ impl EndpointsFile {
 #[derive(Clone, Default)]
 pub(crate) struct Names {
     hosts: Arc<Mutex<HashMap<String, Vec<IpAddr>>>>,
+    looks: Arc<AtomicUsize>,
 }
 
 impl Names {
@@ -121,10 +123,16 @@ impl Names {
         let addresses = addresses.iter().copied().map(IpAddr::from).collect();
         self.hosts.lock().unwrap().insert(host.to_owned(), addresses);
     }
+
+    /// How often it was asked.
+    pub(crate) fn looks(&self) -> usize {
+        self.looks.load(Ordering::Relaxed)
+    }
 }
 
 impl Resolver for Names {
     fn addresses<'a>(&'a self, host: &'a str) -> Lookup<'a, IpAddr> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         let found = self.hosts.lock().unwrap().get(host).cloned();
         Box::pin(async move { Ok(Answer::new(found.unwrap_or_default())) })
     }
