@@ -1,5 +1,6 @@
 //! Looking, again and again, at what an endpoint names that stands for others.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,17 +65,19 @@ async fn follow_service<C>(
 ) where
     C: Fn(&Endpoint) -> Result<(), EndpointError>,
 {
+    let mut last = HashSet::new();
     loop {
         let answer = looking.names.services(name, looking.timeout).await;
         let (look, pause) = match answer {
             Ok(answer) => {
                 let pause = look_again_after(answer.valid_for, looking.names.refresh);
-                (service::targets(endpoint, answer.found, looking.ranked), pause)
+                (service::targets(endpoint, answer.found, looking.ranked, &last), pause)
             }
             Err(error) => (Err(error.to_string()), Duration::ZERO),
         };
         let pause = match &look {
-            Ok(_) => {
+            Ok(named) => {
+                last = service::without_ranks(named);
                 looking.backoff.reset();
                 pause
             }

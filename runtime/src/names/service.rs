@@ -1,6 +1,6 @@
 //! From the records of a service to endpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use drawdown_protocol::Priority;
 use drawdown_protocol::targets::{Target, in_order};
@@ -13,7 +13,8 @@ use super::resolver::Service;
 use super::{RECORDS_MAX, SERVICES_MAX};
 
 /// The endpoints of a service's targets. `ranked` says that the socket ranks its endpoints: then worse targets get levels
-/// of their own, below that of the service; otherwise they stand by.
+/// of their own, below that of the service; otherwise they stand by. Within a priority those of `last` come first: of more
+/// than are taken, the same are taken again.
 ///
 /// # Errors
 /// A sentence, if there is none.
@@ -21,6 +22,7 @@ pub(super) fn targets(
     service: &Endpoint,
     found: Vec<Service>,
     ranked: bool,
+    last: &HashSet<Endpoint>,
 ) -> Result<Vec<Named>, String> {
     let count = found.len();
     let targets = found.into_iter().take(RECORDS_MAX).filter_map(|service| {
@@ -30,6 +32,7 @@ pub(super) fn targets(
         (!endpoint.is_bind_only()).then_some(Target { endpoint, priority, weight })
     });
     let mut targets = in_order(targets.collect(), || Uuid::new_v4().as_u64_pair().0);
+    targets.sort_by_key(|target| (target.priority, !last.contains(&target.endpoint)));
     targets.truncate(SERVICES_MAX);
     if targets.is_empty() {
         return Err(match count {
@@ -57,6 +60,11 @@ pub(super) fn targets(
     Ok(named.collect())
 }
 
+/// What [`targets`] found, for when it looks again.
+pub(super) fn without_ranks(named: &[Named]) -> HashSet<Endpoint> {
+    named.iter().map(|named| named.endpoint.ranked(Priority::default())).collect()
+}
+
 /// So many levels below; the worst is as low as it gets.
 fn lower(priority: Priority, levels: u8) -> Priority {
     Priority::new(priority.level().saturating_add(levels)).unwrap_or(Priority::WORST)
@@ -73,7 +81,7 @@ mod tests {
     fn shown(found: &[Service], ranked: bool) -> Vec<(u16, String)> {
         let of = "srv+tcp://jobs.test".parse::<Endpoint>().unwrap();
         let of = if ranked { of.ranked(Priority::new(14).unwrap()) } else { of };
-        let named = targets(&of, found.to_vec(), ranked).unwrap();
+        let named = targets(&of, found.to_vec(), ranked, &HashSet::new()).unwrap();
         named.iter().map(|named| (named.rank, named.endpoint.to_string())).collect()
     }
 
@@ -102,10 +110,11 @@ mod tests {
         taken.sort();
         assert_eq!(taken, known);
         let of = "srv+tcp://jobs.test".parse().unwrap();
-        let nobody = targets(&of, found.to_vec(), false).unwrap_err();
+        let refused = |found: Vec<_>| targets(&of, found, false, &HashSet::new()).unwrap_err();
+        let nobody = refused(found.to_vec());
         assert!(nobody.contains("not to be had"), "{nobody}");
-        assert!(targets(&of, vec![service(".", 0, 0)], false).is_err());
-        assert_eq!(targets(&of, Vec::new(), false).unwrap_err(), "it has no targets");
+        assert!(refused(vec![service(".", 0, 0)]).contains("not to be had"));
+        assert_eq!(refused(Vec::new()), "it has no targets");
     }
 
     #[test]
@@ -114,5 +123,29 @@ mod tests {
         let taken = shown(&found, false);
         assert_eq!(taken.len(), SERVICES_MAX);
         assert_eq!(taken.last().map(|(rank, _)| usize::from(*rank)), Some(SERVICES_MAX));
+    }
+
+    #[test]
+    fn of_too_many_records_the_same_are_taken_again() {
+        let mut found: Vec<_> = (1..=1_000).map(|port| service("a.test", port, 1)).collect();
+        let of = "srv+tcp://jobs.test".parse::<Endpoint>().unwrap();
+        for of in [of.clone(), of.ranked(Priority::WORST)] {
+            let first = targets(&of, found.clone(), true, &HashSet::new()).unwrap();
+            let first = without_ranks(&first);
+            found.rotate_left(100);
+            let again = targets(&of, found.clone(), true, &first).unwrap();
+            assert_eq!(without_ranks(&again), first);
+            // One that is better now is taken all the same.
+            found.push(service("b.test", 1, 0));
+            let better = targets(&of, found.clone(), true, &first).unwrap();
+            assert_eq!(
+                better
+                    .iter()
+                    .filter(|n| !first.contains(&n.endpoint.ranked(Priority::default())))
+                    .count(),
+                1
+            );
+            found.pop();
+        }
     }
 }
