@@ -79,6 +79,13 @@ impl<T: Clone + Eq + Hash> Roster<T> {
         self.decide()
     }
 
+    /// Whether there are some, and the last attempt at each of them failed.
+    #[must_use]
+    pub fn is_forlorn(&self) -> bool {
+        let mut standings = self.members.iter().map(|member| member.standing);
+        !self.members.is_empty() && standings.all(|standing| standing == Standing::Failed)
+    }
+
     fn decide(&mut self) -> Vec<Change<T>> {
         let reachable = self.members.iter().find(|member| member.standing != Standing::Failed);
         let worst = reachable.map_or(u16::MAX, |member| member.rank);
@@ -106,6 +113,7 @@ mod tests {
     #[test]
     fn what_is_new_is_connected_and_what_is_gone_is_left() {
         let mut roster = Roster::default();
+        assert!(!roster.is_forlorn());
         assert_eq!(roster.replace([(0, "a"), (0, "b"), (0, "a")]), [Connect("a"), Connect("b")]);
         assert_eq!(roster.replace([(0, "b"), (0, "a")]), []);
         assert_eq!(roster.replace([(0, "b"), (0, "c")]), [Leave("a"), Connect("c")]);
@@ -123,8 +131,11 @@ mod tests {
         assert_eq!(roster.note(&"b", Hopeful), []);
         assert_eq!(roster.note(&"b", Failed), [Connect("c")]);
         assert_eq!(roster.note(&"c", Failed), [Connect("d")]);
+        assert!(!roster.is_forlorn());
         assert_eq!(roster.note(&"d", Failed), []);
+        assert!(roster.is_forlorn());
         assert_eq!(roster.note(&"c", Up), [Leave("d")]);
+        assert!(!roster.is_forlorn());
         assert_eq!(roster.note(&"b", Up), [Leave("c")]);
         // Word of an attempt that was given up comes late.
         assert_eq!(roster.note(&"c", Failed), []);

@@ -17,6 +17,9 @@ use crate::transport::{Endpoint, Host, PeerAddr, TransportError, TransportErrorK
 
 use super::link::LinkDriver;
 
+/// The shortest wait before a lost link is made again.
+const BACKOFF_MIN: Duration = Duration::from_millis(1);
+
 /// How a socket reconnects.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectOptions {
@@ -31,6 +34,12 @@ pub(crate) struct ConnectOptions {
 }
 
 impl ConnectOptions {
+    /// Sets the first wait and the longest, which is no shorter.
+    pub(crate) fn set_backoff(&mut self, first: Duration, longest: Duration) {
+        self.backoff_min = first.max(BACKOFF_MIN);
+        self.backoff_max = longest.max(self.backoff_min);
+    }
+
     pub(super) const fn backoff(&self) -> Backoff {
         Backoff::new(self.backoff_min, self.backoff_max)
     }
@@ -234,5 +243,21 @@ impl<S: Socket> Connector<S> {
             self.core.tell(Event::NameFailed { endpoint: self.endpoint.to_string(), reason });
         }
         *told = reason;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_never_so_short_that_connecting_keeps_a_thread_busy() {
+        let mut options = ConnectOptions::default();
+        for (first, longest) in [(Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::ZERO)]
+        {
+            options.set_backoff(first, longest);
+            let mut backoff = options.backoff();
+            assert!((0..10).all(|_| backoff.next(0) >= BACKOFF_MIN / 2));
+        }
     }
 }

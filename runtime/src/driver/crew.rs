@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drawdown_protocol::targets::{Change, Roster, Standing};
 use drawdown_protocol::{Event, Priority};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -91,6 +91,7 @@ impl<S: Socket> Crew<S> {
         left: &CancellationToken,
     ) {
         let (found, mut looks) = mpsc::channel(1);
+        let (forlorn, is_forlorn) = watch::channel(false);
         let sides = Arc::clone(&self.sides);
         // One side of a device may, and the other not.
         let takes_levels = sides(&self.endpoint.ranked(Priority::WORST)).is_ok();
@@ -98,6 +99,7 @@ impl<S: Socket> Crew<S> {
             names: self.options.names.clone(),
             timeout: self.options.look_up_timeout(),
             backoff: self.options.backoff(),
+            forlorn: is_forlorn,
             ranked: <S::Engine as Engine>::HANDS_OUT_BY_LEVEL && takes_levels,
             check: move |endpoint: &Endpoint| sides(endpoint).map(drop),
         };
@@ -111,6 +113,7 @@ impl<S: Socket> Crew<S> {
                     Some((endpoint, standing)) = standings.recv() => self.roster.note(&endpoint, standing),
                 };
                 self.act(changes, left);
+                forlorn.send_replace(self.roster.is_forlorn());
             }
         };
         tokio::select! {

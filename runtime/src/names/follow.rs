@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drawdown_protocol::Backoff;
 use drawdown_protocol::targets::look_again_after;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -37,8 +37,10 @@ pub(crate) struct Looking<C> {
     pub(crate) names: Names,
     /// How long one look-up may take.
     pub(crate) timeout: Duration,
-    /// Between looks that fail.
+    /// Between looks that fail, or find nobody who can be reached.
     pub(crate) backoff: Backoff,
+    /// Whether nobody that was found can be reached.
+    pub(crate) forlorn: watch::Receiver<bool>,
     /// Whether a service's targets that are worse are of worse levels, and do not stand by.
     pub(crate) ranked: bool,
     /// Whether an endpoint is one for the socket.
@@ -75,21 +77,36 @@ async fn follow_service<C>(
             }
             Err(error) => (Err(error.to_string()), Duration::ZERO),
         };
-        let pause = match &look {
-            Ok(named) => {
-                last = service::without_ranks(named);
-                looking.backoff.reset();
-                pause
-            }
-            Err(_) => looking.backoff.next(entropy()),
-        };
+        let failed = look.is_err();
+        if let Ok(named) = &look {
+            last = service::without_ranks(named);
+        }
         if found.send(look).await.is_err() {
             return;
         }
-        if looking.names.refresh.is_zero() && pause.is_zero() {
-            return found.closed().await;
+        match failed {
+            true => sleep(looking.backoff.next(entropy())).await,
+            false => looking.rest(pause).await,
         }
-        sleep(pause).await;
+    }
+}
+
+impl<C> Looking<C> {
+    /// Waits until what was found may be something else, or stands for nobody who can be reached.
+    async fn rest(&mut self, pause: Duration) {
+        let Self { names, backoff, forlorn, .. } = self;
+        if !*forlorn.borrow() {
+            backoff.reset();
+        }
+        let forlorn = async {
+            // Nobody says so any more: then nobody listens either.
+            let _ = forlorn.wait_for(|forlorn| *forlorn).await;
+            sleep(backoff.next(entropy())).await;
+        };
+        tokio::select! {
+            () = forlorn => {}
+            () = sleep(pause), if !names.refresh.is_zero() => {}
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What all builders have in common.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use drawdown_protocol::store::Recovered;
 use drawdown_protocol::{Seq, Session};
@@ -85,9 +84,6 @@ pub(crate) fn check_session(
     }
 }
 
-/// The shortest wait before a lost link is made again.
-pub(crate) const BACKOFF_MIN: Duration = Duration::from_millis(1);
-
 /// The methods that every builder has; it needs the fields `options` and `config.link`.
 macro_rules! builder_options {
     () => {
@@ -145,15 +141,14 @@ macro_rules! builder_options {
             self
         }
 
-        /// How a lost link is made again: the first wait, and the longest. 10 ms and 1 s unless set; the waits double
-        /// and are shortened by chance.
+        /// How a lost link is made again: the first wait, and the longest. 10 ms and 1 s unless set, 1 ms at the least; the
+        /// waits double and are shortened by chance.
         pub fn reconnect(
             mut self,
             first: std::time::Duration,
             longest: std::time::Duration,
         ) -> Self {
-            self.options.connect.backoff_min = first.max($crate::socket::options::BACKOFF_MIN);
-            self.options.connect.backoff_max = longest.max(first);
+            self.options.connect.set_backoff(first, longest);
             self
         }
 
@@ -173,7 +168,8 @@ macro_rules! builder_options {
         /// How often names are looked up again while there are links to what they stood for: after 30 s at the latest unless
         /// set, sooner if an answer is valid for a shorter time, but not within a second. A host name that three times in a
         /// row does not stand for its peer's address any more is connected to anew. Files of endpoints are read each second,
-        /// or in this interval if it is shorter. Zero: host names and services are looked up only when there is no link.
+        /// or in this interval if it is shorter. A service of which no target can be reached is looked up again with the waits
+        /// of `reconnect`. Zero: host names and services are looked up only when there is no link.
         pub fn refresh_names(mut self, interval: std::time::Duration) -> Self {
             self.options.connect.names.refresh = interval;
             self

@@ -1,13 +1,14 @@
 //! `srv+tcp://`: the targets of a service, by DNS.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use drawdown::names::DnsResolver;
+use drawdown::names::{DnsResolver, Service};
 use drawdown::{PullSocket, PushSocket, RepSocket, ReqSocket};
 use drawdown_tests::name_server::{NameServer, Target};
 
 use crate::support::{
-    ANY_PORT, EndpointsFile, OFTEN, Outcome, PATIENCE, change, expect, name_failure, next,
+    ANY_PORT, EndpointsFile, Names, OFTEN, Outcome, PATIENCE, change, expect, name_failure, next,
     receiver, send, soon, until,
 };
 
@@ -232,5 +233,33 @@ async fn a_file_may_name_a_service() -> Outcome {
     send(&push, 10..20).await?;
     expect(&second, 10..20).await?;
     soon(push.close(PATIENCE)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_that_is_looked_up_seldom_is_looked_up_once_there_is_no_link() -> Outcome {
+    let record = |endpoint: &str| {
+        let Target { priority, weight, port, .. } = target(0, endpoint);
+        Service { host: "127.0.0.1".to_owned(), port, priority, weight }
+    };
+    for interval in [Duration::ZERO, Duration::from_secs(86_400)] {
+        let (first, at_first) = receiver().await?;
+        let (second, at_second) = receiver().await?;
+        let names = Names::default();
+        let builder = PushSocket::builder().resolver(names.clone()).refresh_names(interval);
+        let push = builder.reconnect(Duration::ZERO, Duration::ZERO).build().await?;
+        let mut events = push.events();
+        push.connect(format!("srv+tcp://{SERVICE}"))?;
+        let sentence = name_failure(&mut events).await;
+        assert!(sentence.contains("it has no targets"), "{sentence}");
+        names.set_service(SERVICE, &[record(&at_first)]);
+        send(&push, 0..10).await?;
+        expect(&first, 0..10).await?;
+        names.set_service(SERVICE, &[record(&at_second)]);
+        soon(first.close(PATIENCE)).await?;
+        send(&push, 10..20).await?;
+        expect(&second, 10..20).await?;
+        soon(push.close(PATIENCE)).await?;
+    }
     Ok(())
 }

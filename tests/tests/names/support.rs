@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use drawdown::names::{Answer, Lookup, Resolver};
+use drawdown::names::{Answer, Lookup, Resolver, Service};
 use drawdown::{Delivery, Event, Events, PullSocket, PushSocket};
 use tempfile::TempDir;
 
@@ -115,6 +115,7 @@ impl EndpointsFile {
 #[derive(Clone, Default)]
 pub(crate) struct Names {
     hosts: Arc<Mutex<HashMap<String, Vec<IpAddr>>>>,
+    services: Arc<Mutex<HashMap<String, Vec<Service>>>>,
     looks: Arc<AtomicUsize>,
 }
 
@@ -122,6 +123,10 @@ impl Names {
     pub(crate) fn set(&self, host: &str, addresses: &[[u8; 4]]) {
         let addresses = addresses.iter().copied().map(IpAddr::from).collect();
         self.hosts.lock().unwrap().insert(host.to_owned(), addresses);
+    }
+
+    pub(crate) fn set_service(&self, name: &str, targets: &[Service]) {
+        self.services.lock().unwrap().insert(name.to_owned(), targets.to_vec());
     }
 
     /// How often it was asked.
@@ -134,6 +139,12 @@ impl Resolver for Names {
     fn addresses<'a>(&'a self, host: &'a str) -> Lookup<'a, IpAddr> {
         self.looks.fetch_add(1, Ordering::Relaxed);
         let found = self.hosts.lock().unwrap().get(host).cloned();
+        Box::pin(async move { Ok(Answer::new(found.unwrap_or_default())) })
+    }
+
+    fn services<'a>(&'a self, name: &'a str) -> Lookup<'a, Service> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let found = self.services.lock().unwrap().get(name).cloned();
         Box::pin(async move { Ok(Answer::new(found.unwrap_or_default())) })
     }
 }
