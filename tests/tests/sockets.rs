@@ -437,6 +437,24 @@ async fn what_is_said_of_a_message_counts_until_its_socket_is_closed() -> Outcom
 }
 
 #[tokio::test]
+async fn what_was_confirmed_before_a_close_ran_out_of_time_is_told() -> Outcome {
+    let (push, endpoint) = bound(PushSocket::builder()).await?;
+    let pull = PullSocket::builder().connect(&endpoint).await?;
+    for job in ["done", "at work"] {
+        soon(push.send(job)).await?;
+    }
+    let (_, done) = text(&pull).await;
+    let (_, at_work) = text(&pull).await;
+    done.ack().await?;
+    soon(pull.close(Duration::ZERO)).await.expect_err("one is not settled");
+    until(|| push.stats().links.is_empty()).await;
+    let stats = push.stats();
+    assert_eq!((stats.confirmed, stats.pending + stats.waiting), (1, 1));
+    drop(at_work);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_drain_that_runs_out_of_time_names_what_is_left() -> Outcome {
     let push = PushSocket::builder().build().await?;
     let seq = push.send("x").await?;

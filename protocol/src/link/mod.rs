@@ -157,6 +157,11 @@ impl Link {
         self.state == LinkState::Open
     }
 
+    /// Whether this side has ended it, and has not said so yet.
+    pub(crate) const fn is_parting(&self) -> bool {
+        self.last_word.is_some()
+    }
+
     /// What the peer said, once the handshake is done.
     pub(crate) const fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()

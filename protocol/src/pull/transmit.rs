@@ -30,11 +30,15 @@ impl PullEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        if link.link.is_open() {
-            if let Some(lowered) = self.pool.poll_lowered(id) {
-                out.control(&Control::Grant(lowered));
-            }
+        if link.link.is_open()
+            && let Some(lowered) = self.pool.poll_lowered(id)
+        {
+            out.control(&Control::Grant(lowered));
+        }
+        if link.is_heard() {
             link.transmit_settlements(out);
+        }
+        if link.link.is_open() {
             let heartbeat = link.link.take_heartbeat();
             if heartbeat {
                 let deliveries = link.next_delivery;
@@ -52,6 +56,12 @@ impl PullEngine {
 }
 
 impl PullLink {
+    /// Whether the sender still hears what became of its messages, also just before the last word. It has to know what it is
+    /// spoken to of: nothing is held on a link that was not attached.
+    fn is_heard(&self) -> bool {
+        self.link.is_open() || (self.link.is_parting() && self.attaches.is_empty())
+    }
+
     fn transmit_settlements(&mut self, out: &mut Transmit) {
         while !self.taken.is_empty() {
             let deliveries = std::iter::from_fn(|| self.taken.pop_first(u64::MAX)).map(Into::into);

@@ -165,6 +165,8 @@ impl PullSocket {
         self.stop();
         let drained = self.drain(timeout).await;
         self.shared.end();
+        // What was confirmed until now goes out before the last words.
+        self.shared.core.with(PullState::flush);
         crate::socket::end_tasks(&self.shared.core).await;
         drained
     }
