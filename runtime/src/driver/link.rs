@@ -24,6 +24,9 @@ use super::parting::{LAST_WORD, Parting};
 /// Pieces that one system call writes.
 const PIECES_MAX: usize = 64;
 
+/// Frames that are handled under one lock: what one read brings may be tens of thousands of the smallest ones.
+const FRAMES_MAX: usize = 256;
+
 /// Bytes that one read of a polled link takes at the most.
 const POLLED_BYTES: usize = 4 << 10;
 
@@ -36,6 +39,8 @@ pub(crate) struct LinkDriver<S: Socket> {
     decoder: Decoder,
     buffers: ReadBuffers,
     frames: Vec<Frame>,
+    /// What was read may hold more of them.
+    is_uncut: bool,
     /// Bytes from the peer that made no sense: its last ones.
     failure: Option<Close>,
     out: Transmit,
@@ -80,6 +85,7 @@ impl<S: Socket> LinkDriver<S> {
             decoder: Decoder::new(core.message_bytes_max),
             buffers: ReadBuffers::new(),
             frames: Vec::new(),
+            is_uncut: false,
             failure: None,
             out: Transmit::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -226,10 +232,14 @@ impl<S: Socket> LinkDriver<S> {
         self.gave_way
     }
 
-    /// Reads what is there and cuts it into frames. False if nothing came.
+    /// Reads what is there and cuts it into frames, or cuts on what was read. False if nothing came.
     fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         if self.failure.is_some() {
             return Ok(false);
+        }
+        if self.is_uncut {
+            self.cut();
+            return Ok(true);
         }
         let room = self.buffers.make_room(self.decoder.wanted());
         let count = match pin!(self.stream.read_buf(&mut self.buffers.input)).poll(cx) {
@@ -249,16 +259,24 @@ impl<S: Socket> LinkDriver<S> {
                 "the peer closed the connection",
             ));
         }
-        loop {
+        self.cut();
+        Ok(true)
+    }
+
+    /// Cuts what was read into frames, as many as are handled together.
+    fn cut(&mut self) {
+        self.is_uncut = false;
+        while self.frames.len() < FRAMES_MAX {
             match self.decoder.decode(&mut self.buffers.input) {
                 Ok(Some(frame)) => self.frames.push(frame),
-                Ok(None) => return Ok(true),
+                Ok(None) => return,
                 Err(error) => {
                     self.failure = Some(close_for(&error));
-                    return Ok(true);
+                    return;
                 }
             }
         }
+        self.is_uncut = true;
     }
 
     /// Reads what the runtime has not heard of yet, if the link is polled.
@@ -381,5 +399,90 @@ impl<S: Socket> Drop for LinkDriver<S> {
         if !self.gone {
             self.core.close_link(self.link, Some("the socket was dropped"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use drawdown_protocol::wire::{Control, Heartbeat, encode_control};
+    use drawdown_protocol::{
+        Now, PeerId, Priority, PullConfig, PullEngine, PushConfig, PushEngine, Session,
+    };
+    use tokio::io::AsyncWriteExt;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::core::{CoreOptions, Wakes};
+    use crate::names::Names;
+    use crate::transport::{BindPolicy, bind, connect};
+
+    /// Longer than anything here takes, so that what hangs fails.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A sender that nobody waits for.
+    struct Bare(PushEngine);
+
+    impl Socket for Bare {
+        type Engine = PushEngine;
+
+        fn engine(&self) -> &PushEngine {
+            &self.0
+        }
+
+        fn engine_mut(&mut self) -> &mut PushEngine {
+            &mut self.0
+        }
+
+        fn poll_timeout(&self, _: &Clock) -> Option<Time> {
+            None
+        }
+
+        fn handle_timeout(&mut self, _: Now) {}
+
+        fn gather_wakes(&mut self, _: &mut Wakes) {}
+    }
+
+    /// All that a receiver says who sends so many heartbeats, and ends.
+    fn heartbeats(count: usize) -> BytesMut {
+        let mut receiver = PullEngine::new(PullConfig::default(), peer(2));
+        let (now, mut out) = (Now::default(), Transmit::new());
+        let link = receiver.open_link(Identity::new("sender"), now.time);
+        receiver.poll_transmit(link, now, &mut out);
+        let mut bytes = BytesMut::new();
+        out.pieces().for_each(|piece| bytes.extend_from_slice(piece));
+        for _ in 0..count {
+            encode_control(&Control::Heartbeat(Heartbeat::default()), &mut bytes);
+        }
+        let close = Close { code: CloseCode::Done, reason: "enough".to_owned().into() };
+        encode_control(&Control::Close(close), &mut bytes);
+        bytes
+    }
+
+    fn peer(name: u128) -> PeerId {
+        PeerId::from_uuid(Uuid::from_u128(name))
+    }
+
+    #[tokio::test]
+    async fn who_says_very_much_at_once_is_heard_in_turns() {
+        let session = Session::from_uuid(Uuid::from_u128(3));
+        let sender = Bare(PushEngine::new(PushConfig::default(), peer(1), session));
+        let core = Core::new(sender, Clock::start(), &CoreOptions::default(), 1 << 20);
+        let any_port = "tcp://127.0.0.1:0".parse().unwrap();
+        let mut listener = bind(&any_port, BindPolicy::LoopbackOnly).await.unwrap();
+        let (names, endpoint) = (Names::default(), listener.local_endpoint().clone());
+        let mut other = connect(&endpoint, &names, 0, PATIENCE).await.unwrap();
+        let stream = listener.accept().await.unwrap();
+        let said = tokio::spawn(async move {
+            other.write_all(&heartbeats(100_000)).await.unwrap();
+            other
+        });
+        let identity = Identity::new("receiver");
+        let mut driver = LinkDriver::new(&core, Priority::BEST, stream, identity);
+        let served = tokio::time::timeout(PATIENCE, &mut driver);
+        assert!(served.await.expect("it ends"), "the handshake was done");
+        assert!(driver.frames.capacity() <= FRAMES_MAX);
+        drop(said.await.unwrap());
     }
 }
