@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use drawdown::transport::PeerAddr;
 use drawdown::{
-    Authorizer, ConfirmOn, Durability, Event, Fate, Identity, Message, PubSocket, PullSocket,
-    PushSocket, Redelivery, SendErrorKind,
+    Authorizer, ConfirmErrorKind, ConfirmOn, Durability, Event, Fate, Identity, Message, PubSocket,
+    PullSocket, PushSocket, Redelivery, RepSocket, ReqSocket, RequestErrorKind, SendErrorKind,
+    SubSocket,
 };
 use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
 use tokio::time::timeout;
@@ -645,6 +646,52 @@ async fn numbers_that_are_not_used_yet_can_be_waited_for() -> Outcome {
     }
     soon(accepted).await??;
     Ok(())
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+#[test]
+fn what_waits_ends_with_the_runtime_that_its_socket_was_made_on() -> Outcome {
+    let made_on = runtime()?;
+    let (push, publisher, pull, sub, req, rep) = made_on.block_on(async {
+        let push = PushSocket::builder().queue(1).build().await?;
+        let publisher = PubSocket::builder().build().await?;
+        let req = ReqSocket::builder().build().await?;
+        let rep = RepSocket::builder().build().await?;
+        let (pull, sub) = (PullSocket::builder().build()?, SubSocket::builder().build().await?);
+        Ok::<_, drawdown::Error>((push, publisher, pull, sub, req, rep))
+    })?;
+    let mut events = pull.events();
+    runtime()?.block_on(async {
+        let first = push.enqueue("it fills the queue").await?;
+        let waits = async {
+            tokio::join!(
+                first.confirmed(),
+                push.send("there is no room"),
+                push.accepted(7..8),
+                publisher.accepted(7..8),
+                req.request("there is no server"),
+                pull.recv(),
+                sub.recv(),
+                rep.recv(),
+                events.next(),
+            )
+        };
+        let over = async { tokio::task::spawn_blocking(move || drop(made_on)).await };
+        let (ended, over) = soon(async { tokio::join!(waits, over) }).await;
+        over?;
+        let (confirmed, sent, accepted, published, reply, job, incoming, call, event) = ended;
+        assert_eq!(confirmed.expect_err("closed").kind(), &ConfirmErrorKind::Closed);
+        for refused in [sent.map(drop), accepted, published] {
+            assert_eq!(refused.expect_err("closed").kind(), &SendErrorKind::Closed);
+        }
+        assert_eq!(reply.expect_err("closed").kind(), RequestErrorKind::Closed);
+        assert!(job?.is_none() && incoming?.is_none() && call?.is_none() && event.is_none());
+        pull.close(PATIENCE).await?;
+        Ok(())
+    })
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub(crate) trait Socket: Send + 'static {
         Self: Sized,
     {
     }
+    /// Nothing more comes or goes, from now on: those who wait are told so.
+    fn end(&mut self) {}
     /// Gathers those who wait for something that has come.
     fn gather_wakes(&mut self, wakes: &mut Wakes);
     /// Whether calls that were woken are about to come back, each perhaps with something for a link.
@@ -176,6 +178,13 @@ impl<S: Socket> Core<S> {
         state.after_change(self, &mut wakes);
         drop(state);
         wakes.wake();
+    }
+
+    /// Ends the socket at once: its handle is gone, or its timer.
+    pub(crate) fn abandon(&self) {
+        self.closing.cancel();
+        self.stop.cancel();
+        self.with(S::end);
     }
 
     /// Whether a link's driver does well to let others run before it looks for what there is to be sent.

@@ -8,6 +8,7 @@ use crate::core::{Core, Socket};
 /// have something to tell.
 pub(crate) fn spawn_timer<S: Socket>(core: &Arc<Core<S>>) {
     let life = core.live();
+    let watch = Watch(Arc::clone(core));
     let core = Arc::clone(core);
     let tasks = core.tasks.clone();
     tasks.spawn(async move {
@@ -16,8 +17,21 @@ pub(crate) fn spawn_timer<S: Socket>(core: &Arc<Core<S>>) {
             () = run(&core) => {}
         }
         core.unlinked().await;
+        drop(watch);
         drop(life);
     });
+}
+
+/// Sees to it that a socket whose timer ends before it, such as with the runtime that it was made on, is closed: nothing that
+/// is due would be seen any more, and whoever waits on another runtime would wait for ever.
+struct Watch<S: Socket>(Arc<Core<S>>);
+
+impl<S: Socket> Drop for Watch<S> {
+    fn drop(&mut self) {
+        if !self.0.stop.is_cancelled() {
+            self.0.abandon();
+        }
+    }
 }
 
 async fn run<S: Socket>(core: &Core<S>) {

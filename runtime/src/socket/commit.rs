@@ -75,6 +75,11 @@ enum Asleep {
 }
 
 impl Committer {
+    /// Lets the thread write what is left and close the store.
+    pub(crate) const fn stop(&mut self) {
+        self.stop = true;
+    }
+
     /// Calls the thread if there is something for it that should not wait until it looks by itself.
     pub(super) fn call_if_wanted(&mut self, engine: &impl StoredEngine, wakes: &mut Wakes) {
         let call = match (self.asleep, engine.store_need()) {
@@ -105,11 +110,9 @@ impl CommitThread {
     }
 
     /// Lets the thread write what is left and close the store.
-    pub(crate) fn stop<S: Stored>(core: &Core<S>) {
+    fn stop<S: Stored>(core: &Core<S>) {
         core.with(|socket| {
-            if let Some(committer) = socket.committer() {
-                committer.stop = true;
-            }
+            socket.committer().iter_mut().for_each(Committer::stop);
         });
     }
 

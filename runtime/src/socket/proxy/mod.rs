@@ -85,8 +85,6 @@ impl ProxySocket {
 
 impl Drop for ProxySocket {
     fn drop(&mut self) {
-        self.core.closing.cancel();
-        self.core.stop.cancel();
-        CommitThread::stop(&self.core);
+        self.core.abandon();
     }
 }

@@ -49,6 +49,10 @@ impl Socket for ProxyState {
         }
     }
 
+    fn end(&mut self) {
+        self.committer.iter_mut().for_each(Committer::stop);
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         if !self.drains.is_awake() && self.engine.is_caught_up() {
             self.drains.wake_all(wakes);

@@ -110,7 +110,7 @@ impl PubSocket {
     /// Dropping the future changes nothing.
     ///
     /// # Errors
-    /// If the store fails before it has them.
+    /// If the store fails before it has them, or the socket is closed before they are used.
     pub async fn accepted(&self, seqs: Range<Seq>) -> Result<(), SendError> {
         sending::all_accepted(&self.sender.core, seqs).await
     }

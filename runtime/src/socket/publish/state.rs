@@ -45,6 +45,10 @@ impl Socket for PublishState {
         self.engine.is_quiet() && self.sending.is_quiet()
     }
 
+    fn end(&mut self) {
+        self.sending.end(&mut self.engine);
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         self.sending.gather_wakes(&mut self.engine, wakes);
     }

@@ -55,6 +55,7 @@ impl PullSocket {
             drained: WaitList::default(),
             flush_at: None,
             confirmed: shared::ConfirmedRuns::default(),
+            over: Arc::default(),
         };
         let core = Core::new(state, Clock::start(), &options.core, message_bytes_max);
         driver::spawn_timer(&core);
@@ -198,9 +199,7 @@ impl Receiver for PullSocket {
 
 impl Drop for PullSocket {
     fn drop(&mut self) {
-        self.shared.end();
-        self.shared.core.closing.cancel();
-        self.shared.core.stop.cancel();
+        self.shared.core.abandon();
     }
 }
 

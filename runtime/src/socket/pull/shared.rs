@@ -26,13 +26,16 @@ pub(crate) struct PullShared {
     confirmed: ConfirmedRuns,
     pub(super) report_after: ReportAfter,
     /// The socket is gone: what was not settled is on its way back.
-    over: AtomicBool,
+    over: Arc<AtomicBool>,
 }
 
 impl PullShared {
     pub(super) fn new(core: Arc<Core<PullState>>, confirm_on: ConfirmOn, window: u64) -> Self {
-        let confirmed = Arc::clone(&core.lock().socket.confirmed);
-        let (report_after, over) = (ReportAfter::new(window), AtomicBool::new(false));
+        let (confirmed, over) = {
+            let state = core.lock();
+            (Arc::clone(&state.socket.confirmed), Arc::clone(&state.socket.over))
+        };
+        let report_after = ReportAfter::new(window);
         Self { core, confirm_on, confirmed, report_after, over }
     }
 

@@ -1,6 +1,7 @@
 //! A PULL engine and those who wait for it.
 
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use drawdown_protocol::{Now, PullEngine, Time};
 
@@ -20,6 +21,8 @@ pub(crate) struct PullState {
     /// When confirmations go out that wait for others.
     pub(super) flush_at: Option<Time>,
     pub(super) confirmed: ConfirmedRuns,
+    /// What the application says of messages reaches nobody any more.
+    pub(super) over: Arc<AtomicBool>,
 }
 
 impl PullState {
@@ -58,6 +61,11 @@ impl Socket for PullState {
         if self.flush_at.is_some_and(|at| at <= now.time) {
             self.flush();
         }
+    }
+
+    fn end(&mut self) {
+        self.over.store(true, Ordering::Release);
+        self.receiving.closed = true;
     }
 
     fn gather_wakes(&mut self, wakes: &mut Wakes) {

@@ -50,6 +50,10 @@ impl Socket for PushState {
         self.engine.is_quiet() && self.room.is_awake() && self.sending.is_quiet()
     }
 
+    fn end(&mut self) {
+        self.sending.end(&mut self.engine);
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         if !self.room.is_awake() {
             match self.engine.refuses() {

@@ -255,10 +255,7 @@ impl Receiver for RepSocket {
 
 impl Drop for RepSocket {
     fn drop(&mut self) {
-        self.core.closing.cancel();
-        self.core.stop.cancel();
-        self.core.with(|socket| socket.closed = true);
-        CommitThread::stop(&self.core);
+        self.core.abandon();
     }
 }
 

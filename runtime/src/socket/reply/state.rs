@@ -161,6 +161,12 @@ impl Socket for ReplyState {
         self.engine.handle_timeout(now.time);
     }
 
+    fn end(&mut self) {
+        self.stopped = true;
+        self.closed = true;
+        self.committer.iter_mut().for_each(Committer::stop);
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         if !self.receivers.is_awake() {
             match self.is_stopped() {

@@ -167,12 +167,7 @@ impl ReqSocket {
 
 impl Drop for ReqSocket {
     fn drop(&mut self) {
-        self.core.closing.cancel();
-        self.core.stop.cancel();
-        self.core.with(|socket| {
-            socket.stop();
-            socket.engine.give_up_all();
-        });
+        self.core.abandon();
     }
 }
 

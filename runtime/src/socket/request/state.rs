@@ -262,6 +262,11 @@ impl Socket for RequestState {
         self.woken > 0
     }
 
+    fn end(&mut self) {
+        self.stop();
+        self.engine.give_up_all();
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         while let Some((number, settled)) = self.engine.poll_settled() {
             let standing = self.calls.get_mut(&number);

@@ -94,7 +94,6 @@ impl RouterSocket {
 
 impl Drop for RouterSocket {
     fn drop(&mut self) {
-        self.core.closing.cancel();
-        self.core.stop.cancel();
+        self.core.abandon();
     }
 }

@@ -82,9 +82,6 @@ impl<S: Sending> Sender<S> {
 
 impl<S: Sending> Drop for Sender<S> {
     fn drop(&mut self) {
-        self.core.closing.cancel();
-        self.core.stop.cancel();
-        self.core.with(|socket| socket.parts().1.note_closing());
-        CommitThread::stop(&self.core);
+        self.core.abandon();
     }
 }

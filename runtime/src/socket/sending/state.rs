@@ -89,6 +89,13 @@ impl SendingState {
         self.closing = true;
     }
 
+    /// Takes nothing more in, and nothing more is to be heard of what was taken in but from the store, which is closed.
+    pub(crate) fn end(&mut self, engine: &mut impl SendingEngine) {
+        engine.close_intake();
+        self.note_closing();
+        self.committer.iter_mut().for_each(Committer::stop);
+    }
+
     /// Whether nothing more becomes of messages here: the links are at their end, and the store has what it could take.
     pub(super) const fn is_over(&self) -> bool {
         self.closing && self.committer.is_none()

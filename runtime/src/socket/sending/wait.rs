@@ -14,12 +14,18 @@ use super::state::{Sending, SendingEngine};
 
 /// Waits until a message is accepted.
 pub(crate) async fn accepted<S: Sending>(core: &Core<S>, seq: Seq) -> Result<(), SendError> {
-    Progress::new(core, seq, |engine: &S::Engine, seq, _| {
+    Progress::new(core, seq, |engine: &S::Engine, seq, is_over| {
         if engine.is_accepted(seq) {
             return Some(Ok(()));
         }
-        let reason = engine.store_failure()?.to_owned();
-        Some(Err(SendError::new(SendErrorKind::StoreFailed { reason, taken_in: true })))
+        let kind = match engine.store_failure() {
+            Some(reason) => {
+                SendErrorKind::StoreFailed { reason: reason.to_owned(), taken_in: true }
+            }
+            None if is_over => SendErrorKind::Closed,
+            None => return None,
+        };
+        Some(Err(SendError::new(kind)))
     })
     .await
 }

@@ -96,7 +96,6 @@ impl StreamerSocket {
 
 impl Drop for StreamerSocket {
     fn drop(&mut self) {
-        self.core.closing.cancel();
-        self.core.stop.cancel();
+        self.core.abandon();
     }
 }

@@ -246,8 +246,7 @@ impl Receiver for SubSocket {
 
 impl Drop for SubSocket {
     fn drop(&mut self) {
-        self.shared.core.closing.cancel();
-        self.shared.core.stop.cancel();
+        self.shared.core.abandon();
         self.shared.acks.stop();
         if !self.shared.is_kept {
             // They keep the socket, and nobody takes them.

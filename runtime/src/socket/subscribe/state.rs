@@ -45,6 +45,13 @@ impl Socket for SubscribeState {
         self.engine.set_sources_expected(self.endpoints);
     }
 
+    fn end(&mut self) {
+        self.receiving.closed = true;
+        if let Some(keeper) = &self.keeper {
+            keeper.stop();
+        }
+    }
+
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         self.receiving.gather_wakes(self.engine.has_queued(), wakes);
         if let Some(keeper) = &self.keeper
