@@ -1,6 +1,7 @@
 //! What can go wrong, in sentences.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use drawdown_protocol::limits::TOPIC_BYTES_MAX;
@@ -48,6 +49,19 @@ pub enum Error {
     Store(StoreError),
     /// Settings that contradict each other.
     Settings(String),
+    /// The machine lacks something that the socket needs, such as room for another thread.
+    System {
+        /// What could not be done.
+        what: String,
+        /// Why, as the system says it.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn system(what: &str, source: impl Into<io::Error>) -> Self {
+        Error::System { what: what.to_owned(), source: source.into() }
+    }
 }
 
 impl fmt::Display for Error {
@@ -57,11 +71,22 @@ impl fmt::Display for Error {
             Error::Transport(error) => error.fmt(f),
             Error::Store(error) => error.fmt(f),
             Error::Settings(what) => f.write_str(what),
+            Error::System { what, source } => write!(f, "{what}: {source}"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Endpoint(error) => Some(error),
+            Error::Transport(error) => Some(error),
+            Error::Store(error) => Some(error),
+            Error::Settings(_) => None,
+            Error::System { source, .. } => Some(source),
+        }
+    }
+}
 
 impl From<EndpointError> for Error {
     fn from(error: EndpointError) -> Self {

@@ -103,9 +103,10 @@ impl CommitThread {
         core: &Arc<Core<S>>,
         store: Option<Box<dyn Store>>,
     ) -> Result<Self, Error> {
-        let thread = store.map(|store| spawn(core, store)).transpose().map_err(|error| {
-            Error::Settings(format!("the store's thread could not be started: {error}"))
-        })?;
+        let thread = store
+            .map(|store| spawn(core, store))
+            .transpose()
+            .map_err(|error| Error::system("the store's thread could not be started", error))?;
         Ok(Self(Mutex::new(thread)))
     }
 

@@ -51,7 +51,7 @@ pub(crate) async fn open_blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(open).await {
         Ok(opened) => Ok(opened?),
-        Err(error) => Err(Error::Settings(format!("opening the store was cut off: {error}"))),
+        Err(error) => Err(Error::system("opening the store was cut off", error)),
     }
 }
 
@@ -216,6 +216,15 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_the_machine_cannot_do_is_no_fault_of_the_settings() {
+        let opened = open_blocking::<()>(|| panic!("a fault of the disk's driver")).await;
+        let error = opened.unwrap_err();
+        assert!(matches!(error, Error::System { .. }), "{error}");
+        assert!(error.to_string().starts_with("opening the store was cut off: "), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+    }
 
     #[test]
     fn a_session_goes_on_far_from_the_end_of_all_numbers() {

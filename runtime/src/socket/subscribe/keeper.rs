@@ -32,9 +32,7 @@ impl Keeper {
         let thread = std::thread::Builder::new()
             .name("drawdown-cursor".to_owned())
             .spawn(move || run(&shared, cursor))
-            .map_err(|error| {
-                Error::Settings(format!("the cursor's thread could not be started: {error}"))
-            })?;
+            .map_err(|error| Error::system("the cursor's thread could not be started", error))?;
         Ok(Self { thread, folder })
     }
 
