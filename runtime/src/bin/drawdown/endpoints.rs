@@ -38,7 +38,7 @@ pub(crate) struct LinkArgs {
 
     /// The largest message, in bytes or as 8MiB; no lower at a receiver than at its senders, and the same at both ends of
     /// calls [default: 1MiB].
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = units::message_bytes)]
     max_message: Option<usize>,
 
     /// For how long to go on looking for a peer's next bytes before sleeping: makes lone messages and requests fast for some
@@ -88,8 +88,7 @@ impl LinkArgs {
 
     /// The largest payload that the socket takes.
     pub(crate) fn max_message(&self) -> usize {
-        let asked = self.max_message.unwrap_or(drawdown::protocol::limits::MESSAGE_BYTES_DEFAULT);
-        asked.min(drawdown::protocol::limits::MESSAGE_BYTES_MAX)
+        self.max_message.unwrap_or(drawdown::protocol::limits::MESSAGE_BYTES_DEFAULT)
     }
 }
 

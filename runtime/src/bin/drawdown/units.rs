@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use drawdown::Session;
-use drawdown::protocol::limits::HEARTBEAT_MIN;
+use drawdown::protocol::limits::{HEARTBEAT_MIN, MESSAGE_BYTES_MAX};
 use uuid::Uuid;
 
 const DNS_PORT: u16 = 53;
@@ -61,7 +61,21 @@ fn whole<T: TryFrom<u64>>(text: &str, least: u64) -> Result<T, String> {
         return Err(format!("that is too low; write {least} or more"));
     }
     let number = text.parse().ok().and_then(|number: u64| T::try_from(number).ok());
-    number.ok_or_else(|| "that is more than can be counted; write a lower number".to_owned())
+    number.ok_or_else(|| {
+        // The bits of the largest one that fits: there are only whole numbers of 16, 32 and 64.
+        let most = (0..64).map(|bits| u64::MAX >> bits).find(|most| T::try_from(*most).is_ok());
+        format!("that is too high; write {} or less", most.unwrap_or(least))
+    })
+}
+
+/// The largest message that a socket is to take.
+pub(crate) fn message_bytes(text: &str) -> Result<usize, String> {
+    match bytes(text)? {
+        bytes if bytes > MESSAGE_BYTES_MAX => {
+            Err(format!("no message can be longer than {MESSAGE_BYTES_MAX} bytes"))
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 /// `123e4567-e89b-12d3-a456-426614174000`.
@@ -101,6 +115,13 @@ mod tests {
     }
 
     #[test]
+    fn no_message_is_longer_than_its_length_can_say() {
+        assert_eq!(message_bytes("1023MiB"), Ok(1023 << 20));
+        assert_eq!(message_bytes("1073741823"), Ok(MESSAGE_BYTES_MAX));
+        assert!(message_bytes("1GiB").unwrap_err().contains("1073741823"));
+    }
+
+    #[test]
     fn numbers_that_are_none_or_out_of_bounds_are_told_apart() {
         assert_eq!(number::<u64>("0"), Ok(0));
         assert_eq!(one_or_more::<u16>("65535"), Ok(65_535));
@@ -110,8 +131,8 @@ mod tests {
             (one_or_more::<u64>("-1"), "write 1 or more"),
             (number::<u64>(""), "no whole number"),
             (number::<u64>("1.5"), "no whole number"),
-            (number::<u64>("18446744073709551616"), "write a lower number"),
-            (one_or_more::<u16>("65536").map(u64::from), "write a lower number"),
+            (number::<u64>("18446744073709551616"), "write 18446744073709551615 or less"),
+            (one_or_more::<u16>("65536").map(u64::from), "write 65535 or less"),
         ] {
             assert!(refused.as_ref().is_err_and(|why| why.contains(words)), "{words}: {refused:?}");
         }

@@ -23,6 +23,7 @@ pub struct PushBuilder {
     pub(super) options: SocketOptions,
     store: StoreOptions,
     session: Option<(Session, Seq)>,
+    max_bytes: Option<u64>,
 }
 
 impl PushBuilder {
@@ -67,9 +68,10 @@ impl PushBuilder {
         self
     }
 
-    /// Bytes of all messages that are not done, waiting and dispatched: 1 GiB unless set.
+    /// Bytes of all messages that are not done, waiting and dispatched: 1 GiB unless set, or a little more where that is the
+    /// length of one.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.config.retained_bytes = bytes;
+        self.max_bytes = Some(bytes);
         self
     }
 
@@ -158,13 +160,14 @@ impl PushBuilder {
     ///
     /// # Errors
     /// If the store cannot be opened, or settings contradict each other or what the store holds.
-    pub async fn build(self) -> Result<PushSocket, Error> {
+    pub async fn build(mut self) -> Result<PushSocket, Error> {
         let message_max =
             drawdown_protocol::message::cost_bytes_max(self.config.link.message_bytes_max);
-        if self.config.retained_bytes < message_max {
+        let retained_bytes = &mut self.config.retained_bytes;
+        *retained_bytes = self.max_bytes.unwrap_or_else(|| message_max.max(*retained_bytes));
+        if *retained_bytes < message_max {
             return Err(Error::Settings(format!(
-                "max_bytes is {} and one message may take {message_max}; raise it, or lower max_message",
-                self.config.retained_bytes
+                "max_bytes is {retained_bytes} and one message may take {message_max}; raise it, or lower max_message"
             )));
         }
         check_next_seq(self.session)?;

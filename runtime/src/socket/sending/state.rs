@@ -10,6 +10,9 @@ use crate::socket::drain::Draining;
 
 /// An engine that numbers the messages that are given to it, and keeps them until it is done with them.
 pub(crate) trait SendingEngine: StoredEngine {
+    /// Whether a message may be delivered before the store has it.
+    const SENDS_UNSTORED: bool;
+
     fn close_intake(&mut self);
     /// Whether a socket that closes in good order has nothing more to wait for.
     fn is_drained(&self) -> bool;
@@ -22,8 +25,10 @@ pub(crate) trait SendingEngine: StoredEngine {
 
 /// These are methods of the engine's own; what counts as drained has a name of its own.
 macro_rules! sending_engine {
-    ($engine:ty, $is_drained:ident) => {
+    ($engine:ty, $is_drained:ident, sends_unstored: $sends_unstored:literal) => {
         impl SendingEngine for $engine {
+            const SENDS_UNSTORED: bool = $sends_unstored;
+
             fn close_intake(&mut self) {
                 self.close_intake();
             }
@@ -56,8 +61,8 @@ macro_rules! sending_engine {
     };
 }
 
-sending_engine!(PushEngine, is_drained);
-sending_engine!(PublishEngine, is_caught_up);
+sending_engine!(PushEngine, is_drained, sends_unstored: true);
+sending_engine!(PublishEngine, is_caught_up, sends_unstored: false);
 
 /// A socket with such an engine.
 pub(crate) trait Sending: Stored<Engine: SendingEngine> {

@@ -20,7 +20,8 @@ pub(crate) async fn accepted<S: Sending>(core: &Core<S>, seq: Seq) -> Result<(),
         }
         let kind = match engine.store_failure() {
             Some(reason) => {
-                SendErrorKind::StoreFailed { reason: reason.to_owned(), taken_in: true }
+                let taken_in = S::Engine::SENDS_UNSTORED;
+                SendErrorKind::StoreFailed { reason: reason.to_owned(), taken_in }
             }
             None if is_over => SendErrorKind::Closed,
             None => return None,
