@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use drawdown_protocol::SocketType;
+use drawdown_protocol::{Counted, SocketType};
 
 use super::error::{StoreError, StoreErrorKind};
 use super::format::{PROBE_KEY, SYNCS_KEY, read_note, write_note};
 use super::marker::Marker;
+use super::scan::Damage;
 use super::sync::{self, OwnFile, RealSync};
 use super::witness::Witness;
 use super::{Durability, OpenOptions, SEGMENT_BYTES, StoreOwner, folder};
@@ -37,6 +38,8 @@ pub(super) struct Engine {
     witness: Witness,
     /// The number of the last sync, as sled knows it.
     syncs: u64,
+    /// What is wrong beside sled's data. Who only looks has the store opened all the same, and it is never written to.
+    pub(super) damages: Vec<Damage>,
     pub(super) path: PathBuf,
     value: Vec<u8>,
 }
@@ -59,7 +62,8 @@ impl Engine {
         let path = folder::prepare(path, options.creates())?;
         let lock = folder::FolderLock::take(&path)?;
         let marker = find_marker(&path, options)?;
-        refuse_stray_files(&path)?;
+        let mut damages = Vec::new();
+        told(refuse_stray_files(&path), options, &mut damages)?;
         let witness = if marker.ready { Witness::open(&path)? } else { Witness::create(&path)? };
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
@@ -77,11 +81,14 @@ impl Engine {
             marker,
             witness,
             syncs: 0,
+            damages,
             path,
             value: Vec::new(),
         };
         engine.syncs = engine.read_syncs()?;
-        engine.settle()?;
+        if engine.damages.is_empty() {
+            engine.settle()?;
+        }
         Ok((engine, contents))
     }
 
@@ -152,6 +159,9 @@ impl Engine {
 
     /// Makes everything written so far as durable as the store promises.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        if !self.damages.is_empty() {
+            return Ok(());
+        }
         // Where syncs were lost, counting on would hide it.
         let counts = self.lost_syncs() == 0;
         if counts {
@@ -243,6 +253,21 @@ fn find_marker(path: &Path, options: &OpenOptions) -> Result<Marker, StoreError>
     Err(StoreError::new(StoreErrorKind::NotAStore, path, what))
 }
 
+/// What was found; `None` if it is damaged, which is told to who only looks, and keeps everybody else out.
+fn told<T>(
+    found: Result<T, StoreError>,
+    options: &OpenOptions,
+    damages: &mut Vec<Damage>,
+) -> Result<Option<T>, StoreError> {
+    match found {
+        Err(error) if options.only_looks() => {
+            damages.push(error.into_damage()?);
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
+}
+
 fn refuse_stray_files(path: &Path) -> Result<(), StoreError> {
     let stray = folder::stray_files(path)
         .map_err(|error| StoreError::io(path, "look into its folder blobs", &error))?;
@@ -250,7 +275,9 @@ fn refuse_stray_files(path: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     let what = format!(
-        "its folder blobs has {stray} files in it, and a store of Drawdown never puts any there"
+        "its folder blobs has {} in it: sled keeps there, without a sync, what is too large for its log, and a loss of \
+         power may take that",
+        Counted(stray, "file")
     );
     Err(StoreError::damaged(path, what))
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::scan::Damage;
+
 /// A store, or a subscriber's cursor, could not be opened, or could not do what it was asked.
 ///
 /// Its sentence says what happened, whether anything was kept, and what to do.
@@ -124,6 +126,14 @@ impl StoreError {
         Self { of: self.of, kind: StoreErrorKind::Poisoned, path: self.path.clone(), what }
     }
 
+    /// Damage as one of those that a store is said to have; anything else is still the error.
+    pub(super) fn into_damage(self) -> Result<Damage, Self> {
+        match self.kind {
+            StoreErrorKind::Damaged => Ok(Damage::new(None, self.what)),
+            _ => Err(self),
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
@@ -177,7 +187,7 @@ impl StoreErrorKind {
             }
             StoreErrorKind::Damaged => {
                 "what can still be read was left as it is; keep a copy of the folder, run `drawdown store verify` on it \
-                 to see what that is, and start with another folder"
+                 to see what that is and `drawdown store show --raw` to take it out, and start with another folder"
             }
             StoreErrorKind::NewerFormat => {
                 "nothing was changed; open it with the version that wrote it, or a later one"

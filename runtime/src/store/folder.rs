@@ -131,9 +131,9 @@ fn snapshot_is_whole(path: &Path) -> io::Result<bool> {
 }
 
 /// Files that sled keeps beside its log, and never syncs; values here are small enough that there are none.
-pub(super) fn stray_files(folder: &Path) -> io::Result<usize> {
+pub(super) fn stray_files(folder: &Path) -> io::Result<u64> {
     match fs::read_dir(folder.join("blobs")) {
-        Ok(entries) => Ok(entries.count()),
+        Ok(entries) => Ok(entries.count() as u64),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }

@@ -88,6 +88,7 @@ impl Inspector {
         let options = OpenOptions::inspection();
         let (engine, mut contents) =
             Engine::open(path, &options, |db| Contents::read(db, Keep::Sizes))?;
+        contents.damages.splice(0..0, engine.damages.iter().cloned());
         contents.damages.extend(check_for_loss(&contents, &engine));
         let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));
         Ok(Self { entries, contents })

@@ -36,6 +36,11 @@ impl OpenOptions {
         self
     }
 
+    /// Whether messages are only looked at.
+    pub(super) const fn only_looks(&self) -> bool {
+        self.owner.is_none()
+    }
+
     pub(super) const fn wanted_owner(&self) -> Option<StoreOwner> {
         self.owner
     }

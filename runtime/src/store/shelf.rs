@@ -41,8 +41,7 @@ pub(super) struct Shelf {
 impl Shelf {
     /// What was found: the blocks with their slots, and the slots with an empty entry.
     pub(super) fn found(blocks: impl Iterator<Item = (Seq, Vec<u64>)>, empty: &[u64]) -> Self {
-        let mut shelf =
-            Self { next: empty.first().map_or(0, |slot| used_from(*slot)), ..Self::default() };
+        let mut shelf = Self { next: used_from(edge_of(empty)), ..Self::default() };
         for (first, slots) in blocks {
             shelf.fill(first, slots);
         }
@@ -124,6 +123,13 @@ const fn slots_of(page: u64) -> Range<u64> {
     page * PAGE_SLOTS..(page + 1) * PAGE_SLOTS
 }
 
+/// Where the slots begin that are ready for what comes next: the run of empty ones that ends with the last. Others are
+/// further back, beside each block that has stayed; what stood between those and this run is gone, and so are its entries.
+fn edge_of(empty: &[u64]) -> u64 {
+    let run = empty.iter().rev().copied();
+    run.reduce(|from, slot| if slot + 1 == from { slot } else { from }).unwrap_or(0)
+}
+
 /// Whether this is the last slot of a page that is ever filled.
 pub(super) const fn is_last_of_page(slot: u64) -> bool {
     slot % PAGE_SLOTS == USED_SLOTS - 1
@@ -145,15 +151,40 @@ mod tests {
     impl Tree {
         fn put(&mut self, shelf: &mut Shelf, first: Seq, parts: u16) {
             let slots = shelf.take(first, parts);
-            for slot in shelf.prepare() {
-                assert!(self.0.insert(slot, false).is_none(), "slot {slot} prepared twice");
-            }
+            self.prepare(shelf.prepare());
             for slot in slots {
-                assert_eq!(self.0.insert(slot, true), Some(false), "slot {slot} was not empty");
-                let edge = self.0.keys().next_back().copied().unwrap();
-                assert!(edge >= slot + AHEAD_SLOTS, "slot {slot} is filled at the edge {edge}");
+                self.fill(slot);
             }
             self.clear(shelf);
+        }
+
+        /// A crash after so many writes of a block that would be put, the last of which is never done.
+        fn put_cut_off(&mut self, shelf: &mut Shelf, first: Seq, parts: u16, writes: usize) {
+            let blocks = shelf.places.clone();
+            let slots = shelf.take(first, parts);
+            let prepared = shelf.prepare();
+            let filled = writes.saturating_sub(prepared.clone().count());
+            self.prepare(prepared.take(writes));
+            let filled = &slots[..filled.min(slots.len() - 1)];
+            filled.iter().for_each(|slot| self.fill(*slot));
+            *shelf = self.found(&blocks);
+            // They are removed before anything is written.
+            for slot in filled {
+                self.0.remove(slot);
+            }
+            self.clear(shelf);
+        }
+
+        fn prepare(&mut self, slots: impl Iterator<Item = u64>) {
+            for slot in slots {
+                assert!(self.0.insert(slot, false).is_none(), "slot {slot} prepared twice");
+            }
+        }
+
+        fn fill(&mut self, slot: u64) {
+            assert_eq!(self.0.insert(slot, true), Some(false), "slot {slot} was not empty");
+            let edge = self.0.keys().next_back().copied().unwrap();
+            assert!(edge >= slot + AHEAD_SLOTS, "slot {slot} is filled at the edge {edge}");
         }
 
         fn remove(&mut self, shelf: &mut Shelf, first: Seq) {
@@ -169,10 +200,26 @@ mod tests {
             }
         }
 
-        fn reopen(&self, blocks: &BTreeMap<Seq, Vec<u64>>) -> Shelf {
+        fn reopen(&mut self, shelf: &mut Shelf) {
+            let found = self.found(&shelf.places);
+            assert_eq!((found.next, found.prepared), (shelf.next, shelf.prepared));
+            *shelf = found;
+            self.clear(shelf);
+        }
+
+        fn found(&self, blocks: &BTreeMap<Seq, Vec<u64>>) -> Shelf {
             let empty: Vec<u64> =
                 self.0.iter().filter(|(_, filled)| !**filled).map(|(slot, _)| *slot).collect();
             Shelf::found(blocks.clone().into_iter(), &empty)
+        }
+
+        /// Any nine entries that follow each other may come to stand in one leaf.
+        fn check_leaves(&self) {
+            let entries: Vec<(u64, bool)> = self.0.iter().map(|(s, f)| (*s, *f)).collect();
+            for nine in entries.windows(9) {
+                let filled = nine.iter().filter(|(_, filled)| *filled).count();
+                assert!(filled <= 2, "{filled} of nine are filled: {nine:?}");
+            }
         }
     }
 
@@ -183,14 +230,72 @@ mod tests {
         for first in 1..2_000 {
             tree.put(&mut shelf, first, 1 + (first % 3) as u16);
             if first % 7 == 0 {
-                let blocks = shelf.places.clone();
-                shelf = tree.reopen(&blocks);
-                tree.clear(&mut shelf);
+                tree.reopen(&mut shelf);
             }
             if first > 4 {
                 tree.remove(&mut shelf, first - 4);
             }
             assert!(tree.0.len() < 200, "{} entries after {first} blocks", tree.0.len());
+        }
+    }
+
+    #[test]
+    fn one_pinned_block_is_not_where_a_reopened_shelf_goes_on() {
+        let (mut shelf, mut tree) = (Shelf::default(), Tree::default());
+        (0..1_000).for_each(|first| tree.put(&mut shelf, first, 1));
+        (1..1_000).for_each(|first| tree.remove(&mut shelf, first));
+        tree.reopen(&mut shelf);
+        (1_000..1_100).for_each(|first| tree.put(&mut shelf, first, 1));
+        tree.check_leaves();
+    }
+
+    #[test]
+    fn a_shelf_that_was_laid_too_close_goes_on_at_its_edge() {
+        // As former versions left it: blocks one behind the other, far from the slots that were ready.
+        let blocks = (0..20).map(|first| (first, vec![first / 2 * PAGE_SLOTS + first % 2]));
+        let empty: Vec<u64> = (2..9).chain(1_400..1_490).collect();
+        let mut shelf = Shelf::found(blocks, &empty);
+        assert_eq!(shelf.take(20, 3), [1_404, 1_405, 1_413]);
+        assert_eq!(shelf.prepare(), 1_490..1_490);
+    }
+
+    /// Numbers that differ from those of every other seed.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % end
+        }
+    }
+
+    #[test]
+    fn no_leaf_holds_more_than_two_of_nine_whatever_is_put_removed_and_reopened() {
+        for seed in 1..=200u64 {
+            let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let (mut shelf, mut tree) = (Shelf::default(), Tree::default());
+            for first in 0..300 {
+                tree.put(&mut shelf, first, 1 + dice.below(4) as u16);
+                let one_of_all = dice.below(first + 1);
+                match dice.below(20) {
+                    0 => {
+                        let blocks: Vec<Seq> = shelf.places.keys().copied().collect();
+                        let newer = blocks.into_iter().filter(|block| *block > one_of_all);
+                        newer.for_each(|block| tree.remove(&mut shelf, block));
+                        tree.reopen(&mut shelf);
+                    }
+                    1 => {
+                        let (parts, writes) = (1 + dice.below(30), dice.below(150));
+                        tree.put_cut_off(&mut shelf, first + 1, parts as u16, writes as usize);
+                    }
+                    2 | 3 => tree.reopen(&mut shelf),
+                    4..13 => tree.remove(&mut shelf, one_of_all),
+                    _ => {}
+                }
+                tree.check_leaves();
+            }
         }
     }
 

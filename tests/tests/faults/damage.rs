@@ -1,12 +1,15 @@
 //! Files of a store that are not as they were left: the store is refused with a sentence, or all of it is delivered.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use drawdown_tests::processes::{Random, build_shim};
+use drawdown_tests::command::binary;
+use drawdown_tests::processes::{Random, build_shim, text};
 
 use crate::fault::Fault;
-use crate::lives::{Harm, Outbox};
+use crate::lives::{Harm, Outbox, check};
 use crate::tells_what_is_left;
 
 /// Bits that are turned, each in a store of its own.
@@ -22,6 +25,28 @@ fn outbox() -> Option<Outbox> {
         assert_eq!(ended.code, Some(3), "messages are left: {}", ended.said);
     }
     Some(outbox)
+}
+
+/// Checks that all that was accepted can be taken out of a damaged store, of which `verify` says this.
+#[track_caller]
+fn can_be_taken_out(outbox: &Outbox, store: &Path, damage: &str) {
+    let look = |args: &[&str]| {
+        let mut command = Command::new(binary());
+        command.arg("store").args(args).arg(store).stdin(Stdio::null());
+        let output = command.output().expect("it starts");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, said, error) = look(&["verify"]);
+    assert_eq!(code, Some(1), "{said}{error}");
+    assert!(said.contains(damage), "{said}{error}");
+    let (code, listed, error) = look(&["ls"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(listed.contains(&format!("{} pending", outbox.accepted.len())), "{listed}");
+    let (code, shown, error) = look(&["show", "--raw"]);
+    assert_eq!(code, Some(0), "{error}");
+    let shown: Result<BTreeSet<usize>, String> =
+        shown.lines().map(|line| check(line.as_bytes())).collect();
+    assert_eq!(shown.as_ref(), Ok(&outbox.accepted));
 }
 
 fn files(outbox: &Outbox) -> Vec<String> {
@@ -82,6 +107,7 @@ fn a_file_among_the_blobs_is_noticed_and_left_alone() {
     assert!(is_refused(&outbox, "a blob", |store| {
         blob = store.join("blobs/1");
         fs::write(&blob, "of somebody").expect("the folder is there");
+        can_be_taken_out(&outbox, store, "its folder blobs has 1 file in it");
     }));
     is_refused(&outbox, "no folder of blobs", |store| {
         fs::remove_dir(store.join("blobs")).expect("it is empty");

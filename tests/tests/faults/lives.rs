@@ -46,7 +46,7 @@ fn line(number: usize) -> String {
 }
 
 /// The number of a line that is as it was sent.
-fn check(found: &[u8]) -> Result<usize, String> {
+pub(crate) fn check(found: &[u8]) -> Result<usize, String> {
     let found = text(found);
     let head: String = found.chars().take(40).collect();
     let number = head.split(' ').next().and_then(|number| number.parse().ok());

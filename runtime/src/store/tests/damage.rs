@@ -3,7 +3,7 @@
 use super::*;
 use crate::store::Inspector;
 use crate::store::entries::Kind;
-use crate::store::format::{Prefix, key};
+use crate::store::format::{PartHead, Prefix, key, write_part};
 
 /// A store with blocks of ten messages at 0, 10, .. 190.
 fn store_of_twenty() -> TempDir {
@@ -152,6 +152,74 @@ fn nothing_is_written_over_what_is_damaged() {
     assert_eq!(inspector.replay(500).unwrap_err().kind(), StoreErrorKind::Damaged);
     assert_eq!(inspector.purge(500).unwrap_err().kind(), StoreErrorKind::Damaged);
     inspector.close().unwrap();
+}
+
+/// A store with blocks of one message at 0..40, of which most stand as close as those of former versions could after a
+/// restart, so that sled has put pages of them beside its log.
+fn store_with_blobs() -> TempDir {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    commit(&mut store, vec![put(0..1, 60 * KIB), put_dead(500, 10)]);
+    close(store);
+    tamper(folder.path(), |db| {
+        for slot in 1..1_000 {
+            db.remove(Kind::Block.key(slot)).unwrap();
+        }
+        let mut value = Vec::new();
+        for first in 1..40 {
+            let head = PartHead { first, messages: 1, part: 0, parts: 1 };
+            let key = Kind::Block.key(1_000 + first);
+            write_part(&key, head, &[records(first, 60 * KIB)], &mut value);
+            db.insert(key, &value[..]).unwrap();
+        }
+    });
+    folder
+}
+
+fn files(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+    let mut files: Vec<_> = entries
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn what_sled_keeps_outside_its_log_can_be_seen_and_nothing_is_written_to_it() {
+    let folder = store_with_blobs();
+    let blobs = files(&folder.path().join("blobs"));
+    assert!(!blobs.is_empty());
+    let before = files(folder.path());
+    for _ in 0..2 {
+        let mut inspector = Inspector::open(folder.path()).unwrap();
+        assert_eq!(inspector.damages().len(), 1, "{:?}", inspector.damages());
+        let said = inspector.damages()[0].to_string();
+        assert!(said.contains(&format!("its folder blobs has {} files", blobs.len())), "{said}");
+        let report = inspector.report().unwrap();
+        assert_eq!((report.session, report.blocks.len()), (Some(session()), 40));
+        for seq in 0..40 {
+            let block = inspector.block(seq).unwrap().unwrap();
+            assert_eq!(block.records, records(seq, 60 * KIB));
+        }
+        assert_eq!(inspector.replay(500).unwrap_err().kind(), StoreErrorKind::Damaged);
+        assert_eq!(inspector.purge(500).unwrap_err().kind(), StoreErrorKind::Damaged);
+        inspector.close().unwrap();
+
+        assert_eq!(files(&folder.path().join("blobs")), blobs);
+        // sled puts zeros behind what is there.
+        for (name, bytes) in before.iter().filter(|(name, _)| !name.starts_with("snap.")) {
+            let after = fs::read(folder.path().join(name)).unwrap();
+            assert!(after.starts_with(bytes), "{name} was written to");
+        }
+        let error = refused(folder.path());
+        assert_eq!(error.kind(), StoreErrorKind::Damaged);
+        assert!(
+            error.to_string().contains("`drawdown store show --raw` to take it out"),
+            "{error}"
+        );
+    }
 }
 
 /// A store, synced for real, with blocks of ten messages at 0, 10, .. 90, each a commit of its own.

@@ -127,14 +127,42 @@ fn a_store_that_was_dropped_without_a_word_keeps_everything() {
     assert_eq!(starts(&recovered(folder.path()).blocks), [0]);
 }
 
+fn files_in_blobs(path: &Path) -> usize {
+    fs::read_dir(path.join("blobs")).unwrap().count()
+}
+
+#[test]
+fn what_comes_after_one_that_has_stayed_stands_where_sled_keeps_it_in_its_log() {
+    let folder = folder();
+    let mut store = new_store(folder.path());
+    for first in 0..300 {
+        commit(&mut store, vec![put(first..first + 1, 60 * KIB)]);
+    }
+    commit(&mut store, (1..300).map(|block| StoreOp::RemoveBlock { block }).collect());
+    close(store);
+    let (mut store, _) = open(folder.path());
+    for first in 300..400 {
+        commit(&mut store, vec![put(first..first + 1, 60 * KIB)]);
+    }
+    close(store);
+    assert_eq!(files_in_blobs(folder.path()), 0);
+    assert_eq!(recovered(folder.path()).blocks.len(), 101);
+}
+
 /// Puts and removes blocks, 20 at a time in the store and each `kept_every`th for good. The disk holds them and what was
-/// removed lately. `DRAWDOWN_CHURN_BLOCKS` makes a soak of it.
+/// removed lately. Now and then it is opened again with nothing but what is kept. `DRAWDOWN_CHURN_BLOCKS` makes a soak of it.
 fn churn(kept_every: Seq) {
     let blocks = std::env::var("DRAWDOWN_CHURN_BLOCKS").map_or(4_000, |n| n.parse().unwrap());
     let folder = folder();
     let mut store = new_store(folder.path());
     let (mut kept, mut disk_bytes_max, mut live_bytes_max) = (0, 0, 0);
     for first in 0..blocks {
+        if first > 0 && first % 500 == 0 {
+            let done = (first - 20..first).filter(|block| block % kept_every != 0);
+            commit(&mut store, done.map(|block| StoreOp::RemoveBlock { block }).collect());
+            close(store);
+            store = open(folder.path()).0;
+        }
         let mut ops = vec![put(first..first + 1, 60 * KIB)];
         match first.checked_sub(20) {
             Some(block) if block % kept_every == 0 => kept += 1,
@@ -152,7 +180,7 @@ fn churn(kept_every: Seq) {
         );
     }
     eprintln!("{blocks} blocks: {disk_bytes_max} bytes on disk for {live_bytes_max} live");
-    assert_eq!(fs::read_dir(folder.path().join("blobs")).unwrap().count(), 0);
+    assert_eq!(files_in_blobs(folder.path()), 0);
     close(store);
     assert_eq!(recovered(folder.path()).blocks.len() as u64, kept + 20);
 }
