@@ -129,6 +129,15 @@ pub struct Recovered {
     pub lineage: Option<Lineage>,
 }
 
+impl Recovered {
+    /// The length of the largest payload of all messages that are not done; 0 if there are none. Dead letters do not count:
+    /// one that is replayed is checked like any message that is sent.
+    #[must_use]
+    pub fn payload_bytes_max(&self) -> usize {
+        self.blocks.iter().map(RecoveredBlock::payload_bytes_max).max().unwrap_or(0)
+    }
+}
+
 /// Messages that a store kept.
 #[derive(Clone, Debug)]
 pub struct RecoveredBlock {
@@ -138,6 +147,16 @@ pub struct RecoveredBlock {
     pub done: Vec<Range<Seq>>,
     /// Their records, one after the other.
     pub records: Bytes,
+}
+
+impl RecoveredBlock {
+    fn payload_bytes_max(&self) -> usize {
+        let is_done = |seq: Seq| self.done.iter().any(|done| done.contains(&seq));
+        let records = self.seqs.clone().zip(Records::new(&self.records));
+        let bytes = records.map(|(seq, (_, head))| (seq, head.payload().len()));
+        // Most are small, and need not be looked for among those that are done.
+        bytes.fold(0, |max, (seq, bytes)| if bytes > max && !is_done(seq) { bytes } else { max })
+    }
 }
 
 /// A message that failed too often, or that nobody could take.

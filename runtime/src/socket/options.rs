@@ -31,16 +31,29 @@ pub(crate) struct OpenedStore {
 }
 
 impl StoreOptions {
-    /// Opens the store of this owner; `None` if it is to have none.
+    /// Opens the store of this owner, whose peers are told that no payload is longer than `message_bytes_max`; `None` if it
+    /// is to have none.
     pub(crate) async fn open(
         self,
         owner: impl Into<StoreOwner>,
+        message_bytes_max: usize,
     ) -> Result<Option<OpenedStore>, Error> {
         let Some(folder) = self.folder.filter(|_| self.durability != Durability::Memory) else {
             return Ok(None);
         };
         let options = OpenOptions::new(owner).durability(self.durability);
-        let (store, recovered) = open_blocking(move || SledStore::open(&folder, &options)).await?;
+        let open = move || {
+            let (store, recovered) = SledStore::open(&folder, &options)?;
+            let largest = recovered.as_ref().map_or(0, Recovered::payload_bytes_max);
+            Ok((store, recovered, largest))
+        };
+        let (store, recovered, largest) = open_blocking(open).await?;
+        if largest > message_bytes_max {
+            return Err(Error::Settings(format!(
+                "the store holds a message of {largest} bytes, and max_message is {message_bytes_max}; nothing was changed \
+                 or lost; raise max_message on both sides"
+            )));
+        }
         Ok(Some(OpenedStore { store: Box::new(store), recovered }))
     }
 }
@@ -89,7 +102,7 @@ macro_rules! builder_options {
     () => {
         /// The largest payload, in bytes: 1 MiB unless set, at most 1 GiB less one byte. That of a receiver or
         /// subscriber must not be lower than those of its senders; clients and servers must have the same. Otherwise their
-        /// link is refused, which is an event.
+        /// link is refused, which is an event. A socket whose store holds a larger message is not made.
         pub fn max_message(mut self, bytes: usize) -> Self {
             self.config.link.message_bytes_max =
                 bytes.min(drawdown_protocol::limits::MESSAGE_BYTES_MAX);
@@ -213,9 +226,64 @@ pub(crate) use ring_options;
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use drawdown_protocol::store::{Commit, StoreOp};
+    use drawdown_protocol::{Lineage, SocketType};
     use uuid::Uuid;
 
     use super::*;
+    use crate::{ProxySocket, PubSocket, PushSocket, RepSocket};
+
+    /// Builds the socket of this owner on a store, with this `max_message`. Gives what it was refused with.
+    async fn refused(owner: StoreOwner, folder: &Path, max: usize) -> Option<String> {
+        let built = match owner {
+            StoreOwner::Proxy => {
+                ProxySocket::builder().store(folder).max_message(max).build().await.map(drop)
+            }
+            StoreOwner::Socket(SocketType::Pub) => {
+                PubSocket::builder().store(folder).max_message(max).build().await.map(drop)
+            }
+            StoreOwner::Socket(SocketType::Rep) => {
+                RepSocket::builder().store(folder).max_message(max).build().await.map(drop)
+            }
+            StoreOwner::Socket(_) => {
+                PushSocket::builder().store(folder).max_message(max).build().await.map(drop)
+            }
+        };
+        match built {
+            Ok(()) => None,
+            Err(Error::Settings(what)) => Some(what),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_with_a_message_that_is_too_large_for_its_peers_is_refused_until_they_take_it()
+    {
+        let sockets = [SocketType::Push, SocketType::Pub, SocketType::Rep].map(StoreOwner::Socket);
+        for owner in sockets.into_iter().chain([StoreOwner::Proxy]) {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut store, _) = SledStore::open(folder.path(), &OpenOptions::new(owner)).unwrap();
+            let session = Session::from_uuid(Uuid::from_u128(1));
+            let record = |bytes: u32| [&bytes.to_le_bytes()[..], &vec![7; bytes as usize]].concat();
+            let done = 1..2;
+            let records = [3_000, 5_000, 20, 4_000].map(|bytes| record(bytes).into()).to_vec();
+            let ops = vec![
+                StoreOp::PutLineage { lineage: Lineage { session, epoch: 1, since: 0 } },
+                StoreOp::Reserve { session, end: 100 },
+                StoreOp::PutBlock { seqs: 0..4, parts: records },
+                StoreOp::PutDone { block: 0, done: vec![done] },
+            ];
+            store.commit(&Commit { ops, sync: true }).unwrap();
+            Box::new(store).close().unwrap();
+            for _ in 0..2 {
+                let said = refused(owner, folder.path(), 3_999).await.expect("one has 4,000 bytes");
+                assert!(said.starts_with("the store holds a message of 4000 bytes"), "{said}");
+            }
+            assert_eq!(refused(owner, folder.path(), 4_000).await, None, "{owner}");
+        }
+    }
 
     #[tokio::test]
     async fn what_the_machine_cannot_do_is_no_fault_of_the_settings() {

@@ -85,6 +85,19 @@ fn what_a_receipt_names_survives_a_kill() {
 }
 
 #[test]
+fn a_store_with_a_message_over_the_limit_is_kept_until_the_limit_is_raised() {
+    let line = format!("{:5000}\n", "x");
+    let outbox = Outbox::with_pending(&line);
+    let bind = ["push", "--bind", "tcp://127.0.0.1:0", "--store", outbox.path()];
+    let refused = run(bind.into_iter().chain(["--max-message", "1000"]), "a\n");
+    refused
+        .says("the store holds a message of 5000 bytes, and max_message is 1000")
+        .says("nothing was changed or lost; raise max_message")
+        .with_code(2);
+    assert_eq!(outbox.deliver("1"), line);
+}
+
+#[test]
 fn a_new_run_adds_to_what_is_pending() {
     let outbox = Outbox::with_pending("a\n");
     outbox.push("20ms", "b\n").with_code(3);

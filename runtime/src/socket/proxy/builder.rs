@@ -49,7 +49,7 @@ impl ProxyBuilder {
     /// Makes the proxy without any link.
     ///
     /// # Errors
-    /// If the store cannot be opened, or settings contradict each other.
+    /// If the store cannot be opened, or settings contradict each other or what the store holds.
     pub async fn build(self) -> Result<ProxySocket, Error> {
         if self.config.ring.messages == 0 && self.store.folder.is_some() {
             let what = "a ring of 0 has nothing to keep in a store; leave the store out, or give it a ring";
@@ -62,7 +62,7 @@ impl ProxyBuilder {
         let message_bytes_max = config.down.link.message_bytes_max;
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let clock = Clock::start();
-        let (engine, store) = match self.store.open(StoreOwner::Proxy).await? {
+        let (engine, store) = match self.store.open(StoreOwner::Proxy, message_bytes_max).await? {
             None => (ProxyEngine::new(config, peer), None),
             Some(OpenedStore { store, recovered: None }) => {
                 (ProxyEngine::with_store(config, peer), Some(store))

@@ -70,7 +70,8 @@ impl PubBuilder {
         let epoch = clock.now().wall.as_millis();
         let (session, since) = self.session.unwrap_or((Session::from_uuid(Uuid::new_v4()), 0));
         let lineage = Lineage { session, epoch, since };
-        let (engine, store) = match self.store.open(SocketType::Pub).await? {
+        let message_bytes_max = self.config.link.message_bytes_max;
+        let (engine, store) = match self.store.open(SocketType::Pub, message_bytes_max).await? {
             None => (PublishEngine::new(self.config, peer, lineage), None),
             Some(OpenedStore { store, recovered: None }) => {
                 (PublishEngine::with_store(self.config, peer, lineage), Some(store))

@@ -173,7 +173,8 @@ impl PushBuilder {
         check_next_seq(self.session)?;
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let (session, next_seq) = self.session.unwrap_or((Session::from_uuid(Uuid::new_v4()), 0));
-        let (engine, store) = match self.store.open(SocketType::Push).await? {
+        let message_bytes_max = self.config.link.message_bytes_max;
+        let (engine, store) = match self.store.open(SocketType::Push, message_bytes_max).await? {
             None => (PushEngine::new(self.config, peer, session), None),
             Some(OpenedStore { store, recovered: None }) => {
                 (PushEngine::with_store(self.config, peer, session), Some(store))

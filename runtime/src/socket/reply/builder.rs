@@ -70,7 +70,7 @@ impl RepBuilder {
     /// Makes the socket without any link.
     ///
     /// # Errors
-    /// If the store cannot be opened, or settings contradict each other.
+    /// If the store cannot be opened, or settings contradict each other or what the store holds.
     pub async fn build(self) -> Result<RepSocket, Error> {
         let message_max = cost_bytes_max(self.config.link.message_bytes_max);
         if self.window_bytes_set && self.config.window_bytes < message_max {
@@ -81,7 +81,8 @@ impl RepBuilder {
         }
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let clock = Clock::start();
-        let (engine, store) = match self.store.open(SocketType::Rep).await? {
+        let message_bytes_max = self.config.link.message_bytes_max;
+        let (engine, store) = match self.store.open(SocketType::Rep, message_bytes_max).await? {
             None => (ReplyEngine::new(self.config, peer), None),
             Some(OpenedStore { store, recovered: None }) => {
                 let session = Session::from_uuid(Uuid::new_v4());
