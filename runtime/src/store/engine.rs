@@ -11,7 +11,7 @@ use drawdown_protocol::{Counted, SocketType};
 
 use super::error::{StoreError, StoreErrorKind};
 use super::format::{PROBE_KEY, SYNCS_KEY, read_note, write_note};
-use super::marker::Marker;
+use super::marker::{self, Marker};
 use super::scan::Damage;
 use super::sync::{self, OwnFile, RealSync};
 use super::witness::Witness;
@@ -35,7 +35,8 @@ pub(super) struct Engine {
     _own_file: OwnFile,
     _lock: folder::FolderLock,
     pub(super) marker: Marker,
-    witness: Witness,
+    /// None if it is damaged.
+    witness: Option<Witness>,
     /// The number of the last sync, as sled knows it.
     syncs: u64,
     /// What is wrong beside sled's data. Who only looks has the store opened all the same, and it is never written to.
@@ -61,10 +62,14 @@ impl Engine {
         };
         let path = folder::prepare(path, options.creates())?;
         let lock = folder::FolderLock::take(&path)?;
-        let marker = find_marker(&path, options)?;
-        let mut damages = Vec::new();
-        told(refuse_stray_files(&path), options, &mut damages)?;
-        let witness = if marker.ready { Witness::open(&path)? } else { Witness::create(&path)? };
+        let mut look = Look::into(&path, options);
+        let marker = look.at(find_marker(&path, options))?.unwrap_or_else(Marker::unreadable);
+        look.at(refuse_stray_files(&path))?;
+        let witness = if marker.ready {
+            look.at(Witness::open(&path))?
+        } else {
+            Some(Witness::create(&path)?)
+        };
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
         folder::read_through(&path)
@@ -81,7 +86,7 @@ impl Engine {
             marker,
             witness,
             syncs: 0,
-            damages,
+            damages: look.damages,
             path,
             value: Vec::new(),
         };
@@ -93,8 +98,8 @@ impl Engine {
     }
 
     /// How many syncs were answered of which sled knows nothing any more: all that they held may be lost.
-    pub(super) const fn lost_syncs(&self) -> u64 {
-        self.witness.number().saturating_sub(self.syncs)
+    pub(super) fn lost_syncs(&self) -> u64 {
+        self.witness.as_ref().map_or(0, Witness::number).saturating_sub(self.syncs)
     }
 
     fn read_syncs(&self) -> Result<u64, StoreError> {
@@ -173,8 +178,11 @@ impl Engine {
         }
         let flushed = self.db.flush().map(drop);
         flushed.map_err(|error| StoreError::sled(&self.path, "sync its data", &error))?;
-        if counts && self.real_sync.is_some() {
-            let noted = self.witness.note(self.syncs);
+        if counts
+            && self.real_sync.is_some()
+            && let Some(witness) = &mut self.witness
+        {
+            let noted = witness.note(self.syncs);
             noted.map_err(|error| StoreError::io(&self.path, "write its file SYNCED", &error))?;
         }
         Ok(())
@@ -248,23 +256,35 @@ fn find_marker(path: &Path, options: &OpenOptions) -> Result<Marker, StoreError>
         if marker.ready {
             return Ok(marker);
         }
+    } else if folder::has_data(path) {
+        return Err(marker::FILE.damaged(path, "is missing"));
     }
     let what = "it was never completely made, and holds nothing";
     Err(StoreError::new(StoreErrorKind::NotAStore, path, what))
 }
 
-/// What was found; `None` if it is damaged, which is told to who only looks, and keeps everybody else out.
-fn told<T>(
-    found: Result<T, StoreError>,
-    options: &OpenOptions,
-    damages: &mut Vec<Damage>,
-) -> Result<Option<T>, StoreError> {
-    match found {
-        Err(error) if options.only_looks() => {
-            damages.push(error.into_damage()?);
-            Ok(None)
+/// How a store is opened whose files may be damaged.
+struct Look {
+    /// Whether somebody only looks, at a folder that has data.
+    goes_on: bool,
+    damages: Vec<Damage>,
+}
+
+impl Look {
+    fn into(path: &Path, options: &OpenOptions) -> Self {
+        let goes_on = options.only_looks() && folder::has_data(path);
+        Self { goes_on, damages: Vec::new() }
+    }
+
+    /// What was found; `None` if it is damaged, which is told to who only looks, and keeps everybody else out.
+    fn at<T>(&mut self, found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match found {
+            Err(error) if self.goes_on => {
+                self.damages.push(error.into_damage()?);
+                Ok(None)
+            }
+            found => found.map(Some),
         }
-        found => found.map(Some),
     }
 }
 

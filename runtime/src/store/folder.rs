@@ -74,13 +74,20 @@ pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError
         let ours = [marker::FILE.name, marker::FILE.new_name, witness::NAME, LOCK_NAME];
         has_others |= !ours.iter().any(|ours| name == *ours);
     }
-    if !has_marker && has_others {
+    // Without its marker a store is there to be looked at, and for nobody else.
+    let is_ours = !create && has_data(folder) && folder.join(witness::NAME).exists();
+    if !has_marker && has_others && !is_ours {
         return Err(not_a_store("its folder has files in it, but no file STATE"));
     }
-    if !has_marker && !create {
+    if !has_marker && !has_others && !create {
         return Err(not_a_store("its folder is empty"));
     }
     folder.canonicalize().map_err(|error| failed(&error))
+}
+
+/// Whether sled has a log there.
+pub(super) fn has_data(folder: &Path) -> bool {
+    folder.join("db").exists()
 }
 
 /// Makes a folder, and those above it that are missing. Nothing is made in a folder whose own name is not durable: else a

@@ -27,7 +27,7 @@ pub struct Inspector {
 /// What a store holds, in sizes.
 #[derive(Clone, Debug)]
 pub struct StoreReport {
-    /// The type of the socket that it belongs to, in small letters.
+    /// The type of the socket that it belongs to, in small letters; `unknown` if its file STATE is damaged.
     pub socket_type: String,
     /// The session that was reserved last, if any was.
     pub session: Option<Session>,
@@ -86,8 +86,9 @@ impl Inspector {
     /// badly that nothing in it can be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let options = OpenOptions::inspection();
-        let (engine, mut contents) =
+        let (mut engine, mut contents) =
             Engine::open(path, &options, |db| Contents::read(db, Keep::Sizes))?;
+        contents.anchor.iter().for_each(|anchor| engine.marker.make_up_for(anchor));
         contents.damages.splice(0..0, engine.damages.iter().cloned());
         contents.damages.extend(check_for_loss(&contents, &engine));
         let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));

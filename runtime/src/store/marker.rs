@@ -9,11 +9,15 @@ use drawdown_protocol::{Seq, Session, SocketType};
 use serde::{Deserialize, Serialize};
 
 use super::error::{StoreError, StoreErrorKind};
+use super::format::Anchor;
 use super::owner::{self, StoreOwner};
 use super::small_file::SmallFile;
 
 pub(super) const FILE: SmallFile =
     SmallFile { name: "STATE", new_name: "STATE.new", magic: b"drawdown", version: 1 };
+
+/// Whose a store is if its file is damaged.
+const UNKNOWN: &str = "unknown";
 
 /// What the file says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,6 +49,25 @@ impl Marker {
             generation: 0,
             proven: 0,
             reserved: None,
+        }
+    }
+
+    /// In place of one that is damaged, for who only looks.
+    pub(super) fn unreadable() -> Self {
+        Self {
+            socket_type: UNKNOWN.to_owned(),
+            ready: true,
+            generation: 0,
+            proven: 0,
+            reserved: None,
+        }
+    }
+
+    /// Takes from the data what it would say itself, if it is damaged.
+    pub(super) fn make_up_for(&mut self, anchor: &Anchor) {
+        if self.socket_type == UNKNOWN {
+            self.generation = anchor.generation;
+            self.reserved = Some(Reserved { session: anchor.session, end: anchor.end });
         }
     }
 

@@ -12,6 +12,9 @@ use crate::fault::Fault;
 use crate::lives::{Harm, Outbox, check};
 use crate::tells_what_is_left;
 
+/// Does something to a store.
+type Change = fn(&Path);
+
 /// Bits that are turned, each in a store of its own.
 const BITS: usize = 40;
 
@@ -92,6 +95,34 @@ fn a_file_that_was_cut_short_or_removed_is_noticed() {
         };
         assert!(refused.starts_with(expected), "{name}: {refused:?}");
     }
+}
+
+#[test]
+fn what_is_whole_can_be_taken_out_although_a_file_beside_it_is_not() {
+    let Some(outbox) = outbox() else { return };
+    let harms: [(&str, Change); 4] = [
+        ("its file STATE has a wrong checksum", |store| turn_last_bit(&store.join("STATE"))),
+        ("its file STATE is missing", |store| {
+            fs::remove_file(store.join("STATE")).expect("it is there");
+        }),
+        ("its file SYNCED has a wrong checksum", |store| cut(&store.join("SYNCED"), 0)),
+        ("its file SYNCED is missing", |store| {
+            fs::remove_file(store.join("SYNCED")).expect("it is there");
+        }),
+    ];
+    for (damage, harm) in harms {
+        let is_refused = is_refused(&outbox, damage, |store| {
+            harm(store);
+            can_be_taken_out(&outbox, store, damage);
+        });
+        assert!(is_refused, "{damage}");
+    }
+}
+
+fn turn_last_bit(file: &Path) {
+    let mut bytes = fs::read(file).expect("it is there");
+    *bytes.last_mut().expect("it is not empty") ^= 1;
+    fs::write(file, bytes).expect("there is room");
 }
 
 /// Leaves so many tenths of a file.

@@ -1,9 +1,9 @@
 //! Damage is reported, never delivered.
 
 use super::*;
-use crate::store::Inspector;
 use crate::store::entries::Kind;
 use crate::store::format::{PartHead, Prefix, key, write_part};
+use crate::store::{CursorStore, Inspector};
 
 /// A store with blocks of ten messages at 0, 10, .. 190.
 fn store_of_twenty() -> TempDir {
@@ -269,4 +269,56 @@ fn a_store_without_its_file_of_syncs_is_damaged() {
     fs::remove_file(folder.path().join("SYNCED")).unwrap();
     let error = refused(folder.path());
     assert!(error.to_string().contains("its file SYNCED is missing"), "{error}");
+}
+
+/// Does something to a file.
+type Change = fn(&Path);
+
+fn turn_bits(file: &Path, places: &[usize]) {
+    let mut bytes = fs::read(file).unwrap();
+    places.iter().for_each(|place| bytes[*place] ^= 1);
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn messages_can_be_seen_also_without_the_small_files_beside_them() {
+    let harms: [(&str, &str, Change); 5] = [
+        ("STATE", "has a wrong checksum", |file| turn_bits(file, &[20])),
+        ("STATE", "is not one of Drawdown's", |file| turn_bits(file, &[3])),
+        ("STATE", "is missing", |file| fs::remove_file(file).unwrap()),
+        ("SYNCED", "has a wrong checksum in both places", |file| turn_bits(file, &[0, 512])),
+        ("SYNCED", "is missing", |file| fs::remove_file(file).unwrap()),
+    ];
+    for (name, what, harm) in harms {
+        let folder = synced_store_of_ten();
+        let file = folder.path().join(name);
+        harm(&file);
+        let harmed = fs::read(&file).ok();
+        for _ in 0..2 {
+            let inspector = Inspector::open(folder.path()).unwrap();
+            let damages: Vec<_> = inspector.damages().iter().map(ToString::to_string).collect();
+            assert_eq!(damages, [format!("its file {name} {what}")]);
+            let report = inspector.report().unwrap();
+            assert_eq!(report.socket_type, if name == "STATE" { "unknown" } else { "push" });
+            assert_eq!(
+                (report.session, report.next_seq),
+                (Some(session()), 1_000),
+                "{name} {what}"
+            );
+            assert_eq!(report.blocks.len(), 10, "{name} {what}");
+            assert_eq!(inspector.block(95).unwrap().unwrap().records, records(90, 50 * KIB));
+            inspector.close().unwrap();
+            refused(folder.path());
+            assert_eq!(fs::read(&file).ok(), harmed, "{name} {what}: nothing was written to it");
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_data_is_not_looked_into_because_its_marker_is_damaged() {
+    let folder = folder();
+    CursorStore::open(folder.path()).unwrap();
+    turn_bits(&folder.path().join("STATE"), &[20]);
+    assert_eq!(Inspector::open(folder.path()).unwrap_err().kind(), StoreErrorKind::Damaged);
+    assert!(!folder.path().join("db").exists());
 }
