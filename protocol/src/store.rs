@@ -127,6 +127,9 @@ pub struct Recovered {
     pub dead: Vec<DeadLetter>,
     /// The last incarnation of a publisher that was noted.
     pub lineage: Option<Lineage>,
+    /// The last of what a publisher has put may be missing although it was answered: its store was not synced, and the
+    /// system went down.
+    pub cut_off: bool,
 }
 
 impl Recovered {

@@ -3,13 +3,14 @@
 mod common;
 
 use bytes::Bytes;
-use common::raw::Raw;
+use common::raw::{Raw, converse};
 use common::{attach, data, encoded, handshake, hello, peer, record, run, session};
 use drawdown_protocol::limits::{STORE_SLOW, SYNC_BEHIND, WRITE_BEHIND};
-use drawdown_protocol::store::StoreNeed;
+use drawdown_protocol::store::{Recovered, RecoveredBlock, StoreNeed, StoreOp};
 use drawdown_protocol::wire::{Control, Frame};
 use drawdown_protocol::{
-    CallId, Now, PushConfig, PushEngine, ReplyConfig, ReplyEngine, SocketType, Time,
+    CallId, Event, Lineage, Now, PublishConfig, PublishEngine, PushConfig, PushEngine, ReplyConfig,
+    ReplyEngine, SocketType, SubCursor, SubscribeConfig, SubscribeEngine, Taken, Time,
 };
 
 const NOW: Now = Now { time: Time::from_micros(1_000_000), wall: common::WALL };
@@ -107,4 +108,72 @@ fn an_answer_is_not_sent_before_the_store_has_it() {
     assert_eq!(answers(&mut server), 0, "the store may still fail");
     server.handle_stored(Ok(()));
     assert_eq!(answers(&mut server), 1);
+}
+
+/// Lets them talk over a new link until neither has anything to say.
+fn talk(publisher: &mut PublishEngine, subscriber: &mut SubscribeEngine) {
+    let mut sends = Raw::connect(publisher, "subscriber", NOW);
+    let mut takes = Raw::connect(subscriber, "publisher", NOW);
+    converse((&mut *publisher, &mut sends), (&mut *subscriber, &mut takes), NOW);
+    publisher.link_lost(sends.link, "the connection broke", NOW.time);
+    subscriber.link_lost(takes.link, "the connection broke", NOW.time);
+}
+
+fn publish(publisher: &mut PublishEngine, messages: u64) -> Vec<StoreOp> {
+    for _ in 0..messages {
+        publisher.try_publish(b"t", "payload".into(), || NOW).expect("there is room");
+    }
+    let commit = publisher.poll_store(NOW.time).expect("it is to be written");
+    publisher.handle_stored(Ok(()), NOW);
+    commit.ops
+}
+
+#[test]
+fn what_a_publisher_has_lost_with_the_power_is_a_gap_and_its_numbers_are_not_used_again() {
+    let lineage = Lineage { session: session(), epoch: 1, since: 0 };
+    let config = PublishConfig::default();
+    let mut publisher = PublishEngine::with_store(config.clone(), peer(0x20), lineage);
+    let written = publish(&mut publisher, 3);
+    publish(&mut publisher, 2);
+    let mut subscriber = SubscribeEngine::new(SubscribeConfig::default(), peer(0x30));
+    subscriber.add_filter(b"", NOW.time).expect("it is short");
+    talk(&mut publisher, &mut subscriber);
+
+    let end = 1 << 20;
+    let block = written.into_iter().find_map(|op| match op {
+        StoreOp::PutBlock { seqs, parts } => {
+            Some(RecoveredBlock { seqs, done: Vec::new(), records: parts.concat().into() })
+        }
+        _ => None,
+    });
+    let recovered = Recovered {
+        session: session(),
+        next_seq: end,
+        blocks: block.into_iter().collect(),
+        attempts: Vec::new(),
+        dead: Vec::new(),
+        lineage: Some(lineage),
+        cut_off: true,
+    };
+    let mut publisher = PublishEngine::recover(config, peer(0x20), 2, recovered, NOW);
+    assert_eq!((publisher.next_seq(), publisher.oldest()), (end, 0));
+    publish(&mut publisher, 1);
+    talk(&mut publisher, &mut subscriber);
+
+    let mut heard = Vec::new();
+    while let Some(taken) = subscriber.take(99) {
+        match taken {
+            Taken::Batch(batch) => {
+                let mut cursor = SubCursor::new(batch);
+                heard.extend(std::iter::from_fn(|| cursor.next(|| NOW.time)).map(|item| item.seq));
+            }
+            Taken::Gap(gap) => heard.extend([gap.from, gap.to]),
+            Taken::NewSession(_) => {}
+        }
+    }
+    assert_eq!(heard, [0, 1, 2, 3, 4, 5, end - 1, end]);
+    assert!(
+        !std::iter::from_fn(|| subscriber.poll_event())
+            .any(|event| matches!(event, Event::Conflict { .. }))
+    );
 }

@@ -100,7 +100,8 @@ impl PublishEngine {
     }
 
     /// A socket that goes on where its store left off: the same session, the next number, the ring as it was. The epoch is
-    /// raised above the last one.
+    /// raised above the last one. If the last of the ring may be missing it goes on behind all numbers that may have been
+    /// used, and subscribers are told of a gap.
     #[must_use]
     pub fn recover(
         config: PublishConfig,
@@ -111,12 +112,26 @@ impl PublishEngine {
     ) -> Self {
         let before = recovered.lineage.filter(|before| before.session == recovered.session);
         let first = before.map_or(0, |before| before.since);
-        let next_seq = recovered.blocks.last().map_or(first, |block| block.seqs.end);
+        let next_seq = match recovered.cut_off {
+            true => recovered.next_seq,
+            // Numbers may have been left out, and nothing published since.
+            false => recovered.blocks.last().map_or(first, |block| first.max(block.seqs.end)),
+        };
         let epoch = before.map_or(epoch, |before| epoch.max(before.epoch + 1));
         let lineage = Lineage { session: recovered.session, epoch, since: next_seq };
         let mut engine = Self::new(config, peer_id, lineage);
         engine.restore(lineage, recovered, now);
+        engine.leave_out(next_seq, now);
         engine
+    }
+
+    /// Goes on with this number: what is between is not here, and never will be.
+    fn leave_out(&mut self, next_seq: Seq, now: Now) {
+        let channel = self.own.and_then(|session| self.channels.get_mut(&session));
+        if let Some(channel) = channel.filter(|channel| channel.ring.next_seq() < next_seq) {
+            channel.ring.jump(next_seq, now.wall);
+            self.pass_hole_at_end();
+        }
     }
 
     /// A socket that publishes nothing itself.

@@ -7,13 +7,14 @@
 //! - `format` is the bytes of every entry and `codec` how they are read, `shelf` where blocks stand so that sled writes them about once, `entries`
 //!   the order in which they are written and removed;
 //! - `engine` opens sled, `folder` gives its files the care they need, `sync` makes a sync real;
-//! - `marker` and `witness` are small files that prove what the store has held; `small_file` is how such a file is
-//!   replaced as a whole;
+//! - `marker` and `witness` are small files that prove what the store has held, `boot` one that says whether the system may
+//!   have lost its end; `small_file` is how such a file is replaced as a whole;
 //! - `scan` reads all entries and checks them, `assemble` joins their parts, `recover` makes of them what a socket
 //!   starts from, `inspect` and `dead` what people see and do;
 //! - `cursor` keeps no messages but how far a subscriber has come, in a folder of the same kind.
 
 mod assemble;
+mod boot;
 mod codec;
 mod cursor;
 mod dead;

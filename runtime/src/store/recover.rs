@@ -71,5 +71,6 @@ pub(super) fn recover(
         attempts: contents.attempts,
         dead: dead.collect(),
         lineage: contents.lineage,
+        cut_off: false,
     }))
 }

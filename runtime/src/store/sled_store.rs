@@ -6,6 +6,7 @@ use std::path::Path;
 use drawdown_protocol::store::{Commit, Recovered, StoreOp};
 use drawdown_protocol::{Seq, Session};
 
+use super::boot::Boot;
 use super::engine::{self, Engine};
 use super::entries::{Entries, Kind};
 use super::error::StoreError;
@@ -23,6 +24,7 @@ use super::{OpenOptions, Store};
 /// that writes much gains from an allocator that keeps such buffers.
 pub struct SledStore {
     entries: Entries,
+    boot: Boot,
     poison: Option<StoreError>,
 }
 
@@ -44,7 +46,10 @@ impl SledStore {
         let mut leftovers = std::mem::take(&mut contents.leftovers);
         let recovered = recover(contents, &entries.engine)?;
         entries.clear(&mut leftovers)?;
-        Ok((Self { entries, poison: None }, recovered))
+        let boot = Boot::begin(&entries.engine.path, options)?;
+        let cut_off = boot.is_cut_off();
+        let recovered = recovered.map(|recovered| Recovered { cut_off, ..recovered });
+        Ok((Self { entries, boot, poison: None }, recovered))
     }
 
     fn apply(&mut self, commit: &Commit) -> Result<(), StoreError> {
@@ -92,7 +97,8 @@ impl SledStore {
         self.entries.engine.flush()?;
         let Engine { marker, path, .. } = &mut self.entries.engine;
         marker.proven = generation;
-        marker.write(path)
+        marker.write(path)?;
+        self.boot.reserved(path)
     }
 }
 
@@ -109,10 +115,12 @@ impl Store for SledStore {
     }
 
     fn close(mut self: Box<Self>) -> Result<(), StoreError> {
-        match self.poison {
-            Some(poison) => Err(poison),
-            None => self.entries.engine.flush(),
+        if let Some(poison) = self.poison {
+            return Err(poison);
         }
+        let _real_sync = self.boot.wants_real_end().then(RealSync::begin);
+        self.entries.engine.flush()?;
+        self.boot.end(&self.entries.engine.path)
     }
 }
 

@@ -78,6 +78,7 @@ impl ModelStore {
             attempts: self.durable.attempts.iter().map(|(s, a)| (*s, a.clone())).collect(),
             dead: self.durable.dead.values().cloned().collect(),
             lineage: self.durable.lineage,
+            cut_off: false,
         })
     }
 }

@@ -165,7 +165,7 @@ fn all_held(report: &StoreReport) -> String {
 fn numbering(report: &StoreReport) -> String {
     match (report.lineage, report.session) {
         (Some(Lineage { session, since, .. }), _) => {
-            let next = report.blocks.last().map_or(since, |block| block.seqs.end);
+            let next = report.blocks.last().map_or(since, |block| since.max(block.seqs.end));
             format!("session {session}, the next message is number {next}")
         }
         (None, Some(session)) => {

@@ -1,10 +1,10 @@
 //! What a publisher keeps: its ring, oldest block first, and which incarnation wrote it.
 
-use drawdown_protocol::{Lineage, Now, PeerId, PublishConfig, PublishEngine, Time};
+use drawdown_protocol::{Lineage, Message, Now, PeerId, PublishConfig, PublishEngine, Time};
 
 use super::*;
-use crate::store::Inspector;
 use crate::store::format::LINEAGE_KEY;
+use crate::store::{Inspector, boot};
 
 fn publisher() -> OpenOptions {
     OpenOptions::new(SocketType::Pub).durability(Durability::Buffered)
@@ -143,4 +143,107 @@ fn a_subscriber_has_no_store_of_messages() {
     let options = OpenOptions::new(SocketType::Sub).durability(Durability::Buffered);
     let error = SledStore::open(folder.path(), &options).map(drop).unwrap_err();
     assert!(error.to_string().contains("a SUB socket keeps no messages"), "{error}");
+}
+
+/// A publisher on what was found in its store.
+fn publisher_on(found: Recovered) -> PublishEngine {
+    let peer = PeerId::from_uuid(Uuid::from_u128(1));
+    PublishEngine::recover(PublishConfig::default(), peer, 200, found, Now::default())
+}
+
+fn write_all(publisher: &mut PublishEngine, store: &mut SledStore) {
+    while let Some(commit) = publisher.poll_store(Time::ZERO) {
+        store.commit(&commit).unwrap();
+        publisher.handle_stored(Ok(()), Now::default());
+    }
+}
+
+fn publish(publisher: &mut PublishEngine, store: &mut SledStore, messages: usize) {
+    for _ in 0..messages {
+        publisher.try_publish(b"t", Message::from("payload"), Now::default).unwrap();
+    }
+    write_all(publisher, store);
+}
+
+/// What is left of a store if the system goes down now.
+fn power_cut(path: &Path) -> TempDir {
+    let image = image_of(path);
+    boot::FILE.write(image.path(), &"another boot").unwrap();
+    image
+}
+
+/// A store that is only buffered, with three messages of a publisher that goes on.
+fn buffered_three() -> (TempDir, SledStore, PublishEngine) {
+    let folder = folder();
+    let (mut store, _) = open_ring(folder.path());
+    let peer = PeerId::from_uuid(Uuid::from_u128(1));
+    let mut publisher = PublishEngine::with_store(PublishConfig::default(), peer, lineage(100, 0));
+    publish(&mut publisher, &mut store, 3);
+    (folder, store, publisher)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_buffered_publisher_goes_on_behind_what_a_power_cut_may_have_taken() {
+    let (folder, mut store, mut publisher) = buffered_three();
+    let image = power_cut(folder.path());
+    // Subscribers saw them, and the system had not written them.
+    publish(&mut publisher, &mut store, 2);
+
+    // Until numbers are reserved behind them, each try finds the same.
+    for durability in [Durability::Buffered, Durability::Synced] {
+        let options = OpenOptions::new(SocketType::Pub).durability(durability);
+        let (_, found) = SledStore::open(image.path(), &options).unwrap();
+        let found = found.unwrap();
+        let (cut_off, end) = (found.cut_off, found.next_seq);
+        assert!(cut_off && end > 5, "{durability}");
+        assert_eq!(publisher_on(found).next_seq(), end);
+    }
+    let (mut store, found) = open_ring(image.path());
+    let mut publisher = publisher_on(found.unwrap());
+    let next_seq = publisher.next_seq();
+    write_all(&mut publisher, &mut store);
+    let before_any = image_of(image.path());
+    publish(&mut publisher, &mut store, 1);
+    for (image, next_seq) in [(before_any.path(), next_seq), (image.path(), next_seq + 1)] {
+        let image = image_of(image);
+        let (store, found) = open_ring(image.path());
+        let found = found.unwrap();
+        assert!(!found.cut_off, "the system was up all the time");
+        assert_eq!(publisher_on(found).next_seq(), next_seq);
+        close(store);
+    }
+    // The next cut is another one.
+    let found = open_ring(power_cut(image.path()).path()).1.unwrap();
+    assert!(found.cut_off && found.next_seq > next_seq + 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn only_a_system_that_goes_down_takes_numbers_from_a_publisher_that_is_buffered() {
+    let (folder, store, _) = buffered_three();
+    let killed = image_of(folder.path());
+    let found = open_ring(killed.path()).1.unwrap();
+    assert_eq!((found.cut_off, publisher_on(found).next_seq()), (false, 3));
+
+    close(store);
+    assert!(!folder.path().join("BOOT").exists(), "all of it is on disk");
+    let found = open_ring(folder.path()).1.unwrap();
+    assert_eq!((found.cut_off, publisher_on(found).next_seq()), (false, 3));
+
+    // One that is synced now has all of it on disk, and needs no such file.
+    close(SledStore::open(killed.path(), &OpenOptions::new(SocketType::Pub)).unwrap().0);
+    assert!(!killed.path().join("BOOT").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_damaged_note_of_the_boot_costs_numbers_only() {
+    let (folder, store, _) = buffered_three();
+    let image = image_of(folder.path());
+    close(store);
+    fs::write(image.path().join("BOOT"), b"drawb").unwrap();
+    let found = open_ring(image.path()).1.unwrap();
+    assert!(found.cut_off);
+    assert!(publisher_on(found).next_seq() > 3);
 }
