@@ -198,14 +198,14 @@ impl PushEngine {
         seq: Seq,
         clock: impl Fn() -> Now,
     ) -> Option<Result<Seq, Refusal>> {
-        let message = self.dead.get(&seq)?.to_message()?;
+        let message = self.dead.get(seq)?.to_message()?;
         // One try: nobody waits for credit if it fails.
         if let Err(why) = self.admit(message.payload().len()) {
             return Some(Err(why));
         }
         Some(match self.try_send(message, clock) {
             Ok(new) => {
-                self.dead.remove(&seq);
+                self.dead.remove(seq);
                 if let Some(journal) = &mut self.journal {
                     journal.replay(seq, new);
                 }
@@ -217,7 +217,7 @@ impl PushEngine {
 
     /// Forgets a dead letter. False if there is no such letter.
     pub fn purge_dead(&mut self, seq: Seq) -> bool {
-        let purged = self.dead.remove(&seq).is_some();
+        let purged = self.dead.remove(seq);
         if purged && let Some(journal) = &mut self.journal {
             journal.forget_dead(seq);
         }

@@ -14,7 +14,7 @@ pub struct PushConfig {
     pub link: LinkConfig,
     /// Messages that may wait for a receiver's credit; 0: a message is only taken when there is credit for it.
     pub queue_messages: u64,
-    /// Bytes of all messages that are not done: waiting and dispatched.
+    /// Bytes of all messages that are not done: waiting and dispatched. Dead letters may take as many once more.
     pub retained_bytes: u64,
     /// Messages that may be dispatched and unconfirmed.
     pub pending_messages: u64,
@@ -22,7 +22,8 @@ pub struct PushConfig {
     pub ttl: Option<Duration>,
     /// After so many failed attempts a message becomes a dead letter; none: it is tried for ever.
     pub attempts_max: Option<u32>,
-    /// Dead letters that are kept. While there are as many, messages that fail are tried on.
+    /// Dead letters that are kept, and no more than cost `retained_bytes` on their own. While there are as many, messages
+    /// that fail are tried on.
     pub dead_messages: u64,
     /// How long a message waits after its first failed attempt; doubles with each further one.
     pub retry_delay: Duration,

@@ -4,7 +4,7 @@
 //! flights of a receiver that is away, or, in a session that is being rebuilt, what a link gave back and has not said
 //! yet that it holds. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
 //! (`dispatch`), to whom first (`levels`), who looks (`turns`), copies of what waits (`future`), what became of it
-//! (`settle`, `fates`), receivers that come and go (`attach`, `absent`), time (`timeouts`), what is kept on disk (`journal`), a
+//! (`settle`, `fates`, `letters`), receivers that come and go (`attach`, `absent`), time (`timeouts`), what is kept on disk (`journal`), a
 //! session whose messages are lost (`rebuild`), and what a streamer does otherwise (`passing`, `passed`).
 
 mod absent;
@@ -15,6 +15,7 @@ mod dispatch;
 mod fates;
 mod future;
 mod journal;
+mod letters;
 mod levels;
 mod passed;
 mod passing;
@@ -49,6 +50,7 @@ use absent::Absent;
 use fates::Fates;
 use future::{Copies, Placed};
 use journal::Journal;
+use letters::Letters;
 use levels::{Declined, Levels, Standing};
 use passed::Passing;
 pub(crate) use passed::Upward;
@@ -75,7 +77,7 @@ pub struct PushEngine {
     /// In flight, and past their shelf life: they do not come back.
     stale: RangeSet,
     attempts: BTreeMap<Seq, Attempts>,
-    dead: BTreeMap<Seq, DeadLetter>,
+    dead: Letters,
     /// Everything below the next number that is not kept here any more.
     done: RangeSet,
     /// What became of messages that were done without being confirmed; the newest.
@@ -218,7 +220,7 @@ impl PushEngine {
         let queued = &engine.queued;
         engine.attempts =
             recovered.attempts.into_iter().filter(|(seq, _)| queued.contains(*seq)).collect();
-        engine.dead = recovered.dead.into_iter().map(|letter| (letter.seq, letter)).collect();
+        engine.dead = recovered.dead.into_iter().collect();
         engine.journal = Some(journal);
         engine
     }
@@ -238,7 +240,7 @@ impl PushEngine {
             expiring: BTreeSet::new(),
             stale: RangeSet::new(),
             attempts: BTreeMap::new(),
-            dead: BTreeMap::new(),
+            dead: Letters::default(),
             done,
             fates: Fates::default(),
             links: BTreeMap::new(),
@@ -353,7 +355,7 @@ impl PushEngine {
 
     /// The dead letters, by rising number.
     pub fn dead_letters(&self) -> impl Iterator<Item = &DeadLetter> {
-        self.dead.values()
+        self.dead.iter()
     }
 
     /// Progress of numbers below `end` is to be noted for [`PushEngine::poll_progress`]; 0: of none.
@@ -415,7 +417,7 @@ impl PushEngine {
     /// What became of a message; `None` while it is not done.
     #[must_use]
     pub fn fate(&self, seq: Seq) -> Option<Fate> {
-        let fate = || match self.dead.contains_key(&seq) {
+        let fate = || match self.dead.get(seq).is_some() {
             true => Fate::DeadLettered,
             false => self.fates.of(seq).unwrap_or(Fate::Confirmed),
         };

@@ -53,8 +53,8 @@ impl PushEngine {
         self.chunks.sealed().for_each(|seqs| {
             lost.remove(seqs);
         });
-        self.dead.keys().for_each(|seq| {
-            lost.remove(*seq..*seq + 1);
+        self.dead.iter().for_each(|letter| {
+            lost.remove(letter.seq..letter.seq + 1);
         });
         self.rebuild =
             (!lost.is_empty()).then_some(Rebuild { lost, bytes: 0, opens: Opens::Later });

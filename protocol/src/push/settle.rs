@@ -307,7 +307,8 @@ impl PushEngine {
             return;
         }
         if self.config.attempts_max.is_some_and(|max| failed >= max) {
-            if (self.dead.len() as u64) < self.config.dead_messages {
+            let cost = self.chunks.cost_bytes(seq).unwrap_or(0);
+            if self.dead.have_room(cost, &self.config) {
                 return self.bury(seq, attempts);
             }
             self.events.push(Event::DeadLettersFull { seq });
@@ -337,7 +338,7 @@ impl PushEngine {
         if let Some(journal) = &mut self.journal {
             journal.put_dead(&letter, was_kept);
         }
-        self.dead.insert(seq, letter);
+        self.dead.insert(letter);
         self.fates.note(seq, Fate::DeadLettered);
         self.complete(seq..seq + 1);
         self.counters.dead_lettered += 1;

@@ -148,7 +148,7 @@ impl PushEngine {
             placed: self.placed.len(),
             placed_bytes: self.placed.bytes(),
             taken_copies: counters.taken_copies,
-            dead_letters: self.dead.len() as u64,
+            dead_letters: self.dead.len(),
             retained_bytes: self.chunks.bytes(),
             taken_in: counters.taken_in,
             dispatched: counters.dispatched,

@@ -6,6 +6,7 @@ use allocation_counter::measure;
 use uuid::Uuid;
 
 use super::*;
+use crate::event::Event;
 use crate::ids::SocketType;
 use crate::limits::RANGES_MAX;
 use crate::link::{Identity, Transmit};
@@ -133,6 +134,53 @@ fn a_receiver_that_takes_and_settles_nothing_is_remembered_only_so_far() {
     assert_eq!(push.fate(0), None, "that is too long ago");
     settles(&mut push, id, 1, Outcome::Confirmed);
     assert_eq!(push.fate(0), Some(Fate::Confirmed));
+}
+
+#[test]
+fn dead_letters_take_no_more_bytes_than_messages_may() {
+    let message = vec![7; 64 << 10];
+    let config = PushConfig {
+        retained_bytes: 1 << 20,
+        attempts_max: Some(1),
+        retry_delay: Duration::ZERO,
+        ..PushConfig::default()
+    };
+    let mut push = PushEngine::new(config, PeerId::from_uuid(Uuid::from_u128(1)), session());
+    let id = receiver(&mut push, 0x10, 200);
+    let rejects = |push: &mut PushEngine, delivery| {
+        push.try_send(message.as_slice().into(), Now::default).unwrap();
+        assert_eq!(looks(push, id), 1);
+        settles(push, id, delivery, Outcome::Rejected("no".into()));
+    };
+    let is_full = |push: &mut PushEngine| {
+        let events = std::iter::from_fn(|| push.poll_event());
+        events.filter(|event| matches!(event, Event::DeadLettersFull { .. })).count() == 1
+    };
+    let kept = (1 << 20) / (message.len() + 36) as u64;
+    for delivery in 0..kept {
+        rejects(&mut push, delivery);
+        assert!(!is_full(&mut push), "after {delivery}");
+    }
+    assert_eq!((push.dead_letters().count() as u64, push.pending()), (kept, 0));
+    // What fails now is tried on.
+    rejects(&mut push, kept);
+    assert!(is_full(&mut push));
+    for delivery in kept + 1..100 {
+        assert_eq!(looks(&mut push, id), 1);
+        settles(&mut push, id, delivery, Outcome::Rejected("no".into()));
+        assert!(is_full(&mut push));
+    }
+    assert_eq!((push.dead_letters().count() as u64, push.waiting()), (kept, 1));
+
+    // A smaller one has room, and so has another once one is gone.
+    push.try_send("job".into(), Now::default).unwrap();
+    assert_eq!(looks(&mut push, id), 2);
+    settles(&mut push, id, 101, Outcome::Rejected("no".into()));
+    assert_eq!(push.dead_letters().count() as u64, kept + 1);
+    assert!(push.purge_dead(3));
+    settles(&mut push, id, 100, Outcome::Rejected("no".into()));
+    assert_eq!(push.dead_letters().count() as u64, kept + 1);
+    assert!(push.is_drained());
 }
 
 /// Bytes that are allocated when a receiver comes back, to which so many messages went one by one, and names others.

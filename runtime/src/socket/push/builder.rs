@@ -69,7 +69,7 @@ impl PushBuilder {
     }
 
     /// Bytes of all messages that are not done, waiting and dispatched: 1 GiB unless set, or a little more where that is the
-    /// length of one.
+    /// length of one. Dead letters may take as many once more.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
@@ -95,7 +95,9 @@ impl PushBuilder {
         self
     }
 
-    /// Dead letters that are kept: 100,000 unless set. While there are as many, messages that fail are tried on.
+    /// Dead letters that are kept: 100,000 unless set, and no more than [`max_bytes`](Self::max_bytes) on their own. While
+    /// there are as many, messages that fail are tried on, which [`Event::DeadLettersFull`](crate::Event::DeadLettersFull)
+    /// tells.
     pub fn max_dead_letters(mut self, messages: u64) -> Self {
         self.config.dead_messages = messages;
         self
