@@ -79,11 +79,16 @@ impl<T: Clone + Eq + Hash> Roster<T> {
         self.decide()
     }
 
+    /// Those at whom the last attempt failed.
+    pub fn failed(&self) -> impl Iterator<Item = &T> {
+        let failed = self.members.iter().filter(|member| member.standing == Standing::Failed);
+        failed.map(|member| &member.target)
+    }
+
     /// Whether there are some, and the last attempt at each of them failed.
     #[must_use]
     pub fn is_forlorn(&self) -> bool {
-        let mut standings = self.members.iter().map(|member| member.standing);
-        !self.members.is_empty() && standings.all(|standing| standing == Standing::Failed)
+        !self.members.is_empty() && self.failed().count() == self.members.len()
     }
 
     fn decide(&mut self) -> Vec<Change<T>> {
@@ -131,7 +136,7 @@ mod tests {
         assert_eq!(roster.note(&"b", Hopeful), []);
         assert_eq!(roster.note(&"b", Failed), [Connect("c")]);
         assert_eq!(roster.note(&"c", Failed), [Connect("d")]);
-        assert!(!roster.is_forlorn());
+        assert!(!roster.is_forlorn() && roster.failed().eq(&["a", "b", "c"]));
         assert_eq!(roster.note(&"d", Failed), []);
         assert!(roster.is_forlorn());
         assert_eq!(roster.note(&"c", Up), [Leave("d")]);

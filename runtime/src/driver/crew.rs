@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::core::{Core, Engine, Side, Socket};
-use crate::names::{Looking, Named, follow};
+use crate::names::{Looking, Named, Unreached, follow};
 use crate::transport::{Endpoint, EndpointError};
 
 use super::connect::{ConnectOptions, Connector, Standings};
@@ -91,7 +91,7 @@ impl<S: Socket> Crew<S> {
         left: &CancellationToken,
     ) {
         let (found, mut looks) = mpsc::channel(1);
-        let (forlorn, is_forlorn) = watch::channel(false);
+        let (tell_unreached, unreached) = watch::channel(Unreached::default());
         let sides = Arc::clone(&self.sides);
         // One side of a device may, and the other not.
         let takes_levels = sides(&self.endpoint.ranked(Priority::WORST)).is_ok();
@@ -99,10 +99,11 @@ impl<S: Socket> Crew<S> {
             names: self.options.names.clone(),
             timeout: self.options.look_up_timeout(),
             backoff: self.options.backoff(),
-            forlorn: is_forlorn,
+            unreached,
             ranked: <S::Engine as Engine>::HANDS_OUT_BY_LEVEL && takes_levels,
             check: move |endpoint: &Endpoint| sides(endpoint).map(drop),
         };
+        let is_service = self.endpoint.service().is_some();
         let looker = follow(self.endpoint.clone(), looking, found);
         let closing = self.core.closing.clone();
         let act = async {
@@ -113,7 +114,13 @@ impl<S: Socket> Crew<S> {
                     Some((endpoint, standing)) = standings.recv() => self.roster.note(&endpoint, standing),
                 };
                 self.act(changes, left);
-                forlorn.send_replace(self.roster.is_forlorn());
+                if !is_service {
+                    continue;
+                }
+                tell_unreached.send_if_modified(|told| {
+                    let before = std::mem::replace(told, self.unreached());
+                    before != *told
+                });
             }
         };
         tokio::select! {
@@ -122,6 +129,11 @@ impl<S: Socket> Crew<S> {
             () = closing.cancelled() => {}
             () = left.cancelled() => {}
         }
+    }
+
+    fn unreached(&self) -> Unreached {
+        let targets = self.roster.failed().cloned().collect();
+        Unreached { targets, all: self.roster.is_forlorn() }
     }
 
     /// Tells of a look that failed, once for each reason: what was named before goes on.

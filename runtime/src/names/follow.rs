@@ -29,6 +29,14 @@ pub(crate) struct Named {
     pub(crate) endpoint: Endpoint,
 }
 
+/// Those at whom the last attempt failed.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(crate) struct Unreached {
+    pub(crate) targets: HashSet<Endpoint>,
+    /// They are all that there are.
+    pub(crate) all: bool,
+}
+
 /// What a look came to: those that are named now, or a sentence.
 type Look = Result<Vec<Named>, String>;
 
@@ -39,8 +47,8 @@ pub(crate) struct Looking<C> {
     pub(crate) timeout: Duration,
     /// Between looks that fail, or find nobody who can be reached.
     pub(crate) backoff: Backoff,
-    /// Whether nobody that was found can be reached.
-    pub(crate) forlorn: watch::Receiver<bool>,
+    /// Who of those that were found cannot be reached.
+    pub(crate) unreached: watch::Receiver<Unreached>,
     /// Whether a service's targets that are worse are of worse levels, and do not stand by.
     pub(crate) ranked: bool,
     /// Whether an endpoint is one for the socket.
@@ -67,9 +75,10 @@ async fn follow_service<C>(
 ) where
     C: Fn(&Endpoint) -> Result<(), EndpointError>,
 {
-    let mut last = HashSet::new();
+    let mut last = service::Taken::new();
     loop {
         let answer = looking.names.services(name, looking.timeout).await;
+        service::note_failed(&mut last, looking.unreached.borrow().targets.iter());
         let (look, pause) = match answer {
             Ok(answer) => {
                 let pause = look_again_after(answer.valid_for, looking.names.refresh);
@@ -79,7 +88,7 @@ async fn follow_service<C>(
         };
         let failed = look.is_err();
         if let Ok(named) = &look {
-            last = service::without_ranks(named);
+            last = service::taken(named);
         }
         if found.send(look).await.is_err() {
             return;
@@ -94,13 +103,13 @@ async fn follow_service<C>(
 impl<C> Looking<C> {
     /// Waits until what was found may be something else, or stands for nobody who can be reached.
     async fn rest(&mut self, pause: Duration) {
-        let Self { names, backoff, forlorn, .. } = self;
-        if !*forlorn.borrow() {
+        let Self { names, backoff, unreached, .. } = self;
+        if !unreached.borrow().all {
             backoff.reset();
         }
         let forlorn = async {
             // Nobody says so any more: then nobody listens either.
-            let _ = forlorn.wait_for(|forlorn| *forlorn).await;
+            let _ = unreached.wait_for(|unreached| unreached.all).await;
             sleep(backoff.next(entropy())).await;
         };
         tokio::select! {

@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 #[cfg(feature = "srv")]
 pub use dns::DnsResolver;
-pub(crate) use follow::{Looking, Named, follow};
+pub(crate) use follow::{Looking, Named, Unreached, follow};
 pub use resolver::{Answer, Lookup, ResolveError, Resolver, Service};
 pub use system::SystemResolver;
 

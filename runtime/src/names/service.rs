@@ -1,6 +1,6 @@
 //! From the records of a service to endpoints.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use drawdown_protocol::Priority;
 use drawdown_protocol::targets::{Target, in_order};
@@ -12,9 +12,20 @@ use super::follow::Named;
 use super::resolver::Service;
 use super::{RECORDS_MAX, SERVICES_MAX};
 
+/// Those that were taken last time, without their ranks.
+pub(super) type Taken = HashMap<Endpoint, Reached>;
+
+/// How the last attempt at a target went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reached {
+    /// It was linked, or is not over yet.
+    NotFailed,
+    Failed,
+}
+
 /// The endpoints of a service's targets. `ranked` says that the socket ranks its endpoints: then worse targets get levels
-/// of their own, below that of the service; otherwise they stand by. Within a priority those of `last` come first: of more
-/// than are taken, the same are taken again.
+/// of their own, below that of the service; otherwise they stand by. Of more than are taken, those that were taken last
+/// time come first within their priority, so that what has not changed changes nothing, and those that failed come last.
 ///
 /// # Errors
 /// A sentence, if there is none.
@@ -22,7 +33,7 @@ pub(super) fn targets(
     service: &Endpoint,
     found: Vec<Service>,
     ranked: bool,
-    last: &HashSet<Endpoint>,
+    last: &Taken,
 ) -> Result<Vec<Named>, String> {
     let count = found.len();
     let targets = found.into_iter().take(RECORDS_MAX).filter_map(|service| {
@@ -32,7 +43,14 @@ pub(super) fn targets(
         (!endpoint.is_bind_only()).then_some(Target { endpoint, priority, weight })
     });
     let mut targets = in_order(targets.collect(), || Uuid::new_v4().as_u64_pair().0);
-    targets.sort_by_key(|target| (target.priority, !last.contains(&target.endpoint)));
+    targets.sort_by_key(|target| {
+        let place = match last.get(&target.endpoint) {
+            Some(Reached::NotFailed) => 0,
+            None => 1,
+            Some(Reached::Failed) => 2,
+        };
+        (target.priority, place)
+    });
     targets.truncate(SERVICES_MAX);
     if targets.is_empty() {
         return Err(match count {
@@ -61,8 +79,21 @@ pub(super) fn targets(
 }
 
 /// What [`targets`] found, for when it looks again.
-pub(super) fn without_ranks(named: &[Named]) -> HashSet<Endpoint> {
-    named.iter().map(|named| named.endpoint.ranked(Priority::default())).collect()
+pub(super) fn taken(named: &[Named]) -> Taken {
+    named.iter().map(|named| (without_rank(&named.endpoint), Reached::NotFailed)).collect()
+}
+
+/// The last attempt at these failed.
+pub(super) fn note_failed<'a>(taken: &mut Taken, failed: impl Iterator<Item = &'a Endpoint>) {
+    for endpoint in failed {
+        if let Some(reached) = taken.get_mut(&without_rank(endpoint)) {
+            *reached = Reached::Failed;
+        }
+    }
+}
+
+fn without_rank(endpoint: &Endpoint) -> Endpoint {
+    endpoint.ranked(Priority::default())
 }
 
 /// So many levels below; the worst is as low as it gets.
@@ -81,7 +112,7 @@ mod tests {
     fn shown(found: &[Service], ranked: bool) -> Vec<(u16, String)> {
         let of = "srv+tcp://jobs.test".parse::<Endpoint>().unwrap();
         let of = if ranked { of.ranked(Priority::new(14).unwrap()) } else { of };
-        let named = targets(&of, found.to_vec(), ranked, &HashSet::new()).unwrap();
+        let named = targets(&of, found.to_vec(), ranked, &Taken::new()).unwrap();
         named.iter().map(|named| (named.rank, named.endpoint.to_string())).collect()
     }
 
@@ -110,7 +141,7 @@ mod tests {
         taken.sort();
         assert_eq!(taken, known);
         let of = "srv+tcp://jobs.test".parse().unwrap();
-        let refused = |found: Vec<_>| targets(&of, found, false, &HashSet::new()).unwrap_err();
+        let refused = |found: Vec<_>| targets(&of, found, false, &Taken::new()).unwrap_err();
         let nobody = refused(found.to_vec());
         assert!(nobody.contains("not to be had"), "{nobody}");
         assert!(refused(vec![service(".", 0, 0)]).contains("not to be had"));
@@ -130,22 +161,22 @@ mod tests {
         let mut found: Vec<_> = (1..=1_000).map(|port| service("a.test", port, 1)).collect();
         let of = "srv+tcp://jobs.test".parse::<Endpoint>().unwrap();
         for of in [of.clone(), of.ranked(Priority::WORST)] {
-            let first = targets(&of, found.clone(), true, &HashSet::new()).unwrap();
-            let first = without_ranks(&first);
+            let take = |found: &[Service], last: &Taken| {
+                taken(&targets(&of, found.to_vec(), true, last).unwrap())
+            };
+            let mut first = take(&found, &Taken::new());
             found.rotate_left(100);
-            let again = targets(&of, found.clone(), true, &first).unwrap();
-            assert_eq!(without_ranks(&again), first);
+            assert_eq!(take(&found, &first), first);
             // One that is better now is taken all the same.
-            found.push(service("b.test", 1, 0));
-            let better = targets(&of, found.clone(), true, &first).unwrap();
-            assert_eq!(
-                better
-                    .iter()
-                    .filter(|n| !first.contains(&n.endpoint.ranked(Priority::default())))
-                    .count(),
-                1
-            );
-            found.pop();
+            let better = [&found[..], &[service("b.test", 1, 0)]].concat();
+            let new = |taken: &Taken| taken.keys().filter(|at| !first.contains_key(at)).count();
+            assert_eq!(new(&take(&better, &first)), 1);
+            // Others have their turn where one failed.
+            let failed: Vec<_> = first.keys().take(2).cloned().collect();
+            note_failed(&mut first, failed.iter());
+            let again = take(&found, &first);
+            assert!(!failed.iter().any(|failed| again.contains_key(failed)));
+            assert_eq!(again.keys().filter(|at| !first.contains_key(at)).count(), 2);
         }
     }
 }

@@ -240,6 +240,7 @@ impl Network {
                     return Err(format!("message {seq} was lost and is back"));
                 }
                 entry.standing = Standing::Live;
+                entry.letter_gone = false;
                 let failed = attempts.get(&seq).map_or(0, |attempts| attempts.failed);
                 entry.known_failures = failed;
                 continue;

@@ -263,3 +263,30 @@ async fn a_service_that_is_looked_up_seldom_is_looked_up_once_there_is_no_link()
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn of_too_many_targets_those_with_a_link_are_kept_and_others_are_tried() -> Outcome {
+    let (first, at_first) = receiver().await?;
+    let others = PullSocket::builder().dangerously_allow_anonymous().build()?;
+    let at_others = others.bind("tcp://0.0.0.0:0").await?.to_string();
+    let record = |host: u8, endpoint: &str| {
+        let Target { priority, weight, port, .. } = target(0, endpoint);
+        Service { host: format!("127.0.0.{host}"), port, priority, weight }
+    };
+    // As many as are taken; nobody listens at most of them.
+    let mut records: Vec<_> = (2..=64).map(|host| record(host, &at_first)).collect();
+    records.push(record(1, &at_first));
+    let names = Names::default();
+    names.set_service(SERVICE, &records);
+    let push = PushSocket::builder().resolver(names.clone()).refresh_names(OFTEN);
+    let push = push.connect(format!("srv+tcp://{SERVICE}")).await?;
+    send(&push, 0..10).await?;
+    expect(&first, 0..10).await?;
+    until(|| push.stats().confirmed == 10).await;
+    records.extend((1..=64).map(|host| record(host, &at_others)));
+    names.set_service(SERVICE, &records);
+    until(|| push.stats().links.len() > 1).await;
+    assert!(push.stats().links.iter().any(|link| link.confirmed == 10));
+    soon(push.close(PATIENCE)).await?;
+    Ok(())
+}
