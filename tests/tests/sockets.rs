@@ -307,7 +307,9 @@ async fn limits_change_while_the_sockets_run() -> Outcome {
     let (push, endpoint) = bound(PushSocket::builder().queue(1)).await?;
     push.send("1").await?;
     assert!(push.try_send("2").is_err());
-    push.reconfigure(|config| config.queue_messages = 3);
+    push.reconfigure(|config| config.queue_messages = 3)?;
+    let refused = push.reconfigure(|config| config.pending_messages = push.stats().pending);
+    assert!(refused.is_err_and(|why| why.to_string().contains("1 or more")));
     assert_eq!(push.stats().room, 2);
     push.send("2").await?;
     push.send("3").await?;

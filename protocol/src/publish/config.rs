@@ -26,6 +26,20 @@ impl Default for PublishConfig {
     }
 }
 
+impl PublishConfig {
+    /// Whether a publisher with these settings could work. A proxy's ring may be of 0 messages.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub fn check(&self) -> Result<(), String> {
+        match self.ring.messages {
+            0 => Err("a ring of 0 keeps nothing for anybody, not even for those who are there; set it to 1 or more"
+                .to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What is retained for those who come later: whatever limit is reached first, the oldest message goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RingConfig {

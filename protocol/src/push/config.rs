@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::link::LinkConfig;
+use crate::message::cost_bytes_max;
 
 /// The settings of a [`super::PushEngine`]. All can be changed while it runs, by [`super::PushEngine::reconfigure`].
 ///
@@ -69,6 +70,31 @@ impl Default for PushConfig {
 }
 
 impl PushConfig {
+    /// Whether a socket with these settings could work.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub fn check(&self) -> Result<(), String> {
+        let most = cost_bytes_max(self.link.message_bytes_max);
+        if self.retained_bytes < most {
+            let bytes = self.retained_bytes;
+            return Err(format!(
+                "max_bytes is {bytes} and one message may take {most}; raise it, or lower max_message"
+            ));
+        }
+        if self.pending_messages == 0 {
+            return Err(
+                "with no message pending at a time none is ever sent; allow 1 or more".to_owned()
+            );
+        }
+        if self.attempts_max == Some(0) {
+            return Err(
+                "a message that may not be tried is never sent; allow 1 attempt or more".to_owned()
+            );
+        }
+        Ok(())
+    }
+
     /// Whether receivers must say when their application takes a message.
     pub(super) const fn wants_taken(&self) -> bool {
         self.attempts_max.is_some()

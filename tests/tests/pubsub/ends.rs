@@ -25,7 +25,9 @@ async fn sockets_tell_of_themselves_in_numbers() -> Outcome {
     assert_eq!(stats.sessions, [(publisher.session(), Some(19))]);
     expect(&sub, 15..25).await?;
     assert_eq!(sub.stats().taken, 10);
-    publisher.reconfigure(|config| config.ring.messages = 3);
+    publisher.reconfigure(|config| config.ring.messages = 3)?;
+    let refused = publisher.reconfigure(|config| config.ring.messages = 0);
+    assert!(refused.is_err_and(|why| why.to_string().contains("a ring of 0")));
     assert_eq!(publisher.oldest(), 22);
     Ok(())
 }

@@ -18,7 +18,7 @@ const NONE: &str = "no dead letters\n";
 /// List, send again, or remove messages that failed too often.
 ///
 /// A PUSH socket with --max-attempts has such dead letters; stores of other sockets have none. Each is shown by its number,
-/// the size of its payload, the beginning of that, and why it failed.
+/// the size of its payload, the beginning of that, and why it failed; in JSON a list leaves payloads out.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -96,15 +96,17 @@ pub(crate) fn run(args: &DeadArgs) -> Result<(), Failure> {
 fn list(store: &Inspector, json: bool) -> Result<(), Failure> {
     let dead = store.report()?.dead;
     if json {
-        let letters = dead.iter().map(|letter| {
-            json!({
+        let letters = dead.into_iter().map(|letter| {
+            Ok(json!({
                 "seq": letter.seq,
+                "bytes": read(store, letter.seq)?.payload.len(),
                 "record_bytes": letter.bytes,
                 "failed_attempts": letter.attempts.failed,
                 "reason": letter.attempts.reason,
-            })
+            }))
         });
-        return exit::print(&format!("{}\n", json!(letters.collect::<Vec<_>>())));
+        let letters = letters.collect::<Result<Vec<_>, Failure>>()?;
+        return exit::print(&format!("{}\n", json!(letters)));
     }
     if dead.is_empty() {
         return exit::print(NONE);
@@ -132,6 +134,17 @@ fn show(store: &Inspector, seq: Seq, raw: bool, json: bool) -> Result<(), Failur
 }
 
 impl Choice {
+    /// Those that were named, each once; all of them are there.
+    fn named(&self, store: &Inspector) -> Result<Vec<Seq>, Failure> {
+        let mut seqs = self.which.seq.clone();
+        seqs.sort_unstable();
+        seqs.dedup();
+        for seq in &seqs {
+            store.dead_letter(*seq)?;
+        }
+        Ok(seqs)
+    }
+
     /// Does it to each; stops at the first that cannot be done, and says which were.
     fn each(
         &self,
@@ -143,7 +156,7 @@ impl Choice {
             let seqs = if self.which.all {
                 store.report()?.dead.iter().map(|letter| letter.seq).collect()
             } else {
-                self.which.seq.clone()
+                self.named(store)?
             };
             let mut finished = Vec::new();
             let failure = seqs.into_iter().find_map(|seq| match deed(store, seq) {

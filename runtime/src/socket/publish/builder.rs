@@ -60,10 +60,7 @@ impl PubBuilder {
     /// # Errors
     /// If the store cannot be opened, or settings contradict each other or what the store holds.
     pub async fn build(self) -> Result<PubSocket, Error> {
-        if self.config.ring.messages == 0 {
-            let what = "a ring of 0 keeps nothing for anybody, not even for those who are there; set it to 1 or more";
-            return Err(Error::Settings(what.to_owned()));
-        }
+        self.config.check().map_err(Error::Settings)?;
         check_next_seq(self.session)?;
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let clock = Clock::start();

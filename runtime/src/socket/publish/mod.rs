@@ -142,9 +142,17 @@ impl PubSocket {
     }
 
     /// Changes settings while the socket runs, such as the ring's: a smaller one lets go of its oldest messages at once.
-    pub fn reconfigure(&self, change: impl FnOnce(&mut PublishConfig)) {
+    ///
+    /// # Errors
+    /// If a socket with such settings could not work; nothing has changed then.
+    pub fn reconfigure(&self, change: impl FnOnce(&mut PublishConfig)) -> Result<(), Error> {
+        // Not under the lock: whatever it calls may want that, too.
+        let mut config = self.sender.core.lock().socket.engine.config().clone();
+        change(&mut config);
+        config.check().map_err(Error::Settings)?;
         let now = self.now();
-        self.sender.core.with(|socket| socket.engine.reconfigure(now, change));
+        self.sender.core.with(|socket| socket.engine.reconfigure(now, |before| *before = config));
+        Ok(())
     }
 
     /// Takes nothing more in: from now on every publish call fails. What is in the ring is still served.

@@ -167,11 +167,7 @@ impl PushBuilder {
             drawdown_protocol::message::cost_bytes_max(self.config.link.message_bytes_max);
         let retained_bytes = &mut self.config.retained_bytes;
         *retained_bytes = self.max_bytes.unwrap_or_else(|| message_max.max(*retained_bytes));
-        if *retained_bytes < message_max {
-            return Err(Error::Settings(format!(
-                "max_bytes is {retained_bytes} and one message may take {message_max}; raise it, or lower max_message"
-            )));
-        }
+        self.config.check().map_err(Error::Settings)?;
         check_next_seq(self.session)?;
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let (session, next_seq) = self.session.unwrap_or((Session::from_uuid(Uuid::new_v4()), 0));

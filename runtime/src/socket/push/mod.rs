@@ -226,9 +226,17 @@ impl PushSocket {
     /// Changes settings while the socket runs, such as `queue_messages` or `pending_messages`. What was taken in under
     /// the old ones stays, and times that have begun end when they were to. `process_timeout` holds for links that are made
     /// from then on, unless it, `attempts_max` or `reassign_after` was set when they were made.
-    pub fn reconfigure(&self, change: impl FnOnce(&mut PushConfig)) {
+    ///
+    /// # Errors
+    /// If a socket with such settings could not work; nothing has changed then.
+    pub fn reconfigure(&self, change: impl FnOnce(&mut PushConfig)) -> Result<(), Error> {
+        // Not under the lock: whatever it calls may want that, too.
+        let mut config = self.sender.core.lock().socket.engine.config().clone();
+        change(&mut config);
+        config.check().map_err(Error::Settings)?;
         let now = self.sender.core.clock.now();
-        self.sender.core.with(|socket| socket.engine.reconfigure(now, change));
+        self.sender.core.with(|socket| socket.engine.reconfigure(now, |before| *before = config));
+        Ok(())
     }
 
     /// The dead letters, by rising number.
