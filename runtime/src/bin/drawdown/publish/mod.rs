@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(crate) use args::PubArgs;
 use drawdown::protocol::Counted;
-use drawdown::{DrainError, PubSocket, SendError, Seq, Undone};
+use drawdown::{DrainError, PubSocket, SendError, SendErrorKind, Seq, Undone};
 
 use crate::console::{Console, Rate};
 use crate::exit::{Exit, Failure};
@@ -152,7 +152,7 @@ impl Publisher<'_> {
                 Err(error) => return unreadable(&error),
             };
             if let Err(error) = published {
-                return End::Failed(error.into());
+                return End::Failed(not_published(error));
             }
         }
         End::Input
@@ -184,7 +184,9 @@ impl Publisher<'_> {
     /// Waits until all that was published is on disk, if there is one.
     async fn store_all(&self) -> Result<(), Failure> {
         match self.published.get() {
-            Some((first, last)) => Ok(self.socket.accepted(first..last + 1).await?),
+            Some((first, last)) => {
+                self.socket.accepted(first..last + 1).await.map_err(not_published)
+            }
             None => Ok(()),
         }
     }
@@ -222,6 +224,13 @@ fn unreadable(error: &std::io::Error) -> End {
         Exit::Error,
         format!("cannot read stdin: {error}; what was read before was published"),
     ))
+}
+
+fn not_published(error: SendError) -> Failure {
+    match error.kind() {
+        SendErrorKind::StoreFailed { reason, .. } => store_failed(reason),
+        _ => error.into(),
+    }
 }
 
 fn store_failed(reason: &str) -> Failure {

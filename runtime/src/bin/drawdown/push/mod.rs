@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use args::PushArgs;
 use drawdown::protocol::Counted;
-use drawdown::{DrainError, Message, PushSocket, PushStats, SendError};
+use drawdown::{DrainError, Message, PushSocket, PushStats, SendError, SendErrorKind};
 use tokio::time::{Instant, timeout};
 
 use crate::console::{Console, Rate};
@@ -190,7 +190,10 @@ impl Sender<'_> {
                 None => self.push.enqueue_batch(messages(&block)).await.map(drop),
             };
             if let Err(error) = sent {
-                return End::Failed(error.into());
+                return match error.kind() {
+                    SendErrorKind::StoreFailed { .. } => End::StoreFailed,
+                    _ => End::Failed(error.into()),
+                };
             }
         }
         End::Input
@@ -230,7 +233,7 @@ impl Sender<'_> {
             }
             End::Interrupted | End::StoreFailed | End::Failed(_) => {}
         }
-        if self.watch.store_failure().is_some() {
+        if matches!(end, End::StoreFailed) || self.watch.store_failure().is_some() {
             self.console.say(format_args!(
                 "the store has failed: no more is read; waiting up to {} until what was read is confirmed",
                 humantime::format_duration(self.haste()),
