@@ -216,7 +216,7 @@ impl PushSocket {
         self.sender.core.lock().socket.engine.session()
     }
 
-    /// The number that the next message gets. With a store it is above all that were ever used in the session; after a crash
+    /// The number that the next message gets. With a store it is above all that were ever used in the session; with each start
     /// it leaps, since numbers are taken from the disk some millions at a time.
     #[must_use]
     pub fn next_seq(&self) -> Seq {
