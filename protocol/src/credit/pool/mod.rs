@@ -509,6 +509,11 @@ impl Pool {
             self.note_low(link);
         }
         self.share_out();
+        if self.sits_idle() {
+            self.take_back();
+            self.share_out();
+            self.answer();
+        }
     }
 
     fn mark_due(&mut self, link: LinkId) {

@@ -203,6 +203,13 @@ impl Pool {
             && self.free().messages == 0
     }
 
+    /// Whether somebody waits for room while all of it is granted, and nothing of that is on its way back: where the room has
+    /// become less, what others sit on may be more than they may now.
+    pub(super) fn sits_idle(&self) -> bool {
+        let one = Amount::new(1, self.message_cost_max);
+        !self.hungry.is_empty() && !one.fits(self.free()) && self.coming() == Amount::ZERO
+    }
+
     /// A sender says that messages wait: where it has others to turn to, it waits for an answer.
     pub(super) fn note_question(&mut self, link: LinkId, now: Time) {
         let Some(line) = self.lines.get_mut(&link) else {

@@ -27,6 +27,25 @@ fn settle(pool: &mut Pool) {
 }
 
 #[test]
+fn who_waits_gets_what_an_idle_one_may_not_sit_on_any_more_once_there_is_less_room() {
+    let mut pool = pool(0);
+    let room = |messages| Amount::new(messages, 1_000_000);
+    pool.forward(room(4), Amount::ZERO);
+    pool.attach(A);
+    pool.attach(B);
+    settle(&mut pool);
+    assert_eq!(pool.outstanding_on(A).messages, 1, "its share of what is spread");
+    pool.demand(B, waiting(9), NOW);
+    settle(&mut pool);
+    let given = pool.outstanding_on(B);
+    assert!(pool.receive(B, Amount::new(given.messages, 10 * given.messages)));
+    pool.forward(room(1), Amount::ZERO);
+    let lowered = pool.poll_grant(A).expect("it is taken back");
+    assert!(pool.echo(A, Echo { serial: lowered.serial, messages: 0, bytes: 0 }));
+    assert_eq!((pool.outstanding_on(A).messages, pool.outstanding_on(B).messages), (0, 1));
+}
+
+#[test]
 fn one_sender_gets_exactly_the_room() {
     let mut pool = pool(7);
     pool.attach(A);
