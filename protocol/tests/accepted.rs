@@ -32,8 +32,8 @@ fn a_message_is_accepted_once_the_store_has_it_and_not_when_it_is_given_to_it() 
     assert_eq!(push.first_unaccepted(0..1), None);
 }
 
-#[test]
-fn what_was_confirmed_is_on_disk_after_a_while_although_nothing_else_is() {
+/// A sender whose store has two messages, the first of which was confirmed since.
+fn half_confirmed() -> PushEngine {
     let mut push = durable();
     for _ in 0..2 {
         push.try_send("job".into(), || NOW).expect("there is room");
@@ -44,6 +44,12 @@ fn what_was_confirmed_is_on_disk_after_a_while_although_nothing_else_is() {
     receiver.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
     let attach = attach(&[], &[], &[(0, 1)]);
     receiver.says(&mut push, &encoded(&Control::Attach(attach)), NOW);
+    push
+}
+
+#[test]
+fn what_was_confirmed_is_on_disk_after_a_while_although_nothing_else_is() {
+    let mut push = half_confirmed();
     let marked = NOW.time + WRITE_BEHIND;
     let marks = push.poll_store(marked).expect("what is done is written behind");
     assert!(!marks.ops.is_empty() && !marks.sync);
@@ -57,16 +63,7 @@ fn what_was_confirmed_is_on_disk_after_a_while_although_nothing_else_is() {
 
 #[test]
 fn nothing_waits_for_its_time_once_the_socket_closes_and_a_slow_store_is_still_told_of() {
-    let mut push = durable();
-    for _ in 0..2 {
-        push.try_send("job".into(), || NOW).expect("there is room");
-    }
-    push.poll_store(NOW.time).expect("it is to be written");
-    push.handle_stored(Ok(()));
-    let mut receiver = Raw::connect(&mut push, "receiver", NOW);
-    receiver.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
-    let attach = attach(&[], &[], &[(0, 1)]);
-    receiver.says(&mut push, &encoded(&Control::Attach(attach)), NOW);
+    let mut push = half_confirmed();
     push.hurry_store();
     let marks = push.poll_store(NOW.time).expect("what is done is not written behind any more");
     assert!(!marks.ops.is_empty() && !marks.sync);

@@ -153,14 +153,10 @@ impl ReplyEngine {
         call.cancelled = false;
         let places = [call.at.replace((id, delivery)), call.before.take()];
         // One of another link stays: if this one ends, the answer goes there.
-        let is_elsewhere = |place: &&Place| place.0 != id;
-        call.before = places.iter().flatten().find(is_elsewhere).copied();
+        call.before = places.into_iter().flatten().find(|place| place.0 != id);
         let kept = call.before;
-        for (link, delivery) in places.into_iter().flatten().filter(|place| Some(*place) != kept) {
-            if let Some(link) = self.links.get_mut(&link) {
-                link.calls.remove(delivery);
-            }
-        }
+        let gone = places.into_iter().flatten().filter(|place| Some(*place) != kept);
+        gone.for_each(|place| self.free_place(place));
         if let Some(link) = self.links.get_mut(&id) {
             link.calls.insert(delivery, key.0);
         }
@@ -169,11 +165,8 @@ impl ReplyEngine {
     /// Hands out the call that has waited longest of those of the best level, and whose caller still waits.
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
         loop {
-            let key = self.queue.pop_front()?;
-            let Some(call) = self.calls.get_mut(&key.0) else {
-                self.over_in_queue -= 1;
-                continue;
-            };
+            let key = self.pop_queued()?;
+            let call = self.calls.get_mut(&key.0)?;
             if call.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);
                 self.counters.expired += 1;
@@ -194,6 +187,16 @@ impl ReplyEngine {
             self.counters.taken += 1;
             return Some(taken);
         }
+    }
+
+    /// The next of the queue, those that are over passed by.
+    pub(super) fn pop_queued(&mut self) -> Option<CallKey> {
+        let mut key = self.queue.pop_front()?;
+        while self.over_in_queue > 0 && self.calls.get(&key.0).is_none() {
+            self.over_in_queue -= 1;
+            key = self.queue.pop_front()?;
+        }
+        Some(key)
     }
 
     /// Ends a call that nobody has begun with, or that was put down; at a router, any call that it has no answer to.
@@ -235,13 +238,16 @@ impl ReplyEngine {
             cancelled: call.cancelled,
             at_most_once: call.at_most_once,
         })?;
-        for (id, delivery) in call.at.into_iter().chain(call.before) {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.calls.remove(delivery);
-            }
-        }
+        call.at.into_iter().chain(call.before).for_each(|place| self.free_place(place));
         self.pool.release(call.cost);
         Some(call)
+    }
+
+    /// No call stands at this place any more.
+    fn free_place(&mut self, (id, delivery): Place) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.calls.remove(delivery);
+        }
     }
 
     /// Callers do not wait any more: what nobody has begun with is dropped, the rest is marked.
@@ -275,19 +281,15 @@ impl ReplyEngine {
 
     /// Nobody waits on this link any more for a call. Whether somebody does on another one.
     fn leaves_another(&mut self, key: CallKey, id: LinkId) -> bool {
-        let Some(call) = self.calls.get_mut(&key.0).filter(|call| call.before.is_some()) else {
+        let Some(call) = self.calls.get_mut(&key.0) else {
             return false;
         };
-        let places = [call.at, call.before];
-        let (gone, left): (Vec<Place>, Vec<Place>) =
-            places.into_iter().flatten().partition(|place| place.0 == id);
-        call.at = left.first().copied();
-        call.before = None;
-        for (link, delivery) in gone {
-            if let Some(link) = self.links.get_mut(&link) {
-                link.calls.remove(delivery);
-            }
-        }
+        let (Some(at), Some(before)) = (call.at, call.before) else {
+            return false;
+        };
+        let (gone, left) = if at.0 == id { (at, before) } else { (before, at) };
+        (call.at, call.before) = (Some(left), None);
+        self.free_place(gone);
         true
     }
 

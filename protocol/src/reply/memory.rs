@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::collections::RangeSet;
-use crate::collections::Rising;
+use crate::collections::{RangeSet, Rising};
 use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
 use crate::time::Time;

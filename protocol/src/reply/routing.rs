@@ -70,11 +70,8 @@ impl ReplyEngine {
     /// The next call to pass on. Its room is from now on that of whom it is passed on to.
     pub(crate) fn take_to_route(&mut self, now: Time) -> Option<Routable> {
         loop {
-            let key = self.queue.pop_front()?;
-            let Some(call) = self.calls.get_mut(&key.0) else {
-                self.over_in_queue -= 1;
-                continue;
-            };
+            let key = self.pop_queued()?;
+            let call = self.calls.get_mut(&key.0)?;
             call.cost = Amount::ZERO;
             if call.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);

@@ -399,7 +399,7 @@ impl RequestEngine {
         if !self.bound.is_empty() {
             let contended = self.links.iter().filter(|(_, link)| link.spender.is_contended());
             let ids = contended.map(|(id, _)| *id).filter(|id| self.bound_to(*id).is_some());
-            let ids: Vec<LinkId> = ids.collect();
+            let ids = ids.collect::<Vec<LinkId>>();
             self.wakes.extend(ids);
         }
         let Some(cost) = self.next_cost() else {

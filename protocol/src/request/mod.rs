@@ -28,8 +28,7 @@ pub use answer::{CallError, Settled};
 pub use config::{CallOptions, RequestConfig};
 pub use stats::{RequestLinkStats, RequestStats};
 
-use crate::collections::RangeSet;
-use crate::collections::{Abreast, Rising};
+use crate::collections::{Abreast, RangeSet, Rising};
 use crate::credit::Spender;
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority};

@@ -4,8 +4,8 @@
 //! folder while no socket uses it. The rooms:
 //!
 //! - `options`, `durability` and `owner` are what people say about a store, `sled_store` is what they get;
-//! - `format` is the bytes of every entry and `codec` how they are read, `shelf` where blocks stand so that sled writes them about once, `entries`
-//!   the order in which they are written and removed;
+//! - `format` is the bytes of every entry and `codec` how they are read, `shelf` where blocks stand so that sled writes
+//!   them about once, `entries` the order in which they are written and removed;
 //! - `engine` opens sled, `folder` gives its files the care they need, `sync` makes a sync real;
 //! - `marker` and `witness` are small files that prove what the store has held, `boot` one that says whether the system may
 //!   have lost its end; `small_file` is how such a file is replaced as a whole;

@@ -311,8 +311,7 @@ impl Pool {
         }
         self.share_out();
         if !self.hungry.is_empty() {
-            self.take_back();
-            self.share_out();
+            self.relieve();
         } else if waiting == 0 && self.low.iter().any(|other| self.is_starved(*other)) {
             self.lower(link, self.ease());
         }
@@ -334,8 +333,7 @@ impl Pool {
         self.outstanding = self.outstanding + after - before;
         self.share_out();
         if self.is_short_of_what_comes() {
-            self.take_back();
-            self.share_out();
+            self.relieve();
         }
         self.answer();
         true
@@ -414,8 +412,7 @@ impl Pool {
         self.share_out();
         if !is_held && !self.hungry.is_empty() {
             // All of the room may be with those that need none of it now.
-            self.take_back();
-            self.share_out();
+            self.relieve();
             self.answer();
         }
     }
@@ -510,8 +507,7 @@ impl Pool {
         }
         self.share_out();
         if self.sits_idle() {
-            self.take_back();
-            self.share_out();
+            self.relieve();
             self.answer();
         }
     }

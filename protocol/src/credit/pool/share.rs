@@ -156,6 +156,12 @@ impl Pool {
         }
     }
 
+    /// Takes from links what somebody else needs more, and gives what that sets free to those who wait.
+    pub(super) fn relieve(&mut self) {
+        self.take_back();
+        self.share_out();
+    }
+
     /// Takes from all who sit on more than others could have.
     pub(super) fn even_out(&mut self) {
         let ease = self.ease();

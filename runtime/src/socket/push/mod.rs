@@ -230,10 +230,7 @@ impl PushSocket {
     /// # Errors
     /// If a socket with such settings could not work; nothing has changed then.
     pub fn reconfigure(&self, change: impl FnOnce(&mut PushConfig)) -> Result<(), Error> {
-        // Not under the lock: whatever it calls may want that, too.
-        let mut config = self.sender.core.lock().socket.engine.config().clone();
-        change(&mut config);
-        config.check().map_err(Error::Settings)?;
+        let config = self.sender.changed(PushEngine::config, change, PushConfig::check)?;
         let now = self.sender.core.clock.now();
         self.sender.core.with(|socket| socket.engine.reconfigure(now, |before| *before = config));
         Ok(())

@@ -61,6 +61,20 @@ impl<S: Sending> Sender<S> {
         if self.durable { all_accepted(&self.core, seqs).await } else { Ok(()) }
     }
 
+    /// The settings as a change makes them, if a socket with these could work.
+    pub(crate) fn changed<C: Clone>(
+        &self,
+        current: impl FnOnce(&S::Engine) -> &C,
+        change: impl FnOnce(&mut C),
+        check: impl FnOnce(&C) -> Result<(), String>,
+    ) -> Result<C, Error> {
+        // Not under the lock: whatever the change calls may want that, too.
+        let mut config = current(self.core.lock().socket.engine()).clone();
+        change(&mut config);
+        check(&config).map_err(Error::Settings)?;
+        Ok(config)
+    }
+
     pub(crate) fn stop_intake(&self) {
         self.core.with(|socket| socket.engine_mut().close_intake());
     }
