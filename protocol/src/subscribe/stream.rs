@@ -209,11 +209,11 @@ impl Stream {
     /// What of it waited for the application is dropped. The position does not move over that.
     pub(super) fn discard(&mut self, messages: u64) {
         self.discarded = true;
-        self.gaps = 0;
         self.queued = self.queued.saturating_sub(messages);
-        if messages > 0 {
+        if messages > 0 || self.gaps > 0 {
             self.taken_end = self.next.unwrap_or(self.taken_end);
         }
+        self.gaps = 0;
     }
 
     /// Something is about to come: if the application is done with all before it, what was not for it in between is behind

@@ -162,6 +162,26 @@ fn a_publisher_that_continues_is_no_news_and_one_that_does_not_is() {
     assert_eq!(got[1], message(0, "t", "payload"));
 }
 
+#[test]
+fn a_gap_that_is_discarded_before_anybody_heard_of_it_is_told_again_after_a_crash() {
+    let mut net = Net::default();
+    let ended = net.publisher(ring(2), lineage(1, 0));
+    net.publish_many(ended, 5);
+    let start = Start::At(0);
+    let config = SubscribeConfig { start, old_session: OldSession::Discard, ..window(100) };
+    let subscriber = net.subscriber(config, &["another topic"]);
+    net.join(ended, subscriber);
+    net.cut(ended, subscriber);
+    let new = session(9);
+    let next = net.publisher(ring(2), Lineage { session: new, epoch: 3, since: 0 });
+    net.join(next, subscriber);
+    let positions = net.sub(subscriber).positions();
+    let old = positions.iter().find(|position| position.session != new);
+    assert_eq!(old.map(|position| position.next), Some(0));
+    let old = Some(lineage(1, 0).session);
+    assert_eq!(net.take(subscriber), [Got::NewSession(NewSession { new, old })]);
+}
+
 /// A proxy with a ring of so many that has had five messages of a publisher which is gone, and a publisher after that.
 fn one_after_the_other(first: Lineage, second: Lineage, messages: u64) -> (Net, usize, usize) {
     let mut net = Net::default();

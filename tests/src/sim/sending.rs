@@ -53,6 +53,8 @@ impl Network {
         for (seq, entry) in self.ledger.of(node.session, 0..node.fresh_from) {
             if entry.standing != Standing::Live && engine.fate(seq).is_none() {
                 entry.standing = Standing::Live;
+                // It was kept by having been confirmed; on disk it is once the engine says so.
+                entry.accepted = false;
                 // It may become a letter again.
                 entry.letter_gone = false;
             }
