@@ -8,6 +8,7 @@ mod allowance;
 mod granter;
 mod pool;
 mod spender;
+mod want;
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
@@ -15,6 +16,7 @@ pub(crate) use allowance::Allowance;
 pub use pool::Pool;
 pub(crate) use pool::UNANSWERED;
 pub(crate) use spender::Spender;
+pub(crate) use want::Want;
 
 /// Messages and bytes, which are limited together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -6,7 +6,7 @@
 //! back to it, nor to any router that stands behind it.
 
 use crate::collections::Rising;
-use crate::credit::Amount;
+use crate::credit::{Amount, Want};
 use crate::event::Event;
 use crate::ids::{LinkId, PeerId, Priority};
 use crate::limits::{HOPS_MAX, PUT_OFF_MAX};
@@ -277,18 +277,13 @@ impl RouterEngine {
             .collect();
         let (room, waiting) = (self.down.room_for(None), self.down.parked());
         self.up.forward(room, waiting, caps.into_iter(), now);
-        let demands: Vec<_> = match self.is_closing {
-            true => Vec::new(),
-            false => self.up.pool().demands().collect(),
-        };
-        let demands: Vec<_> = demands
-            .into_iter()
-            .filter(|(_, demand, fed)| *demand > 0 || *fed > 0)
-            .map(|(link, demand, fed)| {
-                let router = routers.iter().find(|(other, _)| *other == link);
-                (router.map(|(_, router)| *router), demand, fed)
-            })
-            .collect();
-        self.down.set_wanted(&demands);
+        let is_closing = self.is_closing;
+        let wants =
+            self.up.pool().wants().filter(|(_, want)| !is_closing && *want != Want::NOTHING);
+        let by_router = wants.map(|(link, want)| {
+            let router = routers.iter().find(|(other, _)| *other == link);
+            (router.map(|(_, router)| *router), want)
+        });
+        self.down.set_upstream_wants(&by_router.collect::<Vec<_>>());
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::credit::Amount;
+use crate::credit::{Amount, Want};
 use crate::ids::{LinkId, PeerId, Session};
 use crate::link::{Identity, LinkConfig};
 use crate::pull::{PullConfig, PullEngine, PullStats};
@@ -136,7 +136,7 @@ impl StreamerEngine {
     pub fn close_intake(&mut self) {
         self.is_closing = true;
         self.up.set_paused(true);
-        self.down.set_wanted(0, 0);
+        self.down.set_upstream_want(Want::NOTHING);
     }
 
     /// What receivers have granted, and what waits here for some of it: that and what was granted upstream is no more than
@@ -202,8 +202,7 @@ impl StreamerEngine {
         let (room, waiting) = self.down.granted();
         self.up.forward(room, waiting);
         if !self.is_closing {
-            let (demand, fed) = self.up.pool().demanded();
-            self.down.set_wanted(demand, fed);
+            self.down.set_upstream_want(self.up.pool().want());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::credit::Amount;
+use crate::credit::{Amount, Want};
 use crate::ids::{LinkId, Seq, span};
 use crate::limits::{RANGES_MAX, TAKE_BYTES};
 use crate::link::Transmit;
@@ -197,14 +197,14 @@ impl PushEngine {
         let blocked = waiting > 0 && (stopped || room.messages == 0);
         // What cannot be dispatched now, whatever the credit, asks for none.
         let wanted = if dispatchable { waiting } else { 0 }.max(self.refused.into());
-        let (behind, fed) = self.passing.as_ref().map_or((0, 0), |passing| passing.wanted);
-        let wanted = wanted.saturating_add(behind);
+        let upstream = self.passing.as_ref().map_or(Want::NOTHING, |passing| passing.upstream_want);
+        let wanted = wanted.saturating_add(upstream.waiting);
         // What waits upstream may be of any size.
-        let short = behind > 0 && room.bytes < cost_bytes_max(self.config.link.message_bytes_max);
+        let short =
+            upstream.waiting > 0 && room.bytes < cost_bytes_max(self.config.link.message_bytes_max);
         let wants = wanted > 0 && (room.messages == 0 || short || (stopped && dispatchable));
         let wants = wants && !outranked;
-        // What was given because somebody upstream waits is about to be used.
-        let keeps = wanted == 0 && fed > 0;
+        let keeps = wanted == 0 && upstream.is_met();
         let contended = link.spender.is_contended();
         let demand = match contended && is_to_answer {
             _ if keeps => None,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::credit::Amount;
+use crate::credit::{Amount, Want};
 use crate::ids::{Seq, Session, span};
 use crate::pull::{ADOPTED_KEYS, Adopted, Run, RunKey};
 use crate::time::Time;
@@ -42,8 +42,8 @@ pub(super) struct Passing {
     pub(super) waiting: Amount,
     /// Since when nothing has left it.
     pub(super) parked: Option<Time>,
-    /// Messages that wait upstream for credit, and those that were given credit for that.
-    pub(super) wanted: (u64, u64),
+    /// What senders upstream want.
+    pub(super) upstream_want: Want,
     pub(super) may_adopt: bool,
     /// Links came or went, or what is said of them.
     pub(super) members_changed: bool,

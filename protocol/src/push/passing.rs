@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::collections::RangeSet;
-use crate::credit::Amount;
+use crate::credit::{Amount, Want};
 use crate::event::{Event, Redelivery};
 use crate::ids::{Delivery, LinkId, PeerId, Seq, Session, span};
 use crate::limits::{ADOPTED_MESSAGES_MAX, PARKED_MAX, STREAMERS_MAX};
@@ -63,15 +63,13 @@ impl PushEngine {
         (Amount::new(self.spare.min(left), self.spare_bytes), waiting)
     }
 
-    /// Says how many messages wait upstream for credit, and how many were given credit for that.
-    pub(crate) fn set_wanted(&mut self, demand: u64, fed: u64) {
+    /// Says what senders upstream want.
+    pub(crate) fn set_upstream_want(&mut self, want: Want) {
         let Some(passing) = &mut self.passing else {
             return;
         };
-        let before = std::mem::replace(&mut passing.wanted, (demand, fed));
-        let asks = |(demand, _): (u64, u64)| demand > 0;
-        let over = |wanted| wanted == (0, 0);
-        if asks(before) != asks(passing.wanted) || over(before) != over(passing.wanted) {
+        let before = std::mem::replace(&mut passing.upstream_want, want);
+        if want.is_news_after(before) {
             let contended = self.links.iter().filter(|(_, link)| link.spender.is_contended());
             self.wakes.extend(contended.map(|(id, _)| *id));
         }

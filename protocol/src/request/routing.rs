@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::credit::Amount;
+use crate::credit::{Amount, Want};
 use crate::ids::{CallId, LinkId, PeerId, SocketType};
 use crate::limits::{
     COUNTED_CREDIT_MAX, HOP_COST_BYTES, HOPS_MAX, PARKED_MAX, ROUTERS_MAX, SILENCE_MAX, TRIED_MAX,
@@ -45,8 +45,8 @@ pub(super) struct Routes {
     /// The one at the other end.
     first: Option<PeerId>,
     counted: Amount,
-    /// Calls that wait upstream for room of this link, and those that were given credit for that.
-    wanted: (u64, u64),
+    /// What clients upstream want of this link.
+    upstream_want: Want,
 }
 
 /// What the downstream side of a router keeps besides.
@@ -64,7 +64,8 @@ pub(super) struct Routing {
     room: Amount,
     /// Links that lead to routers.
     routers: BTreeSet<LinkId>,
-    wanted: (u64, u64),
+    /// What clients upstream want of links that lead to servers.
+    upstream_want: Want,
     routes_changed: bool,
 }
 
@@ -119,7 +120,7 @@ impl RequestEngine {
             tried: Tried::default(),
             room: Amount::ZERO,
             routers: BTreeSet::new(),
-            wanted: (0, 0),
+            upstream_want: Want::NOTHING,
             routes_changed: false,
         });
         engine
@@ -390,32 +391,24 @@ impl RequestEngine {
         calls.fold(Amount::ZERO, |sum, call| sum + Amount::new(1, call.cost - HOP_COST_BYTES))
     }
 
-    /// Takes note of what waits upstream: at each link by the router at its other end, how many calls, and how many were
-    /// given credit for that.
-    pub(crate) fn set_wanted(&mut self, demands: &[(Option<PeerId>, u64, u64)]) {
+    /// Takes note of what clients upstream want: on each link, by the router at its other end.
+    pub(crate) fn set_upstream_wants(&mut self, wants: &[(Option<PeerId>, Want)]) {
         let sum = |routes: Option<&Routes>| {
             let leads_back = |router: &Option<PeerId>| {
                 router.zip(routes).is_some_and(|(router, to)| to.routers.contains_key(&router))
             };
-            let asking = demands.iter().filter(|(router, ..)| !leads_back(router));
-            asking.fold((0u64, 0u64), |(all, all_fed), (_, waiting, fed)| {
-                (all.saturating_add(*waiting), all_fed.saturating_add(*fed))
-            })
+            let asking = wants.iter().filter(|(router, _)| !leads_back(router));
+            asking.fold(Want::NOTHING, |all, (_, want)| all + *want)
         };
         let Some(routing) = &mut self.routing else {
             return;
         };
-        let is_news = |before: (u64, u64), wanted: (u64, u64)| {
-            (before.0 > 0) != (wanted.0 > 0) || (before == (0, 0)) != (wanted == (0, 0))
-        };
-        let wanted = sum(None);
-        let before = std::mem::replace(&mut routing.wanted, wanted);
-        let mut news = is_news(before, wanted);
+        let want = sum(None);
+        let mut news = want.is_news_after(std::mem::replace(&mut routing.upstream_want, want));
         for id in &routing.routers {
             if let Some(link) = self.links.get_mut(id) {
-                let wanted = sum(Some(&link.routes));
-                let before = std::mem::replace(&mut link.routes.wanted, wanted);
-                news |= is_news(before, wanted);
+                let want = sum(Some(&link.routes));
+                news |= want.is_news_after(std::mem::replace(&mut link.routes.upstream_want, want));
             }
         }
         if news {
@@ -427,12 +420,12 @@ impl RequestEngine {
         }
     }
 
-    /// What waits upstream for room of a link.
-    pub(super) fn wanted_on(&self, id: LinkId) -> (u64, u64) {
+    /// What clients upstream want of a link.
+    pub(super) fn upstream_want_on(&self, id: LinkId) -> Want {
         let Some(routing) = &self.routing else {
-            return (0, 0);
+            return Want::NOTHING;
         };
         let of_router = self.links.get(&id).filter(|_| routing.routers.contains(&id));
-        of_router.map_or(routing.wanted, |link| link.routes.wanted)
+        of_router.map_or(routing.upstream_want, |link| link.routes.upstream_want)
     }
 }

@@ -113,20 +113,19 @@ impl RequestEngine {
     /// Says how many calls wait for room: to a server that shares its room out, and to one that is to say whether it has any.
     fn transmit_demand(&mut self, id: LinkId, now: Time, out: &mut Transmit) {
         let (waiting, next) = self.waiting_for(id);
-        let (behind, fed) = self.wanted_on(id);
+        let upstream = self.upstream_want_on(id);
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let wanted = waiting.saturating_add(behind);
-        if wanted == 0 && fed > 0 {
-            // What was given because somebody upstream waits is about to be used.
+        let wanted = waiting.saturating_add(upstream.waiting);
+        if wanted == 0 && upstream.is_met() {
             return;
         }
         let waiting = if link.answers(now) { wanted } else { 0 };
         let room = link.spender.room();
         // What waits upstream may be of any size.
         let most = cost_bytes_max(self.config.link.message_bytes_max);
-        let next = next.max((behind > 0).then_some(most));
+        let next = next.max((upstream.waiting > 0).then_some(most));
         let blocked = next.is_some_and(|cost| room.messages == 0 || room.bytes < cost);
         let has_others = self.ready.last().is_some_and(|place| place.0 > (false, link.priority));
         let demand = match has_others || link.spender.has_asked() {

@@ -19,8 +19,8 @@ use crate::limits::COUNTED_CREDIT_MAX;
 use crate::time::Time;
 use crate::wire::{Demand, Echo, Grant};
 
-use super::Amount;
 use super::granter::Granter;
+use super::{Amount, Want};
 
 use review::Seen;
 pub(crate) use review::UNANSWERED;
@@ -89,6 +89,10 @@ impl Line {
     /// What it may be given beside what it has.
     fn left(&self) -> Option<Amount> {
         self.cap.map(|cap| cap.saturating_sub(self.granter.intended()))
+    }
+
+    const fn want(&self) -> Want {
+        Want { waiting: self.demand, given: self.fed }
     }
 }
 
@@ -442,19 +446,17 @@ impl Pool {
         self.answer();
     }
 
-    /// Links, and the messages that wait at each for credit that it may have, and those that were given credit for that reason
-    /// and have not arrived.
-    pub(crate) fn demands(&self) -> impl Iterator<Item = (LinkId, u64, u64)> {
-        let demand = |line: &Line| if line.is_held { 0 } else { line.demand };
-        self.lines.iter().map(move |(link, line)| (*link, demand(line), line.fed))
+    /// What the sender on each link wants, of credit that it may have.
+    pub(crate) fn wants(&self) -> impl Iterator<Item = (LinkId, Want)> {
+        self.lines.iter().map(|(link, line)| match line.want() {
+            want if line.is_held => (*link, Want { waiting: 0, ..want }),
+            want => (*link, want),
+        })
     }
 
-    /// Messages that wait at senders for credit, and those that were given credit for that reason and have not arrived.
-    pub(crate) fn demanded(&self) -> (u64, u64) {
-        let lines = self.lines.values();
-        lines.fold((0, 0), |(demand, fed), line| {
-            (demand.saturating_add(line.demand), fed.saturating_add(line.fed))
-        })
+    /// What all senders want together.
+    pub(crate) fn want(&self) -> Want {
+        self.lines.values().map(Line::want).fold(Want::NOTHING, Want::add)
     }
 
     /// The next link that has a grant to send.

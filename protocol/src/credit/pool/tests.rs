@@ -328,7 +328,7 @@ fn who_was_held_back_gets_its_share_also_of_what_another_sits_on() {
     }
     assert_eq!(pool.outstanding_on(A).messages, 0);
     assert_eq!(pool.outstanding_on(B).messages, 1, "nobody else is to have it");
-    assert_eq!(pool.demands().map(|(_, demand, _)| demand).sum::<u64>(), 0);
+    assert_eq!(pool.wants().map(|(_, want)| want.waiting).sum::<u64>(), 0);
     pool.demand(B, waiting(0), NOW);
     pool.set_held(A, false);
     let lowered = pool.poll_grant(B).expect("it needs it no more");
