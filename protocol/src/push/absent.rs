@@ -1,5 +1,7 @@
 //! Receivers that are away, and may come back for what they hold.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::collections::RangeSet;
 use crate::event::Redelivery;
 use crate::ids::{LinkId, PeerId, span};
@@ -14,11 +16,68 @@ use super::{PushEngine, PushLink};
 
 /// A receiver that went away, and what it may still hold.
 #[derive(Debug)]
-pub(super) struct Absent {
+struct Absent {
     identity: Identity,
     flights: Numbered,
     /// The end of its grace time.
     until: Time,
+}
+
+/// Receivers that went away, by the links that they lost.
+#[derive(Debug, Default)]
+pub(super) struct Absentees {
+    by_link: BTreeMap<(PeerId, LinkId), Absent>,
+    /// The ends of their grace times.
+    ends: BTreeSet<(Time, PeerId, LinkId)>,
+}
+
+impl Absentees {
+    /// When the next of them is given up.
+    pub(super) fn next_end(&self) -> Option<Time> {
+        self.ends.first().map(|(until, ..)| *until)
+    }
+
+    /// Adds what a receiver may come back for, which it now may until then.
+    fn put(&mut self, key: (PeerId, LinkId), identity: Identity, flights: Numbered, until: Time) {
+        let (peer, id) = key;
+        let before = self.remove(key).map(|absent| absent.flights).unwrap_or_default();
+        let flights = before.followed_by(flights);
+        self.by_link.insert(key, Absent { identity, flights, until });
+        self.ends.insert((until, peer, id));
+    }
+
+    /// What a receiver held on links that are gone; an error if it is not that receiver who asks.
+    pub(super) fn take_of(&mut self, peer: PeerId, identity: &Identity) -> Result<Numbered, Close> {
+        let keys: Vec<_> = self
+            .by_link
+            .range((peer, LinkId(0))..=(peer, LinkId(u64::MAX)))
+            .map(|(key, absent)| (*key, absent.identity == *identity))
+            .collect();
+        if keys.iter().any(|(_, same)| !same) {
+            return Err(refusal(
+                CloseCode::NotAuthorized,
+                "this receiver belongs to somebody else",
+            ));
+        }
+        let back = keys.into_iter().filter_map(|(key, _)| self.remove(key));
+        let flights = back.map(|absent| absent.flights);
+        Ok(flights.reduce(Numbered::followed_by).unwrap_or_default())
+    }
+
+    /// The next one whose grace time is over.
+    fn pop_ended(&mut self, now: Time) -> Option<(PeerId, Absent)> {
+        let (until, peer, id) = self.ends.first().copied()?;
+        if until > now {
+            return None;
+        }
+        Some((peer, self.remove((peer, id))?))
+    }
+
+    fn remove(&mut self, key: (PeerId, LinkId)) -> Option<Absent> {
+        let absent = self.by_link.remove(&key)?;
+        self.ends.remove(&(absent.until, key.0, key.1));
+        Some(absent)
+    }
 }
 
 impl PushEngine {
@@ -34,48 +93,11 @@ impl PushEngine {
         if flights.is_empty() {
             return;
         }
-        if self.absent.len() >= ABSENT_PEERS_MAX {
+        if self.absent.by_link.len() >= ABSENT_PEERS_MAX {
             self.give_up(flights.into_flights(), false, now);
             return;
         }
-        let until = now + self.config.grace;
-        let absent = self.absent.entry((peer, id));
-        let absent =
-            absent.or_insert_with(|| Absent { identity, flights: Numbered::default(), until });
-        let earlier = std::mem::take(&mut absent.flights);
-        absent.flights = earlier.followed_by(flights);
-        self.absent_order.remove(&(absent.until, peer, id));
-        absent.until = until;
-        self.absent_order.insert((until, peer, id));
-    }
-
-    /// What a receiver held on links that are gone.
-    pub(super) fn take_absent(
-        &mut self,
-        peer: PeerId,
-        identity: &Identity,
-    ) -> Result<Numbered, Close> {
-        let keys: Vec<_> = self
-            .absent
-            .range((peer, LinkId(0))..=(peer, LinkId(u64::MAX)))
-            .map(|(key, absent)| (*key, absent.identity == *identity))
-            .collect();
-        if keys.iter().any(|(_, same)| !same) {
-            return Err(refusal(
-                CloseCode::NotAuthorized,
-                "this receiver belongs to somebody else",
-            ));
-        }
-        let back: Vec<Absent> =
-            keys.into_iter().filter_map(|((peer, id), _)| self.end_absence(peer, id)).collect();
-        let flights = back.into_iter().map(|absent| absent.flights);
-        Ok(flights.reduce(Numbered::followed_by).unwrap_or_default())
-    }
-
-    fn end_absence(&mut self, peer: PeerId, id: LinkId) -> Option<Absent> {
-        let absent = self.absent.remove(&(peer, id))?;
-        self.absent_order.remove(&(absent.until, peer, id));
-        Some(absent)
+        self.absent.put((peer, id), identity, flights, now + self.config.grace);
     }
 
     /// Whether a receiver that lost a link has another one: then it has not crashed.
@@ -117,15 +139,9 @@ impl PushEngine {
 
     /// Gives up on receivers whose grace time is over.
     pub(super) fn give_up_absent(&mut self, now: Time) {
-        while let Some(&(until, peer, id)) = self.absent_order.first() {
-            if until > now {
-                return;
-            }
-            self.absent_order.pop_first();
-            if let Some(absent) = self.absent.remove(&(peer, id)) {
-                let crashed = !self.is_here(peer, &absent.identity);
-                self.give_up(absent.flights.into_flights(), crashed, now);
-            }
+        while let Some((peer, absent)) = self.absent.pop_ended(now) {
+            let crashed = !self.is_here(peer, &absent.identity);
+            self.give_up(absent.flights.into_flights(), crashed, now);
         }
     }
 

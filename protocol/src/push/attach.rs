@@ -3,17 +3,15 @@
 use std::ops::Range;
 
 use crate::collections::RangeSet;
-use crate::credit::Spender;
 use crate::event::Redelivery;
-use crate::ids::{LinkId, Priority, Seq, Session, SocketType, span};
+use crate::ids::{LinkId, PeerId, Priority, Seq, Session, SocketType, span};
 use crate::limits::{ATTACH_FRAMES_MAX, RANGES_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
-use crate::queue::{Flight, Flights, Numbered};
+use crate::queue::{Flight, Numbered};
 use crate::time::{Now, Time};
 use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Span, Spans};
 
 use super::passed::Named;
-use super::stats::Flow;
 use super::{PushEngine, PushLink};
 
 link_vocabulary!(PushEngine);
@@ -39,41 +37,7 @@ impl PushEngine {
         };
         let link = Link::new(identity, speaker, &self.config.link, self.links.len(), now);
         self.events.extend(link.turned_away(id));
-        self.links.insert(
-            id,
-            PushLink {
-                link,
-                spender: Spender::default(),
-                attached: false,
-                attaches: 0,
-                restored: 0,
-                returned: RangeSet::new(),
-                next_delivery: 0,
-                flights: Flights::default(),
-                copies: Default::default(),
-                abandoned: Flights::default(),
-                retracts: Vec::new(),
-                settles: 0,
-                counted: 0,
-                counted_bytes: 0,
-                standing: Default::default(),
-                priority,
-                declined: None,
-                mute: false,
-                trial_until: None,
-                receivers: 1,
-                streamers: Vec::new(),
-                turn: 0,
-                origin: None,
-                in_idle: false,
-                called: 0,
-                blocked: false,
-                in_silent: false,
-                confirmed: 0,
-                opened: now,
-                flow: Flow::default(),
-            },
-        );
+        self.links.insert(id, PushLink::new(link, priority, now));
         id
     }
 
@@ -139,27 +103,9 @@ impl PushEngine {
 
     /// A receiver says what it holds of this session: that stays pending; what it lost is sent again.
     fn handle_attach(&mut self, id: LinkId, attach: Attach, now: Time) -> Result<(), Close> {
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some((peer, is_streamer, identity)) = self.check_attach(id, &attach)? else {
             return Ok(());
         };
-        if link.attached {
-            return Err(violation("a second ATTACH"));
-        }
-        link.attaches += 1;
-        if link.attaches > ATTACH_FRAMES_MAX {
-            return Err(refusal(
-                CloseCode::TooMany,
-                "it holds more than this side can take note of",
-            ));
-        }
-        if attach.session != self.session && self.passing.is_none() {
-            return Err(violation("an ATTACH to another session"));
-        }
-        let Some((peer, is_streamer)) = link.link.peer().map(|peer| (peer.id, peer.is_streamer()))
-        else {
-            return Err(violation("an ATTACH before HELLO"));
-        };
-        let identity = link.link.identity.clone();
         let session = attach.session;
         let confirmed = self.named(session, &attach.confirmed, is_streamer)?;
         let taken = here(&self.named(session, &attach.taken, is_streamer)?);
@@ -167,7 +113,7 @@ impl PushEngine {
         let held = self.named(session, &attach.held, is_streamer)?;
         self.check_deliveries(id, &held)?;
         // Nothing is refused from here on: what is taken from the absent must find its place.
-        let mut flights = self.take_absent(peer, &identity)?;
+        let mut flights = self.absent.take_of(peer, &identity)?;
         let returned = self.queue_returned(id);
         let named = here(&held).into_iter().chain(here(&confirmed)).collect();
         let dying = self.take_from_dying(id, peer, &identity, &named);
@@ -185,27 +131,49 @@ impl PushEngine {
             match named {
                 Named::Here(seqs) => self.hold(id, seqs, &taken, &mut flights, now),
                 Named::Unknown(seqs) => {
-                    let within = |span: &Span| {
-                        span.range().is_some_and(|r| r.start <= seqs.start && seqs.end <= r.end)
-                    };
-                    let is_taken = attach.taken.iter().any(within);
-                    match self.adopt(session, seqs.clone(), is_taken, now) {
-                        Some(here) if is_taken => {
-                            taken.insert(here.clone());
-                            self.hold_adopted(id, here, true, now);
-                        }
-                        Some(here) => self.hold_adopted(id, here, false, now),
-                        None => self.decline(id, span(&seqs)),
-                    }
+                    taken.extend(self.hold_unknown(id, &attach, seqs, now));
                 }
             }
         }
         if attach.more {
             self.put_absent(peer, id, identity, flights, now);
             self.keep_returned(id, &returned);
-            return Ok(());
+        } else {
+            self.end_attach(id, flights);
         }
-        for flight in flights.into_flights() {
+        Ok(())
+    }
+
+    /// Who says what it holds; an error if it may not, or not now.
+    fn check_attach(
+        &mut self,
+        id: LinkId,
+        attach: &Attach,
+    ) -> Result<Option<(PeerId, bool, Identity)>, Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(None);
+        };
+        if link.attached {
+            return Err(violation("a second ATTACH"));
+        }
+        link.attaches += 1;
+        if link.attaches > ATTACH_FRAMES_MAX {
+            return Err(refusal(
+                CloseCode::TooMany,
+                "it holds more than this side can take note of",
+            ));
+        }
+        if attach.session != self.session && self.passing.is_none() {
+            return Err(violation("an ATTACH to another session"));
+        }
+        let peer = link.link.peer().map(|peer| (peer.id, peer.is_streamer()));
+        let (peer, is_streamer) = peer.ok_or_else(|| violation("an ATTACH before HELLO"))?;
+        Ok(Some((peer, is_streamer, link.link.identity.clone())))
+    }
+
+    /// A receiver has said all that it holds: what is left of what it had was lost on the way.
+    fn end_attach(&mut self, id: LinkId, lost: Numbered) {
+        for flight in lost.into_flights() {
             self.pending -= span(&flight.seqs);
             self.requeue(flight.seqs, Redelivery::LostOnTheWay);
         }
@@ -216,7 +184,6 @@ impl PushEngine {
         self.note_members();
         self.recount(id);
         self.wake_idle_if_work();
-        Ok(())
     }
 
     /// What a receiver names, by the numbers that it has here.
@@ -254,28 +221,35 @@ impl PushEngine {
         }
     }
 
-    /// A receiver holds what was adopted on its word.
-    fn hold_adopted(&mut self, id: LinkId, seqs: Range<Seq>, is_taken: bool, now: Time) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
+    /// A receiver holds what nobody here knows of: that is taken on its word, or it is asked to give it back. What its
+    /// application has of it is returned, by the numbers that it has here.
+    fn hold_unknown(
+        &mut self,
+        id: LinkId,
+        attach: &Attach,
+        seqs: Range<Seq>,
+        now: Time,
+    ) -> Option<Range<Seq>> {
+        let within = |span: &Span| {
+            span.range().is_some_and(|taken| taken.start <= seqs.start && seqs.end <= taken.end)
         };
+        let is_taken = attach.taken.iter().any(within);
+        let adopted = self.adopt(attach.session, seqs.clone(), is_taken, now);
+        let link = self.links.get_mut(&id)?;
         let first = link.next_delivery;
         link.next_delivery += span(&seqs);
-        self.pending += span(&seqs);
-        let flight = Flight::new(seqs, now);
+        let Some(here) = adopted else {
+            link.retracts.push(first..link.next_delivery);
+            return None;
+        };
+        self.pending += span(&here);
+        let flight = Flight::new(here.clone(), now);
         if is_taken {
             self.start_processing(id, first, flight, now);
-        } else {
-            link.flights.insert(first, flight);
+            return Some(here);
         }
-    }
-
-    /// A receiver holds what nobody here knows of: it is asked to give it back.
-    fn decline(&mut self, id: LinkId, count: u64) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.retracts.push(link.next_delivery..link.next_delivery + count);
-            link.next_delivery += count;
-        }
+        link.flights.insert(first, flight);
+        None
     }
 
     /// A receiver that is back holds `seqs`: they are pending on its new link.

@@ -11,7 +11,8 @@ use crate::queue::Flight;
 use crate::time::Now;
 use crate::wire::{Control, DataHeader, Heartbeat, Retract};
 
-use super::{Declined, PushEngine};
+use super::PushEngine;
+use super::levels::Declined;
 
 impl PushEngine {
     /// Writes what a link has to send now: control frames, and its share of the queue.

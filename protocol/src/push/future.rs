@@ -21,7 +21,8 @@ use crate::queue::Flight;
 use crate::time::{Now, Time};
 use crate::wire::{Close, Control, DataHeader, Forgot, Future, Hello, Recall, Span, Take};
 
-use super::{Declined, PushEngine, PushLink};
+use super::levels::Declined;
+use super::{PushEngine, PushLink};
 
 /// Which messages have copies, and where.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 //! flights of a receiver that is away, or, in a session that is being rebuilt, what a link gave back and has not said
 //! yet that it holds. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
 //! (`dispatch`), to whom first (`levels`), who looks (`turns`), copies of what waits (`future`), what became of it
-//! (`settle`, `fates`, `letters`), receivers that come and go (`attach`, `absent`), time (`timeouts`), what is kept on
+//! (`settle`, `fates`, `letters`), receivers that come and go (`link`, `attach`, `absent`), time (`timeouts`), what is kept on
 //! disk (`journal`), a session whose messages are lost (`rebuild`), and what a streamer does otherwise (`passing`,
 //! `passed`).
 
@@ -18,6 +18,7 @@ mod future;
 mod journal;
 mod letters;
 mod levels;
+mod link;
 mod passed;
 mod passing;
 mod rebuild;
@@ -37,26 +38,25 @@ pub use settle::Fate;
 pub use stats::{PushLinkStats, PushStats};
 
 use crate::collections::RangeSet;
-use crate::credit::{Amount, Spender};
+use crate::credit::Amount;
 use crate::event::Events;
-use crate::ids::{Delivery, LinkId, PeerId, Priority, Seq, Session};
-use crate::limits::{ABANDONED_MAX, COUNTED_CREDIT_MAX};
-use crate::link::Link;
-use crate::queue::{Chunk, Chunks, Delays, Flight, Flights, Kept};
+use crate::ids::{Delivery, LinkId, PeerId, Seq, Session};
+use crate::limits::COUNTED_CREDIT_MAX;
+use crate::queue::{Chunk, Chunks, Delays, Flight, Kept};
 use crate::store::{Attempts, DeadLetter, Recovered};
 use crate::time::{Now, Time, WallTime};
-use crate::wire::Origin;
 
-use absent::Absent;
+use absent::Absentees;
 use fates::Fates;
-use future::{Copies, Placed};
+use future::Placed;
 use journal::Journal;
 use letters::Letters;
-use levels::{Declined, Levels, Standing};
+use levels::Levels;
+use link::PushLink;
 use passed::Passing;
 pub(crate) use passed::Upward;
 use rebuild::Rebuild;
-use stats::{Counters, Flow};
+use stats::Counters;
 use turns::Cramped;
 
 /// A PUSH socket without its I/O.
@@ -103,9 +103,7 @@ pub struct PushEngine {
     silent: VecDeque<LinkId>,
     /// Messages in flight, receivers that are away included.
     pending: u64,
-    absent: BTreeMap<(PeerId, LinkId), Absent>,
-    /// The same, by the end of their grace times.
-    absent_order: BTreeSet<(Time, PeerId, LinkId)>,
+    absent: Absentees,
     deadlines: BTreeSet<(Time, LinkId, Delivery)>,
     next_reassign: Option<Time>,
     /// Who gave messages back because somebody else has more time for them.
@@ -123,56 +121,6 @@ pub struct PushEngine {
     events: Events,
     counters: Counters,
     scratch: Vec<(Delivery, Flight)>,
-}
-
-#[derive(Debug)]
-struct PushLink {
-    link: Link,
-    spender: Spender,
-    /// The receiver has said what it holds.
-    attached: bool,
-    /// ATTACH frames so far.
-    attaches: u32,
-    /// Messages whose contents it has given back.
-    restored: u64,
-    /// Those of them that it may hold: nobody else is given them before it has said.
-    returned: RangeSet,
-    next_delivery: Delivery,
-    flights: Flights,
-    /// Of messages that still wait.
-    copies: Copies,
-    /// What was given to somebody else although this receiver may still confirm it.
-    abandoned: Flights,
-    retracts: Vec<Range<Delivery>>,
-    settles: u64,
-    /// Room as it is counted in the engine's `ready`, `spare` and `spare_bytes`, and what is counted in its `levels`.
-    counted: u64,
-    counted_bytes: u64,
-    standing: Standing,
-    /// Its endpoint's.
-    priority: Priority,
-    /// It has credit and does not take what comes next.
-    declined: Option<Declined>,
-    /// It was asked whether it can have credit, and did not answer in time.
-    mute: bool,
-    /// Its receiver failed, and has to be well until then.
-    trial_until: Option<Time>,
-    /// Receivers that stand behind it, and streamers on the way to them.
-    receivers: u32,
-    streamers: Vec<PeerId>,
-    /// Messages dispatched since it was its turn.
-    turn: u64,
-    /// At a streamer: what the receiver was told of whose messages come.
-    origin: Option<Origin>,
-    in_idle: bool,
-    in_silent: bool,
-    /// Messages that it is expected to take, since it was woken for them and has not looked.
-    called: u64,
-    /// What it was given is not written yet: it takes nothing more until it is.
-    blocked: bool,
-    confirmed: u64,
-    opened: Time,
-    flow: Flow,
 }
 
 impl PushEngine {
@@ -256,8 +204,7 @@ impl PushEngine {
             called: 0,
             silent: VecDeque::new(),
             pending: 0,
-            absent: BTreeMap::new(),
-            absent_order: BTreeSet::new(),
+            absent: Absentees::default(),
             deadlines: BTreeSet::new(),
             next_reassign: None,
             given_back: BTreeMap::new(),
@@ -448,22 +395,5 @@ impl PushEngine {
         let receivers = if counted > 0 { link.receivers() } else { 0 };
         let standing = Self::standing(link, receivers);
         self.levels.replace(std::mem::replace(&mut link.standing, standing), standing);
-    }
-}
-
-impl PushLink {
-    /// Remembers what was given to somebody else although this receiver may still confirm it. Of too much the oldest is
-    /// forgotten: a confirmation of that comes too late, so that what is not confirmed by the other one is done once more.
-    fn abandon(&mut self, first: Delivery, flight: Flight) {
-        self.abandoned.insert(first, flight);
-        while self.abandoned.runs() > ABANDONED_MAX {
-            self.abandoned.pop_first();
-        }
-    }
-
-    /// What it may be given.
-    fn room(&self) -> Amount {
-        let is_here = self.attached && self.link.is_open();
-        if is_here { self.spender.room() } else { Amount::ZERO }
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::event::Event;
 use crate::ids::SocketType;
-use crate::limits::RANGES_MAX;
+use crate::limits::{ABANDONED_MAX, RANGES_MAX};
 use crate::link::{Identity, Transmit};
 use crate::wire::{
     Attach, Control, Forgot, Frame, Future, Grant, Hello, Outcome, Preface, Settle, Settlement,

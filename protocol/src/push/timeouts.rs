@@ -17,7 +17,7 @@ impl PushEngine {
     pub fn has_timeouts(&self) -> bool {
         !self.expiring.is_empty()
             || self.delayed.len() > 0
-            || !self.absent_order.is_empty()
+            || self.absent.next_end().is_some()
             || !self.deadlines.is_empty()
             || self.next_reassign.is_some()
             || self.store_slow_at().is_some()
@@ -32,7 +32,7 @@ impl PushEngine {
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
         let expiry = self.expiring.first().map(|(wall, _)| now.time + now.wall.until(*wall));
         let delay = self.delayed.next();
-        let grace = self.absent_order.first().map(|(until, ..)| *until);
+        let grace = self.absent.next_end();
         let deadline = self.deadlines.first().map(|(until, ..)| *until);
         let slow = self.store_slow_at();
         let unpark = self.unpark_at();

@@ -7,7 +7,7 @@
 use crate::ids::{LinkId, Seq};
 use crate::time::Time;
 
-use super::{PushEngine, PushLink};
+use super::PushEngine;
 
 /// Links with credit that looked, and of which what came next takes more bytes than they have: they need not look again
 /// before something else comes next, or they have more.
@@ -176,12 +176,5 @@ impl PushEngine {
         self.note_looks(id);
         self.idle.retain(|other| *other != id);
         self.silent.retain(|other| *other != id);
-    }
-}
-
-impl PushLink {
-    /// By how much its share is greater than that of a link with one receiver.
-    pub(super) fn receivers(&self) -> u64 {
-        u64::from(self.receivers.max(1))
     }
 }
