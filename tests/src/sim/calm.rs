@@ -5,7 +5,7 @@ use std::time::Duration;
 use drawdown_protocol::credit::Amount;
 use drawdown_protocol::{Fate, PullEngine, PushEngine, Time};
 
-use super::agenda::{Event, Node};
+use super::agenda::{Event, Node, Side};
 use super::check::{Standing, Verdict, ensure};
 use super::network::Network;
 use super::node::Doing;
@@ -144,7 +144,6 @@ impl Network {
         }
     }
 
-    /// Whether a sender could dispatch if it had credit.
     /// When a receiver last got a message, or one that its sender prefers to it.
     fn busy_at(&self, wire: usize, pull: usize) -> Time {
         let own = &self.plan.wires[wire];
@@ -155,11 +154,31 @@ impl Network {
         preferred.chain([pull]).map(|pull| self.pulls[pull].busy_at).max().unwrap_or_default()
     }
 
+    /// Whether a sender could dispatch if it had credit.
     fn has_work(&self, push: usize) -> bool {
         let node = &self.pushes[push];
         node.engine.as_ref().is_some_and(|engine| {
             let may_dispatch = engine.pending() < node.plan.config.pending_messages;
             engine.waiting() > 0 && may_dispatch && !engine.is_rebuilding()
+        })
+    }
+
+    /// Whether a receiver may not have heard yet that nothing waits any more: what a sender says is on its way, or it says so
+    /// with its next heartbeat and has none.
+    pub(super) fn hears_late(&self, receiver: Node) -> bool {
+        let has_no_heartbeat = |sender: Node| match sender {
+            Node::Push(push) => self.plan.pushes[push].config.link.heartbeat.is_zero(),
+            Node::Streamer(streamer) => {
+                self.plan.streamers[streamer].config.link.heartbeat.is_zero()
+            }
+            _ => false,
+        };
+        let mut wires =
+            self.plan.wires.iter().enumerate().filter(|(_, wire)| wire.down == receiver);
+        wires.any(|(index, wire)| {
+            let conns = self.conns.values().filter(|conn| conn.wire == index);
+            let mut under_way = conns.map(|conn| conn.pipes[Side::Up as usize].in_flight());
+            has_no_heartbeat(wire.up) || under_way.any(|chunks| chunks > 0)
         })
     }
 
@@ -179,7 +198,10 @@ impl Network {
                 || format!("pull-{pull} still has something: {stats:?}"),
             )?;
             let timeout = engine.poll_timeout();
-            ensure(timeout.is_none(), || format!("pull-{pull} waits for {timeout:?}"))?;
+            let hears_late = self.hears_late(Node::Pull(pull));
+            ensure(timeout.is_none() || hears_late, || {
+                format!("pull-{pull} waits for {timeout:?}")
+            })?;
         }
         self.check_streamers_end()?;
         self.check_pubsub_end()?;

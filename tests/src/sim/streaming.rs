@@ -151,13 +151,11 @@ impl Network {
             format!("streamer-{streamer}: {waiting:?} waits, it counts {:?}", stats.up.queued)
         })?;
         let used = stats.up.granted;
-        let pending = stats.down.pending <= node.plan.config.pending_messages;
         let name = format!("streamer-{streamer}");
         let window = &mut self.streamers[streamer].window;
         // What was granted before may be less by now: what is on its way still arrives.
         window.resized(room, used);
-        window.check(used, &name)?;
-        ensure(pending, || format!("{name}: {} are pending", stats.down.pending))
+        window.check(used, &name)
     }
 
     /// A streamer has said this.
@@ -168,7 +166,10 @@ impl Network {
         frame: &Frame,
     ) -> Verdict {
         match (end.side, frame) {
-            (Side::Up, Frame::Data(data)) => self.observe_passing(end, node, data),
+            (Side::Up, Frame::Data(data)) => {
+                self.check_pending(node)?;
+                self.observe_passing(end, node, data)
+            }
             (Side::Up, Frame::Control(Control::Origin(origin))) => {
                 if let Some(conn) = self.conns.get_mut(&end.conn) {
                     conn.origin = Some(origin.session);
@@ -185,6 +186,18 @@ impl Network {
     }
 
     /// A message passes on as it came, within the credit that there is.
+    /// It passes no more on than may be pending. What receivers hold that come may be more.
+    fn check_pending(&self, node: Node) -> Verdict {
+        let Node::Streamer(streamer) = node else {
+            return Ok(());
+        };
+        let node = &self.streamers[streamer];
+        let stats = node.engine.as_ref().map(|engine| engine.stats(self.agenda.now()));
+        let (pending, most) =
+            (stats.map_or(0, |stats| stats.down.pending), node.plan.config.pending_messages);
+        ensure(pending <= most, || format!("{pending} messages are pending of at most {most}"))
+    }
+
     fn observe_passing(&mut self, end: EndId, node: Node, data: &DataRun) -> Verdict {
         let DataRun { header, records, .. } = data;
         let now = self.agenda.now();
@@ -226,7 +239,10 @@ impl Network {
                 || format!("streamer-{streamer} still has something: {stats:?}"),
             )?;
             let timeout = engine.poll_timeout(node.process.clock(now));
-            ensure(timeout.is_none(), || format!("streamer-{streamer} waits for {timeout:?}"))?;
+            let hears_late = self.hears_late(Node::Streamer(streamer));
+            ensure(timeout.is_none() || hears_late, || {
+                format!("streamer-{streamer} waits for {timeout:?}")
+            })?;
         }
         Ok(())
     }

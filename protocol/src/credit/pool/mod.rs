@@ -144,12 +144,16 @@ impl Pool {
         self.outstanding
     }
 
-    /// What nobody uses or waits for: free, or granted to senders that have nothing to send as far as is known.
+    /// What nobody uses or waits for: free, or granted to senders that have nothing to send as far as is known, beyond what
+    /// such ones may sit on.
     #[must_use]
     pub fn unused(&self) -> Amount {
-        let in_need = self.lines.values().filter(|line| line.demand > 0 || line.fed > 0);
-        let taken = in_need.map(|line| line.granter.outstanding()).fold(self.queued, Amount::add);
-        self.room().saturating_sub(taken)
+        let allowance = self.allowance();
+        let taken = self.lines.values().map(|line| match line.granter.outstanding() {
+            outstanding if line.demand > 0 || line.fed > 0 => outstanding,
+            idle => idle.min(allowance),
+        });
+        self.room().saturating_sub(taken.fold(self.queued, Amount::add))
     }
 
     /// What may still arrive on one link.
