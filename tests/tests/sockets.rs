@@ -315,11 +315,11 @@ async fn limits_change_while_the_sockets_run() -> Outcome {
     push.send("3").await?;
 
     let pull = PullSocket::builder().window(1).build()?;
-    pull.set_paused(true);
+    pull.pause();
     pull.connect(&endpoint)?;
     assert!(timeout(QUIET, pull.recv()).await.is_err(), "a paused receiver gets nothing");
     pull.set_window(3, 64 << 20);
-    pull.set_paused(false);
+    pull.resume();
     until(|| pull.stats().received == 3).await;
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::store::Recovered;
-use drawdown_protocol::{Seq, Session};
+use drawdown_protocol::{LinkConfig, Seq, Session};
 
 use crate::core::CoreOptions;
 use crate::driver::ConnectOptions;
@@ -15,6 +16,17 @@ use crate::store::{Durability, OpenOptions, SledStore, Store, StoreError, StoreO
 pub(crate) struct SocketOptions {
     pub(crate) core: CoreOptions,
     pub(crate) connect: ConnectOptions,
+}
+
+/// The bytes of a window as a user has set them, which must hold the largest of what comes.
+pub(crate) fn fitting_window(bytes: u64, link: &LinkConfig, what: &str) -> Result<u64, Error> {
+    let most = cost_bytes_max(link.message_bytes_max);
+    if bytes < most {
+        return Err(Error::Settings(format!(
+            "window_bytes is {bytes} and one {what} may take {most}; raise it, or lower max_message"
+        )));
+    }
+    Ok(bytes)
 }
 
 /// Where a socket's messages are kept, if anywhere.

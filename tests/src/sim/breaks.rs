@@ -266,6 +266,8 @@ impl Network {
                 ));
             }
             entry.standing = Standing::Lost;
+            // A receiver may give it back, as it was when it was placed there.
+            entry.known_failures = 0;
             if disk_is_lost {
                 entry.accepted = false;
             }

@@ -64,10 +64,10 @@ async fn a_publisher_waits_for_nobody_and_a_slow_subscriber_gets_one_exact_gap()
     let sub = SubSocket::builder().window(1).connect(&endpoint).await?;
     let mut events = sub.events();
     expect(&sub, 0..1).await?;
-    sub.set_paused(true);
+    sub.pause();
     publish(&publisher, 1..100).await?;
     assert!(sub.try_recv().is_none());
-    sub.set_paused(false);
+    sub.resume();
     let gap = Gap { session: publisher.session(), from: 1, to: 89 };
     match next(&sub).await {
         Incoming::Gap(found) => assert_eq!(found, gap),

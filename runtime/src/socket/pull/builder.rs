@@ -1,10 +1,10 @@
 //! Making a PULL socket.
 
-use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::{ConfirmOn, PeerId, PullConfig, PullEngine};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::socket::options::fitting_window;
 use crate::socket::{SocketOptions, builder_options};
 use crate::transport::IntoEndpoint;
 
@@ -16,7 +16,8 @@ use super::PullSocket;
 pub struct PullBuilder {
     pub(super) config: PullConfig,
     pub(super) options: SocketOptions,
-    window_bytes_set: bool,
+    /// As the user has set it.
+    window_bytes: Option<u64>,
 }
 
 impl PullBuilder {
@@ -36,8 +37,7 @@ impl PullBuilder {
     /// Bytes of the same: 32 MiB unless set, and never less than one message of the largest size. What is under way
     /// should fit a processor's cache: more is slower.
     pub fn window_bytes(mut self, bytes: u64) -> Self {
-        self.config.window_bytes = bytes;
-        self.window_bytes_set = true;
+        self.window_bytes = Some(bytes);
         self
     }
 
@@ -87,13 +87,9 @@ impl PullBuilder {
     ///
     /// # Errors
     /// If settings contradict each other.
-    pub fn build(self) -> Result<PullSocket, Error> {
-        let message_max = cost_bytes_max(self.config.link.message_bytes_max);
-        if self.window_bytes_set && self.config.window_bytes < message_max {
-            return Err(Error::Settings(format!(
-                "window_bytes is {} and one message may take {message_max}; raise it, or lower max_message",
-                self.config.window_bytes
-            )));
+    pub fn build(mut self) -> Result<PullSocket, Error> {
+        if let Some(bytes) = self.window_bytes {
+            self.config.window_bytes = fitting_window(bytes, &self.config.link, "message")?;
         }
         let peer = PeerId::from_uuid(Uuid::new_v4());
         Ok(PullSocket::start(PullEngine::new(self.config, peer), self.options))

@@ -120,9 +120,14 @@ impl PullSocket {
         self.shared.core.with(|socket| socket.engine.set_window(messages, bytes));
     }
 
-    /// Takes all credit back, or gives it again. What has arrived can still be received.
-    pub fn set_paused(&self, paused: bool) {
-        self.shared.core.with(|socket| socket.engine.set_paused(paused));
+    /// Takes all credit back. What has arrived can still be received.
+    pub fn pause(&self) {
+        self.shared.core.with(|socket| socket.engine.set_paused(true));
+    }
+
+    /// Gives credit again, unless the socket was stopped.
+    pub fn resume(&self) {
+        self.shared.core.with(|socket| socket.engine.set_paused(false));
     }
 
     /// Waits until every message that arrived is settled and its sender was told.

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::{AnswerMemory, PeerId, ReplyConfig, ReplyEngine, Session, SocketType};
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::socket::options::fitting_window;
 use crate::socket::{OpenedStore, SocketOptions, StoreOptions, builder_ends, builder_options};
 use crate::store::Durability;
 
@@ -21,7 +21,8 @@ pub struct RepBuilder {
     config: ReplyConfig,
     options: SocketOptions,
     store: StoreOptions,
-    window_bytes_set: bool,
+    /// As the user has set it.
+    window_bytes: Option<u64>,
 }
 
 impl RepBuilder {
@@ -37,8 +38,7 @@ impl RepBuilder {
     /// Bytes of the same: 32 MiB unless set, and never less than one call of the largest size. As many bytes of replies may
     /// wait until one client reads them; it gets no more credit while there are more.
     pub fn window_bytes(mut self, bytes: u64) -> Self {
-        self.config.window_bytes = bytes;
-        self.window_bytes_set = true;
+        self.window_bytes = Some(bytes);
         self
     }
 
@@ -71,13 +71,9 @@ impl RepBuilder {
     ///
     /// # Errors
     /// If the store cannot be opened, or settings contradict each other or what the store holds.
-    pub async fn build(self) -> Result<RepSocket, Error> {
-        let message_max = cost_bytes_max(self.config.link.message_bytes_max);
-        if self.window_bytes_set && self.config.window_bytes < message_max {
-            return Err(Error::Settings(format!(
-                "window_bytes is {} and one call may take {message_max}; raise it, or lower max_message",
-                self.config.window_bytes
-            )));
+    pub async fn build(mut self) -> Result<RepSocket, Error> {
+        if let Some(bytes) = self.window_bytes {
+            self.config.window_bytes = fitting_window(bytes, &self.config.link, "call")?;
         }
         let peer = PeerId::from_uuid(Uuid::new_v4());
         let clock = Clock::start();

@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::{
     OldSession, PeerId, Position, Start, SubscribeConfig, SubscribeEngine, Time,
 };
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::socket::options::open_blocking;
+use crate::socket::options::{fitting_window, open_blocking};
 use crate::socket::{SocketOptions, builder_ends, builder_options};
 use crate::store::CursorStore;
 
@@ -24,7 +23,8 @@ pub struct SubBuilder {
     options: SocketOptions,
     filters: Vec<Vec<u8>>,
     cursor: Option<PathBuf>,
-    window_bytes_set: bool,
+    /// As the user has set it.
+    window_bytes: Option<u64>,
 }
 
 impl SubBuilder {
@@ -39,8 +39,7 @@ impl SubBuilder {
 
     /// Bytes of the same: 32 MiB unless set, and never less than one message of the largest size.
     pub fn window_bytes(mut self, bytes: u64) -> Self {
-        self.config.window_bytes = bytes;
-        self.window_bytes_set = true;
+        self.window_bytes = Some(bytes);
         self
     }
 
@@ -101,12 +100,8 @@ impl SubBuilder {
     /// # Errors
     /// If the cursor cannot be opened, a filter is too long, or settings contradict each other.
     pub async fn build(mut self) -> Result<SubSocket, Error> {
-        let message_max = cost_bytes_max(self.config.link.message_bytes_max);
-        if self.window_bytes_set && self.config.window_bytes < message_max {
-            return Err(Error::Settings(format!(
-                "window_bytes is {} and one message may take {message_max}; raise it, or lower max_message",
-                self.config.window_bytes
-            )));
+        if let Some(bytes) = self.window_bytes {
+            self.config.window_bytes = fitting_window(bytes, &self.config.link, "message")?;
         }
         let cursor = match self.cursor.take() {
             None => None,

@@ -162,10 +162,16 @@ impl SubSocket {
         self.shared.core.with(|socket| socket.engine.set_window(messages, bytes, now));
     }
 
-    /// Takes all credit back, or gives it again. What has arrived can still be received.
-    pub fn set_paused(&self, paused: bool) {
+    /// Asks for nothing more. What has arrived can still be received.
+    pub fn pause(&self) {
         let now = self.shared.core.clock.time();
-        self.shared.core.with(|socket| socket.engine.set_paused(paused, now));
+        self.shared.core.with(|socket| socket.engine.set_paused(true, now));
+    }
+
+    /// Asks again.
+    pub fn resume(&self) {
+        let now = self.shared.core.clock.time();
+        self.shared.core.with(|socket| socket.engine.set_paused(false, now));
     }
 
     /// How far the application has come, by what it has acknowledged, in the session in which it moved on last: a socket

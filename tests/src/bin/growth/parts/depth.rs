@@ -37,7 +37,7 @@ pub(super) async fn run(args: &DepthArgs) -> Result<(), Failure> {
     let push = PushSocket::builder().queue(args.messages).max_bytes(u64::MAX).build().await?;
     let endpoint = push.bind(ANY_PORT).await?;
     let pull = Arc::new(PullSocket::builder().window(WINDOW).connect(endpoint).await?);
-    pull.set_paused(true);
+    pull.pause();
     let receiver = Arc::clone(&pull);
     tokio::spawn(async move { work(&receiver).await });
     linked(&push, 1).await?;
@@ -81,10 +81,10 @@ async fn fill_and_drain(
     }
     let full_bytes = resident_bytes("self")?;
     let start = Instant::now();
-    pull.set_paused(false);
+    pull.resume();
     push.drain(PATIENCE).await?;
     let drain_ns = start.elapsed().as_nanos() as f64;
-    pull.set_paused(true);
+    pull.pause();
     Ok(Filling { enqueue_ns, drain_ns, full_bytes, drained_bytes: resident_bytes("self")? })
 }
 
