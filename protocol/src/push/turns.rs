@@ -129,7 +129,9 @@ impl PushEngine {
         let one_kind = !self.levels.are_several() && !self.has_decliners();
         let is_for_it =
             |id| self.next_given_back_by(id).is_none_or(|seq| !self.is_at_work_for(seq));
-        let could_take = self.idle.front().copied().filter(|id| is_for_it(*id));
+        // It may have lost its credit while it rested.
+        let has_room = |id| self.links.get(&id).is_some_and(|link| link.room().messages > 0);
+        let could_take = self.idle.front().copied().filter(|id| has_room(*id) && is_for_it(*id));
         let is_one_left = could_take.is_some() || self.can_cramped_go_on();
         one_kind && self.called == 0 && is_one_left && self.dispatchable()
     }
