@@ -77,15 +77,15 @@ pub(crate) struct CallEntry {
     /// How it ended.
     pub(crate) end: Option<End>,
     pub(crate) begun: Vec<Begun>,
-    /// Where it came last to a server, and whether it was withdrawn from there.
-    arrivals: BTreeMap<By, Arrival>,
+    /// Where it came last to a server on each connection, and whether it was withdrawn from there.
+    arrivals: BTreeMap<By, BTreeMap<u64, Arrival>>,
 }
 
 /// A server, and who it takes a caller for: it knows a call by its name and by that.
 pub(crate) type By = (Incarnation, Identity);
 
 struct Arrival {
-    at: (u64, Delivery),
+    delivery: Delivery,
     retracted: bool,
 }
 
@@ -174,8 +174,10 @@ impl CallBook {
         ensure(entry.end.as_ref() != Some(&no_service), || {
             "its caller was told that nobody would begin with it".to_owned()
         })?;
-        let arrival = entry.arrivals.get(&(by, via.clone())).ok_or("it has not come here")?;
-        ensure(!arrival.retracted, || "it was withdrawn before anybody began".to_owned())?;
+        let arrivals = entry.arrivals.get(&(by, via.clone())).ok_or("it has not come here")?;
+        ensure(arrivals.values().any(|arrival| !arrival.retracted), || {
+            "it was withdrawn before anybody began".to_owned()
+        })?;
         let via = via.clone();
         let begun = Begun { by, via, came_to: CameTo::Nothing, was_sent: false, bytes: 0 };
         entry.begun.push(begun);
@@ -251,22 +253,27 @@ impl CallEntry {
     }
 
     /// It comes to a server.
-    pub(crate) fn arrive(&mut self, by: By, at: (u64, Delivery)) {
-        self.arrivals.insert(by, Arrival { at, retracted: false });
+    pub(crate) fn arrive(&mut self, by: By, (conn, delivery): (u64, Delivery)) {
+        let arrival = Arrival { delivery, retracted: false };
+        self.arrivals.entry(by).or_default().insert(conn, arrival);
     }
 
-    /// A server hears that nobody waits for it any more.
-    pub(crate) fn retract(&mut self, by: By, at: (u64, Delivery)) {
+    /// A server hears on a connection that nobody waits there for it any more.
+    pub(crate) fn retract(&mut self, by: By, (conn, delivery): (u64, Delivery)) {
         let running = self.is_running(&by);
-        if let Some(arrival) = self.arrivals.get_mut(&by).filter(|arrival| arrival.at == at) {
+        let arrival = self.arrivals.get_mut(&by).and_then(|arrivals| arrivals.get_mut(&conn));
+        if let Some(arrival) = arrival.filter(|arrival| arrival.delivery == delivery) {
             arrival.retracted = !running;
         }
     }
 
-    /// A server gives it back from there: it has not begun.
-    pub(crate) fn give_back(&self, by: By, at: (u64, Delivery)) -> Verdict {
-        let here = self.arrivals.get(&by).is_some_and(|arrival| arrival.at == at);
-        ensure(!here || !self.is_running(&by), || {
+    /// A server gives it back from there: it has not begun, or somebody waits for it on another connection.
+    pub(crate) fn give_back(&self, by: By, (conn, delivery): (u64, Delivery)) -> Verdict {
+        let none = BTreeMap::new();
+        let arrivals = self.arrivals.get(&by).unwrap_or(&none);
+        let here = arrivals.get(&conn).is_some_and(|arrival| arrival.delivery == delivery);
+        let elsewhere = arrivals.keys().any(|other| *other != conn);
+        ensure(!here || elsewhere || !self.is_running(&by), || {
             format!("{by:?} gives it back and has begun: {:?}", self.begun)
         })
     }
