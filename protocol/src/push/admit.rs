@@ -63,15 +63,28 @@ impl std::error::Error for Refusal {}
 
 impl PushEngine {
     /// How many more messages would be taken in now. Room on links counts: what has credit does not wait.
-    #[inline]
     #[must_use]
     pub fn room(&self) -> u64 {
-        let spare = self.spare.min(self.config.pending_messages.saturating_sub(self.pending));
-        let limit = self.config.queue_messages.saturating_add(spare);
         if self.chunks.bytes() >= self.config.retained_bytes {
             return 0;
         }
+        let limit = self.config.queue_messages.saturating_add(self.usable_credit());
         limit.saturating_sub(self.waiting())
+    }
+
+    #[inline]
+    fn has_room(&self) -> bool {
+        let is_queue_full = self.waiting() >= self.config.queue_messages;
+        self.chunks.bytes() < self.config.retained_bytes && (!is_queue_full || self.room() > 0)
+    }
+
+    /// How many messages the credit there is would take. Receivers grant messages and bytes: how far the bytes go is
+    /// reckoned by what is here, and while nothing waits the next message is tried.
+    fn usable_credit(&self) -> u64 {
+        let left = self.config.pending_messages.saturating_sub(self.pending);
+        let by_bytes = self.chunks.within_cost(self.spare_bytes);
+        let least = u64::from(self.waiting() == 0);
+        self.spare.min(left).min(by_bytes.max(least))
     }
 
     /// Takes a message in and gives it its number. `clock` is asked only if a moment is needed: for a shelf life, or
@@ -130,7 +143,7 @@ impl PushEngine {
         if let Some(reason) = self.store_failure() {
             return Err(Refusal::StoreFailed(reason.to_owned()));
         }
-        if self.room() == 0 { Err(Refusal::Full) } else { Ok(()) }
+        if self.has_room() { Ok(()) } else { Err(Refusal::Full) }
     }
 
     /// Without a queue nothing ever waits here, and yet receivers must hear that somebody wants their credit.

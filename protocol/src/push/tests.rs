@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::ids::SocketType;
 use crate::limits::{ABANDONED_MAX, RANGES_MAX};
 use crate::link::{Identity, Transmit};
+use crate::message::cost_bytes;
 use crate::wire::{
     Attach, Control, Forgot, Frame, Future, Grant, Hello, Outcome, Preface, Settle, Settlement,
     Span, Taken,
@@ -97,6 +98,30 @@ fn settles(push: &mut PushEngine, id: LinkId, delivery: Delivery, outcome: Outco
 fn after(count: u32) -> Now {
     let now = Now::default();
     Now { time: now.time + SOON * count, ..now }
+}
+
+#[test]
+fn what_receivers_have_no_bytes_for_waits_in_the_queue() {
+    let mut push = PushEngine::new(
+        PushConfig { queue_messages: 10, ..PushConfig::default() },
+        PeerId::from_uuid(Uuid::from_u128(1)),
+        session(),
+    );
+    let id = connected(&mut push, 0x10);
+    says(&mut push, id, attach(&[]), Now::default());
+    let large = [0; 1_000];
+    push.try_send((&large).into(), Now::default).unwrap();
+    let cost = push.chunks.bytes() + cost_bytes(1, 0);
+    let grant =
+        |serial, bytes| Grant { serial, messages: 500, bytes, contended: false, answered: 0 };
+    says(&mut push, id, Control::Grant(grant(1, 5 * cost)), Now::default());
+    let taken_in =
+        1 + (1..100).take_while(|_| push.try_send((&large).into(), Now::default).is_ok()).count();
+    assert_eq!(taken_in, 10 + 5, "the queue, and what there is credit for");
+    assert_eq!(looks(&mut push, id), 5);
+    assert_eq!(push.room(), 0);
+    says(&mut push, id, Control::Grant(grant(2, 8 * cost)), Now::default());
+    assert_eq!(push.room(), 3);
 }
 
 #[test]

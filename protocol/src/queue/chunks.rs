@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::ids::Seq;
+use crate::ids::{Seq, span};
 use crate::limits::{BY_REFERENCE_BYTES, CHUNK_BYTES};
 use crate::message::{self, Attributes, Message};
 use crate::time::Time;
@@ -17,7 +17,8 @@ use super::chunk::{Chunk, Mark, Slice};
 pub(crate) struct Chunks {
     sealed: BTreeMap<Seq, Chunk>,
     open: Open,
-    /// Bytes of all records held, done ones in a live chunk included.
+    /// All records held, done ones in a live chunk included, and their bytes.
+    messages: u64,
     bytes: u64,
     mark: Mark,
     /// Buffers of chunks that are done, for new ones: fresh memory costs more than what is written into it.
@@ -57,7 +58,14 @@ impl Chunks {
     pub(crate) fn new(next_seq: Seq) -> Self {
         let open =
             Open { first: next_seq, next: next_seq, records: BytesMut::new(), born: Time::ZERO };
-        Self { sealed: BTreeMap::new(), open, bytes: 0, mark: Mark::default(), spare: Vec::new() }
+        Self {
+            sealed: BTreeMap::new(),
+            open,
+            messages: 0,
+            bytes: 0,
+            mark: Mark::default(),
+            spare: Vec::new(),
+        }
     }
 
     /// The number of the next message.
@@ -78,6 +86,16 @@ impl Chunks {
     /// Bytes of all records held.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// How many messages so much byte credit is enough for, if they cost what those held do in the mean.
+    pub(crate) fn within_cost(&self, credit: u64) -> u64 {
+        let cost = message::cost_bytes(self.messages, self.bytes);
+        match credit >= cost {
+            true => u64::MAX,
+            // A part of the messages held, which are fewer than fit memory.
+            false => (u128::from(self.messages) * u128::from(credit) / u128::from(cost)) as u64,
+        }
     }
 
     /// Whether the open chunk has room for another message; if not, it has to be sealed first.
@@ -102,6 +120,7 @@ impl Chunks {
         let before = self.open.records.len();
         message::write_head(&mut self.open.records, payload_bytes, attributes);
         self.open.next += 1;
+        self.messages += 1;
         if payload_bytes >= BY_REFERENCE_BYTES {
             self.bytes += (self.open.records.len() - before + payload_bytes) as u64;
             return self.seal_with(Some(message.into_bytes()));
@@ -133,6 +152,7 @@ impl Chunks {
         }
         self.open.records.put_slice(records);
         self.open.next += count;
+        self.messages += count;
         self.bytes += records.len() as u64;
     }
 
@@ -171,6 +191,7 @@ impl Chunks {
 
     /// Takes a chunk in that was kept by a store; its numbers are below those of the open one.
     pub(crate) fn restore(&mut self, chunk: Chunk) {
+        self.messages += span(&chunk.seqs);
         self.bytes += chunk.record_bytes() as u64;
         self.sealed.insert(chunk.seqs.start, chunk);
     }
@@ -229,8 +250,9 @@ impl Chunks {
     /// Forgets the sealed chunk of the lowest numbers; gives those numbers.
     pub(crate) fn pop_front(&mut self) -> Option<Range<Seq>> {
         let (_, chunk) = self.sealed.pop_first()?;
-        self.bytes -= chunk.record_bytes() as u64;
         let seqs = chunk.seqs.clone();
+        self.messages -= span(&seqs);
+        self.bytes -= chunk.record_bytes() as u64;
         self.recycle(chunk);
         Some(seqs)
     }
@@ -254,6 +276,7 @@ impl Chunks {
             }
             chunk.live -= end - next;
             if chunk.live == 0 {
+                self.messages -= span(&chunk.seqs);
                 self.bytes -= chunk.record_bytes() as u64;
                 if let Some(chunk) = self.sealed.remove(&first) {
                     self.recycle(chunk);
