@@ -3,7 +3,7 @@
 use crate::event::Event;
 use crate::ids::{LinkId, SocketType};
 use crate::limits::FILTERS_PER_FRAME;
-use crate::link::{Identity, Link, Speaker, link_vocabulary, violation};
+use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::time::{Now, Time};
 use crate::wire::{Close, CloseCode, Control, Filter, Frame, Hello, Prefix};
 
@@ -53,6 +53,9 @@ impl SubscribeEngine {
             return Ok(());
         };
         let connected = link.link.handle_hello(id, SocketType::Sub, &self.config.link, hello)?;
+        if hello.peer == self.peer_id {
+            return Err(refusal(CloseCode::Loop, "this proxy was connected to itself"));
+        }
         link.filters = filters.into();
         self.events.push(connected);
         Ok(())

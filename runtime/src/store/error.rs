@@ -196,7 +196,7 @@ impl StoreErrorKind {
                 "nothing was changed; give this socket a folder of its own"
             }
             StoreErrorKind::NotAStore => {
-                "nothing was changed; check the path, or choose an empty folder"
+                "nothing was changed; check the path: a socket makes a new store in an empty folder, and only there"
             }
             StoreErrorKind::Io => {
                 "what was accepted before is kept, nothing more; look at the disk and open the store again"

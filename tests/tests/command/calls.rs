@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::process::{Running, run, start, start_as, start_unheard, start_unread};
+use crate::process::{Running, dismiss, run, start, start_as, start_unheard, start_unread};
 use crate::wire::Wire;
 
 /// A server at a port that the system chose.
@@ -19,12 +19,6 @@ fn server(args: &[&str]) -> (Running, String) {
     let mut server = start(["rep", "--bind", ANY_PORT].into_iter().chain(args.iter().copied()));
     let endpoint = server.bound();
     (server, endpoint)
-}
-
-#[track_caller]
-fn dismiss(server: Running) {
-    server.signal(Signal::TERM);
-    server.end().with_code(0);
 }
 
 fn objects(output: &str) -> Vec<Value> {

@@ -35,6 +35,13 @@ impl Ended {
     }
 }
 
+/// Ends a run by SIGTERM, after which it has nothing left to do.
+#[track_caller]
+pub(crate) fn dismiss(process: Running) {
+    process.signal(Signal::TERM);
+    process.end().with_code(0);
+}
+
 /// A run that goes on. Dropped, it is killed.
 pub(crate) struct Running {
     child: Child,

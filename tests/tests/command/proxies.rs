@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use tempfile::tempdir;
 
 use crate::numbers::{feed, lines, received};
-use crate::process::{Running, run, start};
+use crate::process::{Running, dismiss, run, start};
 
 /// A proxy of this publisher, and where its subscribers find it.
 fn proxy(publisher: &str, args: &[&str]) -> (Running, String) {
@@ -12,12 +12,6 @@ fn proxy(publisher: &str, args: &[&str]) -> (Running, String) {
     let mut proxy = start(all.into_iter().chain(args.iter().copied()));
     let endpoint = proxy.hears("bound downstream ").replace("bound downstream ", "");
     (proxy, endpoint)
-}
-
-#[track_caller]
-fn dismiss(process: Running) {
-    process.signal(Signal::TERM);
-    process.end().with_code(0);
 }
 
 #[test]
@@ -94,4 +88,14 @@ fn a_proxy_with_a_store_has_its_ring_when_the_publisher_is_gone() {
     let args = ["sub", "--connect", &downstream, "--count", "100"];
     assert_eq!(run(args, "").with_code(0), received("t", 0..100));
     dismiss(second);
+}
+
+#[test]
+fn a_proxy_that_is_its_own_publisher_is_refused_with_a_sentence() {
+    let folder = tempdir().unwrap();
+    let endpoint = format!("ipc://{}", folder.path().join("proxy").display());
+    let mut proxy =
+        start(["proxy", "--upstream-connect", &endpoint, "--downstream-bind", &endpoint]);
+    proxy.hears("this proxy was connected to itself");
+    dismiss(proxy);
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::numbers::{feed, lines, received};
-use crate::process::{Running, run, start};
+use crate::process::{Running, dismiss, run, start};
 
 /// Topics or none, any bytes, a tab in a message, and a last line without a newline.
 const INPUT: &[u8] = b"a/x\tone\nb\ttwo\n\n\tfour\nfive\na/y\t\xff\x00\tsix\r\nlast";
@@ -19,12 +19,6 @@ fn publisher(args: &[&str], input: impl AsRef<[u8]>) -> Running {
     publisher.send(input);
     publisher.end_input();
     publisher
-}
-
-#[track_caller]
-fn dismiss(publisher: Running) {
-    publisher.signal(Signal::TERM);
-    publisher.end().with_code(0);
 }
 
 #[test]

@@ -26,6 +26,10 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         ("push --bind tcp://127.0.0.1:0 --durability buffered", "--store"),
         ("push --bind tcp://127.0.0.1:0 --max-message 1TB", "the unit \"TB\" is unknown"),
         ("pull --bind tcp://127.0.0.1:0 --parallel 2", "--exec"),
+        ("pull --bind tcp://127.0.0.1:0 --exec=", "there is no command in it"),
+        ("rep --bind tcp://127.0.0.1:0 --exec=", "there is no command in it"),
+        ("req --bind tcp://127.0.0.1:0 --timeout 0s", "over before anything is done"),
+        ("pub --bind tcp://127.0.0.1:0 --ring-bytes 0", "room for nothing"),
         (
             "pull --bind tcp://127.0.0.1:0 --count 0",
             "'0' for '--count <COUNT>': that is too low; write 1 or more",

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tempfile::tempdir;
 
 use crate::numbers::lines;
-use crate::process::{Running, run, start};
+use crate::process::{Running, dismiss, run, start};
 
 /// A router that both sides come to, and where they find it.
 fn router(upstream: &str, downstream: &str, args: &[&str]) -> (Running, String, String) {
@@ -26,12 +26,6 @@ fn server(routers: &[&str], name: &str) -> Running {
     let command = format!("read -r line; sleep 0.002; echo \"$line\" {name}");
     let ends = routers.iter().flat_map(|endpoint| ["--connect", endpoint]);
     start(["rep", "--exec", &command].into_iter().chain(ends))
-}
-
-#[track_caller]
-fn dismiss(process: Running) {
-    process.signal(Signal::TERM);
-    process.end().with_code(0);
 }
 
 #[track_caller]

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::numbers::{lines, numbers};
-use crate::process::{Running, run, start};
+use crate::process::{Running, dismiss, run, start};
 
 /// A streamer of these senders, and where its receivers find it.
 fn streamer(senders: &[&str], downstream: &str, args: &[&str]) -> (Running, String) {
@@ -41,12 +41,6 @@ fn written(workers: Vec<Running>) -> Vec<u64> {
     }
     all.sort_unstable();
     all
-}
-
-#[track_caller]
-fn dismiss(process: Running) {
-    process.signal(Signal::TERM);
-    process.end().with_code(0);
 }
 
 #[test]

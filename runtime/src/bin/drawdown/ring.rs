@@ -14,7 +14,7 @@ pub(crate) struct RingArgs {
     ring: Option<u64>,
 
     /// Bytes of the same, as 1048576 or 64MiB [default: 256MiB].
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = units::some_bytes)]
     ring_bytes: Option<usize>,
 
     /// How long a message is kept [default: for as long as there is room].

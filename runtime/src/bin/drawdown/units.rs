@@ -15,6 +15,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}; write it like \"30s\", \"250ms\" or \"2h 30m\""))
 }
 
+/// A time that is not over at once.
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("that is over before anything is done; write 1ms or more".to_owned()),
+        time => Ok(time),
+    }
+}
+
 /// A time between heartbeats.
 pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
     match duration(text)? {
@@ -41,6 +49,22 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let count: usize =
         digits.parse().map_err(|_| "write it like \"4096\" or \"8MiB\"".to_owned())?;
     count.checked_mul(unit).ok_or_else(|| "that is more than this machine can count".to_owned())
+}
+
+/// A size that is not 0.
+pub(crate) fn some_bytes(text: &str) -> Result<usize, String> {
+    match bytes(text)? {
+        0 => Err("that is room for nothing; write 1 or more".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// A command for `sh -c`. An empty one would do nothing, and well.
+pub(crate) fn command(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("there is no command in it; was a variable of the shell empty?".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// A whole number.
@@ -102,6 +126,16 @@ mod tests {
         for wrong in ["0s", "1us", "9ms", "soon"] {
             assert!(heartbeat(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        assert_eq!(some_time("1ms"), Ok(Duration::from_millis(1)));
+        assert!(some_time("0s").is_err());
+        assert_eq!(some_bytes("1"), Ok(1));
+        assert!(some_bytes("0").is_err());
+        assert_eq!(command(" cat "), Ok(" cat ".to_owned()));
+        assert!(command("").is_err() && command(" ").is_err());
     }
 
     #[test]

@@ -39,8 +39,9 @@ Examples:
 A line whose message is over --max-message, or whose topic has more than 255
 bytes, is named on stderr by its number and not published; the others are. That
 ends the command with exit code 4. Exit code 3: without --linger, a subscriber
-that was there had not had everything after a second. With --store, codes 0, 3
-and 4 say that all is on disk.")]
+that was there had not had everything after a second; of a proxy, not of those
+behind it, is it known what it has had. With --store, codes 0, 3 and 4 say that
+all is on disk.")]
 pub(crate) struct PubArgs {
     #[command(flatten)]
     pub(super) endpoints: Endpoints,

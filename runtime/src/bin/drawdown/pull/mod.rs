@@ -51,7 +51,9 @@ Examples:
 
 A command of --exec finds DRAWDOWN_SEQ, DRAWDOWN_SESSION and
 DRAWDOWN_FAILED_ATTEMPTS in its environment. Its stdout is that of drawdown. A
-message with a newline in it takes more than one line.")]
+message with a newline in it takes more than one line. What is written to a pipe
+is confirmed, whether or not its reader comes to read it: where that matters,
+let --exec process each message.")]
 pub(crate) struct PullArgs {
     #[command(flatten)]
     endpoints: Endpoints,
@@ -72,7 +74,7 @@ pub(crate) struct PullArgs {
     count: Option<u64>,
 
     /// Run this by `sh -c` for each message.
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = units::command)]
     exec: Option<String>,
 
     /// Commands at a time.

@@ -76,7 +76,8 @@ pub(crate) struct PushArgs {
     #[arg(long, value_enum, default_value_t = Durability::Synced, requires = "store")]
     durability: Durability,
 
-    /// Messages that may wait for a receiver; stdin is not read on while so many do [default: 65536].
+    /// Messages that may wait for a receiver; stdin is not read on while so many do, or while 1 GiB of them is kept
+    /// [default: 65536].
     #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     queue: Option<u64>,
 
@@ -84,7 +85,8 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     ttl: Option<Duration>,
 
-    /// After so many failed attempts a message becomes a dead letter [default: it is tried for ever].
+    /// After so many failed attempts a message becomes a dead letter [default: it is tried for ever]. A worker that dies has
+    /// failed with what it had begun, so 1 gives up what could still be done.
     #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u32>)]
     max_attempts: Option<u32>,
 

@@ -82,7 +82,7 @@ pub(crate) struct RepArgs {
 #[group(required = true, multiple = false)]
 struct Work {
     /// Run this by `sh -c` for each request.
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = units::command)]
     exec: Option<String>,
 
     /// Reply with the request itself.

@@ -42,11 +42,11 @@ pub(crate) struct ReqArgs {
     pub(super) endpoints: Endpoints,
 
     /// How long a request may take in all, waiting for a server included [default: 30s].
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = units::some_time)]
     timeout: Option<Duration>,
 
     /// How long one server may take; then another one is asked [default: 5s].
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = units::some_time)]
     attempt_timeout: Option<Duration>,
 
     /// How often a request is tried again after its server was lost or took too long [default: 3].
@@ -62,7 +62,8 @@ pub(crate) struct ReqArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     hedge_after: Option<Duration>,
 
-    /// Never ask a second server once a first may have begun.
+    /// Never ask a second server once a first may have begun. A request whose server is lost then fails when its --timeout
+    /// is over, unless that server comes back.
     #[arg(long, conflicts_with = "hedge_after")]
     at_most_once: bool,
 
