@@ -22,6 +22,8 @@ pub struct StoreError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Of {
     Store,
+    /// Which does not even open to be looked into.
+    Wreck,
     Cursor,
 }
 
@@ -115,6 +117,8 @@ impl StoreError {
 
     /// sled panicked, and `said` this.
     pub(super) fn gave_up(path: &Path, said: &str) -> Self {
+        // What follows is for those who debug sled.
+        let said = said.split(" at file offset").next().unwrap_or(said);
         Self::damaged(path, format!("sled gave up on its data: {said}"))
     }
 
@@ -131,6 +135,14 @@ impl StoreError {
         match self.kind {
             StoreErrorKind::Damaged => Ok(Damage::new(None, self.what)),
             _ => Err(self),
+        }
+    }
+
+    /// The same, told to who has come to get out what is left.
+    pub(super) fn for_inspection(self) -> Self {
+        match self.kind {
+            StoreErrorKind::Damaged => Self { of: Of::Wreck, ..self },
+            _ => self,
         }
     }
 
@@ -155,6 +167,10 @@ impl StoreError {
             (Of::Cursor, kind) if kind.is_of_the_disk() => {
                 "the position that was saved before is kept, and what follows it is received again after a restart; \
                  see to the disk"
+            }
+            (Of::Wreck, StoreErrorKind::Damaged) => {
+                "none of it can be read, and nothing was changed; keep a copy of the folder, and start with another one: \
+                 what was accepted in this one is lost, unless its receivers have it"
             }
             (_, kind) => kind.advice_on_store(),
         }
@@ -218,7 +234,7 @@ impl StoreErrorKind {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = match self.of {
-            Of::Store => "store",
+            Of::Store | Of::Wreck => "store",
             Of::Cursor => "cursor",
         };
         write!(f, "the {of} at {}: {}; {}", self.path.display(), self.what, self.advice())

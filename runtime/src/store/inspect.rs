@@ -87,7 +87,8 @@ impl Inspector {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let options = OpenOptions::inspection();
         let (mut engine, mut contents) =
-            Engine::open(path, &options, |db| Contents::read(db, Keep::Sizes))?;
+            Engine::open(path, &options, |db| Contents::read(db, Keep::Sizes))
+                .map_err(StoreError::for_inspection)?;
         contents.anchor.iter().for_each(|anchor| engine.marker.make_up_for(anchor));
         contents.damages.splice(0..0, engine.damages.iter().cloned());
         contents.damages.extend(check_for_loss(&contents, &engine));
