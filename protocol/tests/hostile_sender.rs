@@ -165,12 +165,15 @@ fn a_delivery_comes_once() {
 
 #[test]
 fn what_came_on_a_link_that_has_fallen_silent_is_named_on_the_one_that_its_sender_comes_back_on() {
-    for (millis, is_silent) in [(1_400, false), (1_600, true)] {
+    let cases =
+        [(1_400, false, 0x20), (1_600, true, 0x20), (1_400, false, 0x21), (1_600, true, 0x21)];
+    // Whether it is the same life, or the next one with the same store.
+    for (millis, is_silent, life) in cases {
         let (mut pull, mut raw) = attached();
         raw.says(&mut pull, &small(0, 7, 1), NOW);
         let now = later(NOW, millis);
         let mut back = Raw::connect(&mut pull, "sender", now);
-        back.says(&mut pull, &handshake(&sender_hello()), now);
+        back.says(&mut pull, &handshake(&hello(SocketType::Push, peer(life))), now);
         let heard = back.hears(&mut pull, now);
         let held: Vec<_> = heard
             .iter()
@@ -180,7 +183,7 @@ fn what_came_on_a_link_that_has_fallen_silent_is_named_on_the_one_that_its_sende
             })
             .collect();
         let named = if is_silent { spans(&[(7, 1)]) } else { spans(&[]) };
-        assert_eq!(held, [named], "after {millis} ms");
+        assert_eq!(held, [named], "after {millis} ms, to {life}");
         let state = if is_silent { LinkState::Closing } else { LinkState::Open };
         assert_eq!(pull.link_state(raw.link), state);
     }

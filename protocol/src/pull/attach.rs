@@ -119,12 +119,12 @@ impl PullEngine {
     }
 
     /// Links that a sender is not at the other end of any more, whether or not that is known of them yet: all of another life
-    /// of one that has lost everything, and those on which it should have been heard and comes back instead. What came on them
-    /// is then named on the new one, and their room is free.
+    /// of one that has lost everything, and those on which it should have been heard and comes back instead, in this life or,
+    /// with its store, in another. What came on them is then named on the new one, and their room is free.
     fn end_former_links(&mut self, peer: PeerId, session: Session, rebuilds: bool, now: Time) {
         let is_former = |link: &PullLink| {
             let other = link.link.peer().map(|peer| peer.id);
-            let is_over = if other == Some(peer) { link.link.is_late(now) } else { rebuilds };
+            let is_over = link.link.is_late(now) || (rebuilds && other != Some(peer));
             link.session == Some(session) && is_over
         };
         let former = self.links.iter().filter(|(_, link)| is_former(link));
