@@ -289,8 +289,9 @@ impl PullLink {
         if heartbeat.settles >= self.unheard_until {
             let [known, newer] = &mut self.unheard;
             *known = std::mem::take(newer);
-            self.unheard_until =
-                self.settles + (self.confirms.runs() as u64).div_ceil(RANGES_MAX as u64 / 2);
+            let frames = (self.confirms.runs() as u64).div_ceil(RANGES_MAX as u64 / 2);
+            // What ATTACH named is known to a sender that has handled a SETTLE, which comes behind it, and not before.
+            self.unheard_until = (self.settles + frames).max(1);
         }
     }
 }
