@@ -58,3 +58,15 @@ fn what_was_confirmed_is_named_until_its_sender_is_known_to_have_heard_it() {
     let (_, named) = sender(&mut pull, 0x20, false, NOW);
     assert_eq!(named, attach(&[], &[], &[]));
 }
+
+#[test]
+fn while_its_sender_is_away_too_a_message_is_taken_when_the_application_has_it() {
+    let mut pull = pull();
+    let (mut raw, _) = sender(&mut pull, 0x20, true, NOW);
+    raw.says(&mut pull, &small(0, 0, 10), NOW);
+    pull.link_lost(raw.link, "cut", NOW.time);
+    // As many as there are, says a socket that has to hand out one.
+    assert_eq!(pull.take(1_024).map(|batch| batch.len()), Some(1));
+    let (_, named) = sender(&mut pull, 0x20, true, NOW);
+    assert_eq!(named, attach(&[(0, 1), (1, 9)], &[(0, 1)], &[]), "nobody has begun with the rest");
+}

@@ -110,12 +110,13 @@ impl PullEngine {
     /// Hands out the oldest messages of the best level in the queue: at most `messages_max`, all of one run. Their room is free once they
     /// are reported by [`PullEngine::handle_consumed`].
     ///
-    /// A sender that wants to know what the application has taken is served message by message.
+    /// A sender that wants to know what the application has taken is served message by message, also while it is away: it
+    /// hears of it when it is back.
     pub fn take(&mut self, messages_max: u32) -> Option<Batch> {
         let ((key, start), waiting) = self.queue.pop_first()?;
         // What waits is held: the queue has nothing of a run that is settled.
         let held = self.held.get_mut(&key)?;
-        let reports = held.link.is_some() && held.reports_taken;
+        let reports = held.reports_taken;
         let count = if reports { 1 } else { messages_max.max(1) };
         let indices = start..waiting.end.min(start.saturating_add(count));
         let batch = Batch { run: Arc::clone(&held.run), indices: indices.clone(), at: waiting.at };
