@@ -4,7 +4,7 @@ mod common;
 
 use common::raw::Raw;
 use common::{attach, data, encoded, handshake, hello, later, peer, record, run, spans, work_off};
-use drawdown_protocol::wire::{Attach, Control, Frame, Heartbeat};
+use drawdown_protocol::wire::{Attach, Control, Frame, Heartbeat, Taken};
 use drawdown_protocol::{Now, PullConfig, PullEngine, SocketType, Time};
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
@@ -69,4 +69,19 @@ fn while_its_sender_is_away_too_a_message_is_taken_when_the_application_has_it()
     assert_eq!(pull.take(1_024).map(|batch| batch.len()), Some(1));
     let (_, named) = sender(&mut pull, 0x20, true, NOW);
     assert_eq!(named, attach(&[(0, 1), (1, 9)], &[(0, 1)], &[]), "nobody has begun with the rest");
+}
+
+#[test]
+fn a_sender_is_told_what_is_taken_if_it_wants_to_know_in_this_life() {
+    for wants in [false, true] {
+        let mut pull = pull();
+        let (mut raw, _) = sender(&mut pull, 0x20, !wants, NOW);
+        raw.says(&mut pull, &small(0, 0, 10), NOW);
+        pull.link_lost(raw.link, "cut", NOW.time);
+        let (mut raw, named) = sender(&mut pull, 0x21, wants, NOW);
+        assert_eq!(named, attach(&[(0, 10)], &[], &[]));
+        assert!(pull.take(1).is_some());
+        let taken = Frame::Control(Control::Taken(Taken { deliveries: spans(&[(0, 1)]) }));
+        assert_eq!(raw.hears(&mut pull, NOW).contains(&taken), wants);
+    }
 }

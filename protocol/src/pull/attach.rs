@@ -168,6 +168,9 @@ impl PullEngine {
             .map(|(&key, held)| (held.run.session, key))
             .collect();
         lost.sort_unstable();
+        // What this life of the sender wants; a streamer says it for others, as messages come.
+        let origin = self.links.get(&id).and_then(|link| link.origin);
+        let reports_taken = origin.map(|origin| origin.reports_taken);
         let mut lists: BTreeMap<Session, AttachList> = BTreeMap::new();
         let mut next_delivery = 0;
         for (session, key) in lost {
@@ -177,6 +180,7 @@ impl PullEngine {
             };
             held.link = Some(id);
             held.via = via;
+            held.reports_taken = reports_taken.unwrap_or(held.reports_taken);
             let open = (0..held.run.count).filter(|index| {
                 held.collected
                     .get(*index as usize / 64)
