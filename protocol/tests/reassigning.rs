@@ -24,9 +24,14 @@ fn push(config: PushConfig, messages: u64) -> PushEngine {
 
 /// A receiver with room for so many.
 fn receiver(push: &mut PushEngine, name: u8, messages: u64) -> Raw {
+    holder(push, name, &[], messages)
+}
+
+/// The same, that holds these messages already.
+fn holder(push: &mut PushEngine, name: u8, held: &[(u64, u64)], messages: u64) -> Raw {
     let mut raw = Raw::connect(push, "receiver", NOW);
     raw.says(push, &handshake(&hello(SocketType::Pull, peer(name))), NOW);
-    raw.says(push, &encoded(&Control::Attach(attach(&[], &[], &[]))), NOW);
+    raw.says(push, &encoded(&Control::Attach(attach(held, &[], &[]))), NOW);
     let bytes = 1 << 20;
     let grant = Grant { serial: 2, messages, bytes, contended: false, answered: 0 };
     raw.says(push, &encoded(&Control::Grant(grant)), NOW);
@@ -133,4 +138,18 @@ fn each_of_many_single_messages_can_be_asked_back() {
         _ => 0,
     };
     assert_eq!(raw.hears(&mut pull, NOW).iter().map(released).sum::<u64>(), 200);
+}
+
+#[test]
+fn what_a_receiver_names_is_asked_back_like_what_it_was_sent() {
+    // As after a start with a store: nothing was sent yet.
+    let mut push = push(PushConfig::default(), 4);
+    let mut busy = holder(&mut push, 0x30, &[(0, 4)], 0);
+    let mut idle = receiver(&mut push, 0x31, 4);
+    assert_eq!(messages(&idle.hears(&mut push, NOW)), 0);
+    busy.hears(&mut push, NOW);
+    let now = later(NOW, 50);
+    assert!(push.poll_timeout(NOW).is_some_and(|at| at <= now.time));
+    push.handle_timeout(now);
+    assert_eq!(asked_back(&busy.hears(&mut push, now)), [common::span(0, 4)]);
 }

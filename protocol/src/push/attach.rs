@@ -278,6 +278,7 @@ impl PushEngine {
             } else if let Some(link) = self.links.get_mut(&id) {
                 link.flights.insert(first, flight);
             }
+            self.plan_reassign(now);
             self.abandon(id, elsewhere.start..part.start, base, first_seq, now);
             elsewhere.start = part.end;
         }
