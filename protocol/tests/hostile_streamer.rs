@@ -11,7 +11,7 @@ use common::{
 use drawdown_protocol::limits::ADOPTED_MESSAGES_MAX;
 use drawdown_protocol::wire::{
     Attach, Behind, CloseCode, Control, Decoder, Demand, Echo, Frame, Grant, Heartbeat, Hello,
-    Origin, Outcome, Retract, Settle, Settlement, Taken,
+    Origin, Outcome, Retract, Settle, Settlement, Span, Taken,
 };
 use drawdown_protocol::{
     Identity, LinkId, LinkState, Now, Side, SocketType, StreamerConfig, StreamerEngine, Time,
@@ -345,4 +345,39 @@ fn what_is_confirmed_before_its_sender_is_back_is_told_to_it() {
     });
     let named: Vec<_> = named.flat_map(|spans| spans.iter().copied()).collect();
     assert_eq!(named, [span(5, 1)], "it would be sent again, and worked on again");
+}
+
+/// A streamer that has passed so many messages on, one by one, and both its ends.
+fn passed_on(count: u64) -> (StreamerEngine, Raw, Raw) {
+    let mut streamer = streamer(0);
+    let mut up = Raw::connect(&mut streamer, Side::Upstream, &sender());
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    down.says(&mut streamer, &encoded(&attach(&[], &[])), NOW);
+    down.says(&mut streamer, &encoded(&grant(count)), NOW);
+    up.hears(&mut streamer, NOW);
+    for number in 0..count {
+        up.says(&mut streamer, &data(run(number, number, 1), &record(b"x", None)), NOW);
+        down.hears(&mut streamer, NOW);
+    }
+    (streamer, up, down)
+}
+
+/// What a receiver is asked to give back.
+fn asked_back(frames: &[Frame]) -> Vec<Span> {
+    let spans = |frame: &Frame| match frame {
+        Frame::Control(Control::Retract(retract)) => retract.deliveries.iter().copied().collect(),
+        _ => Vec::new(),
+    };
+    frames.iter().flat_map(spans).collect()
+}
+
+#[test]
+fn what_is_asked_back_of_one_that_is_away_is_asked_back_when_it_returns() {
+    let (mut streamer, mut up, down) = passed_on(3);
+    streamer.link_lost(down.link, "cut", NOW.time);
+    let retract = Control::Retract(Retract { deliveries: spans(&[(1, 1)]) });
+    up.says(&mut streamer, &encoded(&retract), NOW);
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    down.says(&mut streamer, &encoded(&attach(&[(0, 3)], &[])), NOW);
+    assert_eq!(asked_back(&down.hears(&mut streamer, NOW)), [span(1, 1)]);
 }

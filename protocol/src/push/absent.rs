@@ -73,6 +73,11 @@ impl Absentees {
         Some((peer, self.remove((peer, id))?))
     }
 
+    /// Messages are wanted back: whoever holds them is asked for them when it comes.
+    pub(super) fn note_asked_back(&mut self, seqs: &RangeSet) {
+        self.by_link.values_mut().for_each(|absent| absent.flights.note_asked_back(seqs));
+    }
+
     fn remove(&mut self, key: (PeerId, LinkId)) -> Option<Absent> {
         let absent = self.by_link.remove(&key)?;
         self.ends.remove(&(absent.until, key.0, key.1));

@@ -268,20 +268,26 @@ impl PushEngine {
         let base = link.next_delivery;
         link.next_delivery += span(&seqs);
         let mut elsewhere = seqs.clone();
-        for part in self.claim(seqs, flights) {
-            let first = base + (part.start - first_seq);
-            let flight = Flight::new(part.clone(), now);
-            let is_taken = taken.missing(part.clone()).is_empty();
-            self.pending += span(&part);
-            if is_taken {
-                self.start_processing(id, first, flight, now);
-            } else if let Some(link) = self.links.get_mut(&id) {
-                link.flights.insert(first, flight);
-            }
-            self.plan_reassign(now);
+        let Claimed { parts, asked_back } = self.claim(seqs, flights);
+        for part in parts {
             self.abandon(id, elsewhere.start..part.start, base, first_seq, now);
             elsewhere.start = part.end;
+            let first = base + (part.start - first_seq);
+            let flight = Flight::new(part.clone(), now);
+            self.pending += span(&part);
+            if taken.missing(part.clone()).is_empty() {
+                self.start_processing(id, first, flight, now);
+                continue;
+            }
+            if let Some(link) = self.links.get_mut(&id) {
+                link.flights.insert(first, flight);
+            }
+            for again in asked_back.within(part.clone()) {
+                let from = first + (again.start - part.start);
+                self.ask_back(id, from..from + span(&again));
+            }
         }
+        self.plan_reassign(now);
         self.abandon(id, elsewhere, base, first_seq, now);
     }
 
@@ -301,11 +307,11 @@ impl PushEngine {
         }
     }
 
-    /// Takes messages out of wherever they wait (the queue, a delay, the flights of an absent receiver): gives those
-    /// parts, in rising order.
-    fn claim(&mut self, seqs: Range<Seq>, flights: &mut Numbered) -> Vec<Range<Seq>> {
+    /// Takes messages out of wherever they wait: the queue, a delay, the flights of an absent receiver.
+    fn claim(&mut self, seqs: Range<Seq>, flights: &mut Numbered) -> Claimed {
         self.seal_up_to(seqs.end);
         let mut parts = RangeSet::new();
+        let mut asked_back = RangeSet::new();
         parts.extend(self.queued.within(seqs.clone()));
         self.unqueue(seqs.clone());
         while let Some(seq) = self.delayed.take_first(seqs.clone()) {
@@ -313,10 +319,15 @@ impl PushEngine {
         }
         for flight in flights.take(&seqs) {
             self.pending -= span(&flight.seqs);
+            // A sender looks by itself for what it asks back; a streamer is told so once.
+            if flight.retracted && self.passing.is_some() {
+                asked_back.insert(flight.seqs.clone());
+            }
             parts.insert(flight.seqs);
         }
         parts.extend(self.take_returned(&seqs));
-        parts.iter().flat_map(|part| self.done.missing(part)).collect()
+        let parts = parts.iter().flat_map(|part| self.done.missing(part)).collect();
+        Claimed { parts, asked_back }
     }
 
     fn seal_up_to(&mut self, end: Seq) {
@@ -384,6 +395,14 @@ impl PushEngine {
     pub fn is_settled(&self, id: LinkId) -> bool {
         self.links.get(&id).is_none_or(|link| link.flights.iter().next().is_none())
     }
+}
+
+/// What was taken out of wherever it waited.
+struct Claimed {
+    /// In rising order.
+    parts: Vec<Range<Seq>>,
+    /// At a streamer: what its sender wants back from whoever holds it.
+    asked_back: RangeSet,
 }
 
 /// The ranges of a frame, if all are of numbers that were ever given out.

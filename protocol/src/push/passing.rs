@@ -131,7 +131,8 @@ impl PushEngine {
         Ok(())
     }
 
-    /// Asks messages back that their senders want to have back. Costs as much as is in flight, however many parts there are.
+    /// Asks messages back that their senders want to have back, of those who are away when they come. Costs as much as is in
+    /// flight, however many parts there are.
     pub(crate) fn ask_back_runs(&mut self, parts: &[(RunKey, Range<u32>)]) {
         let first = |key| self.passing.as_ref().and_then(|passing| passing.by_key.get(key));
         let seqs = parts.iter().filter_map(|(key, indices)| {
@@ -149,6 +150,7 @@ impl PushEngine {
             .flat_map(|(id, link)| link.not_begun(&seqs).map(|deliveries| (*id, deliveries)))
             .collect();
         flying.into_iter().for_each(|(id, deliveries)| self.ask_back(id, deliveries));
+        self.absent.note_asked_back(&seqs);
         self.rest_all();
     }
 

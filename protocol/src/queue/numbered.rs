@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::collections::RangeSet;
 use crate::ids::{Seq, span};
 
 use super::{Flight, Flights};
@@ -56,6 +57,14 @@ impl Numbered {
         found.into_iter().map(|(_, flight)| flight).collect()
     }
 
+    /// Notes of these messages that they are to be given back. Costs as much as is in flight.
+    pub(crate) fn note_asked_back(&mut self, seqs: &RangeSet) {
+        // Where they are stays as it was.
+        for (place, flight) in self.flights.take_seqs(seqs) {
+            self.flights.insert(place, Flight { retracted: true, ..flight });
+        }
+    }
+
     /// Takes the first numbers out of the index that are of `seqs` and of one flight, and says where they are.
     fn take_place(&mut self, seqs: &Range<Seq>) -> Option<(Range<Seq>, u64)> {
         let flights = &self.flights;
@@ -107,5 +116,19 @@ mod tests {
         assert_eq!(seqs(flights.take(&(9..12))), []);
         assert!(!flights.is_empty());
         assert_eq!(seqs(flights.into_flights()), [(7, 9), (12, 20), (0, 4)]);
+    }
+
+    #[test]
+    fn what_is_asked_back_is_cut_and_found_where_it_was() {
+        let mut flights = Numbered::default();
+        flights.push(Flight::new(100..110, Time::ZERO));
+        flights.push(Flight::new(50..55, Time::ZERO));
+        assert_eq!(seqs(flights.take(&(100..101))), [(100, 101)]);
+        flights.note_asked_back(&[0..52, 103..105].into_iter().collect());
+        let found = flights.take(&(0..200));
+        let wanted: Vec<_> = found.iter().map(|flight| flight.retracted).collect();
+        assert_eq!(wanted, [true, false, false, true, false]);
+        assert_eq!(seqs(found), [(50, 52), (52, 55), (101, 103), (103, 105), (105, 110)]);
+        assert!(flights.is_empty());
     }
 }
