@@ -381,3 +381,28 @@ fn what_is_asked_back_of_one_that_is_away_is_asked_back_when_it_returns() {
     down.says(&mut streamer, &encoded(&attach(&[(0, 3)], &[])), NOW);
     assert_eq!(asked_back(&down.hears(&mut streamer, NOW)), [span(1, 1)]);
 }
+
+/// What it costs, in bytes allocated, that a receiver names all of 3,000 messages so often, in so many frames.
+fn cost_of_naming(times: usize, frames: usize) -> u64 {
+    const MESSAGES: u64 = 3_000;
+    let (mut streamer, _up, _down) = passed_on(MESSAGES);
+    let other = Hello { peer: peer(0x31), ..receiver() };
+    let mut other = Raw::connect(&mut streamer, Side::Downstream, &other);
+    let all = vec![(0, MESSAGES); times];
+    let named = Attach { more: true, ..common::attach(&all, &all, &[]) };
+    let bytes = encoded(&Control::Attach(named));
+    let cost = allocation_counter::measure(|| {
+        (0..frames).for_each(|_| other.says(&mut streamer, &bytes, NOW));
+    });
+    assert_eq!(streamer.link_state(other.link), LinkState::Open);
+    cost.bytes_total
+}
+
+#[test]
+fn what_is_named_a_thousand_times_is_looked_for_once() {
+    let once = cost_of_naming(1, 1);
+    for (times, frames) in [(1_024, 1), (1, 1_000)] {
+        let often = cost_of_naming(times, frames);
+        assert!(often < 3 * once, "{often} and {once} bytes, {times} times in {frames} frames");
+    }
+}

@@ -5,12 +5,13 @@ use std::ops::Range;
 use crate::collections::RangeSet;
 use crate::event::Redelivery;
 use crate::ids::{LinkId, PeerId, Priority, Seq, Session, SocketType, span};
-use crate::limits::{ATTACH_FRAMES_MAX, RANGES_MAX};
+use crate::limits::ATTACH_FRAMES_MAX;
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Numbered};
 use crate::time::{Now, Time};
-use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello, Span, Spans};
+use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello};
 
+use super::named::{Said, here};
 use super::passed::Named;
 use super::{PushEngine, PushLink};
 
@@ -106,12 +107,9 @@ impl PushEngine {
         let Some((peer, is_streamer, identity)) = self.check_attach(id, &attach)? else {
             return Ok(());
         };
-        let session = attach.session;
-        let confirmed = self.named(session, &attach.confirmed, is_streamer)?;
-        let taken = here(&self.named(session, &attach.taken, is_streamer)?);
-        let mut taken: RangeSet = taken.into_iter().collect();
-        let held = self.named(session, &attach.held, is_streamer)?;
-        self.check_deliveries(id, &held)?;
+        let (session, more) = (attach.session, attach.more);
+        let Said { confirmed, held, taken_there, mut taken, seen } =
+            self.read_attach(id, &attach, is_streamer)?;
         // Nothing is refused from here on: what is taken from the absent must find its place.
         let mut flights = self.absent.take_of(peer, &identity)?;
         let returned = self.queue_returned(id);
@@ -125,19 +123,23 @@ impl PushEngine {
                     self.confirm(seqs, now);
                 }
                 Named::Unknown(seqs) => self.adopt_confirmed(session, seqs),
+                Named::Again(_) => {}
             }
         }
         for named in held {
             match named {
                 Named::Here(seqs) => self.hold(id, seqs, &taken, &mut flights, now),
                 Named::Unknown(seqs) => {
-                    taken.extend(self.hold_unknown(id, &attach, seqs, now));
+                    let is_taken = taken_there.missing(seqs.clone()).is_empty();
+                    taken.extend(self.hold_unknown(id, session, seqs, is_taken, now));
                 }
+                Named::Again(seqs) => self.decline(id, span(&seqs)),
             }
         }
-        if attach.more {
+        if more {
             self.put_absent(peer, id, identity, flights, now);
             self.keep_returned(id, &returned);
+            self.keep_seen(id, session, seen);
         } else {
             self.end_attach(id, flights);
         }
@@ -179,6 +181,7 @@ impl PushEngine {
         }
         if let Some(link) = self.links.get_mut(&id) {
             link.attached = true;
+            link.named.clear();
         }
         self.tell_restored(id);
         self.note_members();
@@ -186,62 +189,23 @@ impl PushEngine {
         self.wake_idle_if_work();
     }
 
-    /// What a receiver names, by the numbers that it has here.
-    fn named(
-        &self,
-        session: Session,
-        spans: &Spans,
-        is_streamer: bool,
-    ) -> Result<Vec<Named>, Close> {
-        if self.passing.is_none() && !is_streamer {
-            let seqs = checked(spans, self.next_seq()).ok_or_else(|| self.never_sent())?;
-            return Ok(seqs.into_iter().map(Named::Here).collect());
-        }
-        let ranges: Option<Vec<Range<Seq>>> = spans.iter().map(|span| span.range()).collect();
-        let ranges = ranges.ok_or_else(|| violation("an empty range"))?;
-        let next_seq = self.next_seq();
-        let found = ranges.into_iter().flat_map(|seqs| match &self.passing {
-            Some(passing) => passing.find(session, seqs),
-            // A streamer says what others told it, which need not be true.
-            None => {
-                let (known, unknown) = split(seqs.clone(), next_seq.saturating_sub(seqs.start));
-                vec![Named::Here(known), Named::Unknown(unknown)]
-            }
-        });
-        Ok(found.filter(|named| !named.is_empty()).collect())
-    }
-
-    /// Whether there are as many delivery numbers as a receiver needs for what it holds.
-    fn check_deliveries(&self, id: LinkId, held: &[Named]) -> Result<(), Close> {
-        let next = self.links.get(&id).map_or(0, |link| link.next_delivery);
-        let end = held.iter().try_fold(next, |end, named| end.checked_add(named.len()));
-        match end {
-            Some(end) if end < u64::MAX / 2 => Ok(()),
-            _ => Err(violation("it holds more than there are numbers")),
-        }
-    }
-
     /// A receiver holds what nobody here knows of: that is taken on its word, or it is asked to give it back. What its
     /// application has of it is returned, by the numbers that it has here.
     fn hold_unknown(
         &mut self,
         id: LinkId,
-        attach: &Attach,
+        session: Session,
         seqs: Range<Seq>,
+        is_taken: bool,
         now: Time,
     ) -> Option<Range<Seq>> {
-        let within = |span: &Span| {
-            span.range().is_some_and(|taken| taken.start <= seqs.start && seqs.end <= taken.end)
-        };
-        let is_taken = attach.taken.iter().any(within);
-        let adopted = self.adopt(attach.session, seqs.clone(), is_taken, now);
-        let link = self.links.get_mut(&id)?;
-        let first = link.next_delivery;
-        link.next_delivery += span(&seqs);
-        let Some(here) = adopted else {
-            link.retracts.push(first..link.next_delivery);
+        let Some(here) = self.adopt(session, seqs.clone(), is_taken, now) else {
+            self.decline(id, span(&seqs));
             return None;
         };
+        let link = self.links.get_mut(&id)?;
+        let first = link.next_delivery;
+        link.next_delivery += span(&here);
         self.pending += span(&here);
         let flight = Flight::new(here.clone(), now);
         if is_taken {
@@ -250,6 +214,15 @@ impl PushEngine {
         }
         link.flights.insert(first, flight);
         None
+    }
+
+    /// What a receiver names next is nothing to this side: it takes up delivery numbers, and is asked back.
+    fn decline(&mut self, id: LinkId, count: u64) {
+        if let Some(link) = self.links.get_mut(&id) {
+            let first = link.next_delivery;
+            link.next_delivery += count;
+            link.retracts.push(first..link.next_delivery);
+        }
     }
 
     /// A receiver that is back holds `seqs`: they are pending on its new link.
@@ -405,22 +378,7 @@ struct Claimed {
     asked_back: RangeSet,
 }
 
-/// The ranges of a frame, if all are of numbers that were ever given out.
-fn checked(spans: &Spans, next_seq: Seq) -> Option<Vec<Range<Seq>>> {
-    debug_assert!(spans.len() <= RANGES_MAX);
-    spans.iter().map(|span| span.range().filter(|range| range.end <= next_seq)).collect()
-}
-
 pub(super) fn split(seqs: Range<Seq>, front: u64) -> (Range<Seq>, Range<Seq>) {
     let at = seqs.end.min(seqs.start + front);
     (seqs.start..at, at..seqs.end)
-}
-
-/// The numbers of those that are known here.
-fn here(named: &[Named]) -> Vec<Range<Seq>> {
-    let known = named.iter().filter_map(|named| match named {
-        Named::Here(seqs) => Some(seqs.clone()),
-        Named::Unknown(_) => None,
-    });
-    known.collect()
 }

@@ -1,10 +1,11 @@
 //! What a PUSH socket knows of a link.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::collections::RangeSet;
 use crate::credit::{Amount, Spender};
-use crate::ids::{Delivery, PeerId, Priority};
+use crate::ids::{Delivery, PeerId, Priority, Session};
 use crate::limits::ABANDONED_MAX;
 use crate::link::Link;
 use crate::queue::{Flight, Flights};
@@ -24,6 +25,8 @@ pub(super) struct PushLink {
     pub(super) attached: bool,
     /// ATTACH frames so far.
     pub(super) attaches: u32,
+    /// At a streamer: what those have named as held, by session, until the last.
+    pub(super) named: BTreeMap<Session, RangeSet>,
     /// Messages whose contents it has given back.
     pub(super) restored: u64,
     /// Those of them that it may hold: nobody else is given them before it has said.
@@ -74,6 +77,7 @@ impl PushLink {
             spender: Spender::default(),
             attached: false,
             attaches: 0,
+            named: BTreeMap::new(),
             restored: 0,
             returned: RangeSet::new(),
             next_delivery: 0,

@@ -4,7 +4,7 @@
 //! flights of a receiver that is away, or, in a session that is being rebuilt, what a link gave back and has not said
 //! yet that it holds. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
 //! (`dispatch`), to whom first (`levels`), who looks (`turns`), copies of what waits (`future`), what became of it
-//! (`settle`, `fates`, `letters`), receivers that come and go (`link`, `attach`, `absent`), time (`timeouts`), what is kept on
+//! (`settle`, `fates`, `letters`), receivers that come and go (`link`, `attach`, `named`, `absent`), time (`timeouts`), what is kept on
 //! disk (`journal`), a session whose messages are lost (`rebuild`), and what a streamer does otherwise (`passing`,
 //! `passed`).
 
@@ -19,6 +19,7 @@ mod journal;
 mod letters;
 mod levels;
 mod link;
+mod named;
 mod passed;
 mod passing;
 mod rebuild;

@@ -166,12 +166,14 @@ pub(super) enum Named {
     Here(Range<Seq>),
     /// By the numbers that they have in their session, of which nothing is known here.
     Unknown(Range<Seq>),
+    /// By the same numbers, once more in a list that has named them.
+    Again(Range<Seq>),
 }
 
 impl Named {
     pub(super) const fn len(&self) -> u64 {
         match self {
-            Named::Here(seqs) | Named::Unknown(seqs) => span(seqs),
+            Named::Here(seqs) | Named::Unknown(seqs) | Named::Again(seqs) => span(seqs),
         }
     }
 
