@@ -406,3 +406,32 @@ fn what_is_named_a_thousand_times_is_looked_for_once() {
         assert!(often < 3 * once, "{often} and {once} bytes, {times} times in {frames} frames");
     }
 }
+
+/// How many words there are on what became of messages.
+fn settlements(frames: &[Frame]) -> usize {
+    let count = |frame: &Frame| match frame {
+        Frame::Control(Control::Settle(settle)) => settle.settlements.len(),
+        _ => 0,
+    };
+    frames.iter().map(count).sum()
+}
+
+#[test]
+fn what_is_extended_again_and_again_is_kept_once_for_a_sender_that_reads_nothing() {
+    let (mut streamer, mut up, mut down) = passed_on(3);
+    let say = |deliveries, outcome| {
+        let settlement = Settlement { deliveries, outcome };
+        encoded(&Control::Settle(Settle { settlements: [settlement].into_iter().collect() }))
+    };
+    for millis in 0..1_000 {
+        let deliveries = span(millis % 3, 3 - millis % 3);
+        down.says(&mut streamer, &say(deliveries, Outcome::Extended(millis)), NOW);
+    }
+    assert_eq!(settlements(&up.hears(&mut streamer, NOW)), 3);
+    // Nor is anything of it left once the messages are settled.
+    down.says(&mut streamer, &say(span(0, 3), Outcome::Extended(1)), NOW);
+    down.says(&mut streamer, &say(span(0, 1), Outcome::Confirmed), NOW);
+    down.says(&mut streamer, &say(span(1, 2), Outcome::Released), NOW);
+    let heard = up.hears(&mut streamer, NOW);
+    assert_eq!(settlements(&heard), 3, "{heard:?}");
+}

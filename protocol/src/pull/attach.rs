@@ -275,6 +275,7 @@ impl PullLink {
             places: Places::default(),
             confirms: RangeSet::new(),
             settlements: Default::default(),
+            extended: Default::default(),
             taken: RangeSet::new(),
             settles: 0,
             unheard: Default::default(),

@@ -2,13 +2,14 @@
 //!
 //! A message waits in the queue, is then handed out in a [`Batch`], and is held from its arrival until it is
 //! settled. [`PullEngine`]'s parts, a file each: messages that come in and are handed out (`intake`, `run`, `cursor`),
-//! copies of those that still wait at their sender (`future`), where messages stand on a link (`places`), what becomes of them (`settle`), what was confirmed and may
+//! copies of those that still wait at their sender (`future`), where messages stand on a link (`places`), what becomes of them (`settle`, `extended`), what was confirmed and may
 //! have to be said again (`memory`), links (`attach`), what is said on them (`transmit`), what a sender that has lost its
 //! messages is given back (`restore`), and what a streamer does otherwise (`passing`).
 
 mod attach;
 mod config;
 mod cursor;
+mod extended;
 mod future;
 mod intake;
 mod memory;
@@ -40,6 +41,7 @@ use crate::message::cost_bytes_max;
 use crate::time::Time;
 use crate::wire::{Attach, Origin, Settlement};
 
+use extended::Extended;
 use future::{Copies, Copy};
 use memory::Memory;
 use passing::Passing;
@@ -95,6 +97,8 @@ struct PullLink {
     confirms: RangeSet,
     /// What else became of messages, in the order in which it did.
     settlements: VecDeque<Settlement>,
+    /// How much more time messages that are not settled are to have.
+    extended: Extended,
     /// What the application has taken, to be sent.
     taken: RangeSet,
     /// SETTLE frames sent.
@@ -221,10 +225,9 @@ impl PullEngine {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.held.is_empty()
-            && self
-                .links
-                .values()
-                .all(|link| link.confirms.is_empty() && link.settlements.is_empty())
+            && self.links.values().all(|link| {
+                link.confirms.is_empty() && link.settlements.is_empty() && link.extended.is_empty()
+            })
     }
 
     /// Messages that the application has taken, or that wait for it, and that are not settled.

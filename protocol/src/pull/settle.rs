@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::collections::RangeSet;
-use crate::ids::{LinkId, Session};
+use crate::ids::{Delivery, LinkId, Session};
 use crate::limits::{ABSENT_SESSIONS_MAX, CONFIRM_MESSAGES};
 use crate::time::Time;
 use crate::wire::{Outcome, Retract, Settlement};
@@ -12,7 +12,7 @@ use crate::wire::{Outcome, Retract, Settlement};
 use super::future::Copy;
 use super::memory::Memory;
 use super::run::{Run, RunKey};
-use super::{Held, PullEngine, SessionState};
+use super::{Held, PullEngine, PullLink, SessionState};
 
 impl PullEngine {
     /// Looks at runs of which messages were confirmed ([`Run::confirm`] said so). The confirmations go out with the
@@ -47,7 +47,10 @@ impl PullEngine {
         match held.link.and_then(|id| self.links.get_mut(&id).map(|link| (id, link))) {
             Some((id, link)) => {
                 let quiet = link.confirms.len() < CONFIRM_MESSAGES;
-                link.confirms.extend(held.deliveries(indices));
+                for deliveries in held.deliveries(indices) {
+                    link.extended.forget(&deliveries);
+                    link.confirms.insert(deliveries);
+                }
                 link.unheard[1].remember(held.run.session, seqs);
                 if quiet && link.confirms.len() >= CONFIRM_MESSAGES {
                     self.wakes.push_back(id);
@@ -90,10 +93,7 @@ impl PullEngine {
         {
             let deliveries: RangeSet =
                 open.iter().flat_map(|index| held.deliveries(index)).collect();
-            link.settlements.extend(deliveries.iter().map(|deliveries| Settlement {
-                deliveries: deliveries.into(),
-                outcome: outcome.clone(),
-            }));
+            deliveries.iter().for_each(|deliveries| link.say(deliveries, outcome));
             self.wakes.push_back(id);
         }
         self.forget_if_complete(key);
@@ -190,5 +190,17 @@ impl PullEngine {
             }
         }
         self.forget_old_sessions();
+    }
+}
+
+impl PullLink {
+    /// Says what becomes of messages otherwise than by confirming them.
+    fn say(&mut self, deliveries: Range<Delivery>, outcome: &Outcome) {
+        self.extended.forget(&deliveries);
+        if let Outcome::Extended(millis) = outcome {
+            return self.extended.insert(deliveries, *millis);
+        }
+        self.settlements
+            .push_back(Settlement { deliveries: deliveries.into(), outcome: outcome.clone() });
     }
 }

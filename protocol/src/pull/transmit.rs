@@ -69,13 +69,16 @@ impl PullLink {
                 deliveries: deliveries.take(RANGES_MAX).collect(),
             }));
         }
-        while !self.confirms.is_empty() || !self.settlements.is_empty() {
+        while !self.confirms.is_empty() || !self.settlements.is_empty() || !self.extended.is_empty()
+        {
             let confirms = std::iter::from_fn(|| self.confirms.pop_first(u64::MAX));
             let confirms = confirms.map(|deliveries| Settlement {
                 deliveries: deliveries.into(),
                 outcome: Outcome::Confirmed,
             });
-            let others = std::iter::from_fn(|| self.settlements.pop_front());
+            let others = std::iter::from_fn(|| {
+                self.settlements.pop_front().or_else(|| self.extended.pop_first())
+            });
             let settlements =
                 confirms.take(RANGES_MAX / 2).chain(others.take(SETTLEMENTS_PER_FRAME)).collect();
             out.control(&Control::Settle(Settle { settlements }));
