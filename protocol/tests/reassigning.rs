@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::raw::Raw;
 use common::{attach, data, encoded, handshake, hello, later, peer, record, run, session, spans};
 use drawdown_protocol::wire::{
-    Control, Frame, Grant, Hello, Outcome, Retract, Settle, Settlement, Span, Taken,
+    Attach, Control, Frame, Grant, Hello, Outcome, Retract, Settle, Settlement, Span, Taken,
 };
 use drawdown_protocol::{Now, PullConfig, PullEngine, PushConfig, PushEngine, SocketType};
 
@@ -152,4 +152,26 @@ fn what_a_receiver_names_is_asked_back_like_what_it_was_sent() {
     assert!(push.poll_timeout(NOW).is_some_and(|at| at <= now.time));
     push.handle_timeout(now);
     assert_eq!(asked_back(&busy.hears(&mut push, now)), [common::span(0, 4)]);
+}
+
+/// What it costs, in bytes allocated, to ask back what a receiver has named twice in so many frames.
+fn cost_of_asking(frames: u64) -> u64 {
+    let mut push = push(PushConfig::default(), frames * 512);
+    let mut raw = Raw::connect(&mut push, "receiver", NOW);
+    raw.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
+    for frame in 0..frames {
+        let held: Vec<_> = (frame * 1_024..(frame + 1) * 1_024).map(|at| (at / 2, 1)).collect();
+        let attach = Attach { more: true, ..attach(&held, &[], &[]) };
+        raw.says(&mut push, &encoded(&Control::Attach(attach)), NOW);
+    }
+    let mut asked = Vec::new();
+    let cost = allocation_counter::measure(|| asked = asked_back(&raw.hears(&mut push, NOW)));
+    assert_eq!(asked.len() as u64, frames * 512);
+    cost.bytes_total
+}
+
+#[test]
+fn asking_back_costs_as_much_as_is_asked_back() {
+    let (few, many) = (cost_of_asking(10), cost_of_asking(100));
+    assert!(many < 20 * few, "{few} and {many} bytes");
 }

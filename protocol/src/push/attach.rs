@@ -221,7 +221,7 @@ impl PushEngine {
         if let Some(link) = self.links.get_mut(&id) {
             let first = link.next_delivery;
             link.next_delivery += count;
-            link.retracts.push(first..link.next_delivery);
+            link.retract(first..link.next_delivery);
         }
     }
 
@@ -274,7 +274,7 @@ impl PushEngine {
         let is_lost = self.is_lost(seqs.clone());
         if let Some(link) = self.links.get_mut(&id) {
             if !is_lost {
-                link.retracts.push(first..first + span(&seqs));
+                link.retract(first..first + span(&seqs));
             }
             link.abandon(first, Flight::new(seqs, now));
         }

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use crate::credit::{Amount, Want};
 use crate::ids::{LinkId, Seq, span};
-use crate::limits::{RANGES_MAX, TAKE_BYTES};
+use crate::limits::TAKE_BYTES;
 use crate::link::Transmit;
 use crate::message::{cost_bytes, cost_bytes_max};
 use crate::queue::Flight;
 use crate::time::Now;
-use crate::wire::{Control, DataHeader, Heartbeat, Retract};
+use crate::wire::{Control, DataHeader, Heartbeat};
 
 use super::PushEngine;
 use super::levels::Declined;
@@ -26,11 +26,8 @@ impl PushEngine {
             if let Some(echo) = link.spender.poll_echo() {
                 out.control(&Control::Echo(echo));
             }
-            while !link.retracts.is_empty() {
-                let rest = link.retracts.split_off(link.retracts.len().min(RANGES_MAX));
-                let now = std::mem::replace(&mut link.retracts, rest);
-                let deliveries = now.into_iter().map(Into::into).collect();
-                out.control(&Control::Retract(Retract { deliveries }));
+            while let Some(retract) = link.next_retract() {
+                out.control(&Control::Retract(retract));
             }
             if link.link.take_heartbeat() {
                 let (deliveries, settles) = (link.next_delivery, link.settles);

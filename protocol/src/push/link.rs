@@ -1,16 +1,16 @@
 //! What a PUSH socket knows of a link.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use crate::collections::RangeSet;
 use crate::credit::{Amount, Spender};
 use crate::ids::{Delivery, PeerId, Priority, Session};
-use crate::limits::ABANDONED_MAX;
+use crate::limits::{ABANDONED_MAX, RANGES_MAX};
 use crate::link::Link;
 use crate::queue::{Flight, Flights};
 use crate::time::Time;
-use crate::wire::Origin;
+use crate::wire::{Origin, Retract};
 
 use super::future::Copies;
 use super::levels::{Declined, Standing};
@@ -37,7 +37,8 @@ pub(super) struct PushLink {
     pub(super) copies: Copies,
     /// What was given to somebody else although this receiver may still confirm it.
     pub(super) abandoned: Flights,
-    pub(super) retracts: Vec<Range<Delivery>>,
+    /// What it is still to be asked back.
+    retracts: VecDeque<Range<Delivery>>,
     pub(super) settles: u64,
     /// Room as it is counted in the engine's `ready`, `spare` and `spare_bytes`, and what is counted in its `levels`.
     pub(super) counted: u64,
@@ -84,7 +85,7 @@ impl PushLink {
             flights: Flights::default(),
             copies: Copies::default(),
             abandoned: Flights::default(),
-            retracts: Vec::new(),
+            retracts: VecDeque::new(),
             settles: 0,
             counted: 0,
             counted_bytes: 0,
@@ -114,6 +115,21 @@ impl PushLink {
         while self.abandoned.runs() > ABANDONED_MAX {
             self.abandoned.pop_first();
         }
+    }
+
+    /// Asks it to give messages back.
+    pub(super) fn retract(&mut self, deliveries: Range<Delivery>) {
+        match self.retracts.back_mut() {
+            Some(last) if last.end == deliveries.start => last.end = deliveries.end,
+            _ => self.retracts.push_back(deliveries),
+        }
+    }
+
+    /// As much of what it is still to be asked back as one frame holds.
+    pub(super) fn next_retract(&mut self) -> Option<Retract> {
+        let count = self.retracts.len().min(RANGES_MAX);
+        let deliveries = self.retracts.drain(..count).map(Into::into).collect();
+        (count > 0).then_some(Retract { deliveries })
     }
 
     /// What it may be given.

@@ -223,7 +223,7 @@ impl PushEngine {
             flight.retracted = true;
             link.flights.insert(first, flight);
         }
-        link.retracts.push(deliveries);
+        link.retract(deliveries);
         self.wake(id);
     }
 }
