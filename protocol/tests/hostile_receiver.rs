@@ -17,7 +17,7 @@ use drawdown_protocol::wire::{
 };
 use drawdown_protocol::{
     Event, LinkState, Message, Now, PullConfig, PullEngine, PushConfig, PushEngine, Session,
-    SocketType,
+    SocketType, Transmit,
 };
 use proptest::prelude::*;
 
@@ -289,6 +289,34 @@ fn a_large_message_after_small_ones_is_read() {
         .take_while(|n| *n > 0)
         .sum();
     assert_eq!(heard, 1_001);
+}
+
+/// What it costs, in bytes allocated, that a receiver with a link that lives names this in so many frames on another one.
+fn cost_of_naming(held: &[(u64, u64)], frames: usize) -> u64 {
+    const IN_FLIGHT: u64 = 20_000;
+    let mut push = push_with(0);
+    let mut one = greeted(&mut push);
+    one.says(&mut push, &encoded(&Control::Attach(attach(&[], &[], &[]))), NOW);
+    one.says(&mut push, &encoded(&grant(2, IN_FLIGHT, 1 << 30)), NOW);
+    for _ in 0..IN_FLIGHT {
+        push.try_send("job".into(), || NOW).unwrap();
+        push.poll_transmit(one.link, NOW, &mut Transmit::new());
+    }
+    let mut other = greeted(&mut push);
+    let named = encoded(&Control::Attach(Attach { more: true, ..attach(held, &[], &[]) }));
+    let cost = allocation_counter::measure(|| {
+        (0..frames).for_each(|_| other.says(&mut push, &named, NOW));
+    });
+    assert_eq!(push.pending(), IN_FLIGHT);
+    cost.bytes_total
+}
+
+#[test]
+fn what_is_in_flight_on_another_link_is_gone_through_once() {
+    let (nothing, once) = (cost_of_naming(&[], 500), cost_of_naming(&[(7, 1)], 1));
+    let often = cost_of_naming(&[(7, 1)], 500);
+    assert!(nothing < once, "{nothing} and {once} bytes");
+    assert!(often < 3 * once, "{often} and {once} bytes");
 }
 
 #[derive(Clone, Debug)]

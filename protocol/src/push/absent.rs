@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::collections::RangeSet;
 use crate::event::Redelivery;
-use crate::ids::{LinkId, PeerId, span};
+use crate::ids::{Delivery, LinkId, PeerId, span};
 use crate::limits::ABSENT_PEERS_MAX;
 use crate::link::{Identity, refusal};
 use crate::queue::{Flight, Numbered};
@@ -129,17 +129,35 @@ impl PushEngine {
         identity: &Identity,
         named: &RangeSet,
     ) -> Vec<Flight> {
-        let others: Vec<LinkId> =
-            self.links_of(peer, identity).filter(|other| *other != id).collect();
         let mut flights = Vec::new();
-        for other in others {
-            let taken = self.links.get_mut(&other).map(|link| link.flights.take_seqs(named));
-            for (first, flight) in taken.into_iter().flatten() {
+        if named.is_empty() {
+            return flights;
+        }
+        for other in self.other_links(id, peer, identity) {
+            let Some(link) = self.links.get_mut(&other) else {
+                continue;
+            };
+            let found: Vec<(Delivery, Flight)> =
+                named.iter().flat_map(|seqs| link.flights.take_seqs(&seqs)).collect();
+            for (first, flight) in found {
                 self.forget_deadline(other, first, &flight);
                 flights.push(flight);
             }
         }
         flights
+    }
+
+    /// A receiver has named all that it holds: nothing more is looked for on its other links.
+    pub(super) fn spare_dying(&mut self, id: LinkId, peer: PeerId, identity: &Identity) {
+        for other in self.other_links(id, peer, identity) {
+            if let Some(link) = self.links.get_mut(&other) {
+                link.flights.forget_places();
+            }
+        }
+    }
+
+    fn other_links(&self, id: LinkId, peer: PeerId, identity: &Identity) -> Vec<LinkId> {
+        self.links_of(peer, identity).filter(|other| *other != id).collect()
     }
 
     /// Gives up on receivers whose grace time is over.

@@ -141,6 +141,7 @@ impl PushEngine {
             self.keep_returned(id, &returned);
             self.keep_seen(id, session, seen);
         } else {
+            self.spare_dying(id, peer, &identity);
             self.end_attach(id, flights);
         }
         Ok(())

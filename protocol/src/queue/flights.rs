@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::collections::RangeSet;
-use crate::ids::{Delivery, Seq};
+use crate::ids::{Delivery, Seq, span};
 use crate::time::Time;
 
 /// Messages that were dispatched together.
@@ -27,11 +27,13 @@ impl Flight {
     }
 }
 
-/// Flights by delivery number.
+/// Flights by delivery number. No message is in two of them.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     runs: BTreeMap<Delivery, Flight>,
     messages: u64,
+    /// Where they are by their numbers, from the first look for numbers on.
+    places: Option<Places>,
 }
 
 impl Flights {
@@ -42,7 +44,21 @@ impl Flights {
 
     pub(crate) fn insert(&mut self, first: Delivery, flight: Flight) {
         self.messages += flight.seqs.end - flight.seqs.start;
+        if let Some(places) = &mut self.places {
+            places.insert(flight.seqs.clone(), first);
+        }
         self.runs.insert(first, flight);
+    }
+
+    /// Takes note of a flight that was taken out.
+    fn note_gone(&mut self, seqs: &Range<Seq>) {
+        self.messages -= seqs.end - seqs.start;
+        if self.messages == 0 {
+            self.places = None;
+        }
+        if let Some(places) = &mut self.places {
+            while places.take_first(seqs).is_some() {}
+        }
     }
 
     /// A delivery number above all that are in flight.
@@ -59,7 +75,7 @@ impl Flights {
     /// Takes out the flight of the lowest delivery numbers.
     pub(crate) fn pop_first(&mut self) -> Option<(Delivery, Flight)> {
         let (first, flight) = self.runs.pop_first()?;
-        self.messages -= flight.seqs.end - flight.seqs.start;
+        self.note_gone(&flight.seqs);
         Some((first, flight))
     }
 
@@ -77,30 +93,50 @@ impl Flights {
         while let Some((&first, _)) = self.runs.range(deliveries.clone()).next() {
             self.cut(first, deliveries.end);
             if let Some(flight) = self.runs.remove(&first) {
-                self.messages -= flight.seqs.end - flight.seqs.start;
+                self.note_gone(&flight.seqs);
                 out.push((first, flight));
             }
         }
     }
 
-    /// Takes out what is in flight of these numbers, in order of delivery; flights are cut where the numbers cut them.
-    pub(crate) fn take_seqs(&mut self, seqs: &RangeSet) -> Vec<(Delivery, Flight)> {
+    /// Takes out what is in flight of these numbers, in their order; flights are cut where the numbers cut them. The first look
+    /// costs as much as is in flight, those that follow a logarithm of that, plus what they find.
+    pub(crate) fn take_seqs(&mut self, seqs: &Range<Seq>) -> Vec<(Delivery, Flight)> {
         let mut out = Vec::new();
-        let runs: Vec<_> =
-            self.iter().map(|(first, flight)| (first, flight.seqs.clone())).collect();
-        for (first, run) in runs {
-            for part in seqs.within(run.clone()) {
-                let at = |seq: Seq| first + (seq - run.start);
-                self.take(at(part.start)..at(part.end), &mut out);
-            }
+        loop {
+            let runs = &self.runs;
+            let places = self.places.get_or_insert_with(|| Places::of(runs));
+            let Some((part, first)) = places.take_first(seqs) else {
+                return out;
+            };
+            self.take(first..first + span(&part), &mut out);
         }
-        out
+    }
+
+    /// No more looks for numbers are expected: coming and going is cheaper without them.
+    pub(crate) fn forget_places(&mut self) {
+        self.places = None;
+    }
+
+    /// Notes of these messages that they are to be given back. Costs as much as is in flight.
+    pub(crate) fn note_asked_back(&mut self, seqs: &RangeSet) {
+        let of_flight = |(first, flight): (Delivery, &Flight)| {
+            let start = flight.seqs.start;
+            let at = move |seq: Seq| first + (seq - start);
+            let parts = seqs.within(flight.seqs.clone());
+            parts.map(move |part| at(part.start)..at(part.end)).collect::<Vec<_>>()
+        };
+        let parts: Vec<_> = self.iter().flat_map(of_flight).collect();
+        let mut flights = Vec::new();
+        parts.into_iter().for_each(|deliveries| self.take(deliveries, &mut flights));
+        for (first, flight) in flights {
+            self.insert(first, Flight { retracted: true, ..flight });
+        }
     }
 
     /// Takes everything out, in order.
     pub(crate) fn take_all(&mut self) -> Vec<(Delivery, Flight)> {
-        self.messages = 0;
-        std::mem::take(&mut self.runs).into_iter().collect()
+        std::mem::take(self).runs.into_iter().collect()
     }
 
     /// Cuts the flight that begins at `first` so that none spans `at`.
@@ -114,6 +150,38 @@ impl Flights {
             flight.seqs.end = seq;
             self.runs.insert(at, rest);
         }
+    }
+}
+
+/// Where messages are, by the first of numbers that stand side by side: their end, and their first delivery number.
+#[derive(Debug)]
+struct Places(BTreeMap<Seq, (Seq, Delivery)>);
+
+impl Places {
+    fn of(runs: &BTreeMap<Delivery, Flight>) -> Self {
+        let place =
+            |(first, flight): (&Delivery, &Flight)| (flight.seqs.start, (flight.seqs.end, *first));
+        Self(runs.iter().map(place).collect())
+    }
+
+    fn insert(&mut self, seqs: Range<Seq>, first: Delivery) {
+        self.0.insert(seqs.start, (seqs.end, first));
+    }
+
+    /// Takes out the first numbers that are of `seqs` and side by side, and says where they are.
+    fn take_first(&mut self, seqs: &Range<Seq>) -> Option<(Range<Seq>, Delivery)> {
+        let before = self.0.range(..seqs.start).next_back().filter(|(_, at)| at.0 > seqs.start);
+        let (&first, &(end, at)) = before.or_else(|| self.0.range(seqs.clone()).next())?;
+        self.0.remove(&first);
+        if first < seqs.start {
+            self.0.insert(first, (seqs.start, at));
+        }
+        if seqs.end < end {
+            self.0.insert(seqs.end, (end, at + (seqs.end - first)));
+        }
+        let part = first.max(seqs.start)..end.min(seqs.end);
+        let at = at + (part.start - first);
+        Some((part, at))
     }
 }
 
@@ -136,11 +204,21 @@ mod tests {
         let mut flights = Flights::default();
         flights.insert(0, flight(100..110));
         flights.insert(10, flight(50..55));
-        let seqs: RangeSet = [52..60, 103..104, 108..200].into_iter().collect();
-        let out = flights.take_seqs(&seqs);
-        let out: Vec<_> = out.into_iter().map(|(first, flight)| (first, flight.seqs)).collect();
-        assert_eq!(out, [(3, 103..104), (8, 108..110), (12, 52..55)]);
-        assert_eq!(flights.len(), 9);
+        let mut find = |seqs| {
+            let found = flights.take_seqs(&seqs).into_iter();
+            found.map(|(first, flight)| (first, flight.seqs)).collect::<Vec<_>>()
+        };
+        assert_eq!(find(103..104), [(3, 103..104)]);
+        assert_eq!(find(52..109), [(12, 52..55), (0, 100..103), (4, 104..109)]);
+        assert_eq!(find(52..109), []);
+        // What comes and goes meanwhile is found, or not.
+        flights.insert(20, flight(52..55));
+        flights.insert(30, flight(200..210));
+        assert_eq!(taken(&mut flights, 21..32), [(21, 53..55), (30, 200..202)]);
+        let found = flights.take_seqs(&(0..300)).into_iter();
+        let found: Vec<_> = found.map(|(first, flight)| (first, flight.seqs)).collect();
+        assert_eq!(found, [(10, 50..52), (20, 52..53), (9, 109..110), (32, 202..210)]);
+        assert_eq!(flights.len(), 0);
     }
 
     #[test]

@@ -1,42 +1,30 @@
 //! What a receiver that is away may still hold: flights that are found by the numbers of their messages.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::collections::RangeSet;
-use crate::ids::{Seq, span};
+use crate::ids::Seq;
 
 use super::{Flight, Flights};
 
-/// Flights of one receiver, in the order in which they were dispatched. No message is in two of them.
-///
-/// A look for numbers costs a logarithm of the number of flights, plus what it finds; the first one makes the index.
+/// Flights of one receiver, in the order in which they were dispatched, at places that mean nothing else.
 #[derive(Debug, Default)]
-pub(crate) struct Numbered {
-    /// By their places, which are in no other order than delivery numbers.
-    flights: Flights,
-    /// Where the messages are, by the first number of each flight: its end, and its place.
-    places: Option<BTreeMap<Seq, (Seq, u64)>>,
-}
+pub(crate) struct Numbered(Flights);
 
 impl From<Flights> for Numbered {
     fn from(flights: Flights) -> Self {
-        Self { flights, places: None }
+        Self(flights)
     }
 }
 
 impl Numbered {
     pub(crate) const fn is_empty(&self) -> bool {
-        self.flights.len() == 0
+        self.0.len() == 0
     }
 
     /// Adds a flight behind all others.
     pub(crate) fn push(&mut self, flight: Flight) {
-        let place = self.flights.end();
-        if let Some(places) = &mut self.places {
-            places.insert(flight.seqs.start, (flight.seqs.end, place));
-        }
-        self.flights.insert(place, flight);
+        self.0.insert(self.0.end(), flight);
     }
 
     /// These, and others behind them.
@@ -50,46 +38,17 @@ impl Numbered {
 
     /// Takes out what is in flight of `seqs`; flights are cut where they cut them.
     pub(crate) fn take(&mut self, seqs: &Range<Seq>) -> Vec<Flight> {
-        let mut found = Vec::new();
-        while let Some((part, place)) = self.take_place(seqs) {
-            self.flights.take(place..place + span(&part), &mut found);
-        }
-        found.into_iter().map(|(_, flight)| flight).collect()
+        self.0.take_seqs(seqs).into_iter().map(|(_, flight)| flight).collect()
     }
 
     /// Notes of these messages that they are to be given back. Costs as much as is in flight.
     pub(crate) fn note_asked_back(&mut self, seqs: &RangeSet) {
-        // Where they are stays as it was.
-        for (place, flight) in self.flights.take_seqs(seqs) {
-            self.flights.insert(place, Flight { retracted: true, ..flight });
-        }
-    }
-
-    /// Takes the first numbers out of the index that are of `seqs` and of one flight, and says where they are.
-    fn take_place(&mut self, seqs: &Range<Seq>) -> Option<(Range<Seq>, u64)> {
-        let flights = &self.flights;
-        let places = self.places.get_or_insert_with(|| {
-            let place =
-                |(place, flight): (u64, &Flight)| (flight.seqs.start, (flight.seqs.end, place));
-            flights.iter().map(place).collect()
-        });
-        let before = places.range(..seqs.start).next_back().filter(|(_, at)| at.0 > seqs.start);
-        let (&first, &(end, place)) = before.or_else(|| places.range(seqs.clone()).next())?;
-        places.remove(&first);
-        if first < seqs.start {
-            places.insert(first, (seqs.start, place));
-        }
-        if seqs.end < end {
-            places.insert(seqs.end, (end, place + (seqs.end - first)));
-        }
-        let part = first.max(seqs.start)..end.min(seqs.end);
-        let place = place + (part.start - first);
-        Some((part, place))
+        self.0.note_asked_back(seqs);
     }
 
     /// All that is left, in the order in which it was dispatched.
     pub(crate) fn into_flights(mut self) -> Vec<Flight> {
-        self.flights.take_all().into_iter().map(|(_, flight)| flight).collect()
+        self.0.take_all().into_iter().map(|(_, flight)| flight).collect()
     }
 }
 
