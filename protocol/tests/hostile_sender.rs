@@ -283,9 +283,9 @@ fn only_what_nobody_has_begun_with_is_given_back() {
             _ => None,
         })
         .flatten()
-        .map(|settlement| (settlement.deliveries.first, settlement.outcome))
+        .map(|settlement| (settlement.deliveries, settlement.outcome))
         .collect();
-    assert_eq!(released, [(1, Outcome::Released), (2, Outcome::Released)]);
+    assert_eq!(released, [(span(1, 2), Outcome::Released)]);
     assert_eq!(begun.len(), 1);
 }
 
@@ -308,6 +308,31 @@ fn neighbours_that_came_one_by_one_are_named_as_one_and_can_be_asked_back() {
     let released: Vec<_> = released.flatten().map(|s| (s.deliveries, s.outcome)).collect();
     let back = |first| (span(first, 1), Outcome::Released);
     assert_eq!(released, [back(1), back(2)]);
+}
+
+/// What it costs, in bytes allocated, that so many frames ask for every other message of one run.
+fn cost_of_giving_back(frames: u32) -> u64 {
+    let (mut pull, mut raw) = attached();
+    pull.set_window(1 << 20, 1 << 30);
+    raw.hears(&mut pull, NOW);
+    raw.says(&mut pull, &small(0, 0, frames * 2_048), NOW);
+    let retracts: Vec<_> = (0..u64::from(frames))
+        .map(|frame| {
+            let every_other: Vec<_> = (0..1_024).map(|at| (frame * 2_048 + at * 2, 1)).collect();
+            encoded(&Control::Retract(Retract { deliveries: spans(&every_other) }))
+        })
+        .collect();
+    let cost = allocation_counter::measure(|| {
+        retracts.iter().for_each(|retract| raw.says(&mut pull, retract, NOW));
+    });
+    assert_eq!(pull.stats(NOW.time).released, u64::from(frames) * 1_024);
+    cost.bytes_total
+}
+
+#[test]
+fn giving_back_costs_as_much_as_is_given_back() {
+    let (few, many) = (cost_of_giving_back(2), cost_of_giving_back(20));
+    assert!(many < 20 * few, "{few} and {many} bytes");
 }
 
 /// One of many senders, on a link of its own.

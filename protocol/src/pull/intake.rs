@@ -1,5 +1,6 @@
 //! Messages that come in on links, wait, and are handed out.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Origin, Outcome};
 
 use super::run::{self, Run, RunKey};
+use super::settle::messages;
 use super::{Batch, ConfirmOn, Consumed, Held, Place, PullEngine, Waiting};
 
 impl PullEngine {
@@ -157,15 +159,17 @@ impl PullEngine {
     /// wait for gives it back.
     pub fn handle_timeout(&mut self, now: Time) {
         self.review_room(now);
-        while let Some(&(until, key, index)) = self.expiring.first() {
-            if until > now {
-                return;
-            }
-            self.expiring.pop_first();
-            if self.unqueue(key, &(index..index + 1)) > 0 {
-                self.counters.expired += 1;
-                self.settle_indices(key, &(index..index + 1), &Outcome::Expired);
-            }
+        let mut due: BTreeMap<RunKey, RangeSet> = BTreeMap::new();
+        while let Some(&(until, key, index)) = self.expiring.first().filter(|due| due.0 <= now) {
+            self.expiring.remove(&(until, key, index));
+            due.entry(key).or_default().insert(index.into()..u64::from(index) + 1);
+        }
+        for (key, indices) in due {
+            // They are the indices of before.
+            let parts = indices.iter().map(|part| part.start as u32..part.end as u32);
+            let queued: Vec<_> = parts.flat_map(|part| self.unqueue(key, &part)).collect();
+            self.counters.expired += messages(&queued);
+            self.settle_parts(key, &queued, &Outcome::Expired);
         }
     }
 
@@ -176,15 +180,17 @@ impl PullEngine {
         self.wake_granted();
     }
 
-    /// Takes messages of a run out of the queue, if they are still there; says how many were.
-    pub(super) fn unqueue(&mut self, key: RunKey, indices: &Range<u32>) -> u32 {
+    /// Takes messages of a run out of the queue, as far as they are still there; says which were.
+    pub(super) fn unqueue(&mut self, key: RunKey, indices: &Range<u32>) -> Vec<Range<u32>> {
         let Some(held) = self.held.get(&key) else {
-            return 0;
+            return Vec::new();
         };
         let run = Arc::clone(&held.run);
-        let waiting: Vec<_> =
-            self.queue.range((key, 0)..=(key, u32::MAX)).map(|(k, w)| (k.1, *w)).collect();
-        let mut removed = 0;
+        let before = self.queue.range((key, 0)..=(key, indices.start)).next_back();
+        let from = before.map_or(indices.start, |((_, first), _)| *first);
+        let waiting = self.queue.range((key, from)..(key, indices.end.max(from)));
+        let waiting: Vec<_> = waiting.map(|(at, waiting)| (at.1, *waiting)).collect();
+        let mut removed = Vec::new();
         let mut freed = Amount::ZERO;
         for (first, Waiting { end, at }) in waiting {
             let cut = first.max(indices.start)..end.min(indices.end);
@@ -193,10 +199,8 @@ impl PullEngine {
             }
             let from = skip(&run.records, at, (cut.start - first).into());
             let to = skip(&run.records, from, (cut.end - cut.start).into());
-            let count = cut.end - cut.start;
-            removed += count;
-            freed +=
-                Amount::new(u64::from(count), cost_bytes(u64::from(count), (to - from) as u64));
+            let count = u64::from(cut.end - cut.start);
+            freed += Amount::new(count, cost_bytes(count, (to - from) as u64));
             self.queue.remove(&(key, first));
             if first < cut.start {
                 self.queue.insert((key, first), Waiting { end: cut.start, at });
@@ -204,8 +208,9 @@ impl PullEngine {
             if cut.end < end {
                 self.queue.insert((key, cut.end), Waiting { end, at: to });
             }
+            removed.push(cut);
         }
-        if removed > 0 {
+        if !removed.is_empty() {
             self.pool.release(freed);
             self.wake_granted();
         }

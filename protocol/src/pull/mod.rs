@@ -130,7 +130,7 @@ struct Held {
     reports_taken: bool,
     /// The link that its settlements go to; none while its sender is away.
     link: Option<LinkId>,
-    /// Where its messages stand on that link.
+    /// Where its messages stand on that link, by rising indices.
     spans: Vec<Place>,
     /// Bits of the run that the engine has seen, or has set itself.
     collected: Box<[u64]>,
@@ -267,11 +267,14 @@ impl Held {
     /// Where a range of indices stands on the link: pieces of delivery numbers.
     fn deliveries(&self, indices: &Range<u32>) -> impl Iterator<Item = Range<Delivery>> {
         let indices = indices.clone();
-        self.spans.iter().filter_map(move |place| {
+        let from = self.spans.partition_point(|place| place.indices.end <= indices.start);
+        let places = self.spans.get(from..).unwrap_or_default().iter();
+        let end = indices.end;
+        places.take_while(move |place| place.indices.start < end).map(move |place| {
             let start = indices.start.max(place.indices.start);
-            let end = indices.end.min(place.indices.end);
+            let end = end.min(place.indices.end);
             let at = |index: u32| place.first + u64::from(index - place.indices.start);
-            (start < end).then(|| at(start)..at(end))
+            at(start)..at(end)
         })
     }
 

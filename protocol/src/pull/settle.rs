@@ -72,16 +72,24 @@ impl PullEngine {
     }
 
     pub(super) fn settle_indices(&mut self, key: RunKey, indices: &Range<u32>, outcome: &Outcome) {
+        self.settle_parts(key, std::slice::from_ref(indices), outcome);
+    }
+
+    /// The same with parts of a run. It is looked through once for all of them.
+    pub(super) fn settle_parts(&mut self, key: RunKey, parts: &[Range<u32>], outcome: &Outcome) {
+        if parts.is_empty() {
+            return;
+        }
         self.collect(key);
         let Some(held) = self.held.get_mut(&key) else {
             return;
         };
         if *outcome == Outcome::Confirmed {
-            indices.clone().for_each(|index| held.run.mark(index));
+            parts.iter().cloned().flatten().for_each(|index| held.run.mark(index));
             return self.collect(key);
         }
+        let indices = parts.iter().cloned().flatten();
         let open: Vec<Range<u32>> = indices
-            .clone()
             .filter(|index| !held.run.is_settled(*index))
             .map(|index| index..index + 1)
             .collect();
@@ -129,13 +137,14 @@ impl PullEngine {
         if let Some(passing) = &mut self.passing {
             return passing.asked_back.extend(parts);
         }
-        for (key, indices) in parts {
-            for index in indices {
-                if self.unqueue(key, &(index..index + 1)) > 0 {
-                    self.counters.released += 1;
-                    self.settle_indices(key, &(index..index + 1), &Outcome::Released);
-                }
-            }
+        for of_run in parts.chunk_by(|(one, _), (next, _)| one == next) {
+            let Some((key, _)) = of_run.first() else {
+                continue;
+            };
+            let parts = of_run.iter().map(|(_, indices)| indices);
+            let queued: Vec<_> = parts.flat_map(|indices| self.unqueue(*key, indices)).collect();
+            self.counters.released += messages(&queued);
+            self.settle_parts(*key, &queued, &Outcome::Released);
         }
     }
 
@@ -203,4 +212,9 @@ impl PullLink {
         self.settlements
             .push_back(Settlement { deliveries: deliveries.into(), outcome: outcome.clone() });
     }
+}
+
+/// How many messages there are in parts of a run.
+pub(super) fn messages(parts: &[Range<u32>]) -> u64 {
+    parts.iter().map(|part| u64::from(part.end - part.start)).sum()
 }
