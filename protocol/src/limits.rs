@@ -45,6 +45,9 @@ pub const BY_REFERENCE_BYTES: usize = 8 << 10;
 /// What one link takes from the queue at a time.
 pub const TAKE_BYTES: usize = 256 << 10;
 
+/// Links that are looked at, at a time, to place copies of what waits.
+pub const PLACE_LOOKS: u64 = 65_536;
+
 /// What one commit takes from the queue at a time.
 pub const COMMIT_BYTES: usize = 512 << 10;
 

@@ -7,6 +7,7 @@ use common::raw::Raw;
 use common::{
     attach, encoded, handshake, hello, later, peer, record, run, session, span, spans, work_off,
 };
+use drawdown_protocol::limits::PLACE_LOOKS;
 use drawdown_protocol::wire::{
     CloseCode, Control, DataHeader, Demand, Forgot, Frame, Future, Grant, Hello, Outcome, Recall,
     Settlement, Take, encode_copies_header,
@@ -293,4 +294,25 @@ fn without_the_feature_nothing_is_placed() {
     let mut deaf = placed_at(&mut push, 0x30, 0);
     push.try_send((&b"x"[..]).into(), || NOW).unwrap();
     assert_eq!(of_copies(&deaf.hears(&mut push, NOW)), []);
+}
+
+#[test]
+fn copies_for_many_links_are_placed_a_part_at_a_time_until_all_are() {
+    const LINKS: u64 = 64;
+    const MESSAGES: u64 = 4 * PLACE_LOOKS / LINKS;
+    let mut push = push(1 << 30);
+    let mut raws: Vec<Raw> =
+        (0..LINKS).map(|at| placed_at(&mut push, 0x30 + at as u8, MESSAGES)).collect();
+    for _ in 0..MESSAGES {
+        push.try_send((&b"x"[..]).into(), || NOW).unwrap();
+    }
+    let mut placed = 0;
+    while let Some(woken) = push.poll_wake() {
+        let raw = raws.iter_mut().find(|raw| raw.link == woken).unwrap();
+        raw.hears(&mut push, NOW);
+        let now = push.stats(NOW.time).placed;
+        assert!(now - placed <= PLACE_LOOKS / LINKS, "{placed} and then {now}");
+        placed = now;
+    }
+    assert_eq!(placed, MESSAGES, "who is woken goes on");
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{LinkId, Priority, Seq, span};
-use crate::limits::{RANGES_MAX, TAKE_BYTES};
+use crate::limits::{PLACE_LOOKS, RANGES_MAX, TAKE_BYTES};
 use crate::link::{Transmit, violation};
 use crate::message::cost_bytes;
 use crate::queue::Flight;
@@ -210,7 +210,8 @@ impl PushEngine {
         self.wakes.extend(place);
     }
 
-    /// Decides where copies of what waits are placed, while nobody has credit for it.
+    /// Decides where copies of what waits are placed, while nobody has credit for it: of so many that others have their turn
+    /// meanwhile.
     pub(super) fn place(&mut self) {
         if self.placed.room == 0 || self.ready > 0 || self.pending >= self.config.pending_messages {
             return;
@@ -219,31 +220,40 @@ impl PushEngine {
             self.placed.open = false;
             return;
         }
-        loop {
+        // Each place is looked for among all links.
+        for _ in 0..(PLACE_LOOKS / self.links.len() as u64).max(1) {
             let Some(seq) = self.next_to_place() else {
                 // More may come.
                 self.placed.open = self.links.values().any(|link| link.copies.has_room());
                 return;
             };
-            let Some(slice) = self.chunks.slice(seq..seq + 1, u64::MAX) else {
-                return;
-            };
-            let cost = Amount::new(1, cost_bytes(1, slice.record_bytes() as u64));
-            if self.placed.bytes + cost.bytes > self.config.future_bytes {
+            if !self.place_one(seq) {
                 self.placed.open = false;
                 return;
-            }
-            let Some(id) = self.likeliest(seq, cost) else {
-                self.placed.open = false;
-                return;
-            };
-            if let Some(link) = self.links.get_mut(&id) {
-                link.copies.insert(seq, cost);
-                self.placed.at.insert(seq, id);
-                self.placed.bytes += cost.bytes;
-                self.wake(id);
             }
         }
+        self.wake_one_to_place();
+    }
+
+    /// Decides where the copy of a message is placed; says whether there is a place for it.
+    fn place_one(&mut self, seq: Seq) -> bool {
+        let Some(slice) = self.chunks.slice(seq..seq + 1, u64::MAX) else {
+            return false;
+        };
+        let cost = Amount::new(1, cost_bytes(1, slice.record_bytes() as u64));
+        if self.placed.bytes + cost.bytes > self.config.future_bytes {
+            return false;
+        }
+        let Some(id) = self.likeliest(seq, cost) else {
+            return false;
+        };
+        if let Some(link) = self.links.get_mut(&id) {
+            link.copies.insert(seq, cost);
+            self.placed.at.insert(seq, id);
+            self.placed.bytes += cost.bytes;
+            self.wake(id);
+        }
+        true
     }
 
     /// The first message that waits and has no copy.
