@@ -253,6 +253,16 @@ fn telling_of_a_taken_message_again_does_not_bring_its_time_limit_forward() {
 }
 
 #[test]
+fn each_of_many_messages_that_are_extended_at_once_has_its_time_limit() {
+    let (mut push, mut raw) = served();
+    raw.says(&mut push, &encoded(&settle(0, 3, Outcome::Extended(50))), NOW);
+    push.handle_timeout(later(NOW, 40));
+    assert_eq!(push.pending(), 3);
+    push.handle_timeout(later(NOW, 60));
+    assert_eq!((push.pending(), push.waiting()), (0, 5));
+}
+
+#[test]
 fn a_receiver_that_lies_when_it_returns_loses_nothing_of_what_it_had() {
     let (mut push, raw) = served();
     push.link_lost(raw.link, "cut", NOW.time);

@@ -153,14 +153,9 @@ impl PushEngine {
     /// The application asks for more time.
     fn extend(&mut self, id: LinkId, first: Delivery, mut flight: Flight, millis: u64, now: Time) {
         self.forget_deadline(id, first, &flight);
-        if self.config.process_timeout.is_some() {
-            let deadline = now + Duration::from_millis(millis).min(PUT_OFF_MAX);
-            flight.deadline = Some(deadline);
-            self.deadlines.insert((deadline, id, first));
-        }
-        if let Some(link) = self.links.get_mut(&id) {
-            link.flights.insert(first, flight);
-        }
+        let more = Duration::from_millis(millis).min(PUT_OFF_MAX);
+        flight.deadline = self.config.process_timeout.map(|_| now + more);
+        self.put_flight(id, first, &flight);
     }
 
     pub(super) fn forget_deadline(&mut self, id: LinkId, first: Delivery, flight: &Flight) {
@@ -199,27 +194,31 @@ impl PushEngine {
         Ok(())
     }
 
-    /// Puts a flight (back) that the application has taken. With a time limit each message has its own.
+    /// Puts a flight (back) that the application has taken.
     pub(super) fn start_processing(
         &mut self,
         id: LinkId,
         first: Delivery,
-        flight: Flight,
+        mut flight: Flight,
         now: Time,
     ) {
-        let deadline = self.config.process_timeout.map(|timeout| now + timeout);
-        let pieces = match deadline {
+        flight.deadline = self.config.process_timeout.map(|timeout| now + timeout);
+        flight.taken = Some(flight.taken.unwrap_or(now));
+        self.put_flight(id, first, &flight);
+    }
+
+    /// Puts a flight (back) on its link. With a time limit each message has its own.
+    fn put_flight(&mut self, id: LinkId, first: Delivery, flight: &Flight) {
+        let pieces = match flight.deadline {
             None => vec![(first, flight.seqs.clone())],
             Some(_) => (first..).zip(flight.seqs.clone().map(|seq| seq..seq + 1)).collect(),
         };
         for (first, seqs) in pieces {
-            if let Some(deadline) = deadline {
+            if let Some(deadline) = flight.deadline {
                 self.deadlines.insert((deadline, id, first));
             }
-            let taken = Some(flight.taken.unwrap_or(now));
-            let piece = Flight { seqs, taken, deadline, ..flight };
             if let Some(link) = self.links.get_mut(&id) {
-                link.flights.insert(first, piece);
+                link.flights.insert(first, Flight { seqs, ..*flight });
             }
         }
     }
