@@ -11,9 +11,16 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// What may still arrive.
+    /// What may still arrive. Bytes are of no use without a message to spend them on.
     pub(crate) fn outstanding(&self) -> Amount {
-        self.limit.saturating_sub(self.received)
+        let left = self.limit.saturating_sub(self.received);
+        if left.messages == 0 { Amount::ZERO } else { left }
+    }
+
+    /// Whether more bytes are left over from the last message than are to be outstanding: only a new request takes them back.
+    pub(crate) fn has_left_over(&self, outstanding: Amount) -> bool {
+        let left = self.limit.saturating_sub(self.received);
+        left.messages == 0 && left.bytes > outstanding.bytes
     }
 
     /// Counts what arrived; false if it was more than allowed.
@@ -61,5 +68,18 @@ mod tests {
         assert_eq!(allowance.tell(), Amount::new(14, 1_900));
         assert!(!allowance.receive(Amount::new(10, 1_001)));
         assert!(allowance.receive(Amount::new(10, 1_000)));
+    }
+
+    #[test]
+    fn bytes_without_a_message_are_nobodys() {
+        let mut allowance = Allowance::default();
+        allowance.raise_to(Amount::new(2, 1_000));
+        assert!(allowance.receive(Amount::new(2, 100)));
+        assert_eq!(allowance.outstanding(), Amount::ZERO);
+        assert!(!allowance.has_left_over(Amount::new(1, 900)));
+        assert!(allowance.has_left_over(Amount::new(1, 899)));
+        allowance.raise_to(Amount::new(1, 950));
+        assert_eq!(allowance.outstanding(), Amount::new(1, 950));
+        assert!(!allowance.has_left_over(Amount::new(1, 10)), "they can be spent");
     }
 }

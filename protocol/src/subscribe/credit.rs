@@ -7,6 +7,17 @@ use crate::time::Time;
 
 use super::SubscribeEngine;
 
+/// When a session is given credit: the lesser comes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    has_nothing_new: bool,
+    /// Messages.
+    outstanding: u64,
+    /// The turn in which it was given credit last.
+    granted: u64,
+    session: Session,
+}
+
 impl SubscribeEngine {
     /// Sets the window in messages and bytes. A lower one holds at once: what is on its way beyond it is asked for later.
     pub fn set_window(&mut self, messages: u64, bytes: u64, now: Time) {
@@ -81,30 +92,42 @@ impl SubscribeEngine {
         let share = self.share(active);
         if active == 1 && self.streams.len() == 1 {
             let only = self.streams.keys().next().copied();
-            return only.into_iter().for_each(|session| self.grant_to(session, share));
+            only.into_iter().for_each(|session| _ = self.grant_to(session, share, now));
+            return;
         }
-        // Those that have something to send come first, and of them those that may send least.
-        let mut order: Vec<(bool, u64, Session)> = self
-            .streams
-            .values()
-            .filter_map(|stream| {
-                let active = stream.active.as_ref()?;
-                let outstanding = active.allowance.outstanding().messages;
-                Some((!self.has_news(stream.session), outstanding, stream.session))
-            })
-            .collect();
-        order.sort_unstable();
-        order.into_iter().for_each(|(.., session)| self.grant_to(session, share));
+        for turn in self.in_turn() {
+            let is_given = self.grant_to(turn.session, share, now);
+            if !is_given && !turn.has_nothing_new && turn.outstanding == 0 {
+                // What the others use up and give free goes here first, until it is enough.
+                return;
+            }
+        }
     }
 
-    /// Gives a source what there is, up to its share; in batches, since each is a frame.
-    fn grant_to(&mut self, session: Session, share: Amount) {
+    /// The sessions that are asked for, in the order in which they are given credit: those that have something to send come
+    /// first, and of them those that may send least, and that were given credit longest ago.
+    fn in_turn(&self) -> Vec<Turn> {
+        let asked = self.streams.values().filter_map(|stream| {
+            Some(Turn {
+                has_nothing_new: !self.has_news(stream.session),
+                outstanding: stream.active.as_ref()?.allowance.outstanding().messages,
+                granted: stream.granted,
+                session: stream.session,
+            })
+        });
+        let mut order: Vec<_> = asked.collect();
+        order.sort_unstable();
+        order
+    }
+
+    /// Gives a source what there is, up to its share; in batches, since each is a frame. False if that is nothing.
+    fn grant_to(&mut self, session: Session, share: Amount, now: Time) -> bool {
         let room = self.room();
         let nothing_queued = self.queued == Amount::ZERO;
         let one_message = cost_bytes_max(self.config.link.message_bytes_max);
-        let Some(active) = self.streams.get_mut(&session).and_then(|stream| stream.active.as_mut())
-        else {
-            return;
+        let active = self.streams.get(&session).and_then(|stream| stream.active.as_ref());
+        let Some(active) = active else {
+            return false;
         };
         let has = active.allowance.outstanding();
         let target = (has + room).min(share);
@@ -112,8 +135,25 @@ impl SubscribeEngine {
             || target.bytes.saturating_sub(has.bytes) >= share.bytes / 4;
         // With messages left, the source may be short of bytes for the next one.
         let stuck = nothing_queued && (has.messages == 0 || has.bytes < one_message);
-        if (enough || stuck) && target.messages > 0 && target.bytes >= one_message {
-            active.allowance.raise_to(target);
+        let is_given = (enough || stuck) && target.messages > 0 && target.bytes >= one_message;
+        if is_given {
+            if active.allowance.has_left_over(target) {
+                self.ask_again(session, now);
+            }
+            self.turn += 1;
+            self.raise(session, target);
+        }
+        is_given
+    }
+
+    /// Lets the source of a session have so much outstanding.
+    fn raise(&mut self, session: Session, outstanding: Amount) {
+        let Some(stream) = self.streams.get_mut(&session) else {
+            return;
+        };
+        stream.granted = self.turn;
+        if let Some(active) = &mut stream.active {
+            active.allowance.raise_to(outstanding);
             if active.requested && active.allowance.has_news() {
                 self.wakes.push_back(active.link);
             }
@@ -124,13 +164,7 @@ impl SubscribeEngine {
     pub(crate) fn demand(&mut self, session: Session, room: Amount) {
         // Who waits downstream may give credit without end, and read nothing.
         let room = room.min(self.window());
-        let active = self.streams.get_mut(&session).and_then(|stream| stream.active.as_mut());
-        if let Some(active) = active {
-            active.allowance.raise_to(room);
-            if active.requested && active.allowance.has_news() {
-                self.wakes.push_back(active.link);
-            }
-        }
+        self.raise(session, room);
     }
 
     /// A proxy has passed a whole batch on.
@@ -161,8 +195,37 @@ impl SubscribeEngine {
             })
             .map(|stream| stream.session)
             .collect();
+        let nobody_is = rich.is_empty();
         for session in rich {
             self.ask_again(session, now);
+        }
+        if nobody_is {
+            self.take_remainders(now);
+        }
+    }
+
+    /// While a session with news has no credit at all: takes back what others have left that may be too little for a message,
+    /// first from whom was given it longest ago, until there is enough for one.
+    fn take_remainders(&mut self, now: Time) {
+        let order = self.in_turn();
+        let is_any_without =
+            order.iter().any(|turn| !turn.has_nothing_new && turn.outstanding == 0);
+        if !is_any_without {
+            return;
+        }
+        let one_message = self.one_message();
+        let is_remainder = |turn: &Turn| {
+            let active = self.streams.get(&turn.session).and_then(|stream| stream.active.as_ref());
+            turn.outstanding > 0
+                && active.is_some_and(|active| !one_message.fits(active.allowance.outstanding()))
+        };
+        let mut remainders: Vec<Turn> = order.into_iter().filter(is_remainder).collect();
+        remainders.sort_unstable_by_key(|turn| turn.granted);
+        for turn in remainders {
+            if one_message.fits(self.room()) {
+                return;
+            }
+            self.ask_again(turn.session, now);
         }
     }
 

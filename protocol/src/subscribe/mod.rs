@@ -65,7 +65,7 @@ pub struct SubscribeEngine {
     queued: Amount,
     /// Gaps and new sessions in the queue.
     markers: usize,
-    /// Counts choices of a source, so that all are asked in turn.
+    /// Counts choices of a source, and grants: all sources are asked in turn, and all sessions given credit.
     turn: u64,
     /// What [`SubscribeEngine::poll_positions`] gave last, by session.
     last_positions: Vec<Position>,

@@ -42,6 +42,8 @@ pub(super) struct Stream {
     pub(super) changes: u32,
     /// Lanes that were moved to another source since one went last.
     pub(super) lanes_moved: u32,
+    /// The turn in which its source was given credit last.
+    pub(super) granted: u64,
     /// Messages in the queue or in the reader's hands.
     pub(super) queued: u64,
     /// Gaps in the queue.
@@ -103,6 +105,7 @@ impl Stream {
             rescues: 0,
             changes: 0,
             lanes_moved: 0,
+            granted: 0,
             gaps: 0,
             queued: 0,
             taken_end: next.unwrap_or(0),

@@ -2,6 +2,7 @@
 
 mod net;
 mod proxies;
+mod sessions;
 mod sources;
 
 use std::time::Duration;
