@@ -428,6 +428,27 @@ fn the_only_credit_goes_on_to_the_session_that_has_something() {
     assert!(heard.contains(&Frame::Control(more)), "{heard:?}");
 }
 
+#[test]
+fn a_request_that_is_given_credit_only_later_says_then_that_nothing_is_wanted() {
+    let (mut publisher, mut raw) = subscribed();
+    let filters = Filter {
+        add: [Prefix::new(b"of no message").unwrap()].into_iter().collect(),
+        remove: [Prefix::new(b"").unwrap()].into_iter().collect(),
+    };
+    raw.says(&mut publisher, &encoded(&Control::Filter(filters)), NOW);
+    raw.says(&mut publisher, &ask(Request { bytes: 0, ..request(1, StartAt::Oldest, 0) }), NOW);
+    let told = |from, next| Frame::Control(Control::Skip(Skip { request: 1, from, next }));
+    assert_eq!(raw.hears(&mut publisher, NOW), [told(0, 0)], "it may not look");
+    let [Frame::Control(Control::Ring(_))] = raw.hears(&mut publisher, NOW)[..] else {
+        panic!("it does not say that there is something");
+    };
+    let more = |messages| encoded(&Control::More(More { request: 1, messages, bytes: 1 << 20 }));
+    raw.says(&mut publisher, &more(1), NOW);
+    assert_eq!(raw.hears(&mut publisher, NOW), [told(0, 10)]);
+    raw.says(&mut publisher, &more(2), NOW);
+    assert_eq!(raw.hears(&mut publisher, NOW), [], "nothing is news");
+}
+
 fn skip(request: u32, from: u64, next: u64) -> Vec<u8> {
     encoded(&Control::Skip(Skip { request, from, next }))
 }

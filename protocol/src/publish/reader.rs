@@ -45,6 +45,8 @@ pub(super) struct Reader {
     live: bool,
     pub(super) standing: Standing,
     answered: bool,
+    /// It was asked, or was given credit when it had none, and may find nothing: then it says how far it has looked.
+    owes_word: bool,
     /// The subscriber was told that there is everything up to here.
     pub(super) told_head: Seq,
     limit: Amount,
@@ -69,6 +71,7 @@ impl Reader {
             live: false,
             standing: Standing::More,
             answered: false,
+            owes_word: true,
             told_head: 0,
             limit,
             spent: Amount::ZERO,
@@ -83,6 +86,7 @@ impl Reader {
     pub(super) fn raise(&mut self, limit: Amount) -> bool {
         let rises = self.limit.fits(limit);
         if rises {
+            self.owes_word |= self.is_blocked();
             self.limit = limit;
             // What is fetched for it goes on, with more credit.
             if self.standing != Standing::Cold {
@@ -187,13 +191,16 @@ impl Reader {
     ) -> Standing {
         let before = out.len();
         self.standing = self.advance(channel, filters, now, lookups, out);
-        if !self.answered && out.len() == before {
+        if out.len() == before {
             // How far it has come already.
             let position =
                 if self.standing == Standing::Cold { self.told } else { self.reached(channel) };
-            self.skip_to(position, out);
+            if !self.answered || self.owes_word && position > self.told {
+                self.skip_to(position, out);
+            }
         }
         self.answered = true;
+        self.owes_word &= matches!(self.standing, Standing::More | Standing::Cold);
         self.standing
     }
 
