@@ -5,10 +5,12 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::raw::Raw;
-use common::{encoded, handshake, hello, peer, publish};
-use drawdown_protocol::store::StoreOp;
+use common::{encoded, handshake, hello, peer, publish, record};
+use drawdown_protocol::store::{Recovered, RecoveredBlock, StoreOp};
 use drawdown_protocol::wire::{Control, Frame, Request, Ring, StartAt};
-use drawdown_protocol::{Lineage, Now, ProxyConfig, ProxyEngine, Session, SocketType, Time};
+use drawdown_protocol::{
+    Lineage, LinkState, Now, ProxyConfig, ProxyEngine, Session, SocketType, Time,
+};
 use uuid::Uuid;
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
@@ -112,4 +114,38 @@ fn one_that_comes_to_life_takes_the_place_of_one_that_has_ended() {
     chain.tells(second, 6, true);
     assert_eq!(chain.kept, Some(second));
     assert_eq!(chain.blocks, BTreeMap::from([(3, 6)]), "from then on");
+}
+
+/// A proxy whose store has four messages of this incarnation.
+fn started_anew(lineage: Lineage) -> ProxyEngine {
+    let records = record(b"x", None).repeat(4).into();
+    let recovered = Recovered {
+        session: lineage.session,
+        next_seq: 1 << 22,
+        blocks: vec![RecoveredBlock { seqs: 0..4, done: vec![], records }],
+        lineage: Some(lineage),
+        attempts: vec![],
+        dead: vec![],
+        cut_off: false,
+    };
+    ProxyEngine::recover(ProxyConfig::default(), peer(0x40), recovered, NOW)
+}
+
+#[test]
+fn a_proxy_that_was_started_anew_fences_an_older_publisher() {
+    let stored = Lineage { session: session(1), epoch: 5, since: 2 };
+    let older = Lineage { epoch: 4, since: 0, ..stored };
+    let newer = Lineage { epoch: 6, since: 6, ..stored };
+    let mut proxy = started_anew(stored);
+    let mut tells = |lineage, head| {
+        let mut source = Raw::connect(&mut proxy, "source", NOW);
+        source.says(&mut proxy, &handshake(&hello(SocketType::Pub, peer(0x50))), NOW);
+        let ring = Ring { lineage, oldest: 0, head, live: true };
+        source.says(&mut proxy, &encoded(&Control::Ring(ring)), NOW);
+        proxy.link_state(source.link)
+    };
+    assert_eq!(tells(older, 8), LinkState::Closing, "it numbers as it likes from 2 on");
+    assert_eq!(tells(stored, 6), LinkState::Open);
+    assert_eq!(tells(newer, 6), LinkState::Open);
+    assert_eq!(tells(stored, 7), LinkState::Closing);
 }

@@ -89,7 +89,7 @@ impl ProxyEngine {
         let down = PublishEngine::restored(config.down, peer_id, recovered, now);
         let mut proxy = Self::build(config.up, down, peer_id, true);
         for (lineage, next) in proxy.down.sessions() {
-            proxy.up.resume(lineage.session, next);
+            proxy.up.resume(lineage, next);
         }
         proxy
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::collections::RangeSet;
 use crate::credit::{Allowance, Amount};
-use crate::ids::{LinkId, RequestId, Seq, Session};
+use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
 use crate::limits::LANES_MAX;
 use crate::link::{Transmit, refusal, violation};
 use crate::message::cost_bytes;
@@ -14,9 +14,9 @@ use crate::publish::Upstream;
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, Control, More, PublishRun, Request, Skip, StartAt};
 
-use super::SubscribeEngine;
 use super::choose::CHANGES_SHIFT_MAX;
 use super::run::SubRun;
+use super::{Position, Start, SubscribeEngine};
 
 /// Names a lane.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -306,13 +306,17 @@ impl SubscribeEngine {
     }
 
     /// The sessions that are followed, as far as their sources have told where they begin.
-    pub(crate) fn followed(&self) -> impl Iterator<Item = (crate::ids::Lineage, Seq)> {
+    pub(crate) fn followed(&self) -> impl Iterator<Item = (Lineage, Seq)> {
         self.streams.values().filter_map(|stream| Some((stream.lineage?, stream.next?)))
     }
 
-    /// Follows a session from where it was left.
-    pub(crate) fn resume(&mut self, session: Session, next: Seq) {
-        let start = super::Start::After(super::Position { session, next, last: None });
-        self.follow(session, start);
+    /// Follows a session from where it was left: all below `next` was had of this incarnation, or of those before it.
+    pub(crate) fn resume(&mut self, lineage: Lineage, next: Seq) {
+        let session = lineage.session;
+        self.follow(session, Start::After(Position { session, next, last: None }));
+        if let Some(stream) = self.streams.get_mut(&session) {
+            stream.lineage = Some(lineage);
+            stream.published = next;
+        }
     }
 }
