@@ -1,10 +1,10 @@
 //! Subscribers that come and go, and what they ask for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::credit::Amount;
 use crate::event::Event;
-use crate::ids::{LinkId, Seq, SocketType};
+use crate::ids::{LinkId, Seq, Session, SocketType};
 use crate::limits::REQUESTS_MAX;
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::time::{Now, Time};
@@ -12,6 +12,7 @@ use crate::wire::{
     Close, CloseCode, Control, End, Filter, Fingerprint, Frame, Hello, More, Request, StartAt,
 };
 
+use super::channel::Channel;
 use super::filters::Filters;
 use super::reader::Reader;
 use super::{PubLink, PublishEngine};
@@ -32,6 +33,7 @@ impl PublishEngine {
                 link,
                 filters: Filters::default(),
                 readers: Vec::new(),
+                passed_over: BTreeMap::new(),
                 last_request: None,
                 announce: false,
                 told: BTreeSet::new(),
@@ -57,7 +59,9 @@ impl PublishEngine {
             Frame::Control(Control::Filter(filter)) => self.handle_filter(id, filter),
             Frame::Control(Control::Request(request)) => self.handle_request(id, request, now),
             Frame::Control(Control::More(more)) => link.handle_more(more),
-            Frame::Control(Control::End(End { request })) => link.handle_end(request),
+            Frame::Control(Control::End(End { request })) => {
+                link.handle_end(request, &self.channels)
+            }
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
             Frame::Preface(_)
             | Frame::Control(_)
@@ -82,6 +86,7 @@ impl PublishEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
+        link.passed_over.clear();
         let matched_all = link.filters.match_all();
         for prefix in filter.remove {
             if link.filters.remove(&prefix) {
@@ -129,7 +134,11 @@ impl PublishEngine {
             StartAt::Next(next) => next,
         };
         let limit = Amount::new(request.messages, request.bytes);
-        link.readers.push(Reader::new(request.request, request.session, next, limit));
+        let mut reader = Reader::new(request.request, request.session, next, limit);
+        if let Some(seqs) = link.passed_over.remove(&request.session) {
+            reader.pass_over(seqs);
+        }
+        link.readers.push(reader);
         Ok(())
     }
 
@@ -168,11 +177,22 @@ impl PubLink {
         }
     }
 
-    fn handle_end(&mut self, request: u32) -> Result<(), Close> {
+    fn handle_end(
+        &mut self,
+        request: u32,
+        channels: &BTreeMap<Session, Channel>,
+    ) -> Result<(), Close> {
         if self.last_request.is_none_or(|last| request > last) {
             return Err(violation("the end of a request that was never made"));
         }
-        self.readers.retain(|reader| reader.request != request);
+        let Some(at) = self.readers.iter().position(|reader| reader.request == request) else {
+            return Ok(());
+        };
+        let reader = self.readers.remove(at);
+        self.passed_over.retain(|session, _| channels.contains_key(session));
+        if let Some(channel) = channels.get(&reader.session) {
+            self.passed_over.insert(reader.session, reader.passed_over(channel));
+        }
         Ok(())
     }
 }

@@ -70,6 +70,8 @@ struct PubLink {
     link: Link,
     filters: Filters,
     readers: Vec<Reader>,
+    /// What the last request of a session that has ended had passed over by these filters, and not told of.
+    passed_over: BTreeMap<Session, Range<Seq>>,
     /// The highest request so far.
     last_request: Option<u32>,
     /// It has to be told what there is.

@@ -119,6 +119,18 @@ impl Reader {
         }
     }
 
+    /// What it has looked at without finding anything for its subscriber, which does not know yet.
+    pub(super) fn passed_over(&self, channel: &Channel) -> Range<Seq> {
+        self.told..self.reached(channel).max(self.told)
+    }
+
+    /// Another request had passed over these, where it begins: nothing of them is wanted.
+    pub(super) fn pass_over(&mut self, seqs: Range<Seq>) {
+        if seqs.contains(&self.next) {
+            self.next = seqs.end;
+        }
+    }
+
     /// Whether the next message concerns it: it may be sent that, or told that there is one.
     pub(super) fn waits_for_news(&self, channel: &Channel) -> bool {
         let at_end = self.told_head <= self.position() && self.position() >= channel.visible();

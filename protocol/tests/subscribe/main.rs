@@ -10,7 +10,7 @@ use std::time::Duration;
 use drawdown_protocol::wire::Fingerprint;
 use drawdown_protocol::{
     Lineage, LinkState, NewSession, OldSession, RingConfig, Start, SubCursor, SubscribeConfig,
-    Taken,
+    SubscribeEngine, Taken, Time,
 };
 use net::{Got, Net, Node, lineage, message, ring, session, window};
 
@@ -118,6 +118,54 @@ fn filters_change_while_it_runs() {
     net.publish(publisher, "a", "");
     net.publish(publisher, "b", "");
     assert_eq!(net.seqs(subscriber), [3]);
+}
+
+/// Its source has passed over what it does not want, and has not yet said so.
+#[test]
+fn one_whose_credit_changes_is_told_of_no_gap_in_what_it_does_not_want() {
+    type Change = fn(&mut SubscribeEngine, Time);
+    let changes: [(&str, u64, Change); 4] = [
+        ("nothing", 10, |_, _| ()),
+        ("a receive call is given up and another one made", 0, |subscriber, now| {
+            subscriber.set_waiting(0, now);
+            subscriber.set_waiting(1, now);
+        }),
+        ("paused and resumed", 10, |subscriber, now| {
+            subscriber.set_paused(true, now);
+            subscriber.set_paused(false, now);
+        }),
+        ("a smaller window", 10, |subscriber, now| subscriber.set_window(5, 32 << 20, now)),
+    ];
+    for (what, window_messages, change) in changes {
+        let mut net = Net::default();
+        let publisher = net.publisher(ring(10), lineage(1, 0));
+        let subscriber = net.subscriber(window(window_messages), &["a"]);
+        net.sub(subscriber).set_waiting(1, Time::ZERO);
+        net.join(publisher, subscriber);
+        for _ in 0..3 {
+            (0..30).for_each(|_| _ = net.publish(publisher, "b", "not wanted"));
+            let now = net.now.time;
+            change(net.sub(subscriber), now);
+            net.run();
+        }
+        net.publish(publisher, "a", "wanted");
+        assert_eq!(net.take(subscriber), [message(90, "a", "wanted")], "{what}");
+    }
+}
+
+#[test]
+fn what_one_has_lost_is_a_gap_also_if_its_filters_change_before_it_is_told() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(10), lineage(1, 0));
+    let subscriber = net.subscriber(window(10), &["a"]);
+    net.join(publisher, subscriber);
+    (0..30).for_each(|_| _ = net.publish(publisher, "b", "not wanted yet"));
+    let now = net.now.time;
+    net.sub(subscriber).add_filter(b"b", now).unwrap();
+    net.run();
+    let retained = (20..30).map(|seq| message(seq, "b", "not wanted yet"));
+    let expected: Vec<Got> = std::iter::once(Got::Gap(0, 19)).chain(retained).collect();
+    assert_eq!(net.take(subscriber), expected);
 }
 
 #[test]
