@@ -4,8 +4,9 @@ mod common;
 
 use std::ops::Range;
 
+use allocation_counter::measure;
 use common::raw::Raw;
-use common::{encoded, filter, handshake, hello, peer, publish, published, record, session};
+use common::{encoded, filter, handshake, hello, later, peer, publish, published, record, session};
 use drawdown_protocol::limits::{FETCH_BYTES, LANES_MAX};
 use drawdown_protocol::message::cost_bytes_max;
 use drawdown_protocol::wire::{
@@ -144,13 +145,44 @@ fn subscribers_that_read_nothing_keep_nobody_from_what_is_fetched() {
     }
     let mut reading = subscribes(&mut proxy, 0);
     let mut heard = reading.hears(&mut proxy, NOW);
-    let later = common::later(NOW, 1_000);
-    reading.says(&mut proxy, &encoded(&Control::Heartbeat(Heartbeat::default())), later);
+    let now = later(NOW, 1_000);
+    reading.says(&mut proxy, &encoded(&Control::Heartbeat(Heartbeat::default())), now);
     for _ in 0..10 {
         source.answers(&mut proxy);
-        heard.extend(reading.hears(&mut proxy, later));
+        heard.extend(reading.hears(&mut proxy, now));
     }
     assert_eq!(received(heard, 0), (vec![], HEAD));
+}
+
+#[test]
+fn what_is_fetched_for_those_who_read_nothing_is_bounded_in_all() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy, 0x50, 0..0);
+    source.answers(&mut proxy);
+    let records = vec![record(&[b'x'; 1_000], None); HEAD as usize];
+    let mut stuck = Vec::with_capacity(3 * LANES_MAX);
+    let fetched = measure(|| {
+        for turn in 0..stuck.capacity() as u64 {
+            let now = later(NOW, turn * 250);
+            let mut raw = subscribes(&mut proxy, 0);
+            raw.hears(&mut proxy, now);
+            stuck.push(raw);
+            for frame in source.raw.hears(&mut proxy, now) {
+                if let Frame::Control(Control::Request(Request { request, .. })) = frame {
+                    source.raw.says(&mut proxy, &published(request, 0, 0, &records), now);
+                }
+            }
+        }
+    });
+    let bound = (LANES_MAX as u64 + 8) * HEAD * 1_004;
+    assert!(fetched.bytes_current.unsigned_abs() < bound, "{} bytes", fetched.bytes_current);
+    let now = later(NOW, 60_000);
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        heard.extend(stuck[0].hears(&mut proxy, now));
+        source.answers(&mut proxy);
+    }
+    assert_eq!(received(heard, 0), (vec![], HEAD), "what was let go of is fetched again");
 }
 
 /// Of the topics `a`, `b`, `b`, and then `a` again and again.

@@ -311,12 +311,17 @@ impl ProxyEngine {
         }
     }
 
-    /// Fetches no more for the subscriber that has taken nothing for longest, so that others have their turn.
+    /// Fetches no more for the subscriber that has taken nothing for longest, so that others have their turn. What came for it
+    /// and waits to be taken goes, too: when it goes on, it is fetched again.
     fn free_a_lane(&mut self, now: Time) {
-        let lanes = self.fetching.iter();
-        let idle =
-            lanes.filter_map(|(key, (lane, _))| Some((self.up.lane_idle_since(*lane, now)?, *key)));
+        let lag = self.up.config().lag;
+        let idle = self.fetching.iter().filter_map(|(key, (lane, _))| {
+            let since = self.up.lane_idle_since(*lane, now)?;
+            let has_time = now < since + lag && self.down.has_fetched(*key);
+            (!has_time).then_some((since, *key))
+        });
         if let Some((_, key)) = idle.min() {
+            self.down.drop_fetched(key);
             self.end_fetch(&key);
         }
     }

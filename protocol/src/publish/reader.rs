@@ -156,8 +156,7 @@ impl Reader {
         self.next = self.told;
         self.standing = Standing::More;
         // What was fetched begins where the reader was, which may be further on.
-        self.side.clear();
-        self.forget_marks();
+        self.drop_side();
     }
 
     /// A message that it wants was published. True if it had nothing else to do, or has to tell that there is more than it
@@ -326,6 +325,17 @@ impl Reader {
             self.standing = Standing::More;
         }
         is_wanted
+    }
+
+    /// Whether what was fetched for it alone waits to be sent.
+    pub(super) fn has_side(&self) -> bool {
+        !self.side.is_empty()
+    }
+
+    /// Lets go of what was fetched for it alone: at its next turn it wants that again.
+    pub(super) fn drop_side(&mut self) {
+        self.side.clear();
+        self.forget_marks();
     }
 
     /// Sends what was fetched for it alone.

@@ -336,16 +336,32 @@ impl PublishEngine {
         if let Some(channel) = self.channels.get_mut(&fetch.session) {
             channel.clock = Some(run.sent());
         }
-        let readers = self.links.get_mut(&fetch.link).map(|link| &mut link.readers);
-        let reader = readers
-            .and_then(|readers| readers.iter_mut().find(|reader| reader.request == fetch.request));
         // Meanwhile it may have come to what the ring has.
-        let wanted = reader
+        let wanted = self
+            .reader_mut((fetch.link, fetch.request))
             .is_some_and(|reader| reader.take_in(run.seqs(), run.records().clone(), now.time));
         if wanted {
             self.wakes.push_back(fetch.link);
         }
         wanted
+    }
+
+    /// Whether something that was fetched for a subscriber waits to be sent.
+    pub(crate) fn has_fetched(&self, (link, request): (LinkId, RequestId)) -> bool {
+        let readers = self.links.get(&link).into_iter().flat_map(|link| &link.readers);
+        readers.filter(|reader| reader.request == request).any(Reader::has_side)
+    }
+
+    /// Lets go of what was fetched for a subscriber and waits to be sent.
+    pub(crate) fn drop_fetched(&mut self, key: (LinkId, RequestId)) {
+        if let Some(reader) = self.reader_mut(key) {
+            reader.drop_side();
+        }
+    }
+
+    fn reader_mut(&mut self, (link, request): (LinkId, RequestId)) -> Option<&mut Reader> {
+        let readers = &mut self.links.get_mut(&link)?.readers;
+        readers.iter_mut().find(|reader| reader.request == request)
     }
 
     /// Lets a subscriber look again whether what it wants can be had.
