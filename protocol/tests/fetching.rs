@@ -3,6 +3,7 @@
 mod common;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use common::raw::Raw;
@@ -13,8 +14,8 @@ use drawdown_protocol::wire::{
     Control, Frame, Heartbeat, More, PublishRun, Request, Ring, Skip, StartAt,
 };
 use drawdown_protocol::{
-    Identity, Lineage, Now, ProxyConfig, ProxyEngine, PublishConfig, RingConfig, Side, SocketType,
-    Time,
+    Identity, Lineage, LinkConfig, Now, ProxyConfig, ProxyEngine, PublishConfig, RingConfig, Side,
+    SocketType, Time,
 };
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
@@ -86,9 +87,13 @@ fn wants(proxy: &mut ProxyEngine, topic: &[u8], next: u64) -> Raw {
 
 /// A proxy that retains ten messages.
 fn proxy() -> ProxyEngine {
+    ProxyEngine::new(config(), peer(0x40))
+}
+
+fn config() -> ProxyConfig {
     let ring = RingConfig { messages: 10, ..RingConfig::default() };
     let down = PublishConfig { ring, ..PublishConfig::default() };
-    ProxyEngine::new(ProxyConfig { down, ..ProxyConfig::default() }, peer(0x40))
+    ProxyConfig { down, ..ProxyConfig::default() }
 }
 
 /// What became of the numbers from `next` on: those in between that are gone, and where the rest ends.
@@ -183,6 +188,47 @@ fn what_is_fetched_for_those_who_read_nothing_is_bounded_in_all() {
         source.answers(&mut proxy);
     }
     assert_eq!(received(heard, 0), (vec![], HEAD), "what was let go of is fetched again");
+}
+
+/// As many as are fetched for at a time, each of which has been sent one message, and one who waits.
+fn all_lanes_are_taken(proxy: &mut ProxyEngine) -> (Source, Vec<Raw>, Raw) {
+    let mut source = Source::of(proxy, 0x50, 0..0);
+    source.answers(proxy);
+    let mut fetched_for: Vec<Raw> = (0..LANES_MAX).map(|_| subscribes(proxy, 0)).collect();
+    for raw in &mut fetched_for {
+        raw.hears(proxy, NOW);
+    }
+    for (request, _) in requests(&mut source.raw, proxy) {
+        source.raw.says(proxy, &publish(request, 0, 0, 1), NOW);
+    }
+    let mut waits = subscribes(proxy, 0);
+    waits.hears(proxy, NOW);
+    assert_eq!(requests(&mut source.raw, proxy), []);
+    (source, fetched_for, waits)
+}
+
+#[test]
+fn one_that_waits_to_be_fetched_for_needs_nobody_to_say_anything() {
+    let link = LinkConfig { heartbeat: Duration::ZERO, ..LinkConfig::default() };
+    let mut config = config();
+    (config.up.link, config.down.link) = (link.clone(), link);
+    let mut proxy = ProxyEngine::new(config, peer(0x40));
+    let (mut source, _fetched_for, _waits) = all_lanes_are_taken(&mut proxy);
+    let due = proxy.poll_timeout(NOW).expect("it wants to be called");
+    let now = Now { time: due, ..NOW };
+    proxy.handle_timeout(now);
+    let heard = source.raw.hears(&mut proxy, now);
+    let is_request = |frame: &&Frame| matches!(frame, Frame::Control(Control::Request(_)));
+    assert_eq!(heard.iter().filter(is_request).count(), 1, "{heard:?}");
+    assert_eq!(proxy.poll_timeout(now), None, "nobody waits any more");
+}
+
+#[test]
+fn one_that_waits_to_be_fetched_for_takes_the_place_of_one_that_is_lost() {
+    let mut proxy = proxy();
+    let (mut source, fetched_for, _waits) = all_lanes_are_taken(&mut proxy);
+    proxy.link_lost(fetched_for[5].link, "the connection broke", NOW.time);
+    assert_eq!(requests(&mut source.raw, &mut proxy).len(), 1);
 }
 
 /// Of the topics `a`, `b`, `b`, and then `a` again and again.

@@ -49,6 +49,8 @@ pub struct ProxyEngine {
     tidies_at: Option<Time>,
     /// What is being fetched, by the subscriber's link and request.
     fetching: BTreeMap<(LinkId, RequestId), (LaneId, Fetch)>,
+    /// Somebody waits for a lane: as much is fetched at a time as may be.
+    lacks_lane: bool,
 }
 
 device_vocabulary!(ProxyEngine);
@@ -63,6 +65,9 @@ impl TwoSided for ProxyEngine {
         // What is fetched for them may have to come from another source.
         for (_, fetch) in self.fetching.values() {
             self.down.wake_link(fetch.link);
+        }
+        if self.ends_fetches_of_the_gone() {
+            self.fetch(now);
         }
     }
 }
@@ -100,7 +105,15 @@ impl ProxyEngine {
         let mut up = SubscribeEngine::for_proxy(up, peer_id, by_demand);
         // The empty prefix is no longer than a topic can be.
         let _ = up.add_filter(b"", Time::ZERO);
-        Self { up, down, store, by_demand, tidies_at: None, fetching: BTreeMap::new() }
+        Self {
+            up,
+            down,
+            store,
+            by_demand,
+            tidies_at: None,
+            fetching: BTreeMap::new(),
+            lacks_lane: false,
+        }
     }
 
     /// A connection was made on one side; whose it is, the transport or an authorizer says.
@@ -115,7 +128,8 @@ impl ProxyEngine {
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
         let stuck = self.by_demand.then(|| self.down.stuck_at(now.time)).flatten();
-        Time::first_of([self.up.poll_timeout(), self.down.poll_timeout(now), self.tidies_at, stuck])
+        let (up, down) = (self.up.poll_timeout(), self.down.poll_timeout(now));
+        Time::first_of([up, down, self.tidies_at, stuck, self.frees_a_lane_at()])
     }
 
     /// Lets time pass.
@@ -292,6 +306,7 @@ impl ProxyEngine {
     fn fetch(&mut self, now: Time) {
         // A subscriber may give credit without end, and read nothing.
         let bytes = FETCH_BYTES.max(cost_bytes_max(self.up.config().link.message_bytes_max));
+        self.lacks_lane = false;
         for fetch in self.down.fetches() {
             let key = (fetch.link, fetch.request);
             let room = fetch.room.min(Amount::new(FETCH_MESSAGES, bytes));
@@ -307,8 +322,27 @@ impl ProxyEngine {
             }
             if let Some(lane) = self.up.open_lane(fetch.session, fetch.next, room, now) {
                 self.fetching.insert(key, (lane, fetch));
+            } else {
+                self.lacks_lane |= self.up.lanes_are_full();
             }
         }
+    }
+
+    /// When the next of those who are fetched for may have to make way for one that waits: nothing else may happen by then.
+    fn frees_a_lane_at(&self) -> Option<Time> {
+        let lanes = self.fetching.values().filter(|_| self.lacks_lane);
+        lanes.filter_map(|(lane, _)| self.up.lane_idle_at(*lane)).min()
+    }
+
+    /// Fetches no more for those whose request or link has ended. False if there is none.
+    fn ends_fetches_of_the_gone(&mut self) -> bool {
+        let fetching = self.fetching.iter();
+        let gone: Vec<_> = fetching
+            .filter(|(_, (_, fetch))| !self.down.is_fetched_for(fetch))
+            .map(|(key, _)| *key)
+            .collect();
+        gone.iter().for_each(|key| self.end_fetch(key));
+        !gone.is_empty()
     }
 
     /// Fetches no more for the subscriber that has taken nothing for longest, so that others have their turn. What came for it

@@ -169,6 +169,11 @@ impl SubscribeEngine {
         (is_full || lane.since + self.config.lag <= now).then_some(lane.since)
     }
 
+    /// When nothing will have come on a lane for a while, if nothing comes.
+    pub(crate) fn lane_idle_at(&self, id: LaneId) -> Option<Time> {
+        self.lanes.get(&id).map(|lane| lane.since + self.config.lag)
+    }
+
     /// There is room for so much more on a lane.
     pub(crate) fn raise_lane(&mut self, id: LaneId, room: Amount, now: Time) {
         if let Some(lane) = self.lanes.get_mut(&id) {
