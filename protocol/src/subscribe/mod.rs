@@ -65,6 +65,8 @@ pub struct SubscribeEngine {
     queued: Amount,
     /// Gaps and new sessions in the queue.
     markers: usize,
+    /// Of which session the gap is that was handed out last, as long as nothing else was.
+    gap_in_hand: Option<Session>,
     /// Counts choices of a source, and grants: all sources are asked in turn, and all sessions given credit.
     turn: u64,
     /// What [`SubscribeEngine::poll_positions`] gave last, by session.
@@ -100,7 +102,8 @@ enum Queued {
 pub enum Taken {
     /// Messages of one session.
     Batch(SubBatch),
-    /// Messages that it will not get.
+    /// Messages that it will not get. That it has heard of them counts, and the position moves over them, once it takes what
+    /// comes next: if it ends before that, it hears of them again.
     Gap(Gap),
     /// What follows is of a session that it has not had before.
     NewSession(NewSession),
@@ -128,6 +131,7 @@ impl SubscribeEngine {
             queue: VecDeque::new(),
             queued: Amount::ZERO,
             markers: 0,
+            gap_in_hand: None,
             turn: 0,
             last_positions: Vec::new(),
             current: None,
@@ -237,12 +241,14 @@ impl SubscribeEngine {
     /// Takes the oldest of what waits: up to `messages_max` messages, a gap, or a new session. The room of messages is
     /// free once they are reported by [`SubscribeEngine::handle_consumed`].
     pub fn take(&mut self, messages_max: u32) -> Option<Taken> {
-        match self.queue.pop_front()? {
+        let next = self.queue.pop_front()?;
+        if self.gap_in_hand.is_some() {
+            self.note_gap_heard();
+        }
+        match next {
             Queued::Gap(gap) => {
                 self.markers -= 1;
-                if let Some(stream) = self.streams.get_mut(&gap.session) {
-                    stream.gaps = stream.gaps.saturating_sub(1);
-                }
+                self.gap_in_hand = Some(gap.session);
                 Some(Taken::Gap(gap))
             }
             Queued::NewSession(session) => {
@@ -260,6 +266,14 @@ impl SubscribeEngine {
                 self.queue.push_front(Queued::Run(rest));
                 Some(Taken::Batch(SubBatch { end: cut, ..batch }))
             }
+        }
+    }
+
+    /// The application goes on after a gap that it was handed.
+    fn note_gap_heard(&mut self) {
+        let session = self.gap_in_hand.take();
+        if let Some(stream) = session.and_then(|session| self.streams.get_mut(&session)) {
+            stream.gaps = stream.gaps.saturating_sub(1);
         }
     }
 

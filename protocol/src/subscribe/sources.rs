@@ -140,6 +140,7 @@ impl SubscribeEngine {
         });
         self.queued -= freed;
         self.markers -= markers;
+        self.gap_in_hand = self.gap_in_hand.filter(|of| *of != session);
         if let Some(stream) = self.streams.get_mut(&session) {
             stream.discard(freed.messages);
         }

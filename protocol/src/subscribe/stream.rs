@@ -46,7 +46,7 @@ pub(super) struct Stream {
     pub(super) granted: u64,
     /// Messages in the queue or in the reader's hands.
     pub(super) queued: u64,
-    /// Gaps in the queue.
+    /// Gaps in the queue, or in the application's hands.
     pub(super) gaps: usize,
     /// The number after the last that the application was given.
     taken_end: Seq,

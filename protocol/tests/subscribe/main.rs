@@ -232,6 +232,23 @@ fn a_gap_that_is_discarded_before_anybody_heard_of_it_is_told_again_after_a_cras
 }
 
 /// A proxy with a ring of so many that has had five messages of a publisher which is gone, and a publisher after that.
+#[test]
+fn a_gap_that_was_only_handed_out_is_told_again_after_a_crash() {
+    let mut net = Net::default();
+    let publisher = net.publisher(ring(10), lineage(1, 0));
+    let config = SubscribeConfig { start: Start::At(0), ..window(10) };
+    let subscriber = net.subscriber(config, &["a"]);
+    net.publish_many(publisher, 20);
+    net.join(publisher, subscriber);
+    let next = |net: &mut Net| net.sub(subscriber).positions()[0].next;
+    assert!(matches!(net.sub(subscriber).take(1), Some(Taken::Gap(gap)) if gap.to == 9));
+    assert!(net.sub(subscriber).take(1).is_none());
+    assert_eq!(next(&mut net), 0, "it may not have looked at it yet");
+    net.publish(publisher, "a", "wanted");
+    assert_eq!(net.take(subscriber), [message(20, "a", "wanted")]);
+    assert_eq!(next(&mut net), 21);
+}
+
 fn one_after_the_other(first: Lineage, second: Lineage, messages: u64) -> (Net, usize, usize) {
     let mut net = Net::default();
     let proxy = net.proxy(messages);

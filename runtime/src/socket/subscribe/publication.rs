@@ -19,7 +19,8 @@ use super::shared::SubShared;
 pub enum Incoming {
     /// A message.
     Message(Publication),
-    /// Numbers that are gone for good: they were let go of before this subscriber had them.
+    /// Numbers that are gone for good: they were let go of before this subscriber had them. Its position moves over them once
+    /// it takes what comes next; if it ends before that, it hears of them again.
     Gap(Gap),
     /// What follows is of a session that this subscriber has not had before.
     NewSession(NewSession),
