@@ -355,6 +355,20 @@ fn a_gap_that_is_one_too_many_is_told_of_with_what_comes_after_it() {
 }
 
 /// Takes all that waits; the numbers of messages and gaps, which follow each other.
+#[test]
+fn losses_are_counted_whatever_a_publisher_says() {
+    let (mut subscriber, mut raw) = publishing();
+    raw.says(&mut subscriber, &skip(1, 0, 0), NOW);
+    raw.says(&mut subscriber, &skip(1, u64::MAX, u64::MAX), NOW);
+    let other =
+        Lineage { session: Session::from_uuid(Uuid::from_u128(u128::MAX)), ..lineage(1, 0) };
+    raw.says(&mut subscriber, &ring(other, 0, 1), NOW);
+    raw.hears(&mut subscriber, NOW);
+    raw.says(&mut subscriber, &skip(2, 0, 0), NOW);
+    raw.says(&mut subscriber, &skip(2, u64::MAX, u64::MAX), NOW);
+    assert_eq!(subscriber.stats(NOW.time).missed, u64::MAX);
+}
+
 fn taken(subscriber: &mut SubscribeEngine) -> Range<u64> {
     let mut numbers: Option<Range<u64>> = None;
     while let Some(taken) = subscriber.take(u32::MAX) {

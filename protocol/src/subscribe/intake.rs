@@ -120,7 +120,8 @@ impl SubscribeEngine {
         let Some(gap) = stream.reach(from)? else {
             return Ok(());
         };
-        self.counters.missed += gap.missing();
+        // Whatever numbers a publisher claims to have lost.
+        self.counters.missed = self.counters.missed.saturating_add(gap.missing());
         self.events.push(Event::Gap(gap));
         if let Some(before) = before {
             before.to = gap.to;
