@@ -356,6 +356,19 @@ fn a_gap_that_is_one_too_many_is_told_of_with_what_comes_after_it() {
 
 /// Takes all that waits; the numbers of messages and gaps, which follow each other.
 #[test]
+fn nothing_is_queued_after_a_stop() {
+    let (mut subscriber, mut raw) = publishing();
+    subscriber.stop();
+    let other =
+        Lineage { session: Session::from_uuid(Uuid::from_u128(u128::MAX)), ..lineage(1, 0) };
+    for bytes in [ring(other, 0, 1), publish(1, 0, 0, 1), skip(1, 5, 5)] {
+        raw.says(&mut subscriber, &bytes, NOW);
+        assert!(!subscriber.has_queued());
+    }
+    assert_eq!(subscriber.link_state(raw.link), LinkState::Open);
+}
+
+#[test]
 fn losses_are_counted_whatever_a_publisher_says() {
     let (mut subscriber, mut raw) = publishing();
     raw.says(&mut subscriber, &skip(1, 0, 0), NOW);

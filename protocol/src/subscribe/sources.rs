@@ -37,6 +37,9 @@ impl SubscribeEngine {
         let catches_up = ring.head > source.ring.head;
         source.renew(ring);
         if !self.streams.contains_key(&session) {
+            if self.stopped {
+                return Ok(());
+            }
             // Nothing comes of an empty one without a publisher: whoever claims many of them must not fill an application
             // with news of them.
             if !self.streams.is_empty() && !ring.live && ring.oldest == ring.head {
