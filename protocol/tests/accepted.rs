@@ -174,3 +174,21 @@ fn what_a_publisher_has_lost_with_the_power_is_a_gap_and_its_numbers_are_not_use
             .any(|event| matches!(event, Event::Conflict { .. }))
     );
 }
+
+#[test]
+fn a_publisher_whose_store_has_failed_waits_for_nothing_more() {
+    let lineage = Lineage { session: session(), epoch: 1, since: 0 };
+    let mut publisher = PublishEngine::with_store(PublishConfig::default(), peer(0x20), lineage);
+    publish(&mut publisher, 3);
+    let mut subscriber = SubscribeEngine::new(SubscribeConfig::default(), peer(0x30));
+    subscriber.add_filter(b"", NOW.time).expect("it is short");
+    let mut sends = Raw::connect(&mut publisher, "subscriber", NOW);
+    let mut takes = Raw::connect(&mut subscriber, "publisher", NOW);
+    converse((&mut publisher, &mut sends), (&mut subscriber, &mut takes), NOW);
+    publisher.try_publish(b"t", "payload".into(), || NOW).expect("there is room");
+    publisher.close_intake();
+    assert!(publisher.poll_store(NOW.time).is_some());
+    assert!(!publisher.is_caught_up(), "the disk may yet have it");
+    publisher.handle_stored(Err("no space left".to_owned()), NOW);
+    assert!(publisher.is_caught_up());
+}

@@ -410,11 +410,12 @@ impl PublishEngine {
         self.closed = true;
     }
 
-    /// Whether every subscriber that has said what it wants has been sent everything, and the store has everything.
+    /// Whether every subscriber that has said what it wants has been sent everything, and the store has everything. What a
+    /// store that has failed does not have, nobody will be sent.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        let stored =
-            self.channels.values().all(|channel| channel.visible() == channel.ring.next_seq());
+        let stored = self.store_failure().is_some()
+            || self.channels.values().all(|channel| channel.visible() == channel.ring.next_seq());
         let mut open = self.links.values().filter(|link| link.link.is_open());
         stored && open.all(|link| link.readers.iter().all(|reader| self.has_all(reader)))
     }

@@ -143,9 +143,9 @@ impl Reader {
         self.is_blocked() && self.told_head <= position && position < channel.head()
     }
 
-    /// Whether it has been sent everything that there is for it.
+    /// Whether it has been sent everything that it may see.
     pub(super) fn has_all(&self, channel: &Channel) -> bool {
-        self.reached(channel) >= channel.ring.next_seq()
+        self.reached(channel) >= channel.visible()
     }
 
     /// Its subscriber wants other topics from now on.
