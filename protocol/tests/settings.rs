@@ -1,4 +1,4 @@
-//! Settings of a PUSH socket that change while it runs.
+//! Settings of a socket that change while it runs, or may not.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::raw::Raw;
 use common::{attach, encoded, handshake, hello, later, peer, session, spans};
 use drawdown_protocol::wire::{Control, Frame, Grant, Taken};
-use drawdown_protocol::{Now, PushConfig, PushEngine, SocketType};
+use drawdown_protocol::{LinkConfig, Now, PublishConfig, PushConfig, PushEngine, SocketType};
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -72,4 +72,17 @@ fn is_reassigned(before: Option<Duration>) -> bool {
 fn a_shorter_time_before_messages_are_asked_back_holds_for_those_in_flight() {
     assert!(is_reassigned(Some(HOUR)));
     assert!(is_reassigned(None));
+}
+
+#[test]
+fn the_largest_message_stays_what_it_is_as_long_as_a_socket_runs() {
+    let before = LinkConfig::default();
+    let slower = LinkConfig { heartbeat: Duration::from_secs(5), ..before.clone() };
+    let smaller = LinkConfig { message_bytes_max: 100, ..before };
+    let push = |link: &LinkConfig| PushConfig { link: link.clone(), ..PushConfig::default() };
+    let publish = |link: &LinkConfig| PublishConfig { link: link.clone(), ..Default::default() };
+    assert_eq!(PushConfig::default().check_change(&push(&slower)), Ok(()));
+    assert_eq!(PublishConfig::default().check_change(&publish(&slower)), Ok(()));
+    assert!(PushConfig::default().check_change(&push(&smaller)).is_err());
+    assert!(PublishConfig::default().check_change(&publish(&smaller)).is_err());
 }

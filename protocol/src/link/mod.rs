@@ -75,6 +75,23 @@ pub struct LinkConfig {
     pub links_max: usize,
 }
 
+impl LinkConfig {
+    /// Whether a socket with these settings can go on with others: links that are there keep theirs.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub fn check_change(&self, to: &Self) -> Result<(), String> {
+        let (bytes, other) = (self.message_bytes_max, to.message_bytes_max);
+        if bytes == other {
+            return Ok(());
+        }
+        Err(format!(
+            "max_message is {bytes} for as long as this socket runs, and cannot become {other}: it may hold messages as large, \
+             and its peers were told of it; make another socket"
+        ))
+    }
+}
+
 impl Default for LinkConfig {
     fn default() -> Self {
         Self {

@@ -38,6 +38,15 @@ impl PublishConfig {
             _ => Ok(()),
         }
     }
+
+    /// Whether a publisher with these settings can go on with others, by [`super::PublishEngine::reconfigure`].
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub fn check_change(&self, to: &Self) -> Result<(), String> {
+        self.link.check_change(&to.link)?;
+        to.check()
+    }
 }
 
 /// What is retained for those who come later: whatever limit is reached first, the oldest message goes.

@@ -224,7 +224,8 @@ impl PublishEngine {
         &self.config
     }
 
-    /// Changes settings while the socket runs. A smaller ring lets go of what is too much at once.
+    /// Changes settings while the socket runs: to such as [`PublishConfig::check_change`] lets pass. A smaller ring lets go
+    /// of what is too much at once.
     pub fn reconfigure(&mut self, now: Now, change: impl FnOnce(&mut PublishConfig)) {
         change(&mut self.config);
         let sessions: Vec<Session> = self.channels.keys().copied().collect();

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::link::LinkConfig;
 use crate::message::cost_bytes_max;
 
-/// The settings of a [`super::PushEngine`]. All can be changed while it runs, by [`super::PushEngine::reconfigure`].
+/// The settings of a [`super::PushEngine`]. All but the size of a message can be changed while it runs, by
+/// [`super::PushEngine::reconfigure`].
 ///
 /// Receivers say when their application takes a message if `attempts_max`, `reassign_after` or `process_timeout` is set, and
 /// hear that as they are connected. Where none was, `process_timeout` holds for links that are made from then on.
@@ -93,6 +94,15 @@ impl PushConfig {
             );
         }
         Ok(())
+    }
+
+    /// Whether a socket with these settings can go on with others, by [`super::PushEngine::reconfigure`].
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub fn check_change(&self, to: &Self) -> Result<(), String> {
+        self.link.check_change(&to.link)?;
+        to.check()
     }
 
     /// Whether receivers must say when their application takes a message.

@@ -239,7 +239,7 @@ impl PushEngine {
         &self.config
     }
 
-    /// Changes settings while the socket runs. What was taken in or dispatched under the old ones stays, and times that have
+    /// Changes settings while the socket runs: to such as [`PushConfig::check_change`] lets pass. What was taken in or dispatched under the old ones stays, and times that have
     /// begun end when they were to; only what is to be asked back by a new `reassign_after` is looked for at once.
     pub fn reconfigure(&mut self, now: Now, change: impl FnOnce(&mut PushConfig)) {
         let before = self.config.reassign_after;

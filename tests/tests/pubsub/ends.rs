@@ -28,6 +28,8 @@ async fn sockets_tell_of_themselves_in_numbers() -> Outcome {
     publisher.reconfigure(|config| config.ring.messages = 3)?;
     let refused = publisher.reconfigure(|config| config.ring.messages = 0);
     assert!(refused.is_err_and(|why| why.to_string().contains("a ring of 0")));
+    let refused = publisher.reconfigure(|config| config.link.message_bytes_max = 100);
+    assert!(refused.is_err_and(|why| why.to_string().contains("max_message is 1048576")));
     assert_eq!(publisher.oldest(), 22);
     Ok(())
 }

@@ -112,6 +112,8 @@ async fn limits_change_while_the_sockets_run() -> Outcome {
     push.reconfigure(|config| config.queue_messages = 3)?;
     let refused = push.reconfigure(|config| config.pending_messages = push.stats().pending);
     assert!(refused.is_err_and(|why| why.to_string().contains("1 or more")));
+    let refused = push.reconfigure(|config| config.link.message_bytes_max = 100);
+    assert!(refused.is_err_and(|why| why.to_string().contains("max_message is 1048576")));
     assert_eq!(push.stats().room, 2);
     push.send("2").await?;
     push.send("3").await?;

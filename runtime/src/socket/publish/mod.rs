@@ -144,9 +144,11 @@ impl PubSocket {
     /// Changes settings while the socket runs, such as the ring's: a smaller one lets go of its oldest messages at once.
     ///
     /// # Errors
-    /// If a socket with such settings could not work; nothing has changed then.
+    /// If a socket with such settings could not work, or if the largest message is another one: that stays as long as the
+    /// socket runs. Nothing has changed then.
     pub fn reconfigure(&self, change: impl FnOnce(&mut PublishConfig)) -> Result<(), Error> {
-        let config = self.sender.changed(PublishEngine::config, change, PublishConfig::check)?;
+        let config =
+            self.sender.changed(PublishEngine::config, change, PublishConfig::check_change)?;
         let now = self.now();
         self.sender.core.with(|socket| socket.engine.reconfigure(now, |before| *before = config));
         Ok(())

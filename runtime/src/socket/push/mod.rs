@@ -228,9 +228,10 @@ impl PushSocket {
     /// from then on, unless it, `attempts_max` or `reassign_after` was set when they were made.
     ///
     /// # Errors
-    /// If a socket with such settings could not work; nothing has changed then.
+    /// If a socket with such settings could not work, or if the largest message is another one: that stays as long as the
+    /// socket runs. Nothing has changed then.
     pub fn reconfigure(&self, change: impl FnOnce(&mut PushConfig)) -> Result<(), Error> {
-        let config = self.sender.changed(PushEngine::config, change, PushConfig::check)?;
+        let config = self.sender.changed(PushEngine::config, change, PushConfig::check_change)?;
         let now = self.sender.core.clock.now();
         self.sender.core.with(|socket| socket.engine.reconfigure(now, |before| *before = config));
         Ok(())

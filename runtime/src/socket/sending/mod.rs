@@ -61,17 +61,18 @@ impl<S: Sending> Sender<S> {
         if self.durable { all_accepted(&self.core, seqs).await } else { Ok(()) }
     }
 
-    /// The settings as a change makes them, if a socket with these could work.
+    /// The settings as a change makes them, if the socket can go on with these.
     pub(crate) fn changed<C: Clone>(
         &self,
         current: impl FnOnce(&S::Engine) -> &C,
         change: impl FnOnce(&mut C),
-        check: impl FnOnce(&C) -> Result<(), String>,
+        check: impl FnOnce(&C, &C) -> Result<(), String>,
     ) -> Result<C, Error> {
         // Not under the lock: whatever the change calls may want that, too.
-        let mut config = current(self.core.lock().socket.engine()).clone();
+        let before = current(self.core.lock().socket.engine()).clone();
+        let mut config = before.clone();
         change(&mut config);
-        check(&config).map_err(Error::Settings)?;
+        check(&before, &config).map_err(Error::Settings)?;
         Ok(config)
     }
 
