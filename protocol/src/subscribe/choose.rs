@@ -50,16 +50,16 @@ impl SubscribeEngine {
         if self.is_asked(session) && !self.is_lagging(session, now) {
             return;
         }
-        if let Some(stream) = self.streams.get_mut(&session) {
-            stream.changes += u32::from(stream.active.is_some());
-            stream.behind = None;
-        }
         let Some(link) = self.best_source(session) else {
             return;
         };
-        if !self.waits(session, link, now) {
-            self.ask(session, link, now);
+        if self.waits(session, link, now) {
+            return;
         }
+        if let Some(stream) = self.streams.get_mut(&session) {
+            stream.changes += u32::from(stream.active.is_some());
+        }
+        self.ask(session, link, now);
     }
 
     fn is_asked(&self, session: Session) -> bool {
@@ -204,22 +204,41 @@ impl SubscribeEngine {
 
     /// Whether to wait for other sources, since this one does not have all that is wanted.
     fn waits(&self, session: Session, link: LinkId, now: Time) -> bool {
+        self.loses(session, link) && self.expects_source(session, now)
+    }
+
+    /// Whether to go on with this source is to lose something.
+    fn loses(&self, session: Session, link: LinkId) -> bool {
         let Some(stream) = self.streams.get(&session) else {
             return false;
         };
         let source = self.links.get(&link).and_then(|link| link.sources.get(&session));
         let wanted = stream.next.or(stream.wants_oldest().then_some(0));
-        let loses = source.zip(wanted).is_some_and(|(source, next)| source.first_from(next) > next);
-        loses && self.expects_source(session, now)
+        source.zip(wanted).is_some_and(|(source, next)| source.first_from(next) > next)
     }
 
     /// Whether a source may yet come, or come back, that has what the others lack: not all are there, or none, and it is
     /// not long since the first came, or one went.
     pub(super) fn expects_source(&self, session: Session, now: Time) -> bool {
+        self.waits_until(session).is_some_and(|until| now < until)
+    }
+
+    /// Until when it waits for sources that are not there; none if all are.
+    fn waits_until(&self, session: Session) -> Option<Time> {
         let known = self.links.values().filter(|link| link.sources.contains_key(&session)).count();
-        let changed = self.streams.get(&session).and_then(|stream| stream.changed);
-        (known == 0 || known < self.sources_expected)
-            && changed.is_some_and(|changed| now < changed + self.config.patience)
+        let changed = self.streams.get(&session).and_then(|stream| stream.changed)?;
+        (known == 0 || known < self.sources_expected).then(|| changed + self.config.patience)
+    }
+
+    /// When the source that is asked is left, if it sends nothing: not while another one is waited for, where the best of those
+    /// that are there would lose something.
+    fn leaves_at(&self, stream: &Stream) -> Option<Time> {
+        let behind = stream.behind.filter(|_| stream.active.is_some())?;
+        let due = behind + self.lag_of(stream.session);
+        let best = self.best_source(stream.session);
+        let loses = best.is_some_and(|link| self.loses(stream.session, link));
+        let until = self.waits_until(stream.session).filter(|_| loses);
+        Some(until.map_or(due, |until| due.max(until)))
     }
 
     /// Those who went have not come back in time: nobody may have what they had.
@@ -236,10 +255,7 @@ impl SubscribeEngine {
         if self.stopped {
             return None;
         }
-        let behind = self.streams.values().filter_map(|stream| {
-            let behind = stream.behind.filter(|_| stream.active.is_some())?;
-            Some(behind + self.lag_of(stream.session))
-        });
+        let behind = self.streams.values().filter_map(|stream| self.leaves_at(stream));
         let waiting =
             self.streams.values().filter(|stream| stream.active.is_none() && !stream.discarded);
         let found = waiting.filter(|stream| self.best_source(stream.session).is_some());

@@ -1,0 +1,64 @@
+//! Sources that hang, let go, or are gone: how long a subscriber waits before it puts up with a loss.
+
+mod common;
+
+use common::raw::Raw;
+use common::{encoded, handshake, hello, peer, session};
+use drawdown_protocol::wire::{Control, Frame, Hello, Request, Ring};
+use drawdown_protocol::{Lineage, Now, SocketType, SubscribeConfig, SubscribeEngine, Time};
+
+const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
+
+/// A subscriber that is to have so many sources.
+fn subscriber(sources: usize) -> SubscribeEngine {
+    let mut subscriber = SubscribeEngine::new(SubscribeConfig::default(), peer(0x30));
+    subscriber.add_filter(b"", NOW.time).unwrap();
+    subscriber.set_sources_expected(sources);
+    subscriber
+}
+
+/// A source that sends no heartbeats.
+fn source(subscriber: &mut SubscribeEngine, name: u8) -> Raw {
+    let mut raw = Raw::connect(subscriber, "source", NOW);
+    let hello = Hello { heartbeat_ms: 0, ..hello(SocketType::Pub, peer(name)) };
+    raw.says(subscriber, &handshake(&hello), NOW);
+    raw
+}
+
+fn ring(epoch: u64, since: u64, oldest: u64, head: u64) -> Vec<u8> {
+    let lineage = Lineage { session: session(), epoch, since };
+    encoded(&Control::Ring(Ring { lineage, oldest, head, live: true }))
+}
+
+/// The name of what it is asked for last, if it is asked.
+fn asked(raw: &mut Raw, subscriber: &mut SubscribeEngine, now: Now) -> Option<u32> {
+    let heard = raw.hears(subscriber, now);
+    heard.into_iter().rev().find_map(|frame| match frame {
+        Frame::Control(Control::Request(Request { request, .. })) => Some(request),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_source_that_hangs_is_left_for_one_that_lacks_something_once_patience_is_over() {
+    let mut subscriber = subscriber(3);
+    let mut hangs = source(&mut subscriber, 0x50);
+    hangs.says(&mut subscriber, &ring(1, 0, 0, 10), NOW);
+    assert!(asked(&mut hangs, &mut subscriber, NOW).is_some());
+    let mut other = source(&mut subscriber, 0x51);
+    other.says(&mut subscriber, &ring(1, 0, 5, 20), NOW);
+    assert_eq!(asked(&mut other, &mut subscriber, NOW), None);
+    // The third one never comes, and nothing happens but what the subscriber wants to be called for.
+    let patience = subscriber.config().patience;
+    for _ in 0..5 {
+        let due = subscriber.poll_timeout().expect("it does not wait for ever");
+        let now = Now { time: due, ..NOW };
+        subscriber.handle_timeout(due);
+        if asked(&mut other, &mut subscriber, now).is_some() {
+            assert_eq!(due, NOW.time + patience);
+            return;
+        }
+        assert!(subscriber.poll_timeout() > Some(due), "it is called again and again");
+    }
+    panic!("it is never asked");
+}
