@@ -3,7 +3,7 @@
 mod common;
 
 use common::raw::Raw;
-use common::{encoded, handshake, hello, peer, session};
+use common::{encoded, handshake, hello, later, peer, session};
 use drawdown_protocol::wire::{Control, Frame, Hello, Request, Ring};
 use drawdown_protocol::{Lineage, Now, SocketType, SubscribeConfig, SubscribeEngine, Time};
 
@@ -61,4 +61,22 @@ fn a_source_that_hangs_is_left_for_one_that_lacks_something_once_patience_is_ove
         assert!(subscriber.poll_timeout() > Some(due), "it is called again and again");
     }
     panic!("it is never asked");
+}
+
+#[test]
+fn what_is_left_of_a_publisher_does_not_stand_for_the_one_that_has_come_back() {
+    let mut subscriber = subscriber(1);
+    let mut back = source(&mut subscriber, 0x51);
+    back.says(&mut subscriber, &ring(2, 100, 0, 100), NOW);
+    assert!(asked(&mut back, &mut subscriber, NOW).is_some());
+    let mut before = source(&mut subscriber, 0x50);
+    before.says(&mut subscriber, &ring(1, 0, 90, 100), NOW);
+    assert_eq!(asked(&mut before, &mut subscriber, NOW), None);
+    let now = later(NOW, 60_000);
+    subscriber.link_lost(back.link, "the connection broke", now.time);
+    assert_eq!(asked(&mut before, &mut subscriber, now), None, "it may be back in a moment");
+    let due = subscriber.poll_timeout().expect("it does not wait for ever");
+    assert_eq!(due, now.time + subscriber.config().patience);
+    subscriber.handle_timeout(due);
+    assert!(asked(&mut before, &mut subscriber, now).is_some());
 }

@@ -6,8 +6,8 @@ use crate::event::Event;
 use crate::ids::{LinkId, Seq, Session};
 use crate::time::Time;
 
-use super::SubscribeEngine;
 use super::stream::{Active, Stream};
+use super::{Source, SubscribeEngine};
 
 /// A session whose sources are changed often in vain has up to so many times the patience with the next.
 pub(super) const CHANGES_SHIFT_MAX: u32 = 6;
@@ -225,8 +225,14 @@ impl SubscribeEngine {
 
     /// Until when it waits for sources that are not there; none if all are.
     fn waits_until(&self, session: Session) -> Option<Time> {
-        let known = self.links.values().filter(|link| link.sources.contains_key(&session)).count();
-        let changed = self.streams.get(&session).and_then(|stream| stream.changed)?;
+        let stream = self.streams.get(&session)?;
+        let changed = stream.changed?;
+        // One that speaks of an older incarnation may be what is left of a publisher that has come back since.
+        let is_of_today = |source: &&Source| {
+            stream.lineage.is_none_or(|known| source.ring.lineage.epoch >= known.epoch)
+        };
+        let sources = self.links.values().filter_map(|link| link.sources.get(&session));
+        let known = sources.filter(is_of_today).count();
         (known == 0 || known < self.sources_expected).then(|| changed + self.config.patience)
     }
 
