@@ -3,8 +3,8 @@
 mod common;
 
 use common::raw::Raw;
-use common::{encoded, handshake, hello, later, peer, session};
-use drawdown_protocol::wire::{Control, Frame, Hello, Request, Ring};
+use common::{encoded, handshake, hello, later, peer, publish, session};
+use drawdown_protocol::wire::{Control, Frame, Hello, Request, Ring, Skip};
 use drawdown_protocol::{Lineage, Now, SocketType, SubscribeConfig, SubscribeEngine, Time};
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
@@ -79,4 +79,28 @@ fn what_is_left_of_a_publisher_does_not_stand_for_the_one_that_has_come_back() {
     assert_eq!(due, now.time + subscriber.config().patience);
     subscriber.handle_timeout(due);
     assert!(asked(&mut before, &mut subscriber, now).is_some());
+}
+
+#[test]
+fn a_loss_is_believed_although_another_source_comes_and_lets_go_again_and_again() {
+    let mut subscriber = subscriber(2);
+    let mut good = source(&mut subscriber, 0x50);
+    good.says(&mut subscriber, &ring(1, 0, 0, 1), NOW);
+    let mut request = asked(&mut good, &mut subscriber, NOW).expect("it is asked");
+    good.says(&mut subscriber, &publish(request, 0, 0, 1), NOW);
+    let mut flaps = source(&mut subscriber, 0x51);
+    let lineage = Lineage { session: session(), epoch: 0, since: 0 };
+    let forgotten = encoded(&Control::Ring(Ring { lineage, oldest: 0, head: 0, live: false }));
+    for turn in 1..10 {
+        let now = later(NOW, turn * 500);
+        subscriber.handle_timeout(now.time);
+        flaps.says(&mut subscriber, &ring(1, 0, 60, 100), now);
+        flaps.says(&mut subscriber, &forgotten, now);
+        flaps.hears(&mut subscriber, now);
+        good.says(&mut subscriber, &ring(1, 0, 50, 100), now);
+        request = asked(&mut good, &mut subscriber, now).unwrap_or(request);
+        let lost = Skip { request, from: 50, next: 50 };
+        good.says(&mut subscriber, &encoded(&Control::Skip(lost)), now);
+    }
+    assert_eq!(subscriber.stats(NOW.time).missed, 49);
 }

@@ -69,7 +69,9 @@ impl SubscribeEngine {
         if self.streams.get(&session).is_some_and(|stream| stream.takes_from(id)) {
             self.end_request(session);
         }
-        if let Some(stream) = self.streams.get_mut(&session) {
+        // What it has let go of it does not bring back, and so it is not waited for: others are believed meanwhile.
+        let is_served = self.links.values().any(|link| link.sources.contains_key(&session));
+        if let Some(stream) = self.streams.get_mut(&session).filter(|_| !is_served) {
             stream.changed = Some(now);
         }
         self.choose(session, now);
