@@ -43,7 +43,11 @@ impl Source {
     }
 
     fn answers(&mut self, proxy: &mut ProxyEngine) {
-        for frame in self.raw.hears(proxy, NOW) {
+        self.answers_at(NOW, proxy);
+    }
+
+    fn answers_at(&mut self, now: Now, proxy: &mut ProxyEngine) {
+        for frame in self.raw.hears(proxy, now) {
             let Frame::Control(Control::Request(Request { request, start, .. })) = frame else {
                 continue;
             };
@@ -51,14 +55,14 @@ impl Source {
             let next = if let StartAt::Next(next) = start { next } else { 0 };
             if next < self.hole.start {
                 let count = (self.hole.start - next) as u32;
-                self.raw.says(proxy, &publish(request, next, next, count), NOW);
+                self.raw.says(proxy, &publish(request, next, next, count), now);
             }
             let behind = next.max(self.hole.end);
             if behind < HEAD {
                 let count = (HEAD - behind) as u32;
-                self.raw.says(proxy, &publish(request, behind, behind, count), NOW);
+                self.raw.says(proxy, &publish(request, behind, behind, count), now);
             }
-            self.raw.says(proxy, &Self::ring(), NOW);
+            self.raw.says(proxy, &Self::ring(), now);
         }
     }
 }
@@ -229,6 +233,45 @@ fn one_that_waits_to_be_fetched_for_takes_the_place_of_one_that_is_lost() {
     let (mut source, fetched_for, _waits) = all_lanes_are_taken(&mut proxy);
     proxy.link_lost(fetched_for[5].link, "the connection broke", NOW.time);
     assert_eq!(requests(&mut source.raw, &mut proxy).len(), 1);
+}
+
+#[test]
+fn those_who_wait_to_be_fetched_for_cost_nothing_when_others_speak() {
+    let mut proxy = proxy();
+    let (_source, mut fetched_for, _waits) = all_lanes_are_taken(&mut proxy);
+    let _others: Vec<Raw> = (0..2_000)
+        .map(|_| {
+            let mut raw = subscribes(&mut proxy, 0);
+            raw.hears(&mut proxy, NOW);
+            raw
+        })
+        .collect();
+    let heartbeat = encoded(&Control::Heartbeat(Heartbeat::default()));
+    fetched_for[0].says(&mut proxy, &heartbeat, NOW);
+    let cost = measure(|| fetched_for[0].says(&mut proxy, &heartbeat, NOW));
+    assert!(cost.bytes_total < 10_000, "{} bytes for a heartbeat", cost.bytes_total);
+}
+
+#[test]
+fn all_who_wait_to_be_fetched_for_have_their_turn() {
+    let mut proxy = proxy();
+    let (mut source, mut waiting, last) = all_lanes_are_taken(&mut proxy);
+    waiting.push(last);
+    waiting.extend((0..LANES_MAX).map(|_| subscribes(&mut proxy, 0)));
+    let mut heard = vec![Vec::new(); waiting.len()];
+    for turn in 1..20 {
+        let now = later(NOW, turn * 250);
+        proxy.handle_timeout(now);
+        for _ in 0..2 {
+            for (raw, heard) in waiting.iter_mut().zip(&mut heard) {
+                heard.extend(raw.hears(&mut proxy, now));
+            }
+            source.answers_at(now, &mut proxy);
+        }
+    }
+    for heard in heard {
+        assert_eq!(received(heard, 0), (vec![], HEAD));
+    }
 }
 
 /// Of the topics `a`, `b`, `b`, and then `a` again and again.

@@ -51,6 +51,8 @@ pub struct ProxyEngine {
     fetching: BTreeMap<(LinkId, RequestId), (LaneId, Fetch)>,
     /// Somebody waits for a lane: as much is fetched at a time as may be.
     lacks_lane: bool,
+    /// The link that was looked at last to be fetched for: all have their turn.
+    fetched_last: LinkId,
 }
 
 device_vocabulary!(ProxyEngine);
@@ -113,6 +115,7 @@ impl ProxyEngine {
             tidies_at: None,
             fetching: BTreeMap::new(),
             lacks_lane: false,
+            fetched_last: LinkId(DOWNSTREAM),
         }
     }
 
@@ -302,30 +305,67 @@ impl ProxyEngine {
         }
     }
 
-    /// Asks upstream for what subscribers want that the rings do not retain.
+    /// Asks upstream for what subscribers want that the rings do not retain. Costs little while all lanes are taken, however
+    /// many wait.
     fn fetch(&mut self, now: Time) {
-        // A subscriber may give credit without end, and read nothing.
-        let bytes = FETCH_BYTES.max(cost_bytes_max(self.up.config().link.message_bytes_max));
+        self.go_on_fetching(now);
         self.lacks_lane = false;
-        for fetch in self.down.fetches() {
-            let key = (fetch.link, fetch.request);
-            let room = fetch.room.min(Amount::new(FETCH_MESSAGES, bytes));
-            if let Some((lane, _)) = self.fetching.get(&key) {
-                if self.up.lane_serves(*lane, fetch.next) {
-                    self.up.raise_lane(*lane, room, now);
-                    continue;
-                }
+        for _ in 0..self.down.cold_links() {
+            if !self.has_a_lane(now) {
+                self.lacks_lane = true;
+                return;
+            }
+            let Some(link) = self.down.next_cold(self.fetched_last) else {
+                return;
+            };
+            self.fetched_last = link;
+            self.fetch_for(link, now);
+        }
+    }
+
+    /// Asks for more where there is room again, and for nothing more where that is not what is wanted.
+    fn go_on_fetching(&mut self, now: Time) {
+        let lanes: Vec<_> = self.fetching.iter().map(|(key, (lane, _))| (*key, *lane)).collect();
+        for (key, lane) in lanes {
+            let fetch = self.down.cold_requests(key.0).find(|fetch| fetch.request == key.1);
+            let Some(fetch) = fetch else {
+                continue;
+            };
+            if self.up.lane_serves(lane, fetch.next) {
+                let room = self.room_for(&fetch);
+                self.up.raise_lane(lane, room, now);
+            } else {
                 self.end_fetch(&key);
             }
-            if self.up.lanes_are_full() && room.messages > 0 {
+        }
+    }
+
+    /// Opens lanes for a link, as far as there are any.
+    fn fetch_for(&mut self, link: LinkId, now: Time) {
+        let requests: Vec<_> = self.down.cold_requests(link).collect();
+        for fetch in requests {
+            let key = (fetch.link, fetch.request);
+            if self.fetching.contains_key(&key) {
+                continue;
+            }
+            if !self.has_a_lane(now) {
+                self.lacks_lane = true;
+                return;
+            }
+            if self.up.lanes_are_full() {
                 self.free_a_lane(now);
             }
+            let room = self.room_for(&fetch);
             if let Some(lane) = self.up.open_lane(fetch.session, fetch.next, room, now) {
                 self.fetching.insert(key, (lane, fetch));
-            } else {
-                self.lacks_lane |= self.up.lanes_are_full();
             }
         }
+    }
+
+    /// How much is fetched at a time: a subscriber may give credit without end, and read nothing.
+    fn room_for(&self, fetch: &Fetch) -> Amount {
+        let bytes = FETCH_BYTES.max(cost_bytes_max(self.up.config().link.message_bytes_max));
+        fetch.room.min(Amount::new(FETCH_MESSAGES, bytes))
     }
 
     /// When the next of those who are fetched for may have to make way for one that waits: nothing else may happen by then.
@@ -345,16 +385,26 @@ impl ProxyEngine {
         !gone.is_empty()
     }
 
-    /// Fetches no more for the subscriber that has taken nothing for longest, so that others have their turn. What came for it
-    /// and waits to be taken goes, too: when it goes on, it is fetched again.
-    fn free_a_lane(&mut self, now: Time) {
+    /// Whether more can be fetched, if need be in the place of somebody who takes nothing.
+    fn has_a_lane(&self, now: Time) -> bool {
+        !self.up.lanes_are_full() || self.idle_lane(now).is_some()
+    }
+
+    /// For whom something is fetched who has taken nothing for longest, and had time to.
+    fn idle_lane(&self, now: Time) -> Option<(LinkId, RequestId)> {
         let lag = self.up.config().lag;
         let idle = self.fetching.iter().filter_map(|(key, (lane, _))| {
             let since = self.up.lane_idle_since(*lane, now)?;
             let has_time = now < since + lag && self.down.has_fetched(*key);
             (!has_time).then_some((since, *key))
         });
-        if let Some((_, key)) = idle.min() {
+        idle.min().map(|(_, key)| key)
+    }
+
+    /// Fetches no more for the subscriber that has taken nothing for longest, so that others have their turn. What came for it
+    /// and waits to be taken goes, too: when it goes on, it is fetched again.
+    fn free_a_lane(&mut self, now: Time) {
+        if let Some(key) = self.idle_lane(now) {
             self.down.drop_fetched(key);
             self.end_fetch(&key);
         }

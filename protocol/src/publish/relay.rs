@@ -1,5 +1,7 @@
 //! What a proxy does with its downstream side: it fills the rings, and fetches what they do not retain.
 
+use std::ops::Bound;
+
 use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
@@ -290,23 +292,33 @@ impl PublishEngine {
         readers.filter(move |(_, reader)| reader.session == session)
     }
 
-    /// What subscribers want that is not retained here.
-    pub(crate) fn fetches(&mut self) -> Vec<Fetch> {
-        let mut fetches = Vec::new();
-        self.cold.retain(|&link| {
-            let before = fetches.len();
-            let readers = self.links.get(&link).into_iter().flat_map(|link| &link.readers);
-            let cold = readers.filter(|reader| reader.standing == Standing::Cold);
-            fetches.extend(cold.map(|reader| Fetch {
-                link,
-                request: reader.request,
-                session: reader.session,
-                next: reader.position(),
-                room: reader.room(),
-            }));
-            fetches.len() > before
-        });
-        fetches
+    /// The next link after this one, in turn, that wants what is not retained here and can be fetched.
+    pub(crate) fn next_cold(&mut self, after: LinkId) -> Option<LinkId> {
+        loop {
+            let behind = self.cold.range((Bound::Excluded(after), Bound::Unbounded)).next();
+            let next = *behind.or_else(|| self.cold.first())?;
+            if self.cold_requests(next).next().is_some() {
+                return Some(next);
+            }
+            self.cold.remove(&next);
+        }
+    }
+
+    /// How many links there may be for which [`PublishEngine::next_cold`] has to be asked.
+    pub(crate) fn cold_links(&self) -> usize {
+        self.cold.len()
+    }
+
+    /// The requests of a link for what is not retained here.
+    pub(crate) fn cold_requests(&self, link: LinkId) -> impl Iterator<Item = Fetch> {
+        let readers = self.links.get(&link).into_iter().flat_map(|link| &link.readers);
+        readers.filter(|reader| reader.standing == Standing::Cold).map(move |reader| Fetch {
+            link,
+            request: reader.request,
+            session: reader.session,
+            next: reader.position(),
+            room: reader.room(),
+        })
     }
 
     /// Nothing of a session below this number will come any more.
