@@ -76,7 +76,7 @@ fn what_is_left_of_a_publisher_does_not_stand_for_the_one_that_has_come_back() {
     subscriber.link_lost(back.link, "the connection broke", now.time);
     assert_eq!(asked(&mut before, &mut subscriber, now), None, "it may be back in a moment");
     let due = subscriber.poll_timeout().expect("it does not wait for ever");
-    assert_eq!(due, now.time + subscriber.config().patience);
+    assert_eq!(due, now.time + subscriber.config().grace);
     subscriber.handle_timeout(due);
     assert!(asked(&mut before, &mut subscriber, now).is_some());
 }

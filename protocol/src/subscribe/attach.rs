@@ -91,7 +91,7 @@ impl SubscribeEngine {
             };
             // One that is refused whenever it comes is not waited for.
             if !is_refused {
-                stream.changed = Some(now);
+                stream.expect(now, self.config.grace);
                 stream.gone.extend(source.reach());
             }
             stream.lanes_moved = 0;

@@ -226,14 +226,14 @@ impl SubscribeEngine {
     /// Until when it waits for sources that are not there; none if all are.
     fn waits_until(&self, session: Session) -> Option<Time> {
         let stream = self.streams.get(&session)?;
-        let changed = stream.changed?;
+        let until = stream.expects_until?;
         // One that speaks of an older incarnation may be what is left of a publisher that has come back since.
         let is_of_today = |source: &&Source| {
             stream.lineage.is_none_or(|known| source.ring.lineage.epoch >= known.epoch)
         };
         let sources = self.links.values().filter_map(|link| link.sources.get(&session));
         let known = sources.filter(is_of_today).count();
-        (known == 0 || known < self.sources_expected).then(|| changed + self.config.patience)
+        (known == 0 || known < self.sources_expected).then_some(until)
     }
 
     /// When the source that is asked is left, if it sends nothing: not while another one is waited for, where the best of those
@@ -266,7 +266,7 @@ impl SubscribeEngine {
             self.streams.values().filter(|stream| stream.active.is_none() && !stream.discarded);
         let found = waiting.filter(|stream| self.best_source(stream.session).is_some());
         let gone = self.streams.values().filter(|stream| !stream.gone.is_empty());
-        let patience = found.chain(gone).filter_map(|s| Some(s.changed? + self.config.patience));
+        let patience = found.chain(gone).filter_map(|stream| stream.expects_until);
         patience.chain(behind).chain(self.lanes_lag_at()).min()
     }
 

@@ -26,8 +26,10 @@ pub struct SubscribeConfig {
     pub old_session: OldSession,
     /// A source from which nothing has come for so long is left, if another one has more.
     pub lag: Duration,
-    /// How long it waits for all of its sources, from when the first came or one went, before it puts up with a gap.
+    /// How long it waits for all of its sources, from when the first came, before it puts up with a gap.
     pub patience: Duration,
+    /// How long a source whose link was lost may take to come back, before what the others lack is a gap.
+    pub grace: Duration,
 }
 
 impl Default for SubscribeConfig {
@@ -41,6 +43,7 @@ impl Default for SubscribeConfig {
             old_session: OldSession::Keep,
             lag: Duration::from_millis(200),
             patience: Duration::from_secs(1),
+            grace: Duration::from_secs(10),
         }
     }
 }

@@ -49,7 +49,9 @@ impl SubscribeEngine {
         }
         self.adopt(id, ring, now)?;
         if let Some(stream) = self.streams.get_mut(&session) {
-            stream.changed.get_or_insert(now);
+            if stream.changed.is_none() {
+                stream.expect(now, self.config.patience);
+            }
             if catches_up && stream.active.as_ref().is_some_and(|active| active.link == id) {
                 stream.behind = None;
             }
@@ -72,7 +74,7 @@ impl SubscribeEngine {
         // What it has let go of it does not bring back, and so it is not waited for: others are believed meanwhile.
         let is_served = self.links.values().any(|link| link.sources.contains_key(&session));
         if let Some(stream) = self.streams.get_mut(&session).filter(|_| !is_served) {
-            stream.changed = Some(now);
+            stream.expect(now, self.config.patience);
         }
         self.choose(session, now);
         self.grant(now);

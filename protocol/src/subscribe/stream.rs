@@ -1,6 +1,7 @@
 //! One session as its subscriber sees it: each number once, from whichever source.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::collections::RangeSet;
 use crate::credit::Allowance;
@@ -30,8 +31,10 @@ pub(super) struct Stream {
     /// Everything below this has been published, as far as its sources have told.
     pub(super) published: Seq,
     pub(super) active: Option<Active>,
-    /// When a source was first there, or one went last; for [`super::SubscribeConfig::patience`].
+    /// When a source was first there, or one went last.
     pub(super) changed: Option<Time>,
+    /// Until when others are waited for, that may have what is missing.
+    pub(super) expects_until: Option<Time>,
     /// What those had who went not long ago, and may come back.
     pub(super) gone: RangeSet,
     /// Since when another source has more than the one that is asked.
@@ -100,6 +103,7 @@ impl Stream {
             had: last.map_or(Had::Nothing, Had::Known),
             active: None,
             changed: None,
+            expects_until: None,
             gone: RangeSet::new(),
             behind: None,
             rescues: 0,
@@ -174,6 +178,12 @@ impl Stream {
             self.published = self.published.max(next);
             self.moved_on();
         }
+    }
+
+    /// A source came or went: others are waited for from now on for so long.
+    pub(super) fn expect(&mut self, now: Time, time: Duration) {
+        self.changed = Some(now);
+        self.expects_until = self.expects_until.max(Some(now + time));
     }
 
     /// Its sources have served it: what was held against them counts no more.

@@ -1,6 +1,7 @@
 //! Making a proxy.
 
 use std::path::Path;
+use std::time::Duration;
 
 use drawdown_protocol::{PeerId, ProxyConfig, ProxyEngine, PublishConfig, SubscribeConfig};
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use super::ProxySocket;
 pub struct ProxyBuilder {
     config: PublishConfig,
     window: Option<u64>,
+    grace: Option<Duration>,
     options: SocketOptions,
     store: StoreOptions,
 }
@@ -46,6 +48,13 @@ impl ProxyBuilder {
         self
     }
 
+    /// How long a publisher whose connection was lost may take to come back, before what this proxy does not retain is gone
+    /// for its subscribers: 10 s unless set.
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.grace = Some(time);
+        self
+    }
+
     /// Makes the proxy without any link.
     ///
     /// # Errors
@@ -58,6 +67,7 @@ impl ProxyBuilder {
         let mut up =
             SubscribeConfig { link: self.config.link.clone(), ..SubscribeConfig::default() };
         up.window_messages = self.window.unwrap_or(up.window_messages);
+        up.grace = self.grace.unwrap_or(up.grace);
         let config = ProxyConfig { up, down: self.config };
         let message_bytes_max = config.down.link.message_bytes_max;
         let peer = PeerId::from_uuid(Uuid::new_v4());

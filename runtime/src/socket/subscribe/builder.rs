@@ -87,9 +87,16 @@ impl SubBuilder {
     }
 
     /// How long it waits until all endpoints that it was given have a source, if those that are there lack messages: 1 s
-    /// unless set, from when the first came, or one was lost. Then what none of them has is a gap.
+    /// unless set, from when the first came. Then what none of them has is a gap.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.config.patience = patience;
+        self
+    }
+
+    /// How long a source whose connection was lost may take to come back, if the others lack messages that it had: 10 s
+    /// unless set. Then what none of them has is a gap.
+    pub fn grace(mut self, time: Duration) -> Self {
+        self.config.grace = time;
         self
     }
 

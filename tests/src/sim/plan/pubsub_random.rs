@@ -124,7 +124,7 @@ impl SubPlan {
 
 fn subscribe(dice: &mut Dice, message_bytes_max: usize) -> SubscribeConfig {
     let message = cost_bytes_max(message_bytes_max);
-    SubscribeConfig {
+    let config = SubscribeConfig {
         link: link(dice, message_bytes_max),
         window_messages: dice.pick(&[0, 1, 1, 2, 5, 30, 1_000, 1_000]),
         window_bytes: if dice.chance(30) { message * dice.between(1..=3) } else { 32 << 20 },
@@ -133,7 +133,9 @@ fn subscribe(dice: &mut Dice, message_bytes_max: usize) -> SubscribeConfig {
         old_session: dice.pick(&[OldSession::Keep, OldSession::Discard]),
         lag: dice.micros(1_000..=300_000),
         patience: dice.micros(1_000..=1_000_000),
-    }
+        grace: Duration::ZERO,
+    };
+    SubscribeConfig { grace: config.patience, ..config }
 }
 
 impl ProxyPlan {

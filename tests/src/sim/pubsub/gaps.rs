@@ -51,11 +51,11 @@ impl Network {
         Ok(())
     }
 
-    /// A proxy has said that numbers are gone: none of the publishers has them that it lost its link to within its patience.
+    /// A proxy has said that numbers are gone: none of the publishers has them that it lost its link to within its grace time.
     fn check_patience(&self, proxy: usize, gap: Gap) -> Verdict {
         let node = &self.proxies[proxy];
-        let patience = node.plan.config.up.patience;
-        let recent = node.lost.iter().filter(|(_, lost)| self.agenda.now() < lost.at + patience);
+        let grace = node.plan.config.up.grace;
+        let recent = node.lost.iter().filter(|(_, lost)| self.agenda.now() < lost.at + grace);
         for (publisher, lost) in recent {
             let known = lost.rings.get(&gap.session).filter(|ring| ring.oldest <= gap.from);
             if known.is_none() || self.chronicle.doubled.contains(&gap.session) {
