@@ -27,7 +27,7 @@ impl Flight {
     }
 }
 
-/// Flights by delivery number. No message is in two of them.
+/// Flights by delivery number. Where they are looked for by the numbers of messages, no message is in two of them.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     runs: BTreeMap<Delivery, Flight>,
