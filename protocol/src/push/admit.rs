@@ -68,18 +68,24 @@ impl PushEngine {
         if self.chunks.bytes() >= self.config.retained_bytes {
             return 0;
         }
-        let limit = self.config.queue_messages.saturating_add(self.usable_credit());
-        limit.saturating_sub(self.waiting())
+        self.waiting_max().saturating_sub(self.waiting())
     }
 
     #[inline]
     fn has_room(&self) -> bool {
-        let is_queue_full = self.waiting() >= self.config.queue_messages;
-        self.chunks.bytes() < self.config.retained_bytes && (!is_queue_full || self.room() > 0)
+        let waiting = self.waiting();
+        self.chunks.bytes() < self.config.retained_bytes
+            && (waiting < self.config.queue_messages || waiting < self.waiting_max())
+    }
+
+    #[inline]
+    fn waiting_max(&self) -> u64 {
+        self.config.queue_messages.saturating_add(self.usable_credit())
     }
 
     /// How many messages the credit there is would take. Receivers grant messages and bytes: how far the bytes go is
     /// reckoned by what is here, and while nothing waits the next message is tried.
+    #[inline]
     fn usable_credit(&self) -> u64 {
         let left = self.config.pending_messages.saturating_sub(self.pending);
         let by_bytes = self.chunks.within_cost(self.spare_bytes);

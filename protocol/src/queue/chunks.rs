@@ -89,6 +89,7 @@ impl Chunks {
     }
 
     /// How many messages so much byte credit is enough for, if they cost what those held do in the mean.
+    #[inline]
     pub(crate) fn within_cost(&self, credit: u64) -> u64 {
         let cost = message::cost_bytes(self.messages, self.bytes);
         match credit >= cost {
