@@ -47,6 +47,11 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     window: Option<u64>,
 
+    /// How long a publisher that is lost may take to come back, before what this proxy has not kept is gone for those who
+    /// want it [default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    grace: Option<Duration>,
+
     #[command(flatten)]
     ring: RingArgs,
 
@@ -95,6 +100,9 @@ impl ProxyArgs {
         }
         if let Some(window) = self.window {
             builder = builder.window(window);
+        }
+        if let Some(grace) = self.grace {
+            builder = builder.grace(grace);
         }
         Ok(builder.build().await?)
     }

@@ -74,6 +74,10 @@ pub(crate) struct SubArgs {
     #[arg(long, value_name = "COUNT", value_parser = units::number::<u64>)]
     window: Option<u64>,
 
+    /// How long an endpoint that is lost may take to come back, before what the others do not have is gone [default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    grace: Option<Duration>,
+
     /// Exit after so many messages.
     #[arg(long, value_name = "COUNT", value_parser = units::one_or_more::<u64>)]
     count: Option<u64>,
@@ -138,6 +142,9 @@ impl SubArgs {
         }
         if let Some(window) = self.window {
             builder = builder.window(window);
+        }
+        if let Some(grace) = self.grace {
+            builder = builder.grace(grace);
         }
         if self.discard_old_session {
             builder = builder.on_new_session(OldSession::Discard);
