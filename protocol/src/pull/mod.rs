@@ -2,9 +2,10 @@
 //!
 //! A message waits in the queue, is then handed out in a [`Batch`], and is held from its arrival until it is
 //! settled. [`PullEngine`]'s parts, a file each: messages that come in and are handed out (`intake`, `run`, `cursor`),
-//! copies of those that still wait at their sender (`future`), where messages stand on a link (`places`), what becomes of them (`settle`, `extended`), what was confirmed and may
-//! have to be said again (`memory`), links (`attach`), what is said on them (`transmit`), what a sender that has lost its
-//! messages is given back (`restore`), and what a streamer does otherwise (`passing`).
+//! copies of those that still wait at their sender (`future`), where messages stand on a link (`places`), what becomes
+//! of them (`settle`, `extended`), what was confirmed and may have to be said again (`memory`), links (`attach`), what
+//! is said on them (`transmit`), what a sender that has lost its messages is given back (`restore`), and what a streamer
+//! does otherwise (`passing`).
 
 mod attach;
 mod config;

@@ -4,9 +4,9 @@
 //! flights of a receiver that is away, or, in a session that is being rebuilt, what a link gave back and has not said
 //! yet that it holds. [`PushEngine`]'s parts, a file each: taking in (`admit`), handing out
 //! (`dispatch`), to whom first (`levels`), who looks (`turns`), copies of what waits (`future`), what became of it
-//! (`settle`, `fates`, `letters`), receivers that come and go (`link`, `attach`, `named`, `absent`), time (`timeouts`), what is kept on
-//! disk (`journal`), a session whose messages are lost (`rebuild`), and what a streamer does otherwise (`passing`,
-//! `passed`).
+//! (`settle`, `fates`, `letters`), receivers that come and go (`link`, `attach`, `named`, `absent`), time
+//! (`timeouts`), what is kept on disk (`journal`), a session whose messages are lost (`rebuild`), and what a streamer
+//! does otherwise (`passing`, `passed`).
 
 mod absent;
 mod admit;
@@ -239,8 +239,9 @@ impl PushEngine {
         &self.config
     }
 
-    /// Changes settings while the socket runs: to such as [`PushConfig::check_change`] lets pass. What was taken in or dispatched under the old ones stays, and times that have
-    /// begun end when they were to; only what is to be asked back by a new `reassign_after` is looked for at once.
+    /// Changes settings while the socket runs: to such as [`PushConfig::check_change`] lets pass. What was taken in or
+    /// dispatched under the old ones stays, and times that have begun end when they were to; only what is to be asked back
+    /// by a new `reassign_after` is looked for at once.
     pub fn reconfigure(&mut self, now: Now, change: impl FnOnce(&mut PushConfig)) {
         let before = self.config.reassign_after;
         change(&mut self.config);

@@ -217,8 +217,12 @@ fn check_limits(node: &PushNode, seqs: &Range<Seq>) -> Verdict {
         let end = store.reserved_end();
         ensure(seqs.end <= end, || format!("{seqs:?} dispatched, reserved is up to {end}"))?;
     }
-    let (pending, most) =
-        (node.engine.as_ref().map_or(0, PushEngine::pending), node.plan.config.pending_messages);
+    let pending = node.engine.as_ref().map_or(0, PushEngine::pending);
+    check_pending(pending, node.plan.config.pending_messages)
+}
+
+/// No more is in flight than may be.
+pub(super) fn check_pending(pending: u64, most: u64) -> Verdict {
     ensure(pending <= most, || format!("{pending} messages are pending of at most {most}"))
 }
 

@@ -9,6 +9,7 @@ use super::agenda::{EndId, Event, Node, Side};
 use super::check::{Verdict, WindowWatch, check_end, ensure};
 use super::network::Network;
 use super::node::Process;
+use super::observe::check_pending;
 use super::plan::StreamerPlan;
 
 /// A streamer.
@@ -151,11 +152,10 @@ impl Network {
             format!("streamer-{streamer}: {waiting:?} waits, it counts {:?}", stats.up.queued)
         })?;
         let used = stats.up.granted;
-        let name = format!("streamer-{streamer}");
         let window = &mut self.streamers[streamer].window;
         // What was granted before may be less by now: what is on its way still arrives.
         window.resized(room, used);
-        window.check(used, &name)
+        window.check(used, &format!("streamer-{streamer}"))
     }
 
     /// A streamer has said this.
@@ -167,7 +167,7 @@ impl Network {
     ) -> Verdict {
         match (end.side, frame) {
             (Side::Up, Frame::Data(data)) => {
-                self.check_pending(node)?;
+                self.check_passing_limit(node)?;
                 self.observe_passing(end, node, data)
             }
             (Side::Up, Frame::Control(Control::Origin(origin))) => {
@@ -185,19 +185,18 @@ impl Network {
         }
     }
 
-    /// A message passes on as it came, within the credit that there is.
     /// It passes no more on than may be pending. What receivers hold that come may be more.
-    fn check_pending(&self, node: Node) -> Verdict {
+    fn check_passing_limit(&self, node: Node) -> Verdict {
         let Node::Streamer(streamer) = node else {
             return Ok(());
         };
         let node = &self.streamers[streamer];
         let stats = node.engine.as_ref().map(|engine| engine.stats(self.agenda.now()));
-        let (pending, most) =
-            (stats.map_or(0, |stats| stats.down.pending), node.plan.config.pending_messages);
-        ensure(pending <= most, || format!("{pending} messages are pending of at most {most}"))
+        let pending = stats.map_or(0, |stats| stats.down.pending);
+        check_pending(pending, node.plan.config.pending_messages)
     }
 
+    /// A message passes on as it came, within the credit that there is.
     fn observe_passing(&mut self, end: EndId, node: Node, data: &DataRun) -> Verdict {
         let DataRun { header, records, .. } = data;
         let now = self.agenda.now();
