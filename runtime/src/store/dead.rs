@@ -28,7 +28,7 @@ impl Inspector {
             Some(at) => self.revive(at, &letter, record)?,
             None => self.put_alone(seq, record)?,
         }
-        self.entries.engine.flush()?;
+        self.entries()?.engine.flush()?;
         self.forget(seq)
     }
 
@@ -42,11 +42,11 @@ impl Inspector {
                 .ok_or_else(|| self.malformed(letter.seq))?;
             let end = start + head.record_bytes();
             let pieces = [records.slice(..start), record, records.slice(end..)];
-            self.entries.put_block(Kind::Block, &seqs, &pieces)?;
+            self.entries()?.put_block(Kind::Block, &seqs, &pieces)?;
             self.contents.blocks[at].bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
         }
         let done: Vec<_> = done.into_iter().flat_map(|done| without(done, letter.seq)).collect();
-        self.entries.put_done(seqs.start, &done)?;
+        self.entries()?.put_done(seqs.start, &done)?;
         self.contents.blocks[at].done = done;
         Ok(())
     }
@@ -55,7 +55,7 @@ impl Inspector {
     fn put_alone(&mut self, seq: Seq, record: Bytes) -> Result<(), StoreError> {
         let seqs = seq..seq.saturating_add(1);
         let bytes = record.len() as u64;
-        self.entries.put_block(Kind::Block, &seqs, &[record])?;
+        self.entries()?.put_block(Kind::Block, &seqs, &[record])?;
         let at = self.contents.blocks.partition_point(|other| other.seqs.start < seq);
         let block = FoundBlock { seqs, bytes, ..FoundBlock::default() };
         self.contents.blocks.insert(at, block);
@@ -75,29 +75,26 @@ impl Inspector {
     pub(super) fn find_dead(&self, seq: Seq) -> Result<usize, StoreError> {
         self.contents.dead.binary_search_by_key(&seq, |(block, _)| block.seqs.start).map_err(|_| {
             let what = format!("it holds no dead letter of number {seq}");
-            StoreError::new(StoreErrorKind::NoSuchDeadLetter, &self.entries.engine.path, what)
+            StoreError::new(StoreErrorKind::NoSuchDeadLetter, self.path(), what)
         })
     }
 
     fn forget(&mut self, seq: Seq) -> Result<(), StoreError> {
         let at = self.find_dead(seq)?;
-        self.entries.remove_dead(seq)?;
+        self.entries()?.remove_dead(seq)?;
         self.contents.dead.remove(at);
-        self.entries.engine.flush()
+        self.entries()?.engine.flush()
     }
 
     fn malformed(&self, seq: Seq) -> StoreError {
         let what = format!("the record of dead letter {seq} is malformed");
-        StoreError::damaged(&self.entries.engine.path, what)
+        StoreError::damaged(self.path(), what)
     }
 
-    /// Comes before the first write. Nothing is written over what is damaged: it may be all that a rescue has. What a
-    /// crash cut off goes, as it does when a socket opens the store.
+    /// Comes before the first write. What a crash cut off goes, as it does when a socket opens the store.
     fn make_ready(&mut self) -> Result<(), StoreError> {
-        match self.damages().first() {
-            Some(damage) => Err(StoreError::damaged(&self.entries.engine.path, damage.to_string())),
-            None => self.entries.clear(&mut self.contents.leftovers),
-        }
+        let mut leftovers = std::mem::take(&mut self.contents.leftovers);
+        self.entries()?.clear(&mut leftovers)
     }
 }
 

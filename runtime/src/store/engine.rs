@@ -1,7 +1,8 @@
 //! Opens sled so that neither its panics nor its habits reach anybody else.
 
 use std::any::Any;
-use std::ops::Deref;
+use std::io;
+use std::ops::{Deref, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,6 +12,7 @@ use drawdown_protocol::{Counted, SocketType};
 
 use super::error::{StoreError, StoreErrorKind};
 use super::format::{PROBE_KEY, SYNCS_KEY, read_note, write_note};
+use super::log::{self, Log, Survey, Verdict};
 use super::marker::{self, Marker};
 use super::scan::Damage;
 use super::sync::{self, OwnFile, RealSync};
@@ -72,11 +74,10 @@ impl Engine {
         };
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
-        folder::read_through(&path)
-            .map_err(|error| StoreError::io(&path, "read its data", &error))?;
+        check_log(&path, witness.as_ref().map_or(0, Witness::number))?;
 
         let (db, contents) = open_on_own_thread(&path, read)?;
-        let own_file = OwnFile::open(&path.join("db"))
+        let own_file = OwnFile::open(&path.join(log::NAME))
             .map_err(|error| StoreError::io(&path, "open its data", &error))?;
         let mut engine = Self {
             db,
@@ -286,6 +287,35 @@ impl Look {
             found => found.map(Some),
         }
     }
+}
+
+/// Refuses a log that sled would write over, because it is damaged.
+fn check_log(path: &Path, synced: u64) -> Result<(), StoreError> {
+    let failed = |error: &io::Error| StoreError::io(path, "read its data", error);
+    let Some(mut log) = Log::open(path).map_err(|error| failed(&error))? else {
+        return Ok(());
+    };
+    let replay_from = folder::snapshot_end(path).map_err(|error| failed(&error))?;
+    let survey = Survey::of(&mut log, replay_from).map_err(|error| failed(&error))?;
+    let what = match survey.verdict(synced) {
+        Verdict::Sound => return Ok(()),
+        Verdict::Damaged(Range { start, end }) => {
+            format!("bytes {start} to {end} of its file {} cannot be read", log::NAME)
+        }
+        Verdict::CutOff { syncs, at } => {
+            let commits = Counted(syncs, "commit");
+            match at.filter(|at| *at < log.bytes()) {
+                Some(at) => format!(
+                    "its file {} cannot be read at byte {at}, which hides its last {commits}",
+                    log::NAME
+                ),
+                None => {
+                    format!("its file {} ends too soon, and lacks its last {commits}", log::NAME)
+                }
+            }
+        }
+    };
+    Err(StoreError::damaged(path, what))
 }
 
 fn refuse_stray_files(path: &Path) -> Result<(), StoreError> {

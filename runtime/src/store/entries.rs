@@ -39,6 +39,16 @@ pub(super) struct Shelves {
     pub(super) dead: Shelf,
 }
 
+impl Shelves {
+    /// The slots of a block, its part 0 in the last of them.
+    pub(super) fn slots(&self, kind: Kind, first: Seq) -> &[u64] {
+        match kind {
+            Kind::Block => self.blocks.place(first),
+            Kind::Dead => self.dead.place(first),
+        }
+    }
+}
+
 /// What stands on a shelf.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
@@ -148,12 +158,8 @@ impl Entries {
         Ok(())
     }
 
-    /// The slots of a block, its part 0 in the last of them.
     pub(super) fn slots(&self, kind: Kind, first: Seq) -> &[u64] {
-        match kind {
-            Kind::Block => self.shelves.blocks.place(first),
-            Kind::Dead => self.shelves.dead.place(first),
-        }
+        self.shelves.slots(kind, first)
     }
 
     fn shelf(&mut self, kind: Kind) -> &mut Shelf {

@@ -1,21 +1,19 @@
 //! The care that a folder needs around its files: who may use it, what a crash left, and what sled does not sync.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::error::{StoreError, StoreErrorKind};
-use super::{marker, witness};
+use super::{log, marker, witness};
 
 const LOCK_NAME: &str = "LOCK";
 const SNAPSHOT_PREFIX: &str = "snap.";
 const UNFINISHED_SUFFIX: &str = ".generating";
 /// A snapshot ends with its length (8 bytes) and its CRC-32 (4 bytes).
 const SNAPSHOT_TRAILER_BYTES: usize = 12;
-/// What is read at once of a log.
-const READ_BYTES: usize = 1 << 20;
 
 /// How long a lock is waited for. A socket that was dropped ends in the background; and a child process holds what its
 /// parent had open, locks included, until its program has started.
@@ -87,7 +85,7 @@ pub(super) fn prepare(folder: &Path, create: bool) -> Result<PathBuf, StoreError
 
 /// Whether sled has a log there.
 pub(super) fn has_data(folder: &Path) -> bool {
-    folder.join("db").exists()
+    folder.join(log::NAME).exists()
 }
 
 /// Makes a folder, and those above it that are missing. Nothing is made in a folder whose own name is not durable: else a
@@ -113,7 +111,7 @@ pub(super) fn clean_up(folder: &Path, ready: bool) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let of_a_cut_off_creation = !ready && (name == "conf" || name == "db");
+        let of_a_cut_off_creation = !ready && (name == "conf" || name == log::NAME);
         let useless_snapshot = name.starts_with(SNAPSHOT_PREFIX)
             && (!ready || name.ends_with(UNFINISHED_SUFFIX) || !snapshot_is_whole(&entry.path())?);
         if of_a_cut_off_creation || useless_snapshot {
@@ -146,26 +144,16 @@ pub(super) fn stray_files(folder: &Path) -> io::Result<u64> {
     }
 }
 
-/// Reads all of sled's log, and forgets it.
-///
-/// While it opens, sled takes what cannot be read for what a crash cut off, and writes over it: one error of the disk that
-/// would be over at the next try costs whole segments. So the error has to come before sled does; what was read once
-/// is in the system's memory when sled asks for it a moment later.
-pub(super) fn read_through(folder: &Path) -> io::Result<()> {
-    let mut file = match File::open(folder.join("db")) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// Up to where sled's snapshot knows what its log has; 0 without one.
+pub(super) fn snapshot_end(folder: &Path) -> io::Result<u64> {
+    let mut end = 0;
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(SNAPSHOT_PREFIX));
+        let lsn = number.and_then(|number| u64::from_str_radix(number, 16).ok());
+        end = end.max(lsn.unwrap_or(0));
     }
+    Ok(end)
 }
 
 /// Syncs what sled makes when it opens, but does not sync.

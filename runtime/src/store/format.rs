@@ -55,6 +55,13 @@ pub(super) enum Prefix {
     Block = b'z',
 }
 
+impl Prefix {
+    /// All keys of this kind are below this.
+    pub(super) const fn end(self) -> [u8; 1] {
+        [self as u8 + 1]
+    }
+}
+
 pub(super) const ANCHOR_KEY: [u8; 1] = [Prefix::Anchor as u8];
 pub(super) const LINEAGE_KEY: [u8; 1] = [Prefix::Lineage as u8];
 pub(super) const PROBE_KEY: [u8; 1] = [Prefix::Probe as u8];
@@ -69,6 +76,16 @@ pub(super) fn key(prefix: Prefix, number: u64) -> [u8; 9] {
 /// The slot or seq in a key.
 pub(super) fn read_key(key: &[u8]) -> Option<u64> {
     key.get(1..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// A key of which the beginning is lost: as that is in most stores, if its value says that it is right.
+pub(super) fn completed(end: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    let firsts = [Prefix::Block, Prefix::Dead].map(|prefix| key(prefix, 0));
+    let keys = firsts.iter().filter_map(|first| {
+        let missing = first.len().checked_sub(end.len())?;
+        Some([&first[..missing], end].concat())
+    });
+    keys.into_iter().find(|key| unseal(key, value).is_ok())
 }
 
 /// What was reserved, kept beside the data.

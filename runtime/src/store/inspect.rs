@@ -10,9 +10,11 @@ use drawdown_protocol::{Lineage, Seq, Session};
 
 use super::engine::Engine;
 use super::entries::{Entries, Kind};
-use super::error::StoreError;
+use super::error::{StoreError, StoreErrorKind};
+use super::marker::Marker;
 use super::recover::check_for_loss;
 use super::scan::{self, Contents, Damage, Keep};
+use super::wreck::Wreck;
 use super::{OpenOptions, folder};
 
 /// A store, opened to be looked into while no socket uses it.
@@ -20,8 +22,14 @@ use super::{OpenOptions, folder};
 /// It is not made if it is not there, and no message in it changes by looking; but sled writes to its own files when
 /// it opens them, so the folder must be writable. What is damaged does not keep it from opening; it is reported.
 pub struct Inspector {
-    pub(super) entries: Entries,
+    source: Source,
     pub(super) contents: Contents,
+}
+
+/// Where the messages are read.
+enum Source {
+    Store(Entries),
+    Wreck(Wreck),
 }
 
 /// What a store holds, in sizes.
@@ -85,15 +93,28 @@ impl Inspector {
     /// When there is no store, somebody has it open, a newer version wrote it, the disk refuses, or it is damaged so
     /// badly that nothing in it can be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        match Self::open_store(path) {
+            Err(error) if error.kind() == StoreErrorKind::Damaged => Self::open_wreck(path, error),
+            opened => opened,
+        }
+    }
+
+    fn open_store(path: &Path) -> Result<Self, StoreError> {
         let options = OpenOptions::inspection();
         let (mut engine, mut contents) =
-            Engine::open(path, &options, |db| Contents::read(db, Keep::Sizes))
-                .map_err(StoreError::for_inspection)?;
+            Engine::open(path, &options, |db| Contents::read(&**db, Keep::Sizes))?;
         contents.anchor.iter().for_each(|anchor| engine.marker.make_up_for(anchor));
         contents.damages.splice(0..0, engine.damages.iter().cloned());
-        contents.damages.extend(check_for_loss(&contents, &engine));
+        let loss = check_for_loss(&contents, &engine.marker, engine.lost_syncs());
+        contents.damages.extend(loss);
         let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));
-        Ok(Self { entries, contents })
+        Ok(Self { source: Source::Store(entries), contents })
+    }
+
+    /// The same for a store that sled does not open, or must not.
+    fn open_wreck(path: &Path, why: StoreError) -> Result<Self, StoreError> {
+        let (wreck, contents) = Wreck::open(path, why)?;
+        Ok(Self { source: Source::Wreck(wreck), contents })
     }
 
     /// What the store holds.
@@ -101,7 +122,7 @@ impl Inspector {
     /// # Errors
     /// When the sizes of its files cannot be read.
     pub fn report(&self) -> Result<StoreReport, StoreError> {
-        let Engine { marker, path, .. } = &self.entries.engine;
+        let (marker, path) = (self.marker(), self.path());
         let disk_bytes = folder::disk_bytes(path)
             .map_err(|error| StoreError::io(path, "read the sizes of its files", &error))?;
         let blocks = self.contents.blocks.iter().map(|block| BlockReport {
@@ -159,20 +180,52 @@ impl Inspector {
     ///
     /// # Errors
     /// When the last sync fails.
-    pub fn close(mut self) -> Result<(), StoreError> {
-        self.entries.engine.flush()
+    pub fn close(self) -> Result<(), StoreError> {
+        match self.source {
+            Source::Store(mut entries) => entries.engine.flush(),
+            Source::Wreck(_) => Ok(()),
+        }
     }
 
     pub(super) fn read(&self, kind: Kind, first: Seq) -> Result<Bytes, StoreError> {
-        let Engine { db, path, .. } = &self.entries.engine;
-        scan::read_block(db, kind, first, self.entries.slots(kind, first))
-            .map(|block| block.records)
-            .map_err(|damage| StoreError::damaged(path, damage.to_string()))
+        let read = match &self.source {
+            Source::Store(entries) => {
+                scan::read_block(&**entries.engine.db, kind, first, entries.slots(kind, first))
+            }
+            Source::Wreck(wreck) => wreck.read_block(kind, first),
+        };
+        read.map(|block| block.records)
+            .map_err(|damage| StoreError::damaged(self.path(), damage.to_string()))
+    }
+
+    /// For those who write. Nothing is written over what is damaged: it may be all that a rescue has.
+    pub(super) fn entries(&mut self) -> Result<&mut Entries, StoreError> {
+        if let Some(damage) = self.contents.damages.first() {
+            return Err(StoreError::damaged(self.path(), damage.to_string()));
+        }
+        match &mut self.source {
+            Source::Store(entries) => Ok(entries),
+            Source::Wreck(_) => unreachable!("a wreck has a damage at the least"),
+        }
+    }
+
+    fn marker(&self) -> &Marker {
+        match &self.source {
+            Source::Store(entries) => &entries.engine.marker,
+            Source::Wreck(wreck) => &wreck.marker,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match &self.source {
+            Source::Store(entries) => &entries.engine.path,
+            Source::Wreck(wreck) => &wreck.path,
+        }
     }
 }
 
 impl fmt::Debug for Inspector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inspector").field("path", &self.entries.engine.path).finish_non_exhaustive()
+        f.debug_struct("Inspector").field("path", &self.path()).finish_non_exhaustive()
     }
 }

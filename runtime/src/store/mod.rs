@@ -6,11 +6,13 @@
 //! - `options`, `durability` and `owner` are what people say about a store, `sled_store` is what they get;
 //! - `format` is the bytes of every entry and `codec` how they are read, `shelf` where blocks stand so that sled writes
 //!   them about once, `entries` the order in which they are written and removed;
+//! - `log` reads sled's log before sled does, and in its place if that must not see it;
 //! - `engine` opens sled, `folder` gives its files the care they need, `sync` makes a sync real;
 //! - `marker` and `witness` are small files that prove what the store has held, `boot` one that says whether the system may
 //!   have lost its end; `small_file` is how such a file is replaced as a whole;
 //! - `scan` reads all entries and checks them, `assemble` joins their parts, `recover` makes of them what a socket
-//!   starts from, `inspect` and `dead` what people see and do;
+//!   starts from, `inspect` and `dead` what people see and do, `wreck`
+//!   what they still see of a store that does not open;
 //! - `cursor` keeps no messages but how far a subscriber has come, in a folder of the same kind.
 
 mod assemble;
@@ -25,6 +27,7 @@ mod error;
 mod folder;
 mod format;
 mod inspect;
+mod log;
 mod marker;
 mod options;
 mod owner;
@@ -37,6 +40,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod witness;
+mod wreck;
 
 use drawdown_protocol::store::Commit;
 

@@ -25,9 +25,8 @@ fn check_against_marker(contents: &Contents, marker: &Marker) -> Option<Damage> 
     Some(Damage::new(None, what))
 }
 
-/// What the store held by its own account, and does not hold any more.
-pub(super) fn check_for_loss(contents: &Contents, engine: &Engine) -> Vec<Damage> {
-    let lost = engine.lost_syncs();
+/// What the store held by its own account, and does not hold any more; of its last syncs that were answered so many are lost.
+pub(super) fn check_for_loss(contents: &Contents, marker: &Marker, lost: u64) -> Vec<Damage> {
     let witnessed = (lost > 0).then(|| {
         let what = format!(
             "it has lost data: its last {lost} commits were on disk and are there no more, and the messages in them \
@@ -35,7 +34,7 @@ pub(super) fn check_for_loss(contents: &Contents, engine: &Engine) -> Vec<Damage
         );
         Damage::new(None, what)
     });
-    check_against_marker(contents, &engine.marker).into_iter().chain(witnessed).collect()
+    check_against_marker(contents, marker).into_iter().chain(witnessed).collect()
 }
 
 /// What an engine starts from; `None` if no number was ever reserved.
@@ -43,7 +42,8 @@ pub(super) fn recover(
     contents: Contents,
     engine: &Engine,
 ) -> Result<Option<Recovered>, StoreError> {
-    let mut damages = check_for_loss(&contents, engine).into_iter().chain(contents.damages);
+    let loss = check_for_loss(&contents, &engine.marker, engine.lost_syncs());
+    let mut damages = loss.into_iter().chain(contents.damages);
     if let Some(first) = damages.next() {
         let what = match damages.count() {
             0 => first.to_string(),

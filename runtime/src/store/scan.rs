@@ -62,6 +62,33 @@ fn describe(fault: Fault) -> String {
     }
 }
 
+/// Where entries are read from: sled, or what could be rescued of its log. Errors are said as they come.
+pub(super) trait Values {
+    fn get(&self, key: &[u8]) -> Result<Option<IVec>, String>;
+
+    /// The keys and values of one kind, by rising number, from one number on.
+    fn entries(
+        &self,
+        prefix: Prefix,
+        from: u64,
+    ) -> impl Iterator<Item = Result<(IVec, IVec), String>>;
+}
+
+impl Values for sled::Tree {
+    fn get(&self, key: &[u8]) -> Result<Option<IVec>, String> {
+        sled::Tree::get(self, key).map_err(|error| error.to_string())
+    }
+
+    fn entries(
+        &self,
+        prefix: Prefix,
+        from: u64,
+    ) -> impl Iterator<Item = Result<(IVec, IVec), String>> {
+        let entries = self.range(&format::key(prefix, from)[..]..&prefix.end()[..]);
+        entries.map(|entry| entry.map_err(|error| error.to_string()))
+    }
+}
+
 /// Whether a scan keeps what it reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Keep {
@@ -88,7 +115,7 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Reads all of `db`.
-    pub(super) fn read(db: &sled::Tree, keep: Keep) -> Self {
+    pub(super) fn read(db: &impl Values, keep: Keep) -> Self {
         let mut contents = Self::default();
         contents.anchor = contents.read_single(db, &ANCHOR_KEY, "what was reserved");
         contents.lineage = contents.read_single(db, &LINEAGE_KEY, "whose messages these are");
@@ -113,7 +140,7 @@ impl Contents {
     /// Reads a note of which there is one at most.
     fn read_single<T: DeserializeOwned>(
         &mut self,
-        db: &sled::Tree,
+        db: &impl Values,
         key: &[u8],
         of: &str,
     ) -> Option<T> {
@@ -129,7 +156,12 @@ impl Contents {
         None
     }
 
-    fn read_blocks(&mut self, db: &sled::Tree, kind: Kind, keep: Keep) -> (Vec<FoundBlock>, Shelf) {
+    fn read_blocks(
+        &mut self,
+        db: &impl Values,
+        kind: Kind,
+        keep: Keep,
+    ) -> (Vec<FoundBlock>, Shelf) {
         let mut assembler = Assembler::new(kind, keep);
         let mut empty = Vec::new();
         walk(db, kind.prefix(), &mut self.damages, |slot, value| {
@@ -175,7 +207,7 @@ impl Contents {
         }
     }
 
-    fn read_done(&mut self, db: &sled::Tree) {
+    fn read_done(&mut self, db: &impl Values) {
         for (seq, note) in self.read_notes::<DoneNote>(db, Prefix::Done, "what is done in a block")
         {
             let Ok(at) = self.blocks.binary_search_by_key(&seq, |block| block.seqs.start) else {
@@ -192,7 +224,7 @@ impl Contents {
         }
     }
 
-    fn read_attempts(&mut self, db: &sled::Tree) {
+    fn read_attempts(&mut self, db: &impl Values) {
         for (seq, attempts) in self.read_notes(db, Prefix::Attempts, "failed attempts") {
             if self.is_pending(seq) {
                 self.attempts.push((seq, attempts));
@@ -202,7 +234,7 @@ impl Contents {
         }
     }
 
-    fn read_dead(&mut self, db: &sled::Tree, keep: Keep) {
+    fn read_dead(&mut self, db: &impl Values, keep: Keep) {
         let (records, shelf) = self.read_blocks(db, Kind::Dead, keep);
         self.shelves.dead = shelf;
         let mut notes =
@@ -239,7 +271,7 @@ impl Contents {
 
     fn read_notes<T: DeserializeOwned>(
         &mut self,
-        db: &sled::Tree,
+        db: &impl Values,
         prefix: Prefix,
         of: &str,
     ) -> Vec<(Seq, T)> {
@@ -258,14 +290,14 @@ impl Contents {
 
 /// Reads a block again, with its records, where its shelf says that it stands.
 pub(super) fn read_block(
-    db: &sled::Tree,
+    db: &impl Values,
     kind: Kind,
     first: Seq,
     slots: &[u64],
 ) -> Result<FoundBlock, Damage> {
     let mut assembler = Assembler::new(kind, Keep::Records);
     for slot in slots {
-        let value = db.get(kind.key(*slot)).map_err(|error| {
+        let value = db.get(&kind.key(*slot)).map_err(|error| {
             Damage::new(Some(first), format!("a block cannot be read: {error}"))
         })?;
         assembler.add(*slot, value.unwrap_or_default());
@@ -277,13 +309,12 @@ pub(super) fn read_block(
 /// Visits the entries of one kind in order, with the number in their keys. Where sled cannot read a page, it notes that
 /// and goes on behind it.
 fn walk(
-    db: &sled::Tree,
+    db: &impl Values,
     prefix: Prefix,
     damages: &mut Vec<Damage>,
     mut visit: impl FnMut(u64, IVec),
 ) {
-    let end = [prefix as u8 + 1];
-    let from = |number: u64| db.range(&format::key(prefix, number)[..]..&end[..]);
+    let from = |number: u64| db.entries(prefix, number);
     let mut entries = from(0);
     let mut next: u64 = 0;
     while let Some(entry) = entries.next() {

@@ -41,7 +41,7 @@ impl SledStore {
         options: &OpenOptions,
     ) -> Result<(Self, Option<Recovered>), StoreError> {
         let (engine, mut contents) =
-            Engine::open(path, options, |db| Contents::read(db, Keep::Records))?;
+            Engine::open(path, options, |db| Contents::read(&**db, Keep::Records))?;
         let entries = Entries::new(engine, std::mem::take(&mut contents.shelves));
         let mut leftovers = std::mem::take(&mut contents.leftovers);
         let recovered = recover(contents, &entries.engine)?;

@@ -1,13 +1,14 @@
-//! A store of which any bytes were changed or cut off: it opens with what was put in, or is refused in a sentence.
+//! A store of which any bytes were changed or cut off: it opens with what was put in, or is refused in a sentence and left as
+//! it is, and what can be seen of it is what was put in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use drawdown::store::{Durability, OpenOptions, SledStore, Store};
+use drawdown::store::{Durability, Inspector, OpenOptions, SledStore, Store};
 use drawdown_protocol::store::{Commit, Recovered, StoreOp};
-use drawdown_protocol::{Session, SocketType};
+use drawdown_protocol::{Seq, Session, SocketType};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -40,13 +41,34 @@ pub fn store(bytes: &[u8]) {
         }
         fs::write(file, contents).expect("it can be written");
     }
+    let log = || fs::read(folder.path().join("db")).ok();
+    let before = log();
     match SledStore::open(folder.path(), &options()) {
         Ok((store, recovered)) => {
             assert_whole(&recovered.expect("numbers were reserved"));
             Box::new(store).close().expect("a store that opens can be closed");
         }
-        Err(error) => assert!(error.to_string().len() > 20, "{error} is no sentence"),
+        Err(error) => {
+            assert!(error.to_string().len() > 20, "{error} is no sentence");
+            assert!(log() == before, "its log was written to: {error}");
+            let seen = look_into(folder.path());
+            assert_eq!(look_into(folder.path()), seen, "a look costs something: {error}");
+        }
     }
+}
+
+/// Which blocks are shown; all of that is true.
+fn look_into(store: &Path) -> Vec<Seq> {
+    let Ok(store) = Inspector::open(store) else { return Vec::new() };
+    assert!(!store.damages().is_empty(), "nothing is wrong with it");
+    let blocks = store.report().expect("its files can be seen").blocks;
+    let firsts: Vec<Seq> = blocks.iter().map(|block| block.seqs.start).collect();
+    for first in &firsts {
+        let whole = *first..first + BLOCK_MESSAGES;
+        let seen = store.block(*first).expect("it was just seen").expect("it was just seen");
+        assert_eq!((seen.seqs, seen.records), (whole, records(first / BLOCK_MESSAGES)));
+    }
+    firsts
 }
 
 /// Of a store that is not synced, what was written last may go without a word.

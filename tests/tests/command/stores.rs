@@ -142,6 +142,10 @@ fn a_whole_store_is_called_whole_and_a_damaged_one_is_not() {
     assert_eq!(answer["ok"], false);
     assert!(!answer["damages"].as_array().unwrap().is_empty(), "{answer}");
     outbox.push("20ms", "").says("what can still be read was left as it is").with_code(1);
+
+    let shown = run(["store", "show", outbox.path(), "--raw"], "").says("shown is all that can");
+    let lines = shown.with_code(1).lines().count();
+    assert!((20_000 - 66..20_000).contains(&lines), "a block of 64 KiB may be lost, not {lines}");
 }
 
 /// Changes a byte early in the data.

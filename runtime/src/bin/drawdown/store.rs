@@ -30,7 +30,7 @@ Examples:
 
 `show --raw` writes payloads as they are, with a newline after each when it
 shows all of them. `verify` exits 1 and names each damage if the store is not
-what was written.")]
+what was written; `show` shows what can be read of it, and exits 1, too.")]
 pub(crate) struct StoreArgs {
     #[command(subcommand)]
     action: Action,
@@ -209,7 +209,17 @@ fn show_all(store: &Inspector, raw: bool, json: bool) -> Result<(), Failure> {
             }
         }
     }
-    Ok(())
+    match &report.damages[..] {
+        [] => Ok(()),
+        [first, others @ ..] => {
+            let others = match others.len() {
+                0 => String::new(),
+                count => format!(" (and {count} more)"),
+            };
+            let sentence = format!("{first}{others}; shown is all that can be read");
+            Err(Failure::new(Exit::Error, sentence))
+        }
+    }
 }
 
 fn shown(message: &Stored, json: bool) -> String {

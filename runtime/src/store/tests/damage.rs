@@ -1,9 +1,11 @@
 //! Damage is reported, never delivered.
 
+use drawdown_protocol::Counted;
+
 use super::*;
 use crate::store::entries::Kind;
 use crate::store::format::{PartHead, Prefix, key, write_part};
-use crate::store::{CursorStore, Inspector};
+use crate::store::{CursorStore, Inspector, SEGMENT_BYTES};
 
 /// A store with blocks of ten messages at 0, 10, .. 190.
 fn store_of_twenty() -> TempDir {
@@ -240,16 +242,112 @@ fn a_wrong_byte_near_the_end_of_the_log_is_not_taken_for_a_crash() {
     for first in [0, 50, 90] {
         let folder = synced_store_of_ten();
         rot(folder.path(), first);
+        let before = files(folder.path());
         for attempt in 0..3 {
             let inspector = Inspector::open(folder.path()).unwrap();
             let damages = inspector.damages();
             assert_eq!(damages.len(), 1, "block {first}, attempt {attempt}: {damages:?}");
-            assert!(damages[0].to_string().contains("lost data"), "{damages:?}");
+            let lost = 11 - first / 10;
+            let said = format!(", which hides its last {}; the rest", Counted(lost, "commit"));
+            assert!(damages[0].to_string().contains(&said), "{damages:?}");
+            let report = inspector.report().unwrap();
+            assert!(
+                (0..100)
+                    .step_by(10)
+                    .filter(|block| *block != first)
+                    .eq(report.blocks.iter().map(|block| block.seqs.start))
+            );
+            assert_eq!((report.session, report.next_seq), (Some(session()), 1_000));
             inspector.close().unwrap();
             let error = refused(folder.path());
             assert_eq!(error.kind(), StoreErrorKind::Damaged, "block {first}, attempt {attempt}");
-            assert!(error.to_string().contains("commits were on disk"), "{error}");
+            assert!(files(folder.path()) == before, "nothing was written to it");
         }
+    }
+}
+
+/// A store, synced for real, with blocks of one message at 0..160 in several segments of sled's log, some of which were
+/// confirmed since and are gone; opened so often.
+fn store_of_segments(openings: usize) -> TempDir {
+    let folder = folder();
+    let options = OpenOptions::new(SocketType::Push);
+    let (mut store, _) = SledStore::open(folder.path(), &options).unwrap();
+    commit(&mut store, vec![reserve(1_000)]);
+    for first in (0..160).step_by(8) {
+        commit(&mut store, (first..first + 8).map(|seq| put(seq..seq + 1, 50 * KIB)).collect());
+    }
+    let removals = (0..160).filter(|seq| is_removed(*seq));
+    commit(&mut store, removals.map(|block| StoreOp::RemoveBlock { block }).collect());
+    close(store);
+    for _ in 1..openings {
+        close(SledStore::open(folder.path(), &options).unwrap().0);
+    }
+    folder
+}
+
+const fn is_removed(seq: Seq) -> bool {
+    seq % 7 == 3
+}
+
+/// That whoever opens this store has all of it; or is refused, nothing is written to it, and all but so many of its blocks can
+/// be taken out. Says whether it was refused.
+fn is_whole_or_refused(path: &Path, missing: usize, how: &str) -> bool {
+    let wanted: Vec<Seq> = (0..160).filter(|seq| !is_removed(*seq)).collect();
+    let before = files(path);
+    let refused = match SledStore::open(path, &OpenOptions::new(SocketType::Push)) {
+        Ok((_, recovered)) => {
+            assert_eq!(starts(&recovered.unwrap().blocks), wanted, "{how}: not refused");
+            return false;
+        }
+        Err(error) => error,
+    };
+    assert_eq!(refused.kind(), StoreErrorKind::Damaged, "{how}: {refused}");
+    let inspector = Inspector::open(path).unwrap();
+    assert!(!inspector.damages().is_empty(), "{how}");
+    let found: Vec<Seq> =
+        inspector.report().unwrap().blocks.iter().map(|block| block.seqs.start).collect();
+    for seq in &found {
+        let block = inspector.block(*seq).unwrap().unwrap();
+        assert_eq!(block.records, records(*seq, 50 * KIB), "{how}: block {seq}");
+    }
+    let here = wanted.iter().filter(|seq| found.contains(seq)).count();
+    assert!(here + missing >= wanted.len(), "{how}: {here} blocks are left; {refused}");
+    inspector.close().unwrap();
+    assert!(files(path) == before, "{how}: it was written to; {refused}");
+    true
+}
+
+#[test]
+fn one_wrong_bit_anywhere_costs_one_block_at_the_most_and_none_without_a_word() {
+    for openings in 1..=3 {
+        let whole = store_of_segments(openings);
+        let log = fs::read(whole.path().join("db")).unwrap();
+        let end = log.iter().rposition(|byte| *byte != 0).unwrap();
+        assert!(end > 3 * SEGMENT_BYTES);
+        let mut refused = 0;
+        // A prime, so that it meets headers as well as what follows them.
+        for place in (0..end).step_by(299_993).chain((0..end).step_by(SEGMENT_BYTES)) {
+            let image = image_of(whole.path());
+            turn_bits(&image.path().join("db"), &[place + 3]);
+            let how = format!("byte {place}, {openings} openings");
+            refused += usize::from(is_whole_or_refused(image.path(), 1, &how));
+        }
+        assert!(refused > 10, "{refused}");
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_short_keeps_what_is_left_of_it() {
+    let whole = store_of_segments(1);
+    let log = fs::read(whole.path().join("db")).unwrap();
+    let end = log.iter().rposition(|byte| *byte != 0).unwrap();
+    for length in [end, end - 1_000, end * 2 / 3, SEGMENT_BYTES, SEGMENT_BYTES / 2] {
+        let image = image_of(whole.path());
+        fs::write(image.path().join("db"), &log[..length]).unwrap();
+        // What was confirmed last is there again; each block takes 50 KiB.
+        let missing = (end - length).div_ceil(50 * KIB) + 1;
+        let how = format!("{length} of {end} bytes");
+        assert!(is_whole_or_refused(image.path(), missing, &how), "{how}");
     }
 }
 

@@ -1,0 +1,157 @@
+//! Reads sled's log without sled.
+//!
+//! When sled opens a log it takes what it cannot read for the work of a crash: near the end it cuts the log off there and
+//! writes zeros over all that follows, further up it passes over the rest of the segment. So one wrong byte of a disk would
+//! cost messages that were safe, some of them without a word. All of the log is read here first, checksum by checksum;
+//! `survey` tells what a crash may have left from what it cannot have, and `rescue` gets out what is left of a log that
+//! sled must not see.
+//!
+//! The format is that of sled 0.34, as its source has it:
+//!
+//! ```text
+//! log      segments of one length, in any order; each has its number's place in all that was ever written (its lsn)
+//! segment  header: !CRC-32 u32 LE over the rest, lsn ^ i64::MAX u64 LE, stable lsn ^ i64::MAX u64 LE; messages
+//! message  !CRC-32 u32 LE over body and the rest of the header, kind u8, body's length, number of the segment, page; body
+//! ```
+
+mod message;
+mod page;
+mod rescue;
+mod survey;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+
+pub(super) use rescue::Rescue;
+pub(super) use survey::{Survey, Verdict};
+
+use super::SEGMENT_BYTES;
+use message::{HEADER_BYTES_MAX, Kind, Message, SEGMENT_HEADER_BYTES, SegmentHeader};
+
+/// Its file in a store's folder.
+pub(super) const NAME: &str = "db";
+
+/// A log, open.
+pub(super) struct Log {
+    file: File,
+    /// Those that can be told, in the order in which they were written.
+    segments: Vec<Segment>,
+    /// The length of the file.
+    bytes: u64,
+    buffer: Vec<u8>,
+}
+
+/// What is known of a segment before it is read.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    number: u64,
+    /// Where it stands in the file.
+    offset: u64,
+    /// Up to where the log was stable when it was begun; none if its header cannot be read.
+    stable: Option<u64>,
+}
+
+/// What stands in a segment.
+enum Found<'a> {
+    /// A message, and where its body stands in the file.
+    Message { message: Message<'a>, at: u64, lsn: u64 },
+    /// Bytes of the file that are no message: those between two, or the rest of the segment.
+    Gap { bytes: Range<u64>, lsn: u64 },
+}
+
+impl Log {
+    /// The log in `folder`; none if there is no such file. Reads all of it once: an error of the disk has to come before sled
+    /// does, and what was read is in the system's memory when sled asks for it.
+    pub(super) fn open(folder: &Path) -> io::Result<Option<Self>> {
+        let file = match File::open(folder.join(NAME)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let buffer = Vec::with_capacity(SEGMENT_BYTES);
+        let mut log = Self { file, segments: Vec::new(), bytes: 0, buffer };
+        for offset in (0..).step_by(SEGMENT_BYTES) {
+            log.load(offset)?;
+            if log.buffer.is_empty() {
+                break;
+            }
+            log.bytes += log.buffer.len() as u64;
+            log.segments.extend(Segment::named(&log.buffer, offset));
+        }
+        log.segments.sort_by_key(|segment| segment.number);
+        Ok(Some(log))
+    }
+
+    /// The length of its file.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Reads a segment, as far as the file goes.
+    fn load(&mut self, offset: u64) -> io::Result<()> {
+        self.buffer.clear();
+        self.file.seek(SeekFrom::Start(offset))?;
+        (&mut self.file).take(SEGMENT_BYTES as u64).read_to_end(&mut self.buffer)?;
+        Ok(())
+    }
+
+    /// Visits all that can be told of in the order in which it was written, with its segment's place in that order.
+    fn visit(&mut self, mut each: impl FnMut(usize, Found<'_>)) -> io::Result<()> {
+        for index in 0..self.segments.len() {
+            let segment = self.segments[index];
+            self.load(segment.offset)?;
+            segment.visit(&self.buffer, |found| each(index, found));
+        }
+        Ok(())
+    }
+
+    /// Bytes of the file.
+    fn bytes_at(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Segment {
+    /// A segment that says which it is: in its header, or else in its first message.
+    fn named(bytes: &[u8], offset: u64) -> Option<Self> {
+        if let Some(header) = SegmentHeader::read(bytes) {
+            let number = header.lsn / SEGMENT_BYTES as u64;
+            return Some(Self { number, offset, stable: Some(header.stable) });
+        }
+        let first = Message::read(bytes.get(SEGMENT_HEADER_BYTES..)?, None)?;
+        Some(Self { number: first.segment, offset, stable: None })
+    }
+
+    fn lsn(&self, at: usize) -> u64 {
+        self.number.saturating_mul(SEGMENT_BYTES as u64).saturating_add(at as u64)
+    }
+
+    fn visit(&self, bytes: &[u8], mut each: impl FnMut(Found<'_>)) {
+        let last = SEGMENT_BYTES - HEADER_BYTES_MAX;
+        let message_at = |at: usize| Message::read(bytes.get(at..)?, Some(self.number));
+        let mut at = SEGMENT_HEADER_BYTES;
+        while at <= last {
+            let found = (at..=last.min(bytes.len())).find_map(|at| Some((at, message_at(at)?)));
+            let gap_end = found.as_ref().map_or(SEGMENT_BYTES, |(start, _)| *start);
+            if gap_end > at {
+                let bytes = self.offset + at as u64..self.offset + gap_end as u64;
+                each(Found::Gap { bytes, lsn: self.lsn(at) });
+            }
+            let Some((start, message)) = found else {
+                return;
+            };
+            let (kind, length) = (message.kind, message.length);
+            let body = self.offset + (start + length - message.body.len()) as u64;
+            each(Found::Message { message, at: body, lsn: self.lsn(start) });
+            if kind == Kind::Cap {
+                return;
+            }
+            at = start + length;
+        }
+    }
+}
