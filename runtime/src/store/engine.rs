@@ -74,7 +74,8 @@ impl Engine {
         };
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
-        check_log(&path, witness.as_ref().map_or(0, Witness::number))?;
+        let synced = witness.as_ref().map_or(0, Witness::number);
+        check_log(&path, synced, options.wanted_durability())?;
 
         let (db, contents) = open_on_own_thread(&path, read)?;
         let own_file = OwnFile::open(&path.join(log::NAME))
@@ -290,7 +291,7 @@ impl Look {
 }
 
 /// Refuses a log that sled would write over, because it is damaged.
-fn check_log(path: &Path, synced: u64) -> Result<(), StoreError> {
+fn check_log(path: &Path, synced: u64, durability: Durability) -> Result<(), StoreError> {
     let failed = |error: &io::Error| StoreError::io(path, "read its data", error);
     let Some(mut log) = Log::open(path).map_err(|error| failed(&error))? else {
         return Ok(());
@@ -299,6 +300,8 @@ fn check_log(path: &Path, synced: u64) -> Result<(), StoreError> {
     let survey = Survey::of(&mut log, replay_from).map_err(|error| failed(&error))?;
     let what = match survey.verdict(synced) {
         Verdict::Sound => return Ok(()),
+        // What was only buffered has holes anywhere once the system goes down under it, and it was not promised to survive that.
+        Verdict::Damaged(_) if durability == Durability::Buffered => return Ok(()),
         Verdict::Damaged(Range { start, end }) => {
             format!("bytes {start} to {end} of its file {} cannot be read", log::NAME)
         }

@@ -12,8 +12,8 @@ use drawdown_protocol::store::{Commit, Recovered, StoreOp};
 use crate::workload::{Name, Recording, name_of};
 
 fn options() -> OpenOptions {
-    // What an image survives from now on needs no disk.
-    OpenOptions::new(SocketType::Push).durability(Durability::Buffered)
+    // In memory a sync costs nothing; and of what is only buffered not everything is said to be damage.
+    OpenOptions::new(SocketType::Push).durability(Durability::Synced)
 }
 
 /// Opens the store in this folder, which is what a cut before `moment` left. Says what is wrong with it.

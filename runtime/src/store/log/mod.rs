@@ -62,22 +62,23 @@ enum Found<'a> {
 }
 
 impl Log {
-    /// The log in `folder`; none if there is no such file. Reads all of it once: an error of the disk has to come before sled
-    /// does, and what was read is in the system's memory when sled asks for it.
+    /// The log in `folder`; none if there is no such file.
     pub(super) fn open(folder: &Path) -> io::Result<Option<Self>> {
         let file = match File::open(folder.join(NAME)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
+        let bytes = file.metadata()?.len();
         let buffer = Vec::with_capacity(SEGMENT_BYTES);
-        let mut log = Self { file, segments: Vec::new(), bytes: 0, buffer };
-        for offset in (0..).step_by(SEGMENT_BYTES) {
-            log.load(offset)?;
-            if log.buffer.is_empty() {
-                break;
+        let mut log = Self { file, segments: Vec::new(), bytes, buffer };
+        for offset in (0..bytes).step_by(SEGMENT_BYTES) {
+            log.load(offset, SEGMENT_HEADER_BYTES)?;
+            let named = Segment::in_header(&log.buffer, offset);
+            if named.is_none() {
+                log.load(offset, SEGMENT_BYTES)?;
             }
-            log.bytes += log.buffer.len() as u64;
-            log.segments.extend(Segment::named(&log.buffer, offset));
+            let segment = named.or_else(|| Segment::in_first_message(&log.buffer, offset));
+            log.segments.extend(segment);
         }
         log.segments.sort_by_key(|segment| segment.number);
         Ok(Some(log))
@@ -88,19 +89,21 @@ impl Log {
         self.bytes
     }
 
-    /// Reads a segment, as far as the file goes.
-    fn load(&mut self, offset: u64) -> io::Result<()> {
+    /// Reads the beginning of a segment, as far as the file goes.
+    fn load(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
         self.buffer.clear();
         self.file.seek(SeekFrom::Start(offset))?;
-        (&mut self.file).take(SEGMENT_BYTES as u64).read_to_end(&mut self.buffer)?;
+        (&mut self.file).take(bytes as u64).read_to_end(&mut self.buffer)?;
         Ok(())
     }
 
-    /// Visits all that can be told of in the order in which it was written, with its segment's place in that order.
+    /// Visits all that can be told of in the order in which it was written, with its segment's place in that order. So all of the
+    /// file is read that sled reads when it opens: an error of the disk comes before sled does, and what was read once is in the
+    /// system's memory when sled asks for it.
     fn visit(&mut self, mut each: impl FnMut(usize, Found<'_>)) -> io::Result<()> {
         for index in 0..self.segments.len() {
             let segment = self.segments[index];
-            self.load(segment.offset)?;
+            self.load(segment.offset, SEGMENT_BYTES)?;
             segment.visit(&self.buffer, |found| each(index, found));
         }
         Ok(())
@@ -117,12 +120,15 @@ impl Log {
 }
 
 impl Segment {
-    /// A segment that says which it is: in its header, or else in its first message.
-    fn named(bytes: &[u8], offset: u64) -> Option<Self> {
-        if let Some(header) = SegmentHeader::read(bytes) {
-            let number = header.lsn / SEGMENT_BYTES as u64;
-            return Some(Self { number, offset, stable: Some(header.stable) });
-        }
+    /// A segment whose header says which it is.
+    fn in_header(bytes: &[u8], offset: u64) -> Option<Self> {
+        let header = SegmentHeader::read(bytes)?;
+        let number = header.lsn / SEGMENT_BYTES as u64;
+        Some(Self { number, offset, stable: Some(header.stable) })
+    }
+
+    /// A segment of which nothing says it but its first message.
+    fn in_first_message(bytes: &[u8], offset: u64) -> Option<Self> {
         let first = Message::read(bytes.get(SEGMENT_HEADER_BYTES..)?, None)?;
         Some(Self { number: first.segment, offset, stable: None })
     }

@@ -170,6 +170,10 @@ fn churn(kept_every: Seq) {
             None => {}
         }
         commit(&mut store, ops);
+        if first % 500 == 250 {
+            let left = recovered(image_of(folder.path()).path());
+            assert_eq!(left.blocks.len() as u64, kept + 20, "killed after {first}");
+        }
         live_bytes_max = (kept + 20) * 60 * KIB as u64;
         let disk_bytes = fs::metadata(folder.path().join("db")).unwrap().len();
         disk_bytes_max = disk_bytes_max.max(disk_bytes);
