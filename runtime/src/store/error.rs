@@ -118,6 +118,7 @@ impl StoreError {
     /// sled panicked, and `said` this.
     pub(super) fn gave_up(path: &Path, said: &str) -> Self {
         // What follows is for those who debug sled.
+        let said = said.split('\n').next().unwrap_or(said);
         let said = said.split(" at file offset").next().unwrap_or(said);
         Self::damaged(path, format!("sled gave up on its data: {said}"))
     }

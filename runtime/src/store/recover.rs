@@ -1,5 +1,6 @@
 //! Turns what was found in a store into what an engine starts from, or says what is missing.
 
+use drawdown_protocol::Counted;
 use drawdown_protocol::store::{DeadLetter, Recovered, RecoveredBlock};
 
 use super::engine::Engine;
@@ -27,14 +28,19 @@ fn check_against_marker(contents: &Contents, marker: &Marker) -> Option<Damage> 
 
 /// What the store held by its own account, and does not hold any more; of its last syncs that were answered so many are lost.
 pub(super) fn check_for_loss(contents: &Contents, marker: &Marker, lost: u64) -> Vec<Damage> {
-    let witnessed = (lost > 0).then(|| {
+    check_against_marker(contents, marker).into_iter().chain(lost_commits(lost)).collect()
+}
+
+/// So many of the last syncs that were answered are lost.
+pub(super) fn lost_commits(lost: u64) -> Option<Damage> {
+    (lost > 0).then(|| {
+        let commits = Counted(lost, "commit");
         let what = format!(
-            "it has lost data: its last {lost} commits were on disk and are there no more, and the messages in them \
-             are lost unless they were confirmed"
+            "it has lost data: its last {commits}, which were on disk, are there no more, and the messages in them are \
+             lost unless they were confirmed"
         );
         Damage::new(None, what)
-    });
-    check_against_marker(contents, marker).into_iter().chain(witnessed).collect()
+    })
 }
 
 /// What an engine starts from; `None` if no number was ever reserved.

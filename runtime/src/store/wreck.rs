@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::folder::{self, FolderLock};
 use super::log::{Log, Rescue};
 use super::marker::Marker;
-use super::recover::check_for_loss;
+use super::recover::lost_commits;
 use super::scan::{self, Contents, Damage, Keep};
 use super::witness::Witness;
 
@@ -40,7 +40,7 @@ impl Wreck {
         let mut marker = Marker::read(&path).ok().flatten().unwrap_or_else(Marker::unreadable);
         contents.anchor.iter().for_each(|anchor| marker.make_up_for(anchor));
         let synced = Witness::open(&path).map_or(0, |witness| witness.number());
-        let loss = check_for_loss(&contents, &marker, synced.saturating_sub(rescue.syncs()));
+        let loss = lost_commits(synced.saturating_sub(rescue.syncs()));
         let what = format!(
             "{}; the rest was read piece by piece, and may have messages in it that were done of late",
             why.into_damage()?

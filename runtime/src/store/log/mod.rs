@@ -77,7 +77,7 @@ impl Log {
             if named.is_none() {
                 log.load(offset, SEGMENT_BYTES)?;
             }
-            let segment = named.or_else(|| Segment::in_first_message(&log.buffer, offset));
+            let segment = named.or_else(|| Segment::in_messages(&log.buffer, offset));
             log.segments.extend(segment);
         }
         log.segments.sort_by_key(|segment| segment.number);
@@ -127,9 +127,10 @@ impl Segment {
         Some(Self { number, offset, stable: Some(header.stable) })
     }
 
-    /// A segment of which nothing says it but its first message.
-    fn in_first_message(bytes: &[u8], offset: u64) -> Option<Self> {
-        let first = Message::read(bytes.get(SEGMENT_HEADER_BYTES..)?, None)?;
+    /// A segment of which nothing says it but its messages.
+    fn in_messages(bytes: &[u8], offset: u64) -> Option<Self> {
+        let mut starts = SEGMENT_HEADER_BYTES..bytes.len();
+        let first = starts.find_map(|at| Message::read(&bytes[at..], None))?;
         Some(Self { number: first.segment, offset, stable: None })
     }
 

@@ -110,10 +110,9 @@ impl Survey {
 
     /// The segments from this number on, one behind the other, up to the first with a gap.
     fn contiguous_from(&self, tail: u64) -> impl Iterator<Item = &Surveyed> {
-        let named = self.segments.iter().filter(|surveyed| surveyed.segment.stable.is_some());
-        let named = named.skip_while(move |surveyed| surveyed.segment.number < tail);
+        let tails = self.segments.iter().skip_while(move |other| other.segment.number < tail);
         let mut goes_on = true;
-        named
+        tails
             .zip(tail..)
             .take_while(|(surveyed, number)| surveyed.segment.number == *number)
             .map(|(surveyed, _)| surveyed)

@@ -358,6 +358,20 @@ fn one_wrong_bit_anywhere_costs_one_block_at_the_most_and_none_without_a_word() 
 }
 
 #[test]
+fn a_hole_of_a_page_costs_the_blocks_that_it_is_in() {
+    let (wanted, whole) = stores_of_segments().next().unwrap();
+    let log = fs::read(whole.path().join("db")).unwrap();
+    for place in [0, SEGMENT_BYTES, 2 * SEGMENT_BYTES + 500_000] {
+        let image = image_of(whole.path());
+        let mut log = log.clone();
+        log[place..place + 4 * KIB].fill(0);
+        fs::write(image.path().join("db"), log).unwrap();
+        let how = format!("zeros at {place}");
+        assert!(is_whole_or_refused(image.path(), &wanted, 2, &how), "{how}");
+    }
+}
+
+#[test]
 fn a_log_that_was_cut_short_keeps_what_is_left_of_it() {
     let (wanted, whole) = stores_of_segments().next().unwrap();
     let log = fs::read(whole.path().join("db")).unwrap();
