@@ -6,9 +6,11 @@ use common::raw::Raw;
 use common::{data, encoded, handshake, hello, later, peer, record, run, spans};
 use drawdown_protocol::limits::PUT_OFF_MAX;
 use drawdown_protocol::message::Records;
-use drawdown_protocol::wire::{Control, Demand, Echo, Frame, Outcome, Retract, Settle, Settlement};
+use drawdown_protocol::wire::{
+    Control, Demand, Echo, Frame, Outcome, Reason, Retract, Settle, Settlement,
+};
 use drawdown_protocol::{
-    AnswerMemory, CallId, LinkState, Now, ReplyConfig, ReplyEngine, SocketType,
+    AnswerError, AnswerMemory, CallId, LinkState, Now, ReplyConfig, ReplyEngine, SocketType,
 };
 
 const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL };
@@ -191,6 +193,29 @@ fn a_call_that_is_taken_back_by_overlapping_spans_is_taken_back_once() {
     }
     assert_eq!(outcomes(&raw.hears(&mut server, NOW)), [(1, Outcome::Released)]);
     assert_eq!(server.take(NOW.time).map(|call| call.id), Some(CallId::new([7; 8], 4)));
+}
+
+#[test]
+fn a_call_that_was_given_up_half_done_is_worked_on_again_unless_it_must_run_at_most_once() {
+    for at_most_once in [false, true] {
+        let soon = NOW.wall.as_millis() + 60_000;
+        let call = |delivery| match at_most_once {
+            true => call_once(7, (delivery, 5), soon),
+            false => call_of(7, (delivery, 5), &[], &[]),
+        };
+        let (mut server, mut raw) = called(ReplyConfig::default(), 0);
+        server.set_window(1_000, 128 << 20);
+        raw.says(&mut server, &call(0), NOW);
+        let taken = server.take(NOW.time).expect("it has come");
+        let retract = Retract { deliveries: spans(&[(0, 1)]) };
+        raw.says(&mut server, &encoded(&Control::Retract(retract)), NOW);
+        let given_up = server.put_down(taken.key, Reason::from("stopped"), NOW.time);
+        assert_eq!(given_up, Err(AnswerError::Cancelled));
+        raw.says(&mut server, &call(1), NOW);
+        assert_eq!(server.take(NOW.time).is_none(), at_most_once);
+        let told = answers(&raw.hears(&mut server, NOW));
+        assert_eq!(told == [(taken.id, true)], at_most_once, "{told:?}");
+    }
 }
 
 /// A call that must run at most once, and until when its caller waits.

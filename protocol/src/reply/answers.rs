@@ -120,8 +120,8 @@ impl ReplyEngine {
             return Err(AnswerError::Unknown);
         };
         let is_late = call.deadline.is_some_and(|deadline| deadline <= now);
-        if call.cancelled && rejected {
-            // It was given up because nobody waits for it. Who asks again wants it to be worked on.
+        if call.cancelled && rejected && !call.at_most_once {
+            // It was given up because nobody waits for it. Who asks again wants it to be worked on, unless that might be twice.
             self.names.forget(call.client, call.id);
             return Err(AnswerError::Cancelled);
         }

@@ -41,8 +41,8 @@ Examples:
   # What comes in, in capitals; four requests at a time.
   drawdown rep --bind tcp://127.0.0.1:7000 --exec 'tr a-z A-Z' --window 4
 
-  # No request is worked on twice, although this may be killed and started
-  # again.
+  # No request that was replied to is worked on twice, although this may be
+  # killed and started again.
   drawdown rep --bind tcp://127.0.0.1:7000 --exec 'book-one' --store ./replies
 
   # To try out whoever asks.
