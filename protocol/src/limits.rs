@@ -173,7 +173,10 @@ pub const ADOPTED_MESSAGES_MAX: u64 = 65_536;
 /// How long a streamer keeps a message for which no receiver has credit any more, before it gives it back upstream.
 pub const PARKED_MAX: Duration = Duration::from_millis(100);
 
-/// ATTACH frames with which a receiver may say what it holds.
+/// Sessions of which a receiver may say what it holds: as many as a streamer has senders, if nothing else is set.
+pub const ATTACH_SESSIONS_MAX: usize = 65_536;
+
+/// ATTACH frames with which it may say that, beside the first of each session.
 pub const ATTACH_FRAMES_MAX: u32 = 1_024;
 
 /// Routers that a call may pass: the last guard against a circle. So far ahead each knows the routers behind it.

@@ -11,6 +11,7 @@ use common::{
     attach, data, encoded, handshake, hello, later, peer, record, run, session, span, spans, uuid,
     work_off,
 };
+use drawdown_protocol::limits::ATTACH_FRAMES_MAX;
 use drawdown_protocol::wire::{
     Attach, Behind, Close, CloseCode, Control, Demand, Echo, Frame, Future, Grant, Heartbeat,
     Hello, Outcome, Retract, Settle, Settlement, Taken,
@@ -138,6 +139,17 @@ fn who_left_in_good_order_has_not_failed() {
     };
     assert!(!on_trial(CloseCode::Done));
     assert!(on_trial(CloseCode::Internal));
+}
+
+#[test]
+fn one_that_always_has_more_to_name_is_not_listened_to_for_ever() {
+    let mut push = PushEngine::new(PushConfig::default(), peer(0x20), session());
+    let mut raw = greeted(&mut push);
+    let more = encoded(&Control::Attach(Attach { more: true, ..attach(&[], &[], &[]) }));
+    raw.says(&mut push, &more.repeat(ATTACH_FRAMES_MAX as usize + 1), NOW);
+    assert_eq!(push.link_state(raw.link), LinkState::Open);
+    raw.says(&mut push, &more, NOW);
+    assert_eq!(push.link_state(raw.link), LinkState::Closing);
 }
 
 #[test]

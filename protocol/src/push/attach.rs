@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::collections::RangeSet;
 use crate::event::Redelivery;
 use crate::ids::{LinkId, PeerId, Priority, Seq, Session, SocketType, span};
-use crate::limits::ATTACH_FRAMES_MAX;
+use crate::limits::{ATTACH_FRAMES_MAX, ATTACH_SESSIONS_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Numbered};
 use crate::time::{Now, Time};
@@ -159,8 +159,11 @@ impl PushEngine {
         if link.attached {
             return Err(violation("a second ATTACH"));
         }
-        link.attaches += 1;
-        if link.attaches > ATTACH_FRAMES_MAX {
+        // Honest receivers of a streamer hold messages of as many sessions as it has senders, and each takes a frame.
+        let is_more = link.named.contains_key(&attach.session);
+        link.attaches += u32::from(is_more);
+        if link.attaches > ATTACH_FRAMES_MAX || !is_more && link.named.len() >= ATTACH_SESSIONS_MAX
+        {
             return Err(refusal(
                 CloseCode::TooMany,
                 "it holds more than this side can take note of",

@@ -37,8 +37,10 @@ impl PushEngine {
         let confirmed = self.ranges(&attach.confirmed, is_streamer)?.into_iter().collect();
         let taken_there: RangeSet = self.ranges(&attach.taken, is_streamer)?.into_iter().collect();
         let list = self.ranges(&attach.held, is_streamer)?;
-        let seen = self.links.get_mut(&id).and_then(|link| link.named.remove(&session));
-        let mut seen = seen.unwrap_or_default();
+        let link = self.links.get_mut(&id);
+        let mut seen = link
+            .map(|link| std::mem::take(link.named.entry(session).or_default()))
+            .unwrap_or_default();
         let all: RangeSet = list.iter().cloned().collect();
         let fresh: Vec<_> = all.iter().flat_map(|seqs| seen.missing(seqs)).collect();
         let taken = fresh.into_iter().flat_map(|seqs| taken_there.within(seqs)).collect();
@@ -51,9 +53,7 @@ impl PushEngine {
 
     /// Keeps what the receiver of a streamer has named for its next ATTACH.
     pub(super) fn keep_seen(&mut self, id: LinkId, session: Session, seen: RangeSet) {
-        if let Some(link) = self.links.get_mut(&id)
-            && !seen.is_empty()
-        {
+        if let Some(link) = self.links.get_mut(&id) {
             link.named.insert(session, seen);
         }
     }

@@ -312,3 +312,26 @@ fn a_streamer_that_stops_passes_on_what_it_has() {
     assert_eq!((net.pushes(push).waiting(), net.pushes(push).pending()), (6, 0));
     assert_eq!(net.push_stats(push).redelivered, 0);
 }
+
+/// What a receiver holds is named session by session, so it takes a frame for each.
+#[test]
+fn a_receiver_that_holds_messages_of_very_many_senders_keeps_them_over_a_break() {
+    const SENDERS: usize = 1_100;
+    let mut net = Net::default();
+    let (streamer, pull) = (net.streamer(), net.pull(2 * SENDERS as u64));
+    net.join(streamer, pull);
+    let senders: Vec<usize> = (0..SENDERS).map(|_| net.push(PushConfig::default())).collect();
+    for sender in &senders {
+        net.join(*sender, streamer);
+        net.send(*sender, 1);
+    }
+    let jobs = net.take(pull, SENDERS);
+    net.isolate(pull);
+    net.notices(pull);
+    net.join(streamer, pull);
+    assert!(!net.ends[&pull].contains(&CloseCode::TooMany), "it may say all that it holds");
+    net.pass(1_100);
+    assert_eq!((jobs.len(), net.take(pull, 1).len()), (SENDERS, 0), "nothing comes twice");
+    net.confirm(pull, &jobs);
+    assert!(senders.iter().all(|sender| net.pushes(*sender).is_drained()));
+}
