@@ -350,3 +350,84 @@ fn more_credit_of_one_that_is_fetched_for_is_more_for_what_is_fetched() {
     };
     assert_eq!((more.request, more.messages), (request, 1_010));
 }
+
+/// A publisher that sends as much as it may; of all its messages only one has the topic `b`.
+struct Rare {
+    raw: Raw,
+    /// By which name it is asked, where it goes on, and how much it has sent and may send in all.
+    asked: Vec<(u32, u64, u64, u64)>,
+    /// How often it was asked, or given more credit.
+    rounds: usize,
+}
+
+const WANTED: u64 = 150;
+
+impl Rare {
+    fn answers(&mut self, proxy: &mut ProxyEngine) {
+        for frame in self.raw.hears(proxy, NOW) {
+            match frame {
+                Frame::Control(Control::Request(asked)) => {
+                    let next = if let StartAt::Next(next) = asked.start { next } else { 0 };
+                    self.asked.push((asked.request, next, 0, asked.messages));
+                }
+                Frame::Control(Control::More(more)) => {
+                    let asked = self.asked.iter_mut().find(|asked| asked.0 == more.request);
+                    asked.expect("it was made").3 = more.messages;
+                }
+                _ => continue,
+            }
+            self.rounds += 1;
+        }
+        for (request, next, sent, limit) in &mut self.asked {
+            let count = (*limit - *sent).min(HEAD - *next);
+            let topic = |seq| if seq == WANTED { b'b' } else { b'a' };
+            let seqs = *next..*next + count;
+            let records: Vec<_> = seqs.map(|seq| record(b"x", Some(&[2, 1, topic(seq)]))).collect();
+            if count > 0 {
+                self.raw.says(proxy, &published(*request, *next, *next, &records), NOW);
+            }
+            (*next, *sent) = (*next + count, *sent + count);
+        }
+    }
+}
+
+/// Round trips to the publisher, not messages, are what takes time.
+#[test]
+fn what_is_not_wanted_is_fetched_many_at_a_time_also_for_one_that_may_be_sent_one_message() {
+    let mut proxy = proxy();
+    let mut source = Rare { raw: Source::of(&mut proxy, 0x50, 0..0).raw, asked: vec![], rounds: 0 };
+    source.answers(&mut proxy);
+    source.rounds = 0;
+    let mut subscriber = Raw::on(proxy.open_link(Identity::new("sub"), Side::Downstream, NOW.time));
+    subscriber.says(&mut proxy, &handshake(&hello(SocketType::Sub, peer(0x60))), NOW);
+    subscriber.says(&mut proxy, &filter(b"b"), NOW);
+    let (request, session, start) = (1, session(), StartAt::Next(0));
+    let one = Request { request, session, start, last: None, messages: 1, bytes: 1 << 20 };
+    subscriber.says(&mut proxy, &encoded(&Control::Request(one)), NOW);
+    let mut heard = Vec::new();
+    for _ in 0..2 * HEAD {
+        heard.extend(subscriber.hears(&mut proxy, NOW));
+        source.answers(&mut proxy);
+    }
+    assert_eq!(received(heard, 0), (vec![], WANTED + 1));
+    assert!(source.rounds < 20, "the source was asked {} times", source.rounds);
+}
+
+/// Otherwise it takes its source for one that hangs, and begins again at another one, for ever.
+#[test]
+fn one_that_is_fetched_for_is_told_how_far_that_has_come() {
+    let mut proxy = proxy();
+    let mut source = Source::of(&mut proxy, 0x50, 0..0).raw;
+    let [(request, 0)] = requests(&mut source, &mut proxy)[..] else { panic!("no request") };
+    says_by_topic(&mut source, &mut proxy, request, 0..HEAD);
+    let mut subscriber = wants(&mut proxy, b"c", 0);
+    let heard = subscriber.hears(&mut proxy, NOW);
+    assert_eq!(received(heard, 0), (vec![], 0));
+    let [(request, 0)] = requests(&mut source, &mut proxy)[..] else { panic!("no fetch") };
+    says_by_topic(&mut source, &mut proxy, request, 0..100);
+    let mut heard = subscriber.hears(&mut proxy, NOW);
+    let now = Now { time: proxy.poll_link_timeout(subscriber.link).expect("a heartbeat"), ..NOW };
+    proxy.handle_link_timeout(subscriber.link, now.time);
+    heard.extend(subscriber.hears(&mut proxy, now));
+    assert_eq!(received(heard, 0), (vec![], 100));
+}

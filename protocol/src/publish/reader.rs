@@ -55,6 +55,8 @@ pub(super) struct Reader {
     scanned_at: Mark,
     /// What was fetched for it alone.
     side: VecDeque<Chunk>,
+    /// Messages of that which it did not want, since it was sent one last.
+    unwanted: u64,
     /// Its session was let go of, and nothing of it is here below this number, or will be.
     ends: Option<Seq>,
 }
@@ -78,6 +80,7 @@ impl Reader {
             sent_at: Mark::default(),
             scanned_at: Mark::default(),
             side: VecDeque::new(),
+            unwanted: 0,
             ends: None,
         }
     }
@@ -99,6 +102,16 @@ impl Reader {
     /// What may still be sent.
     pub(super) fn room(&self) -> Amount {
         self.limit.saturating_sub(self.spent)
+    }
+
+    /// How much is to be fetched for it: what it may be sent, and where that was not what it wants, as much again as it has
+    /// passed over. Each fetch takes a way upstream and back, and a small window says nothing of how far the next match is.
+    pub(super) fn fetch_room(&self) -> Amount {
+        let room = self.room();
+        match self.unwanted {
+            0 => room,
+            unwanted => Amount::new(room.messages.saturating_add(unwanted), u64::MAX),
+        }
     }
 
     /// Messages sent so far.
@@ -204,8 +217,7 @@ impl Reader {
         self.standing = self.advance(channel, filters, now, lookups, out);
         if out.len() == before {
             // How far it has come already.
-            let position =
-                if self.standing == Standing::Cold { self.told } else { self.reached(channel) };
+            let position = self.reached(channel);
             if !self.answered || self.owes_word && position > self.told {
                 self.skip_to(position, out);
             }
@@ -361,6 +373,7 @@ impl Reader {
             }
             while self.next < chunk.seqs.end {
                 let wanted = self.wanted_run(&chunk, filters);
+                self.unwanted = self.unwanted.saturating_add(wanted.start - self.next);
                 self.next = wanted.start;
                 if !wanted.is_empty() {
                     if !self.send(&chunk, wanted, clock, out) {
@@ -391,7 +404,7 @@ impl Reader {
     /// Tells the subscriber how far it has come although nothing was for it.
     pub(super) fn tell_position(&mut self, channel: &Channel, out: &mut Transmit) {
         let position = self.reached(channel);
-        if position > self.told && self.standing != Standing::Cold {
+        if position > self.told {
             self.skip_to(position, out);
         }
     }
@@ -553,6 +566,7 @@ impl Reader {
             request: self.request,
         };
         self.told = slice.seqs.end;
+        self.unwanted = 0;
         out.publish(header, slice.body, slice.tail);
     }
 }

@@ -317,7 +317,7 @@ impl PublishEngine {
             request: reader.request,
             session: reader.session,
             next: reader.position(),
-            room: reader.room(),
+            room: reader.fetch_room(),
         })
     }
 
