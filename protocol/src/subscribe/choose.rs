@@ -66,14 +66,17 @@ impl SubscribeEngine {
         self.streams.get(&session).is_some_and(|stream| stream.active.is_some())
     }
 
-    /// Whether the application wants no more of a session. If its publisher is back, it goes on where it was.
+    /// Whether the application wants no more of a session. If its publisher is back, it goes on where the application was.
     fn is_discarded(&mut self, session: Session) -> bool {
         let live = self.is_live(session);
-        let stream = self.streams.get_mut(&session);
-        stream.is_some_and(|stream| {
-            stream.discarded &= !live;
-            stream.discarded
-        })
+        let Some(stream) = self.streams.get_mut(&session).filter(|stream| stream.discarded) else {
+            return false;
+        };
+        if live {
+            // What is gone is told of, and counted, once more.
+            self.counters.missed = self.counters.missed.saturating_sub(stream.come_back());
+        }
+        !live
     }
 
     /// A source has nothing of what comes next below `from`. True if another one may have some of it: then that one is

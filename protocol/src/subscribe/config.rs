@@ -80,6 +80,7 @@ pub enum OldSession {
     /// They are handed out first.
     #[default]
     Keep,
-    /// Those that the application has not taken are dropped.
+    /// Those that the application has not taken are dropped. If the publisher of that session comes back, as one does that
+    /// was only away, they are asked for again.
     Discard,
 }

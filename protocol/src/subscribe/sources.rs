@@ -133,23 +133,28 @@ impl SubscribeEngine {
     fn discard(&mut self, session: Session) {
         self.end_request(session);
         let mut freed = crate::credit::Amount::ZERO;
-        let mut markers = 0;
-        self.queue.retain(|queued| match queued {
-            Queued::Run(batch) if batch.run.session() == session => {
-                freed += super::intake::cost_of(batch);
-                false
-            }
-            Queued::Gap(gap) if gap.session == session => {
-                markers += 1;
-                false
-            }
-            _ => true,
+        let (mut markers, mut missing, mut first) = (0, 0_u64, None);
+        self.queue.retain(|queued| {
+            let from = match queued {
+                Queued::Run(batch) if batch.run.session() == session => {
+                    freed += super::intake::cost_of(batch);
+                    batch.run.seq(batch.index)
+                }
+                Queued::Gap(gap) if gap.session == session => {
+                    markers += 1;
+                    missing = missing.saturating_add(gap.missing());
+                    gap.from
+                }
+                _ => return true,
+            };
+            first.get_or_insert(from);
+            false
         });
         self.queued -= freed;
         self.markers -= markers;
         self.gap_in_hand = self.gap_in_hand.filter(|of| *of != session);
         if let Some(stream) = self.streams.get_mut(&session) {
-            stream.discard(freed.messages);
+            stream.discard(freed.messages, first, missing);
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Stream {
     begins: StartAt,
     /// The application wants no more of it unless its publisher comes back.
     pub(super) discarded: bool,
+    /// The first number of what was dropped then, and how many of those were gone anyway.
+    dropped: Option<(Seq, u64)>,
     /// The first number that it has not had; none before the first source has told.
     pub(super) next: Option<Seq>,
     had: Had,
@@ -97,6 +99,7 @@ impl Stream {
             order,
             begins,
             discarded: false,
+            dropped: None,
             next,
             // Of which incarnation was what it had before, the publisher tells by `last_had`.
             published: 0,
@@ -219,14 +222,25 @@ impl Stream {
         true
     }
 
-    /// What of it waited for the application is dropped. The position does not move over that.
-    pub(super) fn discard(&mut self, messages: u64) {
+    /// What of it waited for the application is dropped: so many messages, from this number on, and gaps of so many. The
+    /// position does not move over that.
+    pub(super) fn discard(&mut self, messages: u64, from: Option<Seq>, missing: u64) {
         self.discarded = true;
         self.queued = self.queued.saturating_sub(messages);
-        if messages > 0 || self.gaps > 0 {
-            self.taken_end = self.next.unwrap_or(self.taken_end);
-        }
+        // A gap in the application's hands is not dropped, and not heard of for sure.
+        let from = from.or(self.next.filter(|_| self.gaps > 0));
+        self.dropped = from.map(|from| (from, missing));
         self.gaps = 0;
+    }
+
+    /// Its publisher was only away: it goes on with what was dropped meanwhile. Says how many of those were counted as gone.
+    pub(super) fn come_back(&mut self) -> u64 {
+        self.discarded = false;
+        let Some((from, missing)) = self.dropped.take() else {
+            return 0;
+        };
+        self.next = Some(from);
+        missing
     }
 
     /// Something is about to come: if the application is done with all before it, what was not for it in between is behind
@@ -239,7 +253,8 @@ impl Stream {
 
     /// Whether the application is done with all that came for it.
     fn is_done(&self) -> bool {
-        self.queued == 0 && self.gaps == 0 && self.acknowledged >= self.taken_end
+        let waits = self.queued > 0 || self.gaps > 0 || self.dropped.is_some();
+        !waits && self.acknowledged >= self.taken_end
     }
 
     /// How far the application has come. Beyond what it has acknowledged there may be only what is not for it.

@@ -231,6 +231,34 @@ fn a_gap_that_is_discarded_before_anybody_heard_of_it_is_told_again_after_a_cras
     assert_eq!(net.take(subscriber), [Got::NewSession(NewSession { new, old })]);
 }
 
+/// Of a publisher that was only away nothing is old: it did not begin the new session.
+#[test]
+fn what_is_discarded_of_a_publisher_that_comes_back_is_had_again() {
+    let mut net = Net::default();
+    let away = net.publisher(ring(100), lineage(1, 0));
+    let config = SubscribeConfig { old_session: OldSession::Discard, ..window(100) };
+    let subscriber = net.subscriber(config, &["a"]);
+    net.join(away, subscriber);
+    net.publish_many(away, 1);
+    net.publish(away, "a", "first");
+    assert_eq!(net.take(subscriber), [message(1, "a", "first")]);
+    net.publish(away, "a", "second");
+    net.publish_many(away, 2);
+    net.cut(away, subscriber);
+    let new = session(9);
+    let other = net.publisher(ring(100), Lineage { session: new, epoch: 3, since: 0 });
+    net.join(other, subscriber);
+    let old = Some(lineage(1, 0).session);
+    let position = |net: &mut Net| net.sub(subscriber).positions()[0].next;
+    assert_eq!(position(&mut net), 2, "nobody has had what is discarded");
+    assert_eq!(net.take(subscriber), [Got::NewSession(NewSession { new, old })]);
+    net.join(away, subscriber);
+    net.publish(away, "a", "third");
+    assert_eq!(net.take(subscriber), [message(2, "a", "second"), message(5, "a", "third")]);
+    let positions = net.sub(subscriber).positions();
+    assert!(positions.iter().any(|position| Some(position.session) == old && position.next == 6));
+}
+
 /// A proxy with a ring of so many that has had five messages of a publisher which is gone, and a publisher after that.
 #[test]
 fn a_gap_that_was_only_handed_out_is_told_again_after_a_crash() {

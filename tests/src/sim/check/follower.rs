@@ -27,7 +27,7 @@ struct Followed {
     acknowledged: Seq,
     missing: RangeSet,
     epoch: u64,
-    /// Some of what has arrived was discarded, as the application has wished.
+    /// Some of what has arrived was discarded, as the application has wished: if no publisher of it comes back.
     is_torn: bool,
 }
 
@@ -126,9 +126,7 @@ impl Follower {
         })?;
         stream.epoch = epoch;
         let passed = stream.first_wanted(chronicle, session, position..seq);
-        ensure(passed.is_none() || stream.is_torn, || {
-            format!("message {passed:?} is wanted, and {seq} came")
-        })?;
+        ensure(passed.is_none(), || format!("message {passed:?} is wanted, and {seq} came"))?;
         let own = stream.first_wanted(chronicle, session, seq..seq + 1);
         let doubled = chronicle.doubled.contains(&session);
         ensure(own.is_some() || doubled, || format!("message {seq} is not wanted"))?;
@@ -144,9 +142,7 @@ impl Follower {
             format!("{gap:?} comes after {position} was reached")
         })?;
         let passed = stream.first_wanted(chronicle, gap.session, position..gap.from);
-        ensure(passed.is_none() || stream.is_torn, || {
-            format!("message {passed:?} is wanted, and {gap:?} came")
-        })?;
+        ensure(passed.is_none(), || format!("message {passed:?} is wanted, and {gap:?} came"))?;
         stream.position = gap.to + 1;
         stream.missing.insert(gap.from..gap.to + 1);
         Ok(())
