@@ -15,6 +15,9 @@ use super::sending::is_over;
 /// How often the checker of progress looks.
 const PROBE: Duration = Duration::from_millis(100);
 
+/// After how long a receiver ends the link of a sender that does not give back what was taken from it while others wait.
+const DEAD_AFTER: Duration = Duration::from_secs(33);
+
 impl Network {
     /// Runs until everything is done.
     pub(super) fn run_to_the_end(&mut self) -> Result<Report, Failure> {
@@ -132,6 +135,10 @@ impl Network {
                 self.wires[wire].idle_since = now;
             }
             let since = self.wires[wire].idle_since.max(self.busy_at(wire, pull));
+            let patience = match self.has_room_with_the_dead(pull) {
+                true => patience + DEAD_AFTER,
+                false => patience,
+            };
             self.check(ensure(now <= since + patience, || {
                 format!(
                     "pull-{pull} idles beside the full queue of push-{push}: {}",
@@ -142,6 +149,21 @@ impl Network {
         if !self.is_drained() {
             self.agenda.after(PROBE, Event::Probe);
         }
+    }
+
+    /// Whether room of a receiver is with a sender that cannot be heard, and that has no heartbeats to be missed by: it may be
+    /// about to use it.
+    fn has_room_with_the_dead(&self, pull: usize) -> bool {
+        let Some(engine) = &self.pulls[pull].engine else {
+            return false;
+        };
+        self.conns.values().filter(|conn| conn.broken).any(|conn| {
+            let wire = &self.plan.wires[conn.wire];
+            let end = conn.ends[Side::Down as usize].as_ref();
+            let has_room =
+                end.is_some_and(|end| engine.pool().outstanding_on(end.link) != Amount::ZERO);
+            wire.down == Node::Pull(pull) && self.has_no_heartbeat(wire.up) && has_room
+        })
     }
 
     /// When a receiver last got a message, or one that its sender prefers to it.
@@ -166,20 +188,23 @@ impl Network {
     /// Whether a receiver may not have heard yet that nothing waits any more: what a sender says is on its way, or it says so
     /// with its next heartbeat and has none.
     pub(super) fn hears_late(&self, receiver: Node) -> bool {
-        let has_no_heartbeat = |sender: Node| match sender {
-            Node::Push(push) => self.plan.pushes[push].config.link.heartbeat.is_zero(),
-            Node::Streamer(streamer) => {
-                self.plan.streamers[streamer].config.link.heartbeat.is_zero()
-            }
-            _ => false,
-        };
         let mut wires =
             self.plan.wires.iter().enumerate().filter(|(_, wire)| wire.down == receiver);
         wires.any(|(index, wire)| {
             let conns = self.conns.values().filter(|conn| conn.wire == index);
             let mut under_way = conns.map(|conn| conn.pipes[Side::Up as usize].in_flight());
-            has_no_heartbeat(wire.up) || under_way.any(|chunks| chunks > 0)
+            self.has_no_heartbeat(wire.up) || under_way.any(|chunks| chunks > 0)
         })
+    }
+
+    fn has_no_heartbeat(&self, sender: Node) -> bool {
+        match sender {
+            Node::Push(push) => self.plan.pushes[push].config.link.heartbeat.is_zero(),
+            Node::Streamer(streamer) => {
+                self.plan.streamers[streamer].config.link.heartbeat.is_zero()
+            }
+            _ => false,
+        }
     }
 
     /// Everything is done and nothing is left in memory.
