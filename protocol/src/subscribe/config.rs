@@ -51,7 +51,8 @@ impl Default for SubscribeConfig {
 /// Where a subscriber begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Start {
-    /// With the oldest message that a source retains.
+    /// With the oldest message that a source retains, or, a proxy, can fetch. What was published before that is no gap, since
+    /// it was not asked for; [`Start::At`] with 0 asks for it, and is told what is gone.
     #[default]
     Oldest,
     /// With what is published from now on, by whomever. A session that takes the place of one that it follows is had from

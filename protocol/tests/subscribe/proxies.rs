@@ -185,3 +185,22 @@ fn what_a_source_does_not_send_is_fetched_from_another_one() {
         assert_eq!(net.seqs(subscriber), (0..200).collect::<Vec<_>>(), "source {silent} is silent");
     }
 }
+
+/// It has asked for what there is: what is not there any more it is told of only if it asks for that.
+#[test]
+fn a_new_subscriber_of_a_proxy_without_its_publisher_begins_with_what_is_there() {
+    let mut net = Net::default();
+    let (publisher, proxy) = (net.publisher(ring(100), lineage(1, 0)), net.proxy(3));
+    net.join(publisher, proxy);
+    net.publish_many(publisher, 10);
+    net.cut(publisher, proxy);
+    net.pass(Duration::from_secs(11));
+    for (start, gap) in [(Start::Oldest, None), (Start::At(0), Some(Got::Gap(0, 6)))] {
+        let subscriber = net.subscriber(SubscribeConfig { start, ..window(10) }, &[""]);
+        net.join(proxy, subscriber);
+        net.pass(Duration::from_secs(2));
+        let had = net.take(subscriber);
+        let messages = (7..10).map(|seq| message(seq, "t", "payload"));
+        assert_eq!(had, gap.into_iter().chain(messages).collect::<Vec<_>>(), "{start:?}");
+    }
+}
