@@ -101,6 +101,12 @@ pub enum StoreOp {
         /// The incarnation.
         lineage: Lineage,
     },
+    /// How far the clock of the blocks' publisher is ahead of this side's, in milliseconds; negative if it is behind. Of
+    /// several the last counts.
+    PutClock {
+        /// The difference.
+        ahead: i64,
+    },
 }
 
 /// How often a message failed, and why the last time.
@@ -127,6 +133,8 @@ pub struct Recovered {
     pub dead: Vec<DeadLetter>,
     /// The last incarnation of a publisher that was noted.
     pub lineage: Option<Lineage>,
+    /// How far its clock was ahead of this side's, in milliseconds, if that was noted last.
+    pub clock_ahead: Option<i64>,
     /// The last of what a publisher has put may be missing although it was answered: its store was not synced, and the
     /// system went down.
     pub cut_off: bool,

@@ -92,6 +92,16 @@ impl WallTime {
     pub const fn until(self, later: WallTime) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))
     }
+
+    /// By how many milliseconds it is ahead of another clock that was read at the same moment.
+    pub(crate) const fn ahead_of(self, other: WallTime) -> i64 {
+        self.0.wrapping_sub(other.0).cast_signed()
+    }
+
+    /// The moment so many milliseconds later.
+    pub(crate) const fn moved(self, millis: i64) -> WallTime {
+        WallTime(self.0.saturating_add_signed(millis))
+    }
 }
 
 impl Add<Duration> for WallTime {

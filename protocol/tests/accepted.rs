@@ -150,6 +150,7 @@ fn what_a_publisher_has_lost_with_the_power_is_a_gap_and_its_numbers_are_not_use
         attempts: Vec::new(),
         dead: Vec::new(),
         lineage: Some(lineage),
+        clock_ahead: None,
         cut_off: true,
     };
     let mut publisher = PublishEngine::recover(config, peer(0x20), 2, recovered, NOW);

@@ -39,6 +39,7 @@ fn a_dead_letter_of_a_life_before_is_known_as_one() {
         attempts: Vec::new(),
         dead: vec![letter],
         lineage: None,
+        clock_ahead: None,
         cut_off: false,
     };
     let push = PushEngine::recover(PushConfig::default(), peer(0x20), recovered);

@@ -126,6 +126,7 @@ fn started_anew(lineage: Lineage) -> ProxyEngine {
         lineage: Some(lineage),
         attempts: vec![],
         dead: vec![],
+        clock_ahead: None,
         cut_off: false,
     };
     ProxyEngine::recover(ProxyConfig::default(), peer(0x40), recovered, NOW)

@@ -22,6 +22,8 @@ pub(super) struct Channel {
     pub(super) upstream_head: Seq,
     /// What the publisher's clock said at a moment, as far as it was heard; here it is this side's own.
     pub(super) clock: Option<Now>,
+    /// How far that was ahead of this side's, in milliseconds.
+    pub(super) clock_ahead: Option<i64>,
 }
 
 impl Channel {
@@ -34,7 +36,20 @@ impl Channel {
             reachable: RangeSet::new(),
             upstream_head: 0,
             clock: None,
+            clock_ahead: None,
         }
+    }
+
+    /// The publisher's clock was heard of.
+    pub(super) fn note_clock(&mut self, sent: Now, now: Now) {
+        self.clock = Some(sent);
+        self.clock_ahead = Some(sent.wall_at(now.time).ahead_of(now.wall));
+    }
+
+    /// The publisher's clock was so far ahead of this side's in an earlier life.
+    pub(super) fn restore_clock(&mut self, ahead: i64, now: Now) {
+        self.clock = Some(Now { wall: now.wall.moved(ahead), ..now });
+        self.clock_ahead = Some(ahead);
     }
 
     /// What the publisher's clock says now: shelf lives are told by that.

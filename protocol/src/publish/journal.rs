@@ -16,6 +16,9 @@ use crate::time::{Now, Time};
 
 use super::PublishEngine;
 
+/// How well a publisher's clock is known after a restart: what it is ahead is noted again once it has changed by as much.
+const CLOCK_DRIFT_MILLIS: u64 = 100;
+
 /// What is written, what is not, and what has to be.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -30,6 +33,8 @@ pub(super) struct Journal {
     unwritten_bytes: u64,
     reserved_end: Option<Seq>,
     lineage_noted: bool,
+    /// How far the publisher's clock is ahead, as it was noted last.
+    clock_noted: Option<i64>,
     writing: Option<Writing>,
     behind: WriteBehind,
     failure: Option<String>,
@@ -54,6 +59,7 @@ impl Journal {
             unwritten_bytes: 0,
             reserved_end: None,
             lineage_noted: false,
+            clock_noted: None,
             writing: None,
             behind: WriteBehind::default(),
             failure: None,
@@ -79,6 +85,22 @@ impl Journal {
     pub(super) fn restore(&mut self, seqs: Range<Seq>) {
         self.stored = seqs.end;
         self.blocks.push_back(seqs);
+    }
+
+    /// Notes how far the publisher's clock is ahead, unless that is known already.
+    fn note_clock(&mut self, ahead: i64) -> Option<StoreOp> {
+        let noted = self.clock_noted;
+        let is_known = noted.is_some_and(|noted| noted.abs_diff(ahead) < CLOCK_DRIFT_MILLIS);
+        if is_known {
+            return None;
+        }
+        self.clock_noted = Some(ahead);
+        Some(StoreOp::PutClock { ahead })
+    }
+
+    /// The publisher's clock was so far ahead when it was noted last.
+    pub(super) const fn restore_clock(&mut self, ahead: Option<i64>) {
+        self.clock_noted = ahead;
     }
 
     /// Goes on with the numbers that were reserved before.
@@ -153,6 +175,9 @@ impl PublishEngine {
         // The moment is that of the chunk's first message, or later by what a commit takes.
         channel.ring.close_open();
         let (stored, bytes) = gather(journal, channel, &mut ops);
+        // Shelf lives are told by that clock, so it goes with what it is told of.
+        let heard = channel.clock_ahead.filter(|_| bytes > 0);
+        ops.extend(heard.and_then(|ahead| journal.note_clock(ahead)));
         let sync = !ops.is_empty();
         if !sync && (journal.removed.is_empty() || !journal.behind.is_due(now)) {
             return None;

@@ -27,11 +27,11 @@ use crate::event::Events;
 use crate::ids::{Lineage, LinkId, PeerId, Seq, Session};
 use crate::limits::TOPIC_BYTES_MAX;
 use crate::link::Link;
-use crate::message::Message;
+use crate::message::{Message, Records};
 use crate::push::{Refusal, Refused};
 use crate::queue::{Chunk, Kept};
 use crate::store::Recovered;
-use crate::time::{Now, Time};
+use crate::time::{Now, Time, WallTime};
 
 use channel::Channel;
 use filters::{Filters, Index};
@@ -176,13 +176,22 @@ impl PublishEngine {
         if recovered.session == lineage.session {
             journal.reserved(recovered.next_seq);
         }
+        journal.restore_clock(recovered.clock_ahead);
+        if let Some(ahead) = recovered.clock_ahead {
+            channel.restore_clock(ahead, now);
+        }
+        // Ages are told by this side's clock.
+        let ahead = recovered.clock_ahead.unwrap_or(0);
+        let here = |date: WallTime| date.moved(ahead.saturating_neg());
+        let mut published = None;
         for block in blocks {
-            let head = crate::message::Records::new(&block.records).next();
-            let published = head.and_then(|(_, head)| head.published).unwrap_or(now.wall);
+            // A block that a proxy has made may begin in the midst of what its publisher dated.
+            let dates = Records::new(&block.records).filter_map(|(_, head)| head.published);
+            published = dates.last().map(here).or(published);
             journal.restore(block.seqs.clone());
             let mut chunk = Chunk::new(block.seqs, block.records, None, now.time);
             chunk.kept = Kept::Yes;
-            channel.ring.restore(chunk, published);
+            channel.ring.restore(chunk, published.unwrap_or(now.wall));
         }
         channel.stored = Some(channel.ring.next_seq());
         self.channels.insert(lineage.session, channel);

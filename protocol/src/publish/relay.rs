@@ -214,7 +214,7 @@ impl PublishEngine {
         let Some(channel) = self.channels.get_mut(&session) else {
             return;
         };
-        channel.clock = Some(run.sent());
+        channel.note_clock(run.sent(), now);
         let first = run.seqs().start;
         let start = first.max(channel.ring.next_seq());
         let bytes = channel.ring.bytes();
@@ -346,7 +346,7 @@ impl PublishEngine {
     /// Gives a subscriber what was fetched for it; false if it does not want it any more.
     pub(crate) fn handle_fetched(&mut self, fetch: &Fetch, run: &SubRun, now: Now) -> bool {
         if let Some(channel) = self.channels.get_mut(&fetch.session) {
-            channel.clock = Some(run.sent());
+            channel.note_clock(run.sent(), now);
         }
         // Meanwhile it may have come to what the ring has.
         let wanted = self

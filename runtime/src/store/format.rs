@@ -41,6 +41,8 @@ pub(super) enum Prefix {
     Done = b'd',
     /// Failed attempts of a pending message.
     Attempts = b'f',
+    /// How far the clock of the publisher is ahead whose messages a proxy keeps.
+    Clock = b'c',
     /// Which incarnation of a publisher wrote last.
     Lineage = b'l',
     /// Counts the openings; written to see that a sync is real.
@@ -63,6 +65,7 @@ impl Prefix {
 }
 
 pub(super) const ANCHOR_KEY: [u8; 1] = [Prefix::Anchor as u8];
+pub(super) const CLOCK_KEY: [u8; 1] = [Prefix::Clock as u8];
 pub(super) const LINEAGE_KEY: [u8; 1] = [Prefix::Lineage as u8];
 pub(super) const PROBE_KEY: [u8; 1] = [Prefix::Probe as u8];
 pub(super) const SYNCS_KEY: [u8; 1] = [Prefix::Syncs as u8];

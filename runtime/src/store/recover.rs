@@ -77,6 +77,7 @@ pub(super) fn recover(
         attempts: contents.attempts,
         dead: dead.collect(),
         lineage: contents.lineage,
+        clock_ahead: contents.clock_ahead,
         cut_off: false,
     }))
 }

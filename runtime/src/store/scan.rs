@@ -9,7 +9,7 @@ use sled::IVec;
 
 use super::assemble::{Assembler, FoundBlock};
 use super::entries::{Kind, Shelves};
-use super::format::{self, ANCHOR_KEY, Anchor, DoneNote, Fault, LINEAGE_KEY, Prefix};
+use super::format::{self, ANCHOR_KEY, Anchor, CLOCK_KEY, DoneNote, Fault, LINEAGE_KEY, Prefix};
 use super::shelf::Shelf;
 
 /// Something in a store that is not what was written, or is missing.
@@ -101,6 +101,7 @@ pub(super) enum Keep {
 pub(super) struct Contents {
     pub(super) anchor: Option<Anchor>,
     pub(super) lineage: Option<Lineage>,
+    pub(super) clock_ahead: Option<i64>,
     /// By rising number.
     pub(super) blocks: Vec<FoundBlock>,
     /// Of pending messages, by rising number.
@@ -119,6 +120,7 @@ impl Contents {
         let mut contents = Self::default();
         contents.anchor = contents.read_single(db, &ANCHOR_KEY, "what was reserved");
         contents.lineage = contents.read_single(db, &LINEAGE_KEY, "whose messages these are");
+        contents.clock_ahead = contents.read_single(db, &CLOCK_KEY, "its publisher's clock");
         (contents.blocks, contents.shelves.blocks) = contents.read_blocks(db, Kind::Block, keep);
         contents.refuse_overlaps();
         contents.read_done(db);

@@ -10,7 +10,7 @@ use super::boot::Boot;
 use super::engine::{self, Engine};
 use super::entries::{Entries, Kind};
 use super::error::StoreError;
-use super::format::{self, ANCHOR_KEY, Anchor, LINEAGE_KEY, Prefix};
+use super::format::{self, ANCHOR_KEY, Anchor, CLOCK_KEY, LINEAGE_KEY, Prefix};
 use super::marker::Reserved;
 use super::recover::recover;
 use super::scan::{Contents, Keep};
@@ -74,6 +74,7 @@ impl SledStore {
             StoreOp::PutDead { seq, attempts, record } => entries.put_dead(*seq, attempts, record),
             StoreOp::RemoveDead { seq } => entries.remove_dead(*seq),
             StoreOp::PutLineage { lineage } => entries.put_note(&LINEAGE_KEY, lineage),
+            StoreOp::PutClock { ahead } => entries.put_note(&CLOCK_KEY, ahead),
         }
     }
 

@@ -27,6 +27,7 @@ struct Disk {
     attempts: BTreeMap<Seq, Attempts>,
     dead: BTreeMap<Seq, DeadLetter>,
     lineage: Option<Lineage>,
+    clock_ahead: Option<i64>,
 }
 
 impl ModelStore {
@@ -78,6 +79,7 @@ impl ModelStore {
             attempts: self.durable.attempts.iter().map(|(s, a)| (*s, a.clone())).collect(),
             dead: self.durable.dead.values().cloned().collect(),
             lineage: self.durable.lineage,
+            clock_ahead: self.durable.clock_ahead,
             cut_off: false,
         })
     }
@@ -115,6 +117,7 @@ impl Disk {
                 self.dead.remove(&seq);
             }
             StoreOp::PutLineage { lineage } => self.lineage = Some(lineage),
+            StoreOp::PutClock { ahead } => self.clock_ahead = Some(ahead),
         }
         Ok(())
     }

@@ -107,6 +107,19 @@ fn a_ring_that_turns_leaves_its_newest_blocks() {
 }
 
 #[test]
+fn the_clock_of_a_publisher_that_was_noted_last_is_known_again() {
+    let folder = folder();
+    let (mut store, _) = open_ring(folder.path());
+    let clock = |ahead| StoreOp::PutClock { ahead };
+    commit(&mut store, vec![reserve(Seq::MAX), put_lineage(100, 0), clock(7), put(0..3, 100)]);
+    commit(&mut store, vec![clock(-3_600_000)]);
+    close(store);
+    let (store, recovered) = open_ring(folder.path());
+    assert_eq!(recovered.unwrap().clock_ahead, Some(-3_600_000));
+    close(store);
+}
+
+#[test]
 fn a_lineage_is_checked_like_everything_else() {
     let folder = folder();
     let (mut store, _) = open_ring(folder.path());
