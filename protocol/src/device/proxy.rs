@@ -130,7 +130,7 @@ impl ProxyEngine {
     /// When [`ProxyEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
-        let stuck = self.by_demand.then(|| self.down.stuck_at(now.time)).flatten();
+        let stuck = self.by_demand.then(|| self.down.stuck_at()).flatten();
         let (up, down) = (self.up.poll_timeout(), self.down.poll_timeout(now));
         Time::first_of([up, down, self.tidies_at, stuck, self.frees_a_lane_at()])
     }

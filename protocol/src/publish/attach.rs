@@ -51,6 +51,7 @@ impl PublishEngine {
     }
 
     fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
+        self.note_moved(id);
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -151,12 +152,12 @@ impl PublishEngine {
         }
         let ended = link.link.disconnected(id, close.clone(), by_us);
         link.readers.clear();
-        self.blocked.remove(&id);
         let filters = std::mem::take(&mut link.filters);
         filters.iter().for_each(|prefix| self.index.remove(id, prefix));
         if std::mem::take(&mut link.in_hungry) {
             self.hungry.retain(|other| *other != id);
         }
+        self.unblock(id);
         if close.code == CloseCode::Fenced {
             self.events.push(Event::Fenced { link: id, reason: close.reason.clone() });
         }

@@ -3,7 +3,7 @@
 //! Nothing waits for a subscriber. All read the same ring, each at a place of its own; who falls behind it is told which
 //! numbers are gone. The parts, a file each: what is retained (`ring`, `channel`), what is wanted (`filters`), a
 //! subscriber's place (`reader`), links (`attach`), what is said on them (`transmit`), what is on disk (`journal`), and what
-//! a proxy does otherwise (`relay`).
+//! a proxy does otherwise (`relay`), also with a ring of 0 (`waiting`).
 
 mod attach;
 mod channel;
@@ -15,6 +15,7 @@ mod relay;
 mod ring;
 mod stats;
 mod transmit;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -37,6 +38,7 @@ use channel::Channel;
 use filters::{Filters, Index};
 use journal::Journal;
 use reader::Reader;
+use waiting::Waiting;
 
 /// A PUB socket without its I/O.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ pub struct PublishEngine {
     cold: BTreeSet<LinkId>,
     /// Links that can take nothing more for now, and since when.
     blocked: BTreeMap<LinkId, Time>,
+    waiting: Waiting,
     journal: Option<Journal>,
     wakes: VecDeque<LinkId>,
     /// Progress is noted of numbers below this one.
@@ -150,6 +153,7 @@ impl PublishEngine {
             hungry: Vec::new(),
             cold: BTreeSet::new(),
             blocked: BTreeMap::new(),
+            waiting: Waiting::default(),
             journal: None,
             wakes: VecDeque::new(),
             watched: 0,
@@ -313,7 +317,11 @@ impl PublishEngine {
     }
 
     fn note_match(&mut self, session: Session, seq: Seq, topic: &[u8]) {
+        let by_demand = self.config.ring.messages == 0;
         for id in self.index.matching(topic) {
+            if by_demand {
+                self.waiting.note_moved(id);
+            }
             let Some(link) = self.links.get_mut(&id) else {
                 continue;
             };
@@ -367,6 +375,7 @@ impl PublishEngine {
                     self.wakes.push_back(id);
                 }
             }
+            self.note_moved(id);
         }
         if let Some(missing) = missing {
             self.note_hole(session, missing);
@@ -375,12 +384,15 @@ impl PublishEngine {
 
     /// From this number on some are not there, or were evicted before anybody was told: everybody looks for himself.
     fn note_hole(&mut self, session: Session, at: Seq) {
+        let mut moved = Vec::new();
         for (id, link) in &mut self.links {
             for reader in link.readers.iter_mut().filter(|reader| reader.session == session) {
                 reader.note_hole(at);
                 self.wakes.push_back(*id);
+                moved.push(*id);
             }
         }
+        moved.into_iter().for_each(|id| self.note_moved(id));
     }
 
     /// Lets go of what a session's ring has too much. A proxy that is to retain nothing has what is on its way to somebody, and

@@ -126,10 +126,12 @@ impl Reader {
 
     /// How far it has come: nothing below this is still for it.
     pub(super) fn reached(&self, channel: &Channel) -> Seq {
-        match self.live && self.matches.is_empty() {
-            true => channel.visible().max(self.told),
-            false => self.position(),
-        }
+        self.reached_of_itself().unwrap_or_else(|| channel.visible().max(self.told))
+    }
+
+    /// The same, unless that is all that may be seen, whatever comes.
+    pub(super) fn reached_of_itself(&self) -> Option<Seq> {
+        (!self.live || !self.matches.is_empty()).then(|| self.position())
     }
 
     /// What it has looked at without finding anything for its subscriber, which does not know yet.

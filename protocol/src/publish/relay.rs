@@ -5,8 +5,6 @@ use std::ops::Bound;
 use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
-use crate::limits::LINK_STUCK;
-use crate::message::cost_bytes_max;
 use crate::store::Recovered;
 use crate::subscribe::SubRun;
 use crate::time::{Now, Time};
@@ -124,6 +122,8 @@ impl PublishEngine {
             link.announce = true;
             self.wakes.push_back(*id);
         }
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.note_moved(id));
     }
 
     /// Sees to it that the rings of these sessions are together no larger than one may be. The first keep most.
@@ -237,32 +237,19 @@ impl PublishEngine {
     /// [`PublishEngine::poll_transmit`].
     pub(crate) fn handle_blocked(&mut self, id: LinkId, now: Time) {
         if self.links.get(&id).is_some_and(|link| link.link.is_open()) {
-            self.blocked.entry(id).or_insert(now);
+            self.block(id, now);
         }
     }
 
     /// When the next link has been blocked for so long that others do not wait for it any more.
-    pub(crate) fn stuck_at(&self, now: Time) -> Option<Time> {
-        let due = self.blocked.values().map(|since| *since + LINK_STUCK);
-        due.filter(|due| *due > now).min()
-    }
-
-    fn is_stuck(&self, id: LinkId, now: Time) -> bool {
-        self.blocked.get(&id).is_some_and(|since| *since + LINK_STUCK <= now)
+    pub(crate) fn stuck_at(&self) -> Option<Time> {
+        self.waiting.stuck_at()
     }
 
     /// Lets go of what everybody who waits has been sent: for a ring of 0. Whose connection is stuck is not waited for if others
     /// wait; what it wants is fetched for it when it goes on.
     pub(crate) fn evict_sent(&mut self, session: Session, now: Now) {
-        let Some(channel) = self.channels.get(&session) else {
-            return;
-        };
-        let waiting = self
-            .readers(session)
-            .filter(|(_, reader)| matches!(reader.standing, Standing::More | Standing::Hungry));
-        let places =
-            waiting.map(|(id, reader)| (self.is_stuck(id, now.time), reader.reached(channel)));
-        let needed = places.min().map_or(Seq::MAX, |(_, reached)| reached);
+        let needed = self.needed_from(session, now.time);
         if let Some(channel) = self.channels.get_mut(&session) {
             channel.ring.evict_below(needed, || now.wall);
         }
@@ -270,26 +257,13 @@ impl PublishEngine {
 
     /// How much those may be sent who have had everything: the least of them, and `None` if there is nobody. Who may not be
     /// sent any message that comes next, or takes nothing since its connection is stuck, does not wait for it.
-    pub(crate) fn hungry_room(&self, session: Session, now: Time) -> Option<Amount> {
-        let one_message = Amount::new(1, cost_bytes_max(self.config.link.message_bytes_max));
-        let hungry = self.readers(session).filter(|(id, reader)| {
-            reader.standing == Standing::Hungry
-                && one_message.fits(reader.room())
-                && !self.is_stuck(*id, now)
-        });
-        hungry.map(|(_, reader)| reader.room()).reduce(Amount::min)
+    pub(crate) fn hungry_room(&mut self, session: Session, now: Time) -> Option<Amount> {
+        self.least_room(session, now)
     }
 
     /// Messages that are retained of a session.
     pub(crate) fn retained(&self, session: Session) -> u64 {
         self.channels.get(&session).map_or(0, |channel| channel.ring.len())
-    }
-
-    /// The places of all subscribers in a session, and their links.
-    fn readers(&self, session: Session) -> impl Iterator<Item = (LinkId, &Reader)> {
-        let links = self.links.iter().filter(|(_, link)| link.link.is_open());
-        let readers = links.flat_map(|(id, link)| link.readers.iter().map(|reader| (*id, reader)));
-        readers.filter(move |(_, reader)| reader.session == session)
     }
 
     /// The next link after this one, in turn, that wants what is not retained here and can be fetched.
@@ -372,6 +346,7 @@ impl PublishEngine {
     }
 
     fn reader_mut(&mut self, (link, request): (LinkId, RequestId)) -> Option<&mut Reader> {
+        self.note_moved(link);
         let readers = &mut self.links.get_mut(&link)?.readers;
         readers.iter_mut().find(|reader| reader.request == request)
     }

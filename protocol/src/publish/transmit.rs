@@ -15,10 +15,10 @@ use super::{PubLink, PublishEngine};
 impl PublishEngine {
     /// Writes what a link has to say now. If there is more than one turn is good for, the link is woken again.
     pub fn poll_transmit(&mut self, id: LinkId, now: Now, out: &mut Transmit) {
+        self.unblock(id);
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        self.blocked.remove(&id);
         link.link.transmit_first(out);
         if link.link.is_open() {
             let heartbeat = link.link.take_heartbeat();
