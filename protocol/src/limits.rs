@@ -177,7 +177,7 @@ pub const PARKED_MAX: Duration = Duration::from_millis(100);
 pub const ATTACH_SESSIONS_MAX: usize = 65_536;
 
 /// ATTACH frames with which it may say that, beside the first of each session.
-pub const ATTACH_FRAMES_MAX: u32 = 1_024;
+pub const ATTACH_FRAMES_MAX: usize = 1_024;
 
 /// Routers that a call may pass: the last guard against a circle. So far ahead each knows the routers behind it.
 pub const HOPS_MAX: usize = 8;

@@ -243,7 +243,7 @@ fn no_block_of_the_page_goes_unchecked() {
 
 #[test]
 fn numbers_on_the_page_are_those_of_the_code() {
-    let known: [(&str, u128); 16] = [
+    let known: [(&str, u128); 17] = [
         ("HANDSHAKE_BYTES_MAX", limits::HANDSHAKE_BYTES_MAX as u128),
         ("CONTROL_BYTES_MAX", limits::CONTROL_BYTES_MAX as u128),
         ("RANGES_MAX", limits::RANGES_MAX as u128),
@@ -254,7 +254,8 @@ fn numbers_on_the_page_are_those_of_the_code() {
         ("MESSAGE_OVERHEAD_BYTES", u128::from(limits::MESSAGE_OVERHEAD_BYTES)),
         ("HANDSHAKE_TIMEOUT", limits::HANDSHAKE_TIMEOUT.as_millis()),
         ("PUT_OFF_MAX", limits::PUT_OFF_MAX.as_millis()),
-        ("ATTACH_FRAMES_MAX", u128::from(limits::ATTACH_FRAMES_MAX)),
+        ("ATTACH_SESSIONS_MAX", limits::ATTACH_SESSIONS_MAX as u128),
+        ("ATTACH_FRAMES_MAX", limits::ATTACH_FRAMES_MAX as u128),
         ("TOPIC_BYTES_MAX", limits::TOPIC_BYTES_MAX as u128),
         ("FILTERS_DEFAULT", limits::FILTERS_DEFAULT as u128),
         ("REQUESTS_MAX", limits::REQUESTS_MAX as u128),

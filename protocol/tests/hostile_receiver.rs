@@ -146,7 +146,7 @@ fn one_that_always_has_more_to_name_is_not_listened_to_for_ever() {
     let mut push = PushEngine::new(PushConfig::default(), peer(0x20), session());
     let mut raw = greeted(&mut push);
     let more = encoded(&Control::Attach(Attach { more: true, ..attach(&[], &[], &[]) }));
-    raw.says(&mut push, &more.repeat(ATTACH_FRAMES_MAX as usize + 1), NOW);
+    raw.says(&mut push, &more.repeat(ATTACH_FRAMES_MAX + 1), NOW);
     assert_eq!(push.link_state(raw.link), LinkState::Open);
     raw.says(&mut push, &more, NOW);
     assert_eq!(push.link_state(raw.link), LinkState::Closing);

@@ -160,10 +160,10 @@ impl PushEngine {
             return Err(violation("a second ATTACH"));
         }
         // Honest receivers of a streamer hold messages of as many sessions as it has senders, and each takes a frame.
-        let is_more = link.named.contains_key(&attach.session);
-        link.attaches += u32::from(is_more);
-        if link.attaches > ATTACH_FRAMES_MAX || !is_more && link.named.len() >= ATTACH_SESSIONS_MAX
-        {
+        let is_first = !link.named.contains_key(&attach.session);
+        let sessions = link.named.len() + usize::from(is_first);
+        link.attaches += 1;
+        if sessions > ATTACH_SESSIONS_MAX || link.attaches > ATTACH_FRAMES_MAX + sessions {
             return Err(refusal(
                 CloseCode::TooMany,
                 "it holds more than this side can take note of",

@@ -23,8 +23,8 @@ pub(super) struct PushLink {
     pub(super) spender: Spender,
     /// The receiver has said what it holds.
     pub(super) attached: bool,
-    /// ATTACH frames so far, beside the first of each session.
-    pub(super) attaches: u32,
+    /// ATTACH frames so far.
+    pub(super) attaches: usize,
     /// The sessions of those, and at a streamer what they have named as held, until the last.
     pub(super) named: BTreeMap<Session, RangeSet>,
     /// Messages whose contents it has given back.
