@@ -60,6 +60,22 @@ impl Page {
         let place = Place { at: at + value.start as u64, bytes: value.len() };
         self.entries.insert(self.key(&body[key.clone()]), place);
     }
+
+    /// What is known of its keys from before is outdated.
+    fn add_to(self, entries: &mut BTreeMap<Vec<u8>, Place>) {
+        let end = match self.high.is_empty() {
+            true => Bound::Unbounded,
+            false => Bound::Excluded(self.high.clone()),
+        };
+        // A page of all keys is one of another tree, or the only one.
+        let is_one_of_several = !(self.low.is_empty() && self.high.is_empty());
+        let is_sound = self.high.is_empty() || self.low < self.high;
+        if is_one_of_several && is_sound {
+            let its_own = (Bound::Included(self.low), end);
+            entries.extract_if(its_own, |_, _| true).for_each(drop);
+        }
+        entries.extend(self.entries);
+    }
 }
 
 impl Rescue {
@@ -80,24 +96,16 @@ impl Rescue {
         }
         Ok(Self { log, entries })
     }
-}
 
-impl Page {
-    /// What is known of its keys from before is outdated.
-    fn add_to(self, entries: &mut BTreeMap<Vec<u8>, Place>) {
-        // A page of all keys is one of another tree, or the only one.
-        if !(self.low.is_empty() && self.high.is_empty()) {
-            let end = match self.high.is_empty() {
-                true => Bound::Unbounded,
-                false => Bound::Excluded(self.high),
-            };
-            let old = entries.range((Bound::Included(self.low), end));
-            let old: Vec<_> = old.map(|(key, _)| key.clone()).collect();
-            old.iter().for_each(|key| {
-                entries.remove(key);
-            });
-        }
-        entries.extend(self.entries);
+    fn value(&self, place: Place) -> Result<IVec, String> {
+        let bytes = self.log.bytes_at(place.at, place.bytes);
+        bytes.map(IVec::from).map_err(|error| error.to_string())
+    }
+
+    /// The number of the last sync that can be told of.
+    pub(in crate::store) fn syncs(&self) -> u64 {
+        let value = Values::get(self, &SYNCS_KEY).ok().flatten();
+        value.and_then(|value| format::read_note(&SYNCS_KEY, &value).ok()).unwrap_or(0)
     }
 }
 
@@ -131,19 +139,6 @@ fn apply(
             }
         }
         (Some(Change::Remove(_)), None) | (Some(Change::None) | None, _) => {}
-    }
-}
-
-impl Rescue {
-    fn value(&self, place: Place) -> Result<IVec, String> {
-        let bytes = self.log.bytes_at(place.at, place.bytes);
-        bytes.map(IVec::from).map_err(|error| error.to_string())
-    }
-
-    /// The number of the last sync that can be told of.
-    pub(in crate::store) fn syncs(&self) -> u64 {
-        let value = Values::get(self, &SYNCS_KEY).ok().flatten();
-        value.and_then(|value| format::read_note(&SYNCS_KEY, &value).ok()).unwrap_or(0)
     }
 }
 
