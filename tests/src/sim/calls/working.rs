@@ -165,12 +165,12 @@ impl Network {
         };
         let call = u64::from(id.as_bytes()[15]);
         self.trace.note(now, Node::Rep(rep), "answers", &[call, task.nth as u64, code]);
-        // A call that was given up because nobody waits for it may be begun again.
-        let is_dropped = verb == Verb::Reject && said == Err(AnswerError::Cancelled);
+        // A call that was given up because nobody waits for it may be begun again, unless it must run at most once.
+        let is_once = self.book.get(id)?.options.at_most_once;
+        let is_dropped = verb == Verb::Reject && said == Err(AnswerError::Cancelled) && !is_once;
         let came_to = match is_dropped {
             true => CameTo::Dropped,
             false => {
-                let is_once = self.book.get(id)?.options.at_most_once;
                 let once_until = task.call.deadline.filter(|_| is_once);
                 let memory = self.book.memories.entry(rep).or_default();
                 CameTo::Answer(memory.give(payload.len(), once_until, now))
