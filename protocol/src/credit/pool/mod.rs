@@ -245,6 +245,7 @@ impl Pool {
         if self.is_starved(link) {
             self.even_out();
         }
+        self.answer();
     }
 
     /// Lets a link go; its credit dies with it.
@@ -285,6 +286,7 @@ impl Pool {
         self.note_low(link);
         self.share_out();
         self.spare(link);
+        self.answer();
         true
     }
 
@@ -421,8 +423,8 @@ impl Pool {
         if !is_held && !self.hungry.is_empty() {
             // All of the room may be with those that need none of it now.
             self.relieve();
-            self.answer();
         }
+        self.answer();
     }
 
     /// Whether somebody waits for room while one of these links has some that it was given because it asked.
@@ -474,6 +476,7 @@ impl Pool {
     fn share_out_freed(&mut self) {
         if std::mem::take(&mut self.freed) {
             self.share_out();
+            self.answer();
         }
     }
 
@@ -514,8 +517,8 @@ impl Pool {
         self.share_out();
         if self.sits_idle() {
             self.relieve();
-            self.answer();
         }
+        self.answer();
     }
 
     fn mark_due(&mut self, link: LinkId) {

@@ -68,7 +68,8 @@ impl Pool {
         line.in_hungry = false;
         let waits_on = line.demand > 0;
         if wanted > 0 {
-            line.asks = None;
+            // One that wants more has its answer once nothing comes back any more.
+            line.asks = line.asks.filter(|_| waits_on);
             self.give(link, by);
         }
         if waits_on {

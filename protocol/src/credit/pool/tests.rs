@@ -173,6 +173,29 @@ fn who_asks_is_answered_once_nothing_comes_back_any_more() {
 }
 
 #[test]
+fn who_asks_for_more_than_there_is_is_answered_once_nothing_comes_back_any_more() {
+    const C: LinkId = LinkId(3);
+    let used = Amount::new(1, 10);
+    for a_needs_it in [false, true] {
+        let mut pool = Pool::that_answers(Amount::new(3, 3 * COST_MAX), COST_MAX);
+        [A, B, C].into_iter().for_each(|link| pool.attach(link));
+        settle(&mut pool);
+        assert!(pool.receive(B, used) && pool.receive(C, used));
+        pool.demand(C, waiting(2), NOW);
+        assert!(pool.poll_grant(C).is_none(), "A may not need what it sits on");
+        let lowered = pool.poll_grant(A).expect("it sits on it").serial;
+        pool.release(used);
+        let first = pool.poll_grant(C).map(|grant| (grant.messages, grant.answered));
+        assert_eq!(first, Some((2, 0)), "one of two, and there may be more");
+        assert!(!a_needs_it || pool.receive(A, used));
+        let (messages, bytes) = if a_needs_it { (1, 10) } else { (0, 0) };
+        assert!(pool.echo(A, Echo { serial: lowered, messages, bytes }));
+        let second = pool.poll_grant(C).map(|grant| (grant.messages, grant.answered));
+        assert_eq!(second, Some((3 - messages, 1)));
+    }
+}
+
+#[test]
 fn nobody_waits_twice_for_what_does_not_come_back() {
     let mut pool = Pool::that_answers(Amount::new(1, 1_000_000), COST_MAX);
     pool.attach(A);
