@@ -15,6 +15,17 @@ use crate::wire::{Close, Reason};
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// A connection is there; its handshake is still to be done.
+    LinkOpened {
+        /// The link.
+        link: LinkId,
+        /// The endpoint that was connected to, or that is bound here.
+        endpoint: String,
+        /// The other end's address.
+        peer: String,
+        /// Whether this side connected.
+        by_us: bool,
+    },
     /// A peer's handshake is done.
     Connected {
         /// The link.

@@ -12,6 +12,12 @@ use super::{Event, Gap, NewSession, Redelivery};
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Event::LinkOpened { link, endpoint, peer, by_us: true } => {
+                write!(f, "{link} is with {}, at {}", Printable(endpoint), Printable(peer))
+            }
+            Event::LinkOpened { link, endpoint, peer, by_us: false } => {
+                write!(f, "{link} is with {}, which came to {}", Printable(peer), Printable(endpoint))
+            }
             Event::Connected { identity, .. } => {
                 write!(f, "linked with {}", Printable(identity.as_str()))
             }

@@ -192,12 +192,18 @@ impl<S: Socket> Core<S> {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    /// Takes a connection in.
-    pub(crate) fn open_link(&self, identity: Identity, side: Side<S>) -> (LinkId, Arc<Signal>) {
+    /// Takes a connection in, and tells of it before all else that happens on it.
+    pub(crate) fn open_link(
+        &self,
+        identity: Identity,
+        side: Side<S>,
+        opened: impl FnOnce(LinkId) -> Event,
+    ) -> (LinkId, Arc<Signal>) {
         let signal = Arc::new(Signal::default());
         let now = self.clock.time();
         let mut state = self.lock();
         let link = state.socket.engine_mut().open_link(identity, side, now);
+        self.tell(opened(link));
         state.signals.insert(link, Arc::clone(&signal));
         self.release(state);
         (link, signal)

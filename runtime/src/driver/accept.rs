@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::core::{Core, Side, Socket};
-use crate::transport::{Listener, Stream};
+use crate::transport::{Endpoint, Listener, Stream};
 
 use super::link::LinkDriver;
+use super::way::Way;
 
 /// Starts a task that takes in whoever connects, until the socket closes.
 pub(crate) fn spawn_listener<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, listener: Listener) {
@@ -22,7 +23,7 @@ pub(crate) fn spawn_listener<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, list
 async fn run<S: Socket>(core: Arc<Core<S>>, side: Side<S>, mut listener: Listener) {
     loop {
         match listener.accept().await {
-            Ok(stream) => admit(&core, side, stream),
+            Ok(stream) => admit(&core, side, stream, listener.local_endpoint()),
             Err(error) => {
                 tracing::error!(endpoint = %listener.local_endpoint(), %error, "no more peers are taken in here");
                 return;
@@ -31,10 +32,10 @@ async fn run<S: Socket>(core: Arc<Core<S>>, side: Side<S>, mut listener: Listene
     }
 }
 
-fn admit<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, stream: Stream) {
+fn admit<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, stream: Stream, endpoint: &Endpoint) {
     match core.access.identify(stream.peer()) {
         Ok(identity) => {
-            let driver = LinkDriver::new(core, side, stream, identity);
+            let driver = LinkDriver::new(core, side, stream, identity, Way::Came(endpoint));
             let stop = core.stop.clone();
             core.tasks.spawn(async move {
                 tokio::select! {

@@ -16,6 +16,7 @@ use crate::names::Names;
 use crate::transport::{Endpoint, Host, PeerAddr, TransportError, TransportErrorKind, connect};
 
 use super::link::LinkDriver;
+use super::way::Way;
 
 /// The shortest wait before a lost link is made again.
 const BACKOFF_MIN: Duration = Duration::from_millis(1);
@@ -171,7 +172,8 @@ impl<S: Socket> Connector<S> {
             PeerAddr::Tcp(address) => Some(*address),
             _ => None,
         };
-        let mut driver = LinkDriver::new(&self.core, self.side, stream, identity);
+        let way = Way::Connected(&self.endpoint);
+        let mut driver = LinkDriver::new(&self.core, self.side, stream, identity, way);
         let (end, reason) = tokio::select! {
             biased;
             end = self.serve(&mut driver) => return Ok(end),

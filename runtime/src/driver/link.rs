@@ -20,6 +20,7 @@ use crate::transport::Stream;
 
 use super::buffers::ReadBuffers;
 use super::parting::{LAST_WORD, Parting};
+use super::way::Way;
 
 /// Pieces that one system call writes.
 const PIECES_MAX: usize = 64;
@@ -73,9 +74,9 @@ impl<S: Socket> LinkDriver<S> {
         side: Side<S>,
         stream: Stream,
         identity: Identity,
+        way: Way<'_>,
     ) -> Self {
-        let (link, signal) = core.open_link(identity, side);
-        tracing::debug!(%link, peer = %stream.peer(), "connected");
+        let (link, signal) = core.open_link(identity, side, |link| way.opened(link, &stream));
         signal.ring();
         Self {
             core: Arc::clone(core),
@@ -479,7 +480,8 @@ mod tests {
             other
         });
         let identity = Identity::new("receiver");
-        let mut driver = LinkDriver::new(&core, Priority::BEST, stream, identity);
+        let way = Way::Came(&endpoint);
+        let mut driver = LinkDriver::new(&core, Priority::BEST, stream, identity, way);
         let served = tokio::time::timeout(PATIENCE, &mut driver);
         assert!(served.await.expect("it ends"), "the handshake was done");
         assert!(driver.frames.capacity() <= FRAMES_MAX);

@@ -7,6 +7,7 @@ mod crew;
 mod link;
 mod parting;
 mod timer;
+mod way;
 
 pub(crate) use accept::spawn_listener;
 pub(crate) use connect::ConnectOptions;

@@ -141,6 +141,25 @@ fn the_standby_serves_when_the_first_is_killed_and_not_before() {
     dismiss(standby);
 }
 
+#[test]
+fn a_server_that_does_not_answer_is_named_by_its_endpoint() {
+    let ((silent, endpoint), (other, better)) = (server(&["--echo"]), server(&["--echo"]));
+    let worse = format!("{better}?priority=2");
+    let args = ["req", "--attempt-timeout", "100ms", "--connect", &endpoint, "--connect", &worse];
+    let mut client = start(args);
+    client.send("1\n");
+    assert_eq!(client.line(), "1");
+    silent.signal(Signal::STOP);
+    client.send("2\n");
+    let sentence = client.hears("did not answer in time");
+    assert!(sentence.starts_with(&format!("drawdown: {endpoint}: ")), "{sentence}");
+    assert_eq!(client.line(), "2");
+    silent.signal(Signal::CONT);
+    client.end().with_code(0);
+    dismiss(silent);
+    dismiss(other);
+}
+
 /// A client of two servers whose request the first one has begun; and that server, and the endpoint of the second.
 fn begun_at_the_first(folder: &Path, drain_timeout: &str) -> (Running, Running, String) {
     let begun = folder.join("begun");

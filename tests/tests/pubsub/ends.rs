@@ -106,6 +106,8 @@ async fn subscribers_and_pullers_are_told_apart() -> Outcome {
     let (publisher, endpoint) = bound(PubSocket::builder()).await?;
     let mut events = publisher.events();
     let pull = drawdown::PullSocket::builder().connect(&endpoint).await?;
+    let opened = soon(events.next()).await;
+    assert!(matches!(opened, Some(Event::LinkOpened { .. })), "{opened:?}");
     let event = soon(events.next()).await.expect("the socket is there");
     assert!(
         matches!(&event, Event::Disconnected { reason, .. } if reason.to_string().contains("PULL")),

@@ -98,12 +98,33 @@ async fn sockets_of_the_same_type_refuse_each_other() -> Outcome {
     let (push, endpoint) = bound(PushSocket::builder()).await?;
     let mut events = push.events();
     let other = PushSocket::builder().connect(&endpoint).await?;
+    let opened = soon(events.next()).await.expect("the socket is there");
+    let Event::LinkOpened { link: came, .. } = opened else {
+        panic!("{opened:?}");
+    };
     let event = soon(events.next()).await.expect("the socket is there");
-    assert!(
-        matches!(&event, Event::Disconnected { reason, .. } if reason.to_string().contains("PUSH")),
-        "{event:?}"
-    );
+    let Event::Disconnected { link, reason, .. } = &event else {
+        panic!("{event:?}");
+    };
+    assert!(*link == came && reason.to_string().contains("PUSH"), "{event:?}");
     drop(other);
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_sides_are_told_of_a_link_and_which_endpoint_it_is_of() -> Outcome {
+    let (push, endpoint) = bound(PushSocket::builder()).await?;
+    let pull = PullSocket::builder().build()?;
+    let listeners = [(push.events(), false), (pull.events(), true)];
+    pull.connect(&endpoint)?;
+    for (mut events, connected) in listeners {
+        let opened = soon(events.next()).await.expect("the socket is there");
+        let Event::LinkOpened { endpoint: of, peer, by_us, .. } = opened else {
+            panic!("{opened:?}");
+        };
+        assert_eq!((&of, by_us), (&endpoint, connected));
+        assert!(peer.starts_with("tcp://127.0.0.1:") && (peer == endpoint) == connected, "{peer}");
+    }
     Ok(())
 }
 

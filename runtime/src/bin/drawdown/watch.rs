@@ -1,6 +1,6 @@
 //! Tells people about events of a socket that they should know of.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use drawdown::protocol::wire::CloseCode;
@@ -48,6 +48,7 @@ impl Watch {
             peers: peers.to_vec(),
             letters,
             answers: 0,
+            endpoints: HashMap::new(),
             members: HashSet::new(),
             turned_away: false,
             levels: Levels::default(),
@@ -93,6 +94,8 @@ struct Teller {
     letters: String,
     /// Handshakes that were ever done.
     answers: usize,
+    /// Of links that this side made.
+    endpoints: HashMap<LinkId, String>,
     /// Links whose handshake was done.
     members: HashSet<LinkId>,
     /// Somebody answered, and one of the two sides did not want the other.
@@ -130,6 +133,9 @@ impl Teller {
 
     fn tell(&mut self, event: Event) {
         match event {
+            Event::LinkOpened { link, endpoint, by_us: true, .. } => {
+                self.endpoints.insert(link, endpoint);
+            }
             Event::Connected { link, .. } => {
                 self.answers += 1;
                 self.members.insert(link);
@@ -138,19 +144,20 @@ impl Teller {
                 let was_member = self.members.remove(&link);
                 self.turned_away |= !was_member && reason.code != CloseCode::Internal;
                 if reason.code != CloseCode::Done {
-                    self.once(event.to_string());
+                    self.once(self.sentence(&event, link));
                 }
+                self.endpoints.remove(&link);
             }
             Event::Expired { .. } => self.name(format_args!("{event}")),
             Event::DeadLettered { .. } => {
                 let letters = self.letters.clone();
                 self.name(format_args!("{event}; {letters}"));
             }
-            Event::Restored { .. }
-            | Event::ServerSilent { .. }
-            | Event::ServerAnswers { .. }
-            | Event::ServerOnTrial { .. }
-            | Event::ServerTrusted { .. } => self.change(&event),
+            Event::Restored { link, .. }
+            | Event::ServerSilent { link }
+            | Event::ServerAnswers { link }
+            | Event::ServerOnTrial { link, .. }
+            | Event::ServerTrusted { link } => self.change(&self.sentence(&event, link)),
             Event::DeadLettersFull { .. }
             | Event::Ahead { .. }
             | Event::Fenced { .. }
@@ -190,13 +197,21 @@ impl Teller {
         }
     }
 
+    /// What happened on a link, and where that leads to if this side made it.
+    fn sentence(&self, event: &Event, link: LinkId) -> String {
+        match self.endpoints.get(&link) {
+            Some(endpoint) => format!("{endpoint}: {event}"),
+            None => event.to_string(),
+        }
+    }
+
     /// Tells what may happen again and again, but not without end.
-    fn change(&mut self, event: &Event) {
+    fn change(&mut self, sentence: &str) {
         self.changes += 1;
         match self.changes {
-            ..CHANGES_MAX => self.console.say(event),
+            ..CHANGES_MAX => self.console.say(sentence),
             CHANGES_MAX => {
-                self.console.say(event);
+                self.console.say(sentence);
                 self.console.say("further changes of servers are not told");
             }
             _ => {}
