@@ -12,6 +12,10 @@ use super::{Source, SubscribeEngine};
 /// A session whose sources are changed often in vain has up to so many times the patience with the next.
 pub(super) const CHANGES_SHIFT_MAX: u32 = 6;
 
+/// How often sources that say that they have what comes next, and do not send it, are asked for it again beyond once each:
+/// each time they have twice as long for it.
+const ASKED_AGAIN_MAX: usize = 4;
+
 impl SubscribeEngine {
     /// Whether any source has something of a session that has not come.
     pub(super) fn has_news(&self, session: Session) -> bool {
@@ -80,7 +84,7 @@ impl SubscribeEngine {
     }
 
     /// A source has nothing of what comes next below `from`. True if another one may have some of it: then that one is
-    /// asked now. Each is asked, and the one that loses least once more, before a loss is believed.
+    /// asked now. Each is asked, and the one that loses least some times more, before a loss is believed.
     pub(super) fn asks_elsewhere(
         &mut self,
         id: LinkId,
@@ -107,7 +111,7 @@ impl SubscribeEngine {
         let best = able.min_by_key(|(_, source)| {
             (source.first_from(next), std::cmp::Reverse(source.ring.head))
         });
-        let Some((other, _)) = best.filter(|_| rescues <= count) else {
+        let Some((other, _)) = best.filter(|_| rescues < count + ASKED_AGAIN_MAX) else {
             return self.puts_off_loss(session, now);
         };
         self.ask(session, other, now);

@@ -46,7 +46,7 @@ pub(crate) struct Way {
     to: (usize, LinkId),
     decoder: Decoder,
     input: BytesMut,
-    /// Nothing arrives.
+    /// Nothing arrives for now.
     is_silent: bool,
 }
 
@@ -140,10 +140,19 @@ impl Net {
         self.run();
     }
 
-    /// Nothing that either of two says reaches the other any more, and neither notices.
+    /// Nothing that either of two says reaches the other, and neither notices.
     pub(crate) fn silence(&mut self, one: usize, other: usize) {
-        let between = self.ways.iter_mut().filter(|way| way.joins(one, other));
-        between.for_each(|way| way.is_silent = true);
+        self.between(one, other).for_each(|way| way.is_silent = true);
+    }
+
+    /// What two have said meanwhile arrives.
+    pub(crate) fn end_silence(&mut self, one: usize, other: usize) {
+        self.between(one, other).for_each(|way| way.is_silent = false);
+        self.run();
+    }
+
+    fn between(&mut self, one: usize, other: usize) -> impl Iterator<Item = &mut Way> {
+        self.ways.iter_mut().filter(move |way| way.joins(one, other))
     }
 
     /// Carries bytes until there are none.
@@ -155,10 +164,11 @@ impl Net {
                 let (node, link) = way.from;
                 each!(&mut self.nodes[node], e => e.poll_transmit(link, self.now, &mut out));
                 busy |= !out.is_empty();
-                if !way.is_silent {
-                    out.pieces().for_each(|piece| way.input.extend_from_slice(piece));
-                }
-                while let Some(frame) = way.decoder.decode(&mut way.input).unwrap() {
+                out.pieces().for_each(|piece| way.input.extend_from_slice(piece));
+                while !way.is_silent
+                    && let Some(frame) = way.decoder.decode(&mut way.input).unwrap()
+                {
+                    busy = true;
                     let (node, link) = way.to;
                     each!(&mut self.nodes[node], e => e.handle_frame(link, frame, self.now));
                 }

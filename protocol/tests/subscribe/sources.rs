@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use drawdown_protocol::{PublishConfig, PublishEngine};
+use drawdown_protocol::{PublishConfig, PublishEngine, SubscribeConfig};
 
 use crate::net::{Got, Net, Node, lineage, message, peer, ring, window};
 
+/// How long a source may be behind another one.
+const LAG: Duration = Duration::from_millis(200);
+
 /// A subscriber at number 10 that takes from one that has all of 0 to 99, and knows another one, whose ring all below 90 has
 /// left since it told what it has.
-fn behind_at_the_better_of_two_sources() -> (Net, usize, [usize; 2]) {
+fn behind_at_the_better_of_two_sources(lag: Duration) -> (Net, usize, [usize; 2]) {
     let mut net = Net::default();
     let [all, few] = [1_000, 10].map(|messages| net.publisher(ring(messages), lineage(1, 0)));
-    let subscriber = net.subscriber(window(10), &[""]);
+    let subscriber = net.subscriber(SubscribeConfig { lag, ..window(10) }, &[""]);
     net.sub(subscriber).set_sources_expected(2);
     for source in [all, few] {
         net.join(source, subscriber);
@@ -24,7 +27,7 @@ fn behind_at_the_better_of_two_sources() -> (Net, usize, [usize; 2]) {
 #[test]
 fn a_source_that_is_lost_for_a_moment_is_waited_for_however_old_the_session_is() {
     for heartbeats in [true, false] {
-        let (mut net, subscriber, [all, few]) = behind_at_the_better_of_two_sources();
+        let (mut net, subscriber, [all, few]) = behind_at_the_better_of_two_sources(LAG);
         if heartbeats {
             net.pass(Duration::from_secs(10));
         } else {
@@ -40,7 +43,7 @@ fn a_source_that_is_lost_for_a_moment_is_waited_for_however_old_the_session_is()
 
 #[test]
 fn a_source_that_stays_away_is_waited_for_until_its_grace_time_is_over() {
-    let (mut net, subscriber, [all, few]) = behind_at_the_better_of_two_sources();
+    let (mut net, subscriber, [all, few]) = behind_at_the_better_of_two_sources(LAG);
     net.pass(Duration::from_secs(10));
     net.cut(all, subscriber);
     net.pass(Duration::from_millis(9_900));
@@ -50,6 +53,19 @@ fn a_source_that_stays_away_is_waited_for_until_its_grace_time_is_over() {
     let got = net.take(subscriber);
     assert_eq!(got[10], Got::Gap(10, 89));
     assert_eq!(got.len(), 10 + 1 + 10, "{got:?}");
+}
+
+#[test]
+fn a_source_that_answers_late_is_asked_again_before_what_it_has_is_taken_for_lost() {
+    let (mut net, subscriber, [all, few]) = behind_at_the_better_of_two_sources(LAG / 10);
+    // Both tell what they have.
+    net.pass(Duration::from_secs(1));
+    net.silence(all, subscriber);
+    let first = net.seqs(subscriber);
+    net.pass(LAG * 5 / 2);
+    net.end_silence(all, subscriber);
+    assert!(net.asks(subscriber, all) && !net.asks(subscriber, few));
+    assert_eq!([first, net.seqs(subscriber)].concat(), (0..100).collect::<Vec<_>>());
 }
 
 #[test]
