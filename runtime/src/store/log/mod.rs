@@ -33,6 +33,9 @@ use message::{HEADER_BYTES_MAX, Kind, Message, SEGMENT_HEADER_BYTES, SegmentHead
 /// Its file in a store's folder.
 pub(super) const NAME: &str = "db";
 
+/// The last place in a segment where a message may begin.
+const LAST_MESSAGE_AT: usize = SEGMENT_BYTES - HEADER_BYTES_MAX;
+
 /// A log, open.
 pub(super) struct Log {
     file: File,
@@ -139,11 +142,11 @@ impl Segment {
     }
 
     fn visit(&self, bytes: &[u8], mut each: impl FnMut(Found<'_>)) {
-        let last = SEGMENT_BYTES - HEADER_BYTES_MAX;
         let message_at = |at: usize| Message::read(bytes.get(at..)?, Some(self.number));
         let mut at = SEGMENT_HEADER_BYTES;
-        while at <= last {
-            let found = (at..=last.min(bytes.len())).find_map(|at| Some((at, message_at(at)?)));
+        while at <= LAST_MESSAGE_AT {
+            let mut starts = at..=LAST_MESSAGE_AT.min(bytes.len());
+            let found = starts.find_map(|at| Some((at, message_at(at)?)));
             let gap_end = found.as_ref().map_or(SEGMENT_BYTES, |(start, _)| *start);
             if gap_end > at {
                 let bytes = self.offset + at as u64..self.offset + gap_end as u64;

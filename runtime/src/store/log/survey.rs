@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::message::{Kind, Message, SEGMENT_HEADER_BYTES};
 use super::rescue::entries_of;
-use super::{Found, Log, SEGMENT_BYTES, Segment};
+use super::{Found, LAST_MESSAGE_AT, Log, SEGMENT_BYTES, Segment};
 use crate::store::format::{self, SYNCS_KEY};
 
 /// What a log looks like.
@@ -129,7 +129,9 @@ impl Survey {
         before.find_map(|surveyed| {
             let (bytes, lsn) = surveyed.gap.as_ref()?;
             let is_before = surveyed.segment.number < tail || *lsn < self.replay_from;
-            is_before.then(|| bytes.clone())
+            // When sled opens a log that ends just there, it goes on in the next segment, and leaves this place empty.
+            let is_left_empty = lsn % SEGMENT_BYTES as u64 == LAST_MESSAGE_AT as u64;
+            (is_before && !is_left_empty).then(|| bytes.clone())
         })
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::store::entries::Kind;
 use crate::store::format::{ANCHOR_KEY, Anchor, Prefix, key, write_note};
 use crate::store::marker::{self, Marker, Reserved};
-use crate::store::sync;
+use crate::store::{SEGMENT_BYTES, sync};
 
 #[test]
 fn everything_answered_survives_a_kill() {
@@ -15,6 +15,52 @@ fn everything_answered_survives_a_kill() {
         if first % 10 == 0 {
             let image = image_of(folder.path());
             assert_eq!(recovered(image.path()).blocks.len() as u64, first + 1);
+        }
+    }
+}
+
+/// Where sled's log ends: behind the number of the last sync, of whose eight bytes only the first is not 0.
+fn log_end(path: &Path) -> usize {
+    let log = fs::read(path.join("db")).unwrap();
+    log.iter().rposition(|byte| *byte != 0).unwrap() + 8
+}
+
+/// What a kill leaves of a store whose log ends so many bytes before the end of its first segment.
+fn killed_store_that_ends(before: usize) -> TempDir {
+    let folder = folder();
+    let (mut store, _) =
+        SledStore::open(folder.path(), &OpenOptions::new(SocketType::Push)).unwrap();
+    commit(&mut store, vec![reserve(1_000), put(0..1, 10)]);
+    let mut first = 1;
+    while log_end(folder.path()) + 150 * KIB < SEGMENT_BYTES {
+        commit(&mut store, vec![put(first..first + 1, 50 * KIB)]);
+        first += 1;
+    }
+    let mut attempt = |failed, bytes| {
+        let attempts = Attempts { failed, reason: "x".repeat(bytes) };
+        let (begin, op) = (log_end(folder.path()), StoreOp::PutAttempts { seq: 0, attempts });
+        commit(&mut store, vec![op]);
+        log_end(folder.path()) - begin
+    };
+    let beside = attempt(1, 30 * KIB) - 30 * KIB;
+    attempt(2, SEGMENT_BYTES - before - log_end(folder.path()) - 60 * KIB);
+    let rest = SEGMENT_BYTES - before - log_end(folder.path());
+    attempt(3, rest - beside);
+    assert_eq!(log_end(folder.path()), SEGMENT_BYTES - before);
+    image_of(folder.path())
+}
+
+#[test]
+fn a_log_may_end_anywhere_near_the_end_of_a_segment() {
+    // What begins in the last 32 bytes would have no room there, whatever it is.
+    for before in 28..=36 {
+        let killed = killed_store_that_ends(before);
+        let found = recovered(killed.path()).blocks.len();
+        for _ in 0..3 {
+            let opened = SledStore::open(killed.path(), &OpenOptions::new(SocketType::Push));
+            let (store, recovered) = opened.unwrap_or_else(|error| panic!("{before}: {error}"));
+            assert_eq!(recovered.unwrap().blocks.len(), found, "{before}");
+            close(store);
         }
     }
 }
