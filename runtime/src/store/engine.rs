@@ -74,7 +74,7 @@ impl Engine {
         };
         folder::clean_up(&path, marker.ready)
             .map_err(|error| StoreError::io(&path, "clean up after a crash", &error))?;
-        let synced = witness.as_ref().map_or(0, Witness::number);
+        let synced = witness.as_ref().map(Witness::number);
         check_log(&path, synced, options.wanted_durability())?;
 
         let (db, contents) = open_on_own_thread(&path, read)?;
@@ -291,7 +291,7 @@ impl Look {
 }
 
 /// Refuses a log that sled would write over, because it is damaged.
-fn check_log(path: &Path, synced: u64, durability: Durability) -> Result<(), StoreError> {
+fn check_log(path: &Path, synced: Option<u64>, durability: Durability) -> Result<(), StoreError> {
     let failed = |error: &io::Error| StoreError::io(path, "read its data", error);
     let Some(mut log) = Log::open(path).map_err(|error| failed(&error))? else {
         return Ok(());

@@ -81,8 +81,8 @@ impl Survey {
         }
     }
 
-    /// Whether sled may open it, if so many syncs were answered.
-    pub(in crate::store) fn verdict(&self, synced: u64) -> Verdict {
+    /// Whether sled may open it, if so many syncs were answered; where nobody knows that, as many as there are traces of.
+    pub(in crate::store) fn verdict(&self, synced: Option<u64>) -> Verdict {
         let tail = self.tail();
         if let Some(damage) = self.damage_before(tail) {
             return Verdict::Damaged(damage);
@@ -94,7 +94,8 @@ impl Survey {
             seen = seen.max(surveyed.syncs_before_gap);
             at = surveyed.gap.as_ref().map(|(bytes, _)| bytes.start);
         }
-        match synced.checked_sub(seen) {
+        let traces = || self.segments.iter().map(|surveyed| surveyed.syncs).max().unwrap_or(0);
+        match synced.unwrap_or_else(traces).checked_sub(seen) {
             None | Some(0) => Verdict::Sound,
             Some(syncs) => Verdict::CutOff { syncs, at },
         }

@@ -448,6 +448,23 @@ fn messages_can_be_seen_also_without_the_small_files_beside_them() {
 }
 
 #[test]
+fn nothing_is_cut_off_by_looking_although_nobody_knows_what_was_synced() {
+    let folder = synced_store_of_ten();
+    rot(folder.path(), 30);
+    fs::remove_file(folder.path().join("SYNCED")).unwrap();
+    let before = files(folder.path());
+    for _ in 0..2 {
+        let inspector = Inspector::open(folder.path()).unwrap();
+        let said = inspector.damages()[0].to_string();
+        assert!(said.contains(", which hides its last 8 commits; the rest"), "{said}");
+        assert_eq!(inspector.report().unwrap().blocks.len(), 9);
+        assert_eq!(inspector.block(95).unwrap().unwrap().records, records(90, 50 * KIB));
+        inspector.close().unwrap();
+        assert!(files(folder.path()) == before, "nothing was written to it");
+    }
+}
+
+#[test]
 fn a_folder_without_data_is_not_looked_into_because_its_marker_is_damaged() {
     let folder = folder();
     CursorStore::open(folder.path()).unwrap();
