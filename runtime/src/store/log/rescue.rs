@@ -72,7 +72,8 @@ impl Page {
         let is_sound = self.high.is_empty() || self.low < self.high;
         if is_one_of_several && is_sound {
             let its_own = (Bound::Included(self.low), end);
-            entries.extract_if(its_own, |_, _| true).for_each(drop);
+            // That one is no key of this tree.
+            entries.extract_if(its_own, |key, _| *key != SYNCS_KEY).for_each(drop);
         }
         entries.extend(self.entries);
     }

@@ -465,6 +465,23 @@ fn nothing_is_cut_off_by_looking_although_nobody_knows_what_was_synced() {
 }
 
 #[test]
+fn what_is_left_is_not_said_to_lack_commits_that_it_has() {
+    let folder = synced_store_of_ten();
+    let options = OpenOptions::new(SocketType::Push);
+    let (mut store, _) = SledStore::open(folder.path(), &options).unwrap();
+    // So many that sled writes the page anew in which the key of the syncs would be, were it of the same tree.
+    for _ in 0..4 {
+        let done = (0..40).map(|seq| put_done(0, seq % 9..seq % 9 + 1));
+        commit(&mut store, done.collect());
+    }
+    close(store);
+    rot(folder.path(), 50);
+    let inspector = Inspector::open(folder.path()).unwrap();
+    assert_eq!(inspector.damages().len(), 1, "{:?}", inspector.damages());
+    assert_eq!(inspector.report().unwrap().blocks.len(), 9);
+}
+
+#[test]
 fn a_folder_without_data_is_not_looked_into_because_its_marker_is_damaged() {
     let folder = folder();
     CursorStore::open(folder.path()).unwrap();
