@@ -52,6 +52,53 @@ pub(super) enum Kind {
     Cap,
 }
 
+impl Kind {
+    /// Whether it says something of its page.
+    pub(super) fn is_of_a_page(self) -> bool {
+        !matches!(self, Kind::Nothing | Kind::Cap)
+    }
+}
+
+/// What the header of a message says, right or wrong.
+pub(super) struct Header {
+    crc: u32,
+    pub(super) kind: Kind,
+    /// The page that the message is about.
+    pub(super) page: u64,
+    /// The number of its segment.
+    pub(super) segment: u64,
+    /// Where its body stands behind the beginning of the message.
+    body: Range<usize>,
+}
+
+impl Header {
+    /// Of the message that `bytes` may begin with; none if they do not.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let crc = u32::from_le_bytes(*bytes.first_chunk()?);
+        let kind = match *bytes.get(4)? {
+            1 | 3 => Kind::Nothing,
+            2 => Kind::Cap,
+            4 => Kind::Free,
+            5..=7 => Kind::Note,
+            8 => Kind::Page,
+            9 => Kind::PageOutside,
+            10 => Kind::Link,
+            11 => Kind::LinkOutside,
+            _ => return None,
+        };
+        let mut rest = Cursor { bytes, at: 5 };
+        let length = usize::try_from(rest.number()?).ok()?;
+        let (segment, page) = (rest.number()?, rest.number()?);
+        let body = rest.at..rest.at.checked_add(length)?;
+        Some(Self { crc, kind, page, segment, body })
+    }
+
+    /// How long the message is, with this header.
+    pub(super) const fn message_bytes(&self) -> usize {
+        self.body.end
+    }
+}
+
 /// A message whose checksum is right.
 #[derive(Clone, Debug)]
 pub(super) struct Message<'a> {
@@ -68,31 +115,17 @@ pub(super) struct Message<'a> {
 impl<'a> Message<'a> {
     /// The message that `bytes`, the rest of a segment, begin with; if that is known, of a segment of this number.
     pub(super) fn read(bytes: &'a [u8], segment: Option<u64>) -> Option<Self> {
-        let kind = match *bytes.get(4)? {
-            1 | 3 => Kind::Nothing,
-            2 => Kind::Cap,
-            4 => Kind::Free,
-            5..=7 => Kind::Note,
-            8 => Kind::Page,
-            9 => Kind::PageOutside,
-            10 => Kind::Link,
-            11 => Kind::LinkOutside,
-            _ => return None,
-        };
-        let mut header = Cursor { bytes, at: 5 };
-        let length = usize::try_from(header.number()?).ok()?;
-        let number = header.number()?;
-        if segment.is_some_and(|segment| segment != number) {
+        let header = Header::read(bytes)?;
+        if segment.is_some_and(|segment| segment != header.segment) {
             return None;
         }
-        let page = header.number()?;
-        let body = bytes.get(header.at..header.at.checked_add(length)?)?;
+        let body = bytes.get(header.body.clone())?;
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(body);
-        hasher.update(bytes.get(4..header.at)?);
-        let crc = u32::from_le_bytes(*bytes.first_chunk()?);
-        let message = Self { kind, page, segment: number, body, length: header.at + length };
-        (hasher.finalize() == !crc).then_some(message)
+        hasher.update(bytes.get(4..header.body.start)?);
+        let length = header.message_bytes();
+        let Header { crc, kind, page, segment, .. } = header;
+        (hasher.finalize() == !crc).then_some(Self { kind, page, segment, body, length })
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) use rescue::Rescue;
 pub(super) use survey::{Survey, Verdict};
 
 use super::SEGMENT_BYTES;
-use message::{HEADER_BYTES_MAX, Kind, Message, SEGMENT_HEADER_BYTES, SegmentHeader};
+use message::{HEADER_BYTES_MAX, Header, Kind, Message, SEGMENT_HEADER_BYTES, SegmentHeader};
 
 /// Its file in a store's folder.
 pub(super) const NAME: &str = "db";
@@ -60,8 +60,9 @@ struct Segment {
 enum Found<'a> {
     /// A message, and where its body stands in the file.
     Message { message: Message<'a>, at: u64, lsn: u64 },
-    /// Bytes of the file that are no message: those between two, or the rest of the segment.
-    Gap { bytes: Range<u64>, lsn: u64 },
+    /// Bytes of the file that are no message: those between two, or the rest of the segment; and the page that they are about,
+    /// if they were one message whose header can be read.
+    Gap { bytes: Range<u64>, lsn: u64, page: Option<u64> },
 }
 
 impl Log {
@@ -142,26 +143,44 @@ impl Segment {
     }
 
     fn visit(&self, bytes: &[u8], mut each: impl FnMut(Found<'_>)) {
-        let message_at = |at: usize| Message::read(bytes.get(at..)?, Some(self.number));
         let mut at = SEGMENT_HEADER_BYTES;
         while at <= LAST_MESSAGE_AT {
-            let mut starts = at..=LAST_MESSAGE_AT.min(bytes.len());
-            let found = starts.find_map(|at| Some((at, message_at(at)?)));
-            let gap_end = found.as_ref().map_or(SEGMENT_BYTES, |(start, _)| *start);
-            if gap_end > at {
-                let bytes = self.offset + at as u64..self.offset + gap_end as u64;
-                each(Found::Gap { bytes, lsn: self.lsn(at) });
-            }
-            let Some((start, message)) = found else {
-                return;
+            let lsn = self.lsn(at);
+            let Some(message) = self.message_at(bytes, at) else {
+                let (end, page) = self.gap_at(bytes, at);
+                let bytes = self.offset + at as u64..self.offset + end as u64;
+                each(Found::Gap { bytes, lsn, page });
+                at = end;
+                continue;
             };
-            let (kind, length) = (message.kind, message.length);
-            let body = self.offset + (start + length - message.body.len()) as u64;
-            each(Found::Message { message, at: body, lsn: self.lsn(start) });
+            let (kind, end) = (message.kind, at + message.length);
+            let body = self.offset + (end - message.body.len()) as u64;
+            each(Found::Message { message, at: body, lsn });
             if kind == Kind::Cap {
                 return;
             }
-            at = start + length;
+            at = end;
         }
+    }
+
+    fn message_at<'a>(&self, bytes: &'a [u8], at: usize) -> Option<Message<'a>> {
+        Message::read(bytes.get(at..)?, Some(self.number))
+    }
+
+    /// Where the bytes end that are no message, and the page that they are about.
+    fn gap_at(&self, bytes: &[u8], at: usize) -> (usize, Option<u64>) {
+        // A message that only has a wrong byte somewhere says where the next one begins. What is in it is not looked at: there
+        // may be messages of other logs in it, as of a copy that somebody sends.
+        let header = bytes.get(at..).and_then(Header::read);
+        if let Some(header) = header.filter(|header| header.segment == self.number) {
+            let end = at.saturating_add(header.message_bytes());
+            let is_last = (LAST_MESSAGE_AT + 1..=bytes.len()).contains(&end);
+            if is_last || self.message_at(bytes, end).is_some() {
+                return (end, header.kind.is_of_a_page().then_some(header.page));
+            }
+        }
+        let mut starts = at..=LAST_MESSAGE_AT.min(bytes.len());
+        let end = starts.find(|at| self.message_at(bytes, *at).is_some());
+        (end.unwrap_or(SEGMENT_BYTES), None)
     }
 }

@@ -54,8 +54,10 @@ impl Survey {
 
     fn note(&mut self, index: usize, found: Found<'_>) {
         match found {
-            Found::Gap { bytes, lsn } => {
+            Found::Gap { bytes, lsn, page } => {
                 self.segments[index].gap.get_or_insert((bytes, lsn));
+                // Its page has lost what it said; or nothing, if a later message says all of the page.
+                page.into_iter().for_each(|page| self.add_place(page, index));
             }
             Found::Message { message, .. } => {
                 self.replay(index, &message);
@@ -71,13 +73,18 @@ impl Survey {
                 self.pages.insert(message.page, vec![index]);
             }
             Kind::Link | Kind::LinkOutside => {
-                if let Some(places) = self.pages.get_mut(&message.page)
-                    && places.last() != Some(&index)
-                {
-                    places.push(index);
+                if self.pages.contains_key(&message.page) {
+                    self.add_place(message.page, index);
                 }
             }
             Kind::Nothing | Kind::Cap => {}
+        }
+    }
+
+    fn add_place(&mut self, page: u64, index: usize) {
+        let places = self.pages.entry(page).or_default();
+        if places.last() != Some(&index) {
+            places.push(index);
         }
     }
 
@@ -154,5 +161,64 @@ impl Surveyed {
         if self.gap.is_none() {
             self.syncs_before_gap = self.syncs;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SEGMENT: u64 = SEGMENT_BYTES as u64;
+    const PAGE: u8 = 8;
+    const LINK: u8 = 10;
+    const CAP: u8 = 2;
+
+    /// Of segment and page, whose numbers are small.
+    fn message(segment: u8, kind: u8, page: u8, body: &[u8]) -> Vec<u8> {
+        let [low, middle, high, 0] = (body.len() as u32).to_le_bytes() else { panic!("too long") };
+        let head = [kind, 250, low, middle, high, segment, page];
+        let crc = !crc32fast::hash(&[body, &head].concat());
+        [&crc.to_le_bytes()[..], &head, body].concat()
+    }
+
+    /// A whole segment that begins with these messages.
+    fn segment(number: u8, stable: u64, messages: &[Vec<u8>]) -> Vec<u8> {
+        let lsn = (u64::from(number) * SEGMENT) ^ i64::MAX as u64;
+        let rest = [lsn.to_le_bytes(), (stable ^ i64::MAX as u64).to_le_bytes()].concat();
+        let crc = !crc32fast::hash(&rest);
+        let segment = [&crc.to_le_bytes()[..], &rest, &messages.concat()].concat();
+        let left = SEGMENT_BYTES - segment.len();
+        let cap = message(number, CAP, 0, &vec![0; left - message(number, CAP, 0, &[]).len()]);
+        [segment, cap].concat()
+    }
+
+    fn verdict(log: &[Vec<u8>]) -> Verdict {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(super::super::NAME), log.concat()).unwrap();
+        let mut log = Log::open(folder.path()).unwrap().unwrap();
+        Survey::of(&mut log, 0).unwrap().verdict(Some(0))
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_itself_needed_unless_it_is_said_again() {
+        let (page, link) = (message(0, PAGE, 5, b"first"), message(1, LINK, 5, b"more"));
+        let mut wrong = link.clone();
+        *wrong.last_mut().unwrap() ^= 1;
+        let log = |link: &[u8], later: &[Vec<u8>]| {
+            [
+                segment(0, 0, std::slice::from_ref(&page)),
+                segment(1, SEGMENT - 100, &[link.to_vec(), message(1, PAGE, 6, b"of before")]),
+                segment(2, 2 * SEGMENT - 100, &[&[message(2, PAGE, 6, b"last")], later].concat()),
+                segment(3, 3 * SEGMENT - 100, &[]),
+            ]
+        };
+        assert_eq!(verdict(&log(&link, &[])), Verdict::Sound);
+        let (from, length) = (SEGMENT + SEGMENT_HEADER_BYTES as u64, wrong.len() as u64);
+        assert_eq!(verdict(&log(&wrong, &[])), Verdict::Damaged(from..from + length));
+        // That segment was free, and a crash came while it was written again.
+        let again = message(2, PAGE, 5, b"first and more");
+        assert_eq!(verdict(&log(&wrong, &[again])), Verdict::Sound);
     }
 }

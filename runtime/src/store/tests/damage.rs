@@ -482,6 +482,33 @@ fn what_is_left_is_not_said_to_lack_commits_that_it_has() {
 }
 
 #[test]
+fn what_stands_in_a_damaged_message_is_not_taken_for_the_stores_own() {
+    let other = folder();
+    let mut store = new_store(other.path());
+    commit(&mut store, vec![put(500..510, 10 * KIB), put(510..520, 10 * KIB)]);
+    close(store);
+    let mut log = fs::read(other.path().join("db")).unwrap();
+    log.truncate(50 * KIB);
+
+    // Somebody sends a copy of it.
+    let folder = synced_store_of_ten();
+    let options = OpenOptions::new(SocketType::Push);
+    let (mut store, _) = SledStore::open(folder.path(), &options).unwrap();
+    let copy = StoreOp::PutBlock { seqs: 100..101, parts: vec![log.clone().into()] };
+    commit(&mut store, vec![copy]);
+    commit(&mut store, vec![put(101..102, KIB)]);
+    close(store);
+    let file = folder.path().join("db");
+    let found = fs::read(&file).unwrap().windows(log.len()).position(|bytes| bytes == log);
+    turn_bits(&file, &[found.unwrap()]);
+
+    let inspector = Inspector::open(folder.path()).unwrap();
+    let blocks = inspector.report().unwrap().blocks;
+    let expected = (0..100).step_by(10).chain([101]);
+    assert!(expected.eq(blocks.iter().map(|block| block.seqs.start)), "{blocks:?}");
+}
+
+#[test]
 fn a_folder_without_data_is_not_looked_into_because_its_marker_is_damaged() {
     let folder = folder();
     CursorStore::open(folder.path()).unwrap();
