@@ -220,14 +220,16 @@ impl RequestEngine {
             return;
         };
         let (copies, cost) = (call.copies, call.cost);
-        let at_most_once = call.options.at_most_once;
+        let (at_most_once, is_routed) = (call.options.at_most_once, call.routed.is_some());
         let attempt_timeout = call.options.attempt_timeout;
         let end = |copy: &Copy| copy.given + attempt_timeout;
         if let Some(next) = copies.iter().map(end).filter(|end| *end > now).min() {
             self.set_timer(number, next, Timer::Attempt);
         }
-        let over = || copies.iter().filter(|copy| end(copy) <= now);
-        for copy in over() {
+        // What was written a router leaves where it is: how long that may take is for its client to say.
+        let is_over = |copy: &&Copy| end(copy) <= now && (copy.delivery.is_none() || !is_routed);
+        let over = || copies.iter().filter(is_over);
+        for copy in over().filter(|copy| self.is_to_blame(copy)).collect::<Vec<_>>() {
             self.silence(copy.link, attempt_timeout, now);
         }
         for copy in over() {
@@ -243,15 +245,20 @@ impl RequestEngine {
         }
     }
 
+    /// Whether who is at the other end of a link is silent if it lets the time for a copy run out. Of what it has a router is
+    /// not: it is a server behind it, which it finds out by itself. But it is the router whose connection takes nothing.
+    pub(super) fn is_to_blame(&self, copy: &Copy) -> bool {
+        let peer = self.links.get(&copy.link).and_then(|link| link.link.peer());
+        copy.delivery.is_none() || peer.is_some_and(|peer| peer.router().is_none())
+    }
+
     /// A server has not answered: it is left out until it does, or for a while. What it was given before is part of the same
     /// silence.
     pub(super) fn silence(&mut self, id: LinkId, attempt_timeout: Duration, now: Time) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        // It is not the router that is silent, but a server behind it, which it finds out by itself.
-        let is_router = link.link.peer().is_some_and(|peer| peer.router().is_some());
-        if is_router || link.silent_until.is_some_and(|until| until > now) {
+        if link.silent_until.is_some_and(|until| until > now) {
             return;
         }
         let wait = attempt_timeout.saturating_mul(1 << link.silences.min(6));

@@ -153,10 +153,10 @@ impl RequestEngine {
         now: Time,
     ) -> CallNumber {
         let left = deadline.since(now);
-        // It is its client who tries it again, and says how long one server may take.
+        // It is its client who tries it again, and says how long one server may take; but none may take long to be told of it.
         let options = CallOptions {
             timeout: left,
-            attempt_timeout: left,
+            attempt_timeout: left.min(SILENCE_MAX),
             retries: 0,
             at_most_once,
             ..CallOptions::default()
@@ -186,11 +186,12 @@ impl RequestEngine {
 
     /// A client does not wait for a call any more; or waits for it to be tried elsewhere.
     pub(crate) fn cancel_routed(&mut self, number: CallNumber, now: Time) {
-        let (Some(routing), Some(call)) = (&mut self.routing, self.calls.get(&number)) else {
+        let Some(call) = self.calls.get(&number) else {
             return;
         };
-        if let Some(routed) = &call.routed {
-            for copy in call.copies.iter().filter(|copy| copy.delivery.is_some()) {
+        let blamed: Vec<_> = call.copies.iter().filter(|copy| self.is_to_blame(copy)).collect();
+        if let (Some(routing), Some(routed)) = (&mut self.routing, &call.routed) {
+            for copy in blamed {
                 let attempt = Attempt { link: copy.link, given: copy.given, taken: now };
                 routing.tried.note(routed.id, attempt);
             }

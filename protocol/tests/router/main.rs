@@ -298,3 +298,43 @@ fn what_a_client_is_told_of_many_calls_fits_into_frames() {
     router.link_lost(down.link, "it is gone", NOW.time);
     assert_eq!(outcomes(&up.hears(&mut router, NOW)).len() as u64, calls);
 }
+
+/// A router with a client, and two servers: the connection of the first, which has more room, takes nothing.
+fn beside_a_stuck_one(stuck: &Hello) -> (RouterEngine, Raw, Raw) {
+    let mut router = router();
+    let mut up = Raw::connect(&mut router, Side::Upstream, &client());
+    let mut first = Raw::connect(&mut router, Side::Downstream, stuck);
+    first.says(&mut router, &grant(1, 8), NOW);
+    let mut other = Raw::connect_as(&mut router, Side::Downstream, &server(), 0x31);
+    other.says(&mut router, &grant(1, 2), NOW);
+    up.hears(&mut router, NOW);
+    (router, up, other)
+}
+
+#[test]
+fn a_server_whose_connection_takes_nothing_is_left_out_when_a_call_comes_again() {
+    for stuck in [server(), router_hello(0x01, Side::Downstream)] {
+        let (mut router, mut up, mut other) = beside_a_stuck_one(&stuck);
+        up.says(&mut router, &call(0, 5, &[]), NOW);
+        assert!(passed_on(&other.hears(&mut router, NOW)).is_empty());
+        let at = later(NOW, 1_000);
+        let retract = Retract { deliveries: [span(0, 1)].into_iter().collect() };
+        up.says(&mut router, &encoded(&Control::Retract(retract)), at);
+        up.says(&mut router, &call(1, 5, &[]), at);
+        assert_eq!(passed_on(&other.hears(&mut router, at)).len(), 1, "it took nothing before");
+    }
+}
+
+#[test]
+fn what_a_connection_does_not_take_goes_to_another_server_also_if_it_runs_at_most_once() {
+    for stuck in [server(), router_hello(0x01, Side::Downstream)] {
+        let (mut router, mut up, mut other) = beside_a_stuck_one(&stuck);
+        up.says(&mut router, &call(0, 5, &[6, 0]), NOW);
+        let until = SILENCE_MAX.as_millis() as u64;
+        for (millis, wanted) in [(until - 1, 0), (until, 1)] {
+            let at = later(NOW, millis);
+            router.handle_timeout(at.time);
+            assert_eq!(passed_on(&other.hears(&mut router, at)).len(), wanted, "{millis}");
+        }
+    }
+}
