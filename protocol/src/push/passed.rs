@@ -98,6 +98,15 @@ impl Passing {
         named
     }
 
+    /// Where messages of a run that arrives are here already: they have come before.
+    pub(super) fn came_before(&self, run: &Run) -> Vec<Named> {
+        let (session, seqs) = (run.session(), run.seq(0)..run.seq(run.count));
+        match self.overlapping(session, seqs.start, seqs.end) {
+            Some(_) => self.find(session, seqs),
+            None => Vec::new(),
+        }
+    }
+
     pub(super) fn insert(&mut self, first: Seq, run: Arc<Run>, reports_taken: bool) {
         let (session, count) = (run.session(), u64::from(run.count));
         let seqs = run.first_seq..run.first_seq + count;

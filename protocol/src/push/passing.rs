@@ -22,7 +22,7 @@ use crate::queue::{Chunk, Flight};
 use crate::time::{Now, Time, WallTime};
 use crate::wire::{Behind, Close, CloseCode, DataHeader, Origin, Outcome};
 
-use super::passed::{Passed, Passing, Upward};
+use super::passed::{Named, Passed, Passing, Upward};
 use super::{PushConfig, PushEngine, PushLink};
 
 impl PushEngine {
@@ -43,12 +43,35 @@ impl PushEngine {
         let records = run.records().clone();
         let cost = Amount::new(count, cost_bytes(count, records.len() as u64));
         passing.waiting += cost;
+        let before = passing.came_before(&run);
         passing.insert(first, run, reports_taken);
         self.chunks.jump(seqs.end);
         self.chunks.restore(Chunk::new(seqs.clone(), records, None, now));
         self.enqueue(seqs);
+        self.note_came_again(first, before);
         self.counters.taken_in += count;
         self.wake_idle_if_work();
+    }
+
+    /// Messages have come again, from the first of these numbers on: whoever has had them from here was given up by their
+    /// sender, and they are for others first.
+    fn note_came_again(&mut self, first: Seq, before: Vec<Named>) {
+        let mut next = first;
+        for named in before {
+            let at = next;
+            next += named.len();
+            let Named::Here(seqs) = named else {
+                continue;
+            };
+            let mut had = Vec::new();
+            for (id, link) in &mut self.links {
+                had.extend(link.flights.find_seqs(&seqs).into_iter().map(|part| (*id, part)));
+            }
+            for (id, part) in had {
+                let from = at + (part.start - seqs.start);
+                self.note_given_back(id, from..from + span(&part));
+            }
+        }
     }
 
     /// What there is to be said upstream next.

@@ -113,6 +113,15 @@ impl Flights {
         }
     }
 
+    /// Which of these numbers are in flight. Costs as much as [`Flights::take_seqs`].
+    pub(crate) fn find_seqs(&mut self, seqs: &Range<Seq>) -> Vec<Range<Seq>> {
+        if self.messages == 0 {
+            return Vec::new();
+        }
+        let runs = &self.runs;
+        self.places.get_or_insert_with(|| Places::of(runs)).within(seqs).collect()
+    }
+
     /// No more looks for numbers are expected: coming and going is cheaper without them.
     pub(crate) fn forget_places(&mut self) {
         self.places = None;
@@ -168,6 +177,14 @@ impl Places {
         self.0.insert(seqs.start, (seqs.end, first));
     }
 
+    /// Numbers that are of `seqs`.
+    fn within(&self, seqs: &Range<Seq>) -> impl Iterator<Item = Range<Seq>> {
+        let before = self.0.range(..seqs.start).next_back();
+        let places = before.into_iter().chain(self.0.range(seqs.clone()));
+        let parts = places.map(|(first, (end, _))| *first.max(&seqs.start)..*end.min(&seqs.end));
+        parts.filter(|part| !part.is_empty())
+    }
+
     /// Takes out the first numbers that are of `seqs` and side by side, and says where they are.
     fn take_first(&mut self, seqs: &Range<Seq>) -> Option<(Range<Seq>, Delivery)> {
         let before = self.0.range(..seqs.start).next_back().filter(|(_, at)| at.0 > seqs.start);
@@ -219,6 +236,19 @@ mod tests {
         let found: Vec<_> = found.map(|(first, flight)| (first, flight.seqs)).collect();
         assert_eq!(found, [(10, 50..52), (20, 52..53), (9, 109..110), (32, 202..210)]);
         assert_eq!(flights.len(), 0);
+    }
+
+    #[test]
+    fn numbers_are_found_where_they_stay() {
+        let mut flights = Flights::default();
+        assert_eq!(flights.find_seqs(&(0..300)), []);
+        flights.insert(0, flight(100..110));
+        flights.insert(10, flight(50..55));
+        assert_eq!(flights.find_seqs(&(52..103)), [52..55, 100..103]);
+        assert_eq!(flights.find_seqs(&(103..104)), vec![103..104; 1]);
+        assert_eq!(taken(&mut flights, 3..5), [(3, 103..105)]);
+        assert_eq!(flights.find_seqs(&(0..300)), [50..55, 100..103, 105..110]);
+        assert_eq!(flights.find_seqs(&(55..100)), []);
     }
 
     #[test]

@@ -109,6 +109,32 @@ fn time_to_process_begins_when_the_application_behind_takes_a_message() {
     assert_eq!(net.push_stats(push).redelivered, 1);
 }
 
+/// A sender whose message a receiver behind a streamer has begun with and not done in time, and another receiver there.
+fn overdue(net: &mut Net) -> (usize, usize, usize) {
+    let config =
+        PushConfig { process_timeout: Some(Duration::from_secs(1)), ..PushConfig::default() };
+    let (push, streamer, slow) = (net.push(config), net.streamer(), net.pull(1));
+    net.join(push, streamer);
+    net.join(streamer, slow);
+    net.send(push, 1);
+    assert_eq!(net.take(slow, 1).len(), 1);
+    let other = net.pull(1);
+    net.join(streamer, other);
+    net.pass(1_100);
+    (push, slow, other)
+}
+
+#[test]
+fn what_was_not_done_in_time_goes_to_another_receiver_behind_the_same_streamer() {
+    let mut net = Net::default();
+    let (push, slow, other) = overdue(&mut net);
+    assert_eq!(net.take(slow, 1).len(), 0, "it has had it");
+    let jobs = net.take(other, 1);
+    assert_eq!(jobs.len(), 1);
+    net.confirm(other, &jobs);
+    assert!(net.pushes(push).is_drained());
+}
+
 #[test]
 fn what_a_receiver_behind_held_is_sent_again_by_the_streamer() {
     let (mut net, push, streamer, first) = line(PushConfig::default(), 5);
