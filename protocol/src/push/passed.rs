@@ -107,6 +107,24 @@ impl Passing {
         }
     }
 
+    /// Cuts numbers of this side that belong to one run, by whether their messages have come again since.
+    pub(super) fn by_return(&self, seqs: Range<Seq>) -> Vec<(Range<Seq>, bool)> {
+        let Some((first, Passed { run, .. })) = self.passed(seqs.start) else {
+            return Vec::new();
+        };
+        // An index in a run is a u32.
+        let at = |seq: Seq| run.seq((seq - first) as u32);
+        let mut next = seqs.start;
+        let mut parts = Vec::new();
+        for named in self.find(run.session(), at(seqs.start)..at(seqs.end)) {
+            let part = next..next + named.len();
+            next = part.end;
+            let came_again = named != Named::Here(part.clone());
+            parts.push((part, came_again));
+        }
+        parts
+    }
+
     pub(super) fn insert(&mut self, first: Seq, run: Arc<Run>, reports_taken: bool) {
         let (session, count) = (run.session(), u64::from(run.count));
         let seqs = run.first_seq..run.first_seq + count;

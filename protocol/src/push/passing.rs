@@ -209,13 +209,18 @@ impl PushEngine {
         }
     }
 
-    /// Puts messages back in the queue that somebody held who is gone; those that are not here go back upstream.
+    /// Puts messages back in the queue that somebody held who is gone. Those that are not here go back upstream, as do those
+    /// that have come again since: they are with somebody else, or done.
     pub(super) fn requeue_passing(&mut self, seqs: Range<Seq>, why: Redelivery) {
         let parts = self.done.missing(seqs).into_iter();
         let parts = parts.flat_map(|part| self.passing.as_ref().map(|p| p.parts(part)));
-        let parts: Vec<_> = parts.flatten().collect();
-        for (key, indices, part) in parts {
-            if key >= ADOPTED_KEYS {
+        let parts = parts.flatten().flat_map(|(key, _, part)| {
+            let parts = self.passing.as_ref().map(|passing| passing.by_return(part));
+            parts.into_iter().flatten().map(move |(part, came_again)| (key, part, came_again))
+        });
+        let parts: Vec<_> = parts.collect();
+        for (key, part, came_again) in parts {
+            if key >= ADOPTED_KEYS || came_again {
                 self.settle_upward(part, &Outcome::Released);
                 continue;
             }
@@ -226,8 +231,10 @@ impl PushEngine {
                 return;
             };
             passing.waiting += cost;
-            if let Some((_, passed)) = passing.passed(part.start) {
-                let seqs = passed.run.seq(indices.start)..passed.run.seq(indices.end);
+            if let Some((first, passed)) = passing.passed(part.start) {
+                // An index in a run is a u32.
+                let at = |seq: Seq| passed.run.seq((seq - first) as u32);
+                let seqs = at(part.start)..at(part.end);
                 self.events.push(Event::Redelivered { seqs, why });
             }
         }

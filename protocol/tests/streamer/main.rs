@@ -136,6 +136,21 @@ fn what_was_not_done_in_time_goes_to_another_receiver_behind_the_same_streamer()
 }
 
 #[test]
+fn what_its_sender_has_given_to_another_one_is_not_sent_again_by_the_streamer() {
+    let mut net = Net::default();
+    let (push, slow, other) = overdue(&mut net);
+    let jobs = net.take(other, 1);
+    net.confirm(other, &jobs);
+    assert!(net.pushes(push).is_drained());
+    let now = net.now.time;
+    net.pulls(slow).close_links(now);
+    net.pass(2_000);
+    assert_eq!(net.take(other, 1).len(), 0, "it is done");
+    net.send(push, 1);
+    assert_eq!(net.take(other, 1).len(), 1, "nothing of it is left");
+}
+
+#[test]
 fn what_a_receiver_behind_held_is_sent_again_by_the_streamer() {
     let (mut net, push, streamer, first) = line(PushConfig::default(), 5);
     net.send(push, 5);
