@@ -161,6 +161,38 @@ fn what_a_receiver_claims_to_hold_is_bounded() {
     assert_eq!(down.is_ended_with(&mut streamer), Some(CloseCode::ProtocolViolation));
 }
 
+#[test]
+fn a_sender_that_keeps_what_was_taken_back_from_it_loses_its_link() {
+    let mut streamer = streamer(0);
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    down.says(&mut streamer, &encoded(&attach(&[], &[])), NOW);
+    down.says(&mut streamer, &encoded(&grant(4)), NOW);
+    let mut deaf = Raw::connect(&mut streamer, Side::Upstream, &sender());
+    deaf.hears(&mut streamer, NOW);
+    let session = drawdown_protocol::Session::from_uuid(common::uuid(0x70));
+    let hello = Hello { peer: peer(0x21), session: Some(session), ..sender() };
+    let mut other = Raw::connect(&mut streamer, Side::Upstream, &hello);
+    let wants = Demand { waiting: 10, asks: false };
+    other.says(&mut streamer, &encoded(&Control::Demand(wants)), NOW);
+    let mut got = 0;
+    let beat = encoded(&Control::Heartbeat(Heartbeat::default()));
+    for seconds in 1..60 {
+        let at = later(NOW, seconds * 1_000);
+        for raw in [&mut deaf, &mut other, &mut down] {
+            raw.says(&mut streamer, &beat, at);
+        }
+        assert!(streamer.poll_timeout(at).is_some() || got > 0, "it is looked at by itself");
+        streamer.handle_timeout(at);
+        let grants = other.hears(&mut streamer, at).into_iter().filter_map(|frame| match frame {
+            Frame::Control(Control::Grant(grant)) => Some(grant.messages),
+            _ => None,
+        });
+        got = grants.last().unwrap_or(got);
+    }
+    assert_eq!(deaf.is_ended_with(&mut streamer), Some(CloseCode::ProtocolViolation));
+    assert!(got >= 2, "half of the room at a time, and not {got}");
+}
+
 fn small() -> impl Strategy<Value = u64> {
     prop_oneof![0u64..12, 0u64..12, Just(u64::MAX), Just(u64::MAX - 1), Just(1 << 40)]
 }

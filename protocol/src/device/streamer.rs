@@ -155,11 +155,13 @@ impl StreamerEngine {
     /// When [`StreamerEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
-        Time::first_of([self.up.rebuilt_at(), self.down.poll_timeout(now)])
+        let up = [self.up.poll_timeout(), self.up.rebuilt_at()];
+        Time::first_of([Time::first_of(up), self.down.poll_timeout(now)])
     }
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.up.handle_timeout(now.time);
         self.up.handle_rebuilt(now.time);
         self.down.handle_timeout(now);
         self.flow(now.time);

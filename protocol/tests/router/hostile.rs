@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::common::{data, encoded, later, peer, record, run, span, spans};
-use crate::raw::{NOW, Raw, client, router_hello, server};
+use crate::raw::{NOW, Raw, client, granted, router_hello, server};
 use crate::{answer, call, grant, line, named, passed, router};
 
 fn many(count: usize) -> Vec<u8> {
@@ -85,6 +85,27 @@ fn a_server_that_refuses_what_only_a_router_may_is_none() {
     };
     assert_eq!(rejected(&server()), Some(CloseCode::ProtocolViolation));
     assert_eq!(rejected(&router_hello(0x01, Side::Downstream)), None);
+}
+
+#[test]
+fn a_client_that_keeps_what_was_taken_back_from_it_loses_its_link() {
+    let (mut engine, mut deaf, mut down) = line(4, Hello::KNOWS_ROUTERS);
+    let mut other = Raw::connect_as(&mut engine, Side::Upstream, &client(), 0x21);
+    let wants = Demand { waiting: 10, asks: false };
+    other.says(&mut engine, &encoded(&Control::Demand(wants)), NOW);
+    let mut got = granted(&other.hears(&mut engine, NOW));
+    assert_eq!((granted(&deaf.hears(&mut engine, NOW)), got), (Some(1), Some(0)));
+    let beat = encoded(&Control::Heartbeat(Heartbeat::default()));
+    for seconds in 1..60 {
+        let at = later(NOW, seconds * 1_000);
+        for raw in [&mut deaf, &mut other, &mut down] {
+            raw.says(&mut engine, &beat, at);
+        }
+        engine.handle_timeout(at.time);
+        got = granted(&other.hears(&mut engine, at)).or(got);
+    }
+    assert_eq!(deaf.is_ended_with(&mut engine), Some(CloseCode::ProtocolViolation));
+    assert!(got >= Some(2), "half of the room at a time, and not {got:?}");
 }
 
 fn small() -> impl Strategy<Value = u64> {

@@ -29,11 +29,9 @@ pub(super) struct Seen {
 }
 
 impl Pool {
-    /// Sees to it that [`Pool::review`] is called as long as somebody waits; to be called when that may have begun. The room
-    /// of a device is the business of those behind it.
+    /// Sees to it that [`Pool::review`] is called as long as somebody waits; to be called when that may have begun.
     pub(crate) fn plan_review(&mut self, now: Time) {
-        let is_contested =
-            !self.hungry.is_empty() && self.lines.len() > 1 && self.forwarded.is_none();
+        let is_contested = !self.hungry.is_empty() && self.lines.len() > 1;
         if !is_contested {
             self.review_at = None;
         } else if self.review_at.is_none() {
