@@ -124,6 +124,23 @@ fn what_a_sender_asked_for_and_does_not_use_is_for_others() {
 }
 
 #[test]
+fn what_a_sender_has_and_does_not_use_is_for_others_also_if_it_says_that_it_waits() {
+    let mut pull = pull();
+    let mut idle = sender(&mut pull, 0x40, NOW);
+    assert_eq!(granted(&mut pull, &mut idle, NOW).map(|grant| grant.messages), Some(4));
+    wants(&mut pull, &mut idle, 100, NOW);
+    let mut other = sender(&mut pull, 0x50, NOW);
+    wants(&mut pull, &mut other, 100, NOW);
+    let now = later(NOW, 1_000);
+    beats(&mut pull, &mut [&mut idle, &mut other], now);
+    let lowered = granted(&mut pull, &mut idle, now).expect("it is to give them back");
+    let echo = Echo { serial: lowered.serial, messages: 0, bytes: 0 };
+    idle.says(&mut pull, &encoded(&Control::Echo(echo)), now);
+    let got = granted(&mut pull, &mut other, now).map_or(0, |grant| grant.messages);
+    assert!(got > 0, "it waits for ever");
+}
+
+#[test]
 fn a_client_that_never_answers_a_lowered_grant_loses_its_link() {
     let config = ReplyConfig { window_messages: 4, ..ReplyConfig::default() };
     let mut rep = ReplyEngine::new(config, peer(0x30));

@@ -2,8 +2,8 @@
 
 use drawdown_protocol::limits::{RANGES_MAX, ROUTERS_MAX};
 use drawdown_protocol::wire::{
-    CloseCode, Control, Demand, Echo, Grant, Heartbeat, Hello, Hop, Hops, Outcome, Retract, Settle,
-    Settlement, Taken,
+    CloseCode, Control, Demand, Echo, Frame, Grant, Heartbeat, Hello, Hop, Hops, Outcome, Retract,
+    Settle, Settlement, Taken,
 };
 use drawdown_protocol::{LinkState, PeerId, Side};
 use proptest::prelude::*;
@@ -106,6 +106,29 @@ fn a_client_that_keeps_what_was_taken_back_from_it_loses_its_link() {
     }
     assert_eq!(deaf.is_ended_with(&mut engine), Some(CloseCode::ProtocolViolation));
     assert!(got >= Some(2), "half of the room at a time, and not {got:?}");
+}
+
+#[test]
+fn what_a_client_asked_for_and_does_not_use_is_for_others() {
+    let (mut engine, mut idle, _down) = line(4, Hello::KNOWS_ROUTERS);
+    let wants = encoded(&Control::Demand(Demand { waiting: 10, asks: false }));
+    idle.says(&mut engine, &wants, NOW);
+    let mut other = Raw::connect_as(&mut engine, Side::Upstream, &client(), 0x21);
+    other.says(&mut engine, &wants, NOW);
+    for seconds in 1..4 {
+        let at = later(NOW, seconds * 1_000);
+        engine.handle_timeout(at.time);
+        let grants = idle.hears(&mut engine, at).into_iter().filter_map(|frame| match frame {
+            Frame::Control(Control::Grant(grant)) => Some(grant.serial),
+            _ => None,
+        });
+        if let Some(serial) = grants.last() {
+            let echo = Control::Echo(Echo { serial, messages: 0, bytes: 0 });
+            idle.says(&mut engine, &encoded(&echo), at);
+        }
+    }
+    let got = granted(&other.hears(&mut engine, later(NOW, 3_000)));
+    assert!(got > Some(0), "it waits for ever: {got:?}");
 }
 
 fn small() -> impl Strategy<Value = u64> {

@@ -437,19 +437,23 @@ impl Pool {
     /// all others of their level.
     pub(crate) fn doubt(&mut self, links: impl Iterator<Item = LinkId>) {
         for link in links {
-            if self.lines.get(&link).is_none_or(|line| line.fed == 0) {
-                continue;
-            }
-            self.lower(link, Amount::ZERO);
-            if let Some(line) = self.lines.get_mut(&link)
-                && std::mem::take(&mut line.in_hungry)
-            {
-                self.hungry.retain(|other| *other != link);
-                self.line_up(link);
+            if self.lines.get(&link).is_some_and(|line| line.fed > 0) {
+                self.put_behind(link);
             }
         }
         self.share_out();
         self.answer();
+    }
+
+    /// Takes all from a link that may still be taken back; it waits behind all others of its level.
+    fn put_behind(&mut self, link: LinkId) {
+        self.lower(link, Amount::ZERO);
+        if let Some(line) = self.lines.get_mut(&link)
+            && std::mem::take(&mut line.in_hungry)
+        {
+            self.hungry.retain(|other| *other != link);
+            self.line_up(link);
+        }
     }
 
     /// What the sender on each link wants, of credit that it may have.

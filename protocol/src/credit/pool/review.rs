@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::credit::Amount;
+use crate::credit::{Amount, Want};
 use crate::ids::LinkId;
 use crate::time::Time;
 
@@ -47,8 +47,8 @@ impl Pool {
         self.review_at
     }
 
-    /// Looks who sits on room while others wait. What a sender was given because it asked, and did not begin to use since the
-    /// last look, is taken back. Gives the senders that have not given back for so long what was taken away that they never
+    /// Looks who sits on room while others wait. What a sender that asked for room has, and did not begin to use since the last
+    /// look, is taken back. Gives the senders that have not given back for so long what was taken away that they never
     /// will: their links have to end, or what they had is lost to all others.
     pub(crate) fn review(&mut self, now: Time) -> Vec<LinkId> {
         if self.review_at.is_none_or(|at| at > now) {
@@ -61,11 +61,16 @@ impl Pool {
             let is_idle = !line.look();
             if is_idle && line.seen.unanswered > looks_max {
                 overdue.push(*link);
-            } else if is_idle && self.hungry.iter().any(|other| other != link) {
+            } else if is_idle
+                && line.want() != Want::NOTHING
+                && self.hungry.iter().any(|other| other != link)
+            {
                 idle.push(*link);
             }
         }
-        self.doubt(idle.into_iter());
+        idle.into_iter().for_each(|link| self.put_behind(link));
+        self.share_out();
+        self.answer();
         self.plan_review(now);
         overdue
     }
