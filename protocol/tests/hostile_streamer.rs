@@ -467,3 +467,37 @@ fn what_is_extended_again_and_again_is_kept_once_for_a_sender_that_reads_nothing
     let heard = up.hears(&mut streamer, NOW);
     assert_eq!(settlements(&heard), 3, "{heard:?}");
 }
+
+/// What a message costs, in bytes allocated, beside so many senders that have nothing to send.
+fn cost_of_a_message(senders: u64) -> u64 {
+    let mut streamer = streamer(0);
+    let mut down = Raw::connect(&mut streamer, Side::Downstream, &receiver());
+    down.says(&mut streamer, &encoded(&attach(&[], &[])), NOW);
+    let mut up = Raw::connect(&mut streamer, Side::Upstream, &sender());
+    for number in 1..senders {
+        let uuid = uuid::Uuid::from_u128(number.into());
+        let session = Some(drawdown_protocol::Session::from_uuid(uuid));
+        let hello = Hello { peer: drawdown_protocol::PeerId::from_uuid(uuid), session, ..sender() };
+        Raw::connect(&mut streamer, Side::Upstream, &hello).hears(&mut streamer, NOW);
+    }
+    down.says(&mut streamer, &encoded(&grant(10 * senders)), NOW);
+    up.hears(&mut streamer, NOW);
+    while streamer.poll_wake().is_some() || streamer.poll_event().is_some() {}
+    let cost = allocation_counter::measure(|| {
+        for number in 0..10 {
+            up.says(&mut streamer, &data(run(number, number, 1), &record(b"x", None)), NOW);
+            down.hears(&mut streamer, NOW);
+            let confirmed = Settlement { deliveries: span(number, 1), outcome: Outcome::Confirmed };
+            let settle = Settle { settlements: [confirmed].into_iter().collect() };
+            down.says(&mut streamer, &encoded(&Control::Settle(settle)), NOW);
+            assert_eq!(settlements(&up.hears(&mut streamer, NOW)), 1);
+        }
+    });
+    cost.bytes_total
+}
+
+#[test]
+fn what_a_message_costs_does_not_depend_on_how_many_senders_there_are() {
+    let (few, many) = (cost_of_a_message(10), cost_of_a_message(2_000));
+    assert!(many < few + few / 2, "{few} and {many} bytes");
+}

@@ -6,7 +6,7 @@
 //! back to it, nor to any router that stands behind it.
 
 use crate::collections::Rising;
-use crate::credit::{Amount, Want};
+use crate::credit::Amount;
 use crate::event::Event;
 use crate::ids::{LinkId, PeerId, Priority};
 use crate::limits::{HOPS_MAX, PUT_OFF_MAX};
@@ -277,13 +277,10 @@ impl RouterEngine {
             .collect();
         let (room, waiting) = (self.down.room_for(None), self.down.parked());
         self.up.forward(room, waiting, caps.into_iter(), now);
-        let is_closing = self.is_closing;
-        let wants =
-            self.up.pool().wants().filter(|(_, want)| !is_closing && *want != Want::NOTHING);
-        let by_router = wants.map(|(link, want)| {
-            let router = routers.iter().find(|(other, _)| *other == link);
-            (router.map(|(_, router)| *router), want)
-        });
-        self.down.set_upstream_wants(&by_router.collect::<Vec<_>>());
+        let (by_router, of_clients) = self.up.pool().wants(routers.iter().map(|(link, _)| *link));
+        let names = routers.iter().map(|(_, name)| Some(*name));
+        let wants = names.zip(by_router).chain([(None, of_clients)]);
+        let wants: Vec<_> = wants.filter(|_| !self.is_closing).collect();
+        self.down.set_upstream_wants(&wants);
     }
 }

@@ -81,9 +81,7 @@ impl ReplyEngine {
         };
         let connected = link.link.handle_hello(id, SocketType::Rep, &self.config.link, hello)?;
         let priority = link.priority;
-        if let Some(routing) = &mut self.routing {
-            routing.links_changed = true;
-        }
+        self.note_router(id);
         self.pool.attach_at(id, priority);
         self.wake_granted();
         self.events.push(connected);
@@ -102,6 +100,7 @@ impl ReplyEngine {
         link.unconfirmed = Default::default();
         link.settlements.clear();
         self.orphan_calls(id);
+        self.forget_router(id);
         self.pool.detach(id);
         self.wake_granted();
         self.events.push(ended);

@@ -1,5 +1,6 @@
 //! The side of a router that takes calls in: they are answered by whoever they are passed on to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,12 +8,12 @@ use bytes::Bytes;
 use crate::credit::{Amount, Pool};
 use crate::event::Event;
 use crate::ids::{CallId, LinkId, PeerId, SocketType};
-use crate::link::Speaker;
+use crate::link::{Peer, Speaker};
 use crate::message::cost_bytes_max;
 use crate::time::Time;
 use crate::wire::{Hops, Outcome, Reason};
 
-use super::{CallKey, RepLink, ReplyConfig, ReplyEngine};
+use super::{CallKey, ReplyConfig, ReplyEngine};
 
 /// For how long a router may sit on room that it asked for while others wait.
 const DOUBT_AFTER: Duration = Duration::from_millis(200);
@@ -25,8 +26,10 @@ pub(super) struct Routing {
     retracted: Vec<CallKey>,
     /// Calls whose link has ended.
     pub(super) orphaned: Vec<CallKey>,
-    /// Links have opened.
-    pub(super) links_changed: bool,
+    /// Links to routers, and their names.
+    routers: BTreeMap<LinkId, PeerId>,
+    /// Some have come.
+    routers_changed: bool,
     /// When routers that sit on room are not believed any more to be about to use it.
     doubt_at: Option<Time>,
 }
@@ -54,7 +57,8 @@ impl ReplyEngine {
             name,
             retracted: Vec::new(),
             orphaned: Vec::new(),
-            links_changed: false,
+            routers: BTreeMap::new(),
+            routers_changed: false,
             doubt_at: None,
         });
         engine
@@ -82,12 +86,12 @@ impl ReplyEngine {
             self.counters.taken += 1;
             let peer = call.at.and_then(|(link, _)| self.links.get(&link)?.link.peer());
             let mut routers = std::mem::take(&mut call.routers).into_vec();
-            let from = peer.and_then(crate::link::Peer::router);
+            let from = peer.and_then(Peer::router);
             if let Some(from) = from.filter(|from| !routers.contains(from)) {
                 routers.push(from);
             }
             // Who does not know routers could not be told that a call may have been begun with and was lost.
-            let knows = peer.is_some_and(crate::link::Peer::knows_routers);
+            let knows = peer.is_some_and(Peer::knows_routers);
             return Some(Routable {
                 key,
                 id: call.id,
@@ -113,7 +117,7 @@ impl ReplyEngine {
     pub(crate) fn fail_call(&mut self, key: CallKey, reason: Reason) {
         let is_tried_again = self.calls.get(&key.0).is_some_and(|call| {
             let peer = call.at.and_then(|(link, _)| self.links.get(&link)?.link.peer());
-            !call.at_most_once && peer.is_some_and(crate::link::Peer::knows_routers)
+            !call.at_most_once && peer.is_some_and(Peer::knows_routers)
         });
         match is_tried_again {
             true => self.return_call(key, Outcome::Rejected(reason)),
@@ -189,12 +193,29 @@ impl ReplyEngine {
 
     /// The routers at the other ends of links, by their names.
     pub(crate) fn routers(&self) -> impl Iterator<Item = (LinkId, PeerId)> {
-        self.links.iter().filter_map(|(id, link)| Some((*id, link.router()?)))
+        let routers = self.routing.iter().flat_map(|routing| &routing.routers);
+        routers.map(|(id, name)| (*id, *name))
+    }
+
+    /// A link has opened: is a router at its other end?
+    pub(super) fn note_router(&mut self, id: LinkId) {
+        let peer = self.links.get(&id).and_then(|link| link.link.peer());
+        if let (Some(routing), Some(name)) = (&mut self.routing, peer.and_then(Peer::router)) {
+            routing.routers.insert(id, name);
+            routing.routers_changed = true;
+        }
+    }
+
+    /// A link is over.
+    pub(super) fn forget_router(&mut self, id: LinkId) {
+        if let Some(routing) = &mut self.routing {
+            routing.routers.remove(&id);
+        }
     }
 
     /// Whether routers may have come since this was asked last.
     pub(crate) fn have_routers_changed(&mut self) -> bool {
-        self.routing.as_mut().is_some_and(|routing| std::mem::take(&mut routing.links_changed))
+        self.routing.as_mut().is_some_and(|routing| std::mem::take(&mut routing.routers_changed))
     }
 
     /// Tells a router which routers stand behind this one, if that has changed.
@@ -204,12 +225,5 @@ impl ReplyEngine {
             link.hops_due = true;
             self.wakes.push_back(id);
         }
-    }
-}
-
-impl RepLink {
-    /// The name of the router at its other end.
-    fn router(&self) -> Option<PeerId> {
-        self.link.peer().filter(|_| self.link.is_open())?.router()
     }
 }

@@ -338,3 +338,31 @@ fn what_a_connection_does_not_take_goes_to_another_server_also_if_it_runs_at_mos
         }
     }
 }
+
+/// What a call costs, in bytes allocated, beside so many clients that have nothing to say.
+fn cost_of_a_call(clients: u64) -> u64 {
+    let mut router = router();
+    let mut down = Raw::connect(&mut router, Side::Downstream, &server());
+    let mut up = Raw::connect(&mut router, Side::Upstream, &client());
+    for _ in 1..clients {
+        Raw::connect(&mut router, Side::Upstream, &client()).hears(&mut router, NOW);
+    }
+    down.says(&mut router, &grant(1, 10 * clients), NOW);
+    up.hears(&mut router, NOW);
+    while router.poll_wake().is_some() || router.poll_event().is_some() {}
+    let cost = allocation_counter::measure(|| {
+        for number in 0..10 {
+            up.says(&mut router, &call(number, number, &[]), NOW);
+            assert_eq!(passed_on(&down.hears(&mut router, NOW)).len(), 1);
+            down.says(&mut router, &answer(number, number), NOW);
+            assert_eq!(passed_on(&up.hears(&mut router, NOW)).len(), 1);
+        }
+    });
+    cost.bytes_total
+}
+
+#[test]
+fn what_a_call_costs_does_not_depend_on_how_many_clients_there_are() {
+    let (few, many) = (cost_of_a_call(10), cost_of_a_call(2_000));
+    assert!(many < few + few / 2, "{few} and {many} bytes");
+}

@@ -9,8 +9,9 @@ mod review;
 mod share;
 #[cfg(test)]
 mod tests;
+mod wants;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Add;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use super::{Amount, Want};
 
 use review::Seen;
 pub(crate) use review::UNANSWERED;
+use wants::Wants;
 
 /// The room of one receiving socket, and what each of its links was given of it.
 #[derive(Debug)]
@@ -49,6 +51,12 @@ pub struct Pool {
     askers: VecDeque<LinkId>,
     /// Links with a grant to send.
     due: VecDeque<LinkId>,
+    /// Links on which something may still arrive.
+    holders: BTreeSet<LinkId>,
+    /// What all senders want together.
+    wants: Wants,
+    /// The least that links might sit on since all of them were looked at for whether they have less.
+    eased: Amount,
     /// Room has become free since it was shared out last.
     freed: bool,
     review_at: Option<Time>,
@@ -58,6 +66,9 @@ pub struct Pool {
 /// given back within a round trip or two.
 const IMPATIENT_AFTER: Duration = Duration::from_millis(100);
 
+/// So few links are all looked at whenever the room changes.
+const FEW: usize = 64;
+
 #[derive(Debug, Default)]
 struct Line {
     granter: Granter,
@@ -66,6 +77,8 @@ struct Line {
     demand: u64,
     /// What it was given on its demand and has not used.
     fed: u64,
+    /// What of both is counted among what all want.
+    counted: Want,
     in_hungry: bool,
     in_low: bool,
     in_askers: bool,
@@ -82,6 +95,8 @@ struct Line {
     cap: Option<Amount>,
     /// It is given nothing for now.
     is_held: bool,
+    /// It is among those on which something may still arrive.
+    holds: bool,
     seen: Seen,
 }
 
@@ -91,8 +106,9 @@ impl Line {
         self.cap.map(|cap| cap.saturating_sub(self.granter.intended()))
     }
 
+    /// What its sender wants, of credit that it may have.
     const fn want(&self) -> Want {
-        Want { waiting: self.demand, given: self.fed }
+        Want { waiting: if self.is_held { 0 } else { self.demand }, given: self.fed }
     }
 }
 
@@ -114,6 +130,9 @@ impl Pool {
             low: VecDeque::new(),
             askers: VecDeque::new(),
             due: VecDeque::new(),
+            holders: BTreeSet::new(),
+            wants: Wants::default(),
+            eased: Amount::ZERO,
             freed: false,
             review_at: None,
         }
@@ -225,6 +244,7 @@ impl Pool {
     /// Takes a link in. While senders of several levels wait for room, that of the best gets it.
     pub fn attach_at(&mut self, link: LinkId, priority: Priority) {
         self.lines.insert(link, Line { priority, ..Line::default() });
+        self.eased = self.eased.min(self.ease());
         match self.lines.len() {
             1 if self.answers => self.mark_due(link),
             // A streamer asks for what senders ask of it, so it has to know.
@@ -254,6 +274,8 @@ impl Pool {
             return;
         };
         self.outstanding -= line.granter.outstanding();
+        self.holders.remove(&link);
+        self.wants.replace(line.counted, Want::NOTHING);
         self.hungry.retain(|other| *other != link);
         self.low.retain(|other| *other != link);
         self.askers.retain(|other| *other != link);
@@ -283,6 +305,8 @@ impl Pool {
         line.fed = line.fed.saturating_sub(amount.messages);
         self.outstanding = self.outstanding + after - before;
         self.queued += amount;
+        self.note_holds(link);
+        self.count_want(link);
         self.note_low(link);
         self.share_out();
         self.spare(link);
@@ -319,6 +343,7 @@ impl Pool {
                 }
             }
         }
+        self.count_want(link);
         self.share_out();
         if !self.hungry.is_empty() {
             self.relieve();
@@ -341,6 +366,7 @@ impl Pool {
         let after = line.granter.outstanding();
         line.slow &= line.granter.is_returning();
         self.outstanding = self.outstanding + after - before;
+        self.note_holds(link);
         self.share_out();
         if self.is_short_of_what_comes() {
             self.relieve();
@@ -391,15 +417,23 @@ impl Pool {
         let mut changed = self.forwarded != Some(room) || self.queued != waiting;
         self.forwarded = Some(room);
         self.queued = waiting;
+        let mut capped = Vec::new();
         for (link, cap) in caps {
             if let Some(line) = self.lines.get_mut(&link).filter(|line| line.cap != Some(cap)) {
                 line.cap = Some(cap);
                 changed = true;
                 self.lower(link, cap);
+                capped.push(link);
             }
         }
         if changed {
             self.resize();
+            // Of very many links it may not have looked at those that may have more now.
+            let before = self.low.len();
+            capped.into_iter().for_each(|link| self.note_low(link));
+            if self.low.len() > before {
+                self.share_out();
+            }
         }
     }
 
@@ -419,6 +453,7 @@ impl Pool {
             }
             self.note_low(link);
         }
+        self.count_want(link);
         self.share_out();
         if !is_held && !self.hungry.is_empty() {
             // All of the room may be with those that need none of it now.
@@ -454,19 +489,6 @@ impl Pool {
             self.hungry.retain(|other| *other != link);
             self.line_up(link);
         }
-    }
-
-    /// What the sender on each link wants, of credit that it may have.
-    pub(crate) fn wants(&self) -> impl Iterator<Item = (LinkId, Want)> {
-        self.lines.iter().map(|(link, line)| match line.want() {
-            want if line.is_held => (*link, Want { waiting: 0, ..want }),
-            want => (*link, want),
-        })
-    }
-
-    /// What all senders want together.
-    pub(crate) fn want(&self) -> Want {
-        self.lines.values().map(Line::want).fold(Want::NOTHING, Want::add)
     }
 
     /// The next link that has a grant to send.
@@ -514,10 +536,7 @@ impl Pool {
         if over != Amount::ZERO {
             self.take_back();
         }
-        let links: Vec<LinkId> = self.lines.keys().copied().collect();
-        for link in links {
-            self.note_low(link);
-        }
+        self.note_low_ones();
         self.share_out();
         if self.sits_idle() {
             self.relieve();
@@ -532,6 +551,39 @@ impl Pool {
             }
             line.granter.mark_due();
         }
+    }
+
+    /// Notes whether something may still arrive on a link, after anything that changes it.
+    fn note_holds(&mut self, link: LinkId) {
+        let Some(line) = self.lines.get_mut(&link) else {
+            return;
+        };
+        let holds = line.granter.outstanding() != Amount::ZERO;
+        if std::mem::replace(&mut line.holds, holds) != holds {
+            match holds {
+                true => self.holders.insert(link),
+                false => self.holders.remove(&link),
+            };
+        }
+    }
+
+    /// What there is of those links on which something may still arrive. All others have nothing to give back.
+    fn holding(&self) -> impl Iterator<Item = (LinkId, &Line)> {
+        self.holders.iter().filter_map(|id| Some((*id, self.lines.get(id)?)))
+    }
+
+    /// Remembers all links that have used up half of what they may sit on now. Those of very many are looked at only once that
+    /// has doubled: none of them has nothing before, and each is looked at when it uses something.
+    fn note_low_ones(&mut self) {
+        let (ease, before) = (self.ease(), self.eased);
+        let twice = Amount::new(before.messages.saturating_mul(2), before.bytes.saturating_mul(2));
+        if self.lines.len() > FEW && ease.fits(twice) {
+            self.eased = before.min(ease);
+            return;
+        }
+        self.eased = ease;
+        let links: Vec<LinkId> = self.lines.keys().copied().collect();
+        links.into_iter().for_each(|link| self.note_low(link));
     }
 
     /// Remembers a link that has used up half of what it may sit on.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::credit::{Amount, Want};
+use crate::credit::Amount;
 use crate::ids::LinkId;
 use crate::time::Time;
 
@@ -62,7 +62,7 @@ impl Pool {
             if is_idle && line.seen.unanswered > looks_max {
                 overdue.push(*link);
             } else if is_idle
-                && line.want() != Want::NOTHING
+                && (line.demand > 0 || line.fed > 0)
                 && self.hungry.iter().any(|other| other != link)
             {
                 idle.push(*link);

@@ -72,6 +72,7 @@ impl Pool {
             line.asks = line.asks.filter(|_| waits_on);
             self.give(link, by);
         }
+        self.count_want(link);
         if waits_on {
             self.line_up(link);
         }
@@ -131,6 +132,7 @@ impl Pool {
             line.granter.raise(by);
             self.outstanding = self.outstanding + line.granter.outstanding() - before;
         }
+        self.note_holds(link);
     }
 
     /// Takes from links what somebody else needs more; if there is less room than was given away, from all.
@@ -142,7 +144,7 @@ impl Pool {
         // Where none may sit on anything, no more than is needed: the rest would be given back to them right after.
         let needed = (!over && self.allowance() == Amount::ZERO).then(|| self.needed());
         let mut coming = self.free() + self.coming();
-        let ids: Vec<LinkId> = self.lines.keys().copied().collect();
+        let ids: Vec<LinkId> = self.holders.iter().copied().collect();
         for link in ids {
             if needed.is_some_and(|needed| needed.fits(coming)) {
                 break;
@@ -166,8 +168,8 @@ impl Pool {
     /// Takes from all who sit on more than others could have.
     pub(super) fn even_out(&mut self) {
         let ease = self.ease();
-        let idle = self.lines.iter().filter(|(_, line)| line.demand == 0 && line.fed == 0);
-        let ids: Vec<LinkId> = idle.map(|(id, _)| *id).collect();
+        let idle = self.holding().filter(|(_, line)| line.demand == 0 && line.fed == 0);
+        let ids: Vec<LinkId> = idle.map(|(id, _)| id).collect();
         ids.into_iter().for_each(|link| self.lower(link, ease));
         self.share_out();
     }
@@ -189,16 +191,15 @@ impl Pool {
         self.lines.get(&link).map_or(Amount::ZERO, |line| line.granter.intended())
     }
 
-    /// What those who wait want, at the least.
+    /// What those who wait want, at the least: what all want who are not held back.
     fn needed(&self) -> Amount {
-        let demand = self.hungry.iter().filter_map(|link| self.lines.get(link));
-        let messages = demand.map(|line| line.demand).fold(0, u64::saturating_add);
-        Amount::new(messages, self.message_cost_max.saturating_mul(self.hungry.len() as u64))
+        let bytes = self.message_cost_max.saturating_mul(self.hungry.len() as u64);
+        Amount::new(self.want().waiting, bytes)
     }
 
     /// What was taken away from links that have not said so yet.
     fn coming(&self) -> Amount {
-        let intended = self.lines.values().map(|line| line.granter.intended());
+        let intended = self.holding().map(|(_, line)| line.granter.intended());
         self.outstanding.saturating_sub(intended.fold(Amount::ZERO, Amount::add))
     }
 
@@ -240,7 +241,7 @@ impl Pool {
     /// Tells those who ask that there is nothing for them, unless something comes back from others.
     pub(super) fn answer(&mut self) {
         if self.askers.is_empty()
-            || self.lines.values().any(|line| line.granter.is_returning() && !line.slow)
+            || self.holding().any(|(_, line)| line.granter.is_returning() && !line.slow)
         {
             return;
         }
@@ -297,6 +298,8 @@ impl Pool {
             if !was_due {
                 self.due.push_back(link);
             }
+            self.note_holds(link);
+            self.count_want(link);
             if waits {
                 self.line_up(link);
             }

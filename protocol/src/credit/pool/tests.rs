@@ -351,10 +351,80 @@ fn who_was_held_back_gets_its_share_also_of_what_another_sits_on() {
     }
     assert_eq!(pool.outstanding_on(A).messages, 0);
     assert_eq!(pool.outstanding_on(B).messages, 1, "nobody else is to have it");
-    assert_eq!(pool.wants().map(|(_, want)| want.waiting).sum::<u64>(), 0);
+    assert_eq!(pool.want().waiting, 0);
     pool.demand(B, waiting(0), NOW);
     pool.set_held(A, false);
     let lowered = pool.poll_grant(B).expect("it needs it no more");
     assert!(pool.echo(B, Echo { serial: lowered.serial, messages: 0, bytes: 0 }));
     assert_eq!(pool.outstanding_on(A).messages, 1);
+}
+
+#[test]
+fn of_very_many_links_none_has_nothing_while_there_is_room_for_all() {
+    let mut pool = pool(0);
+    let links: Vec<LinkId> = (0..1_000).map(LinkId).collect();
+    let room = |messages| Amount::new(messages, messages * COST_MAX);
+    for link in &links {
+        pool.attach(*link);
+    }
+    for messages in [0, 3_000, 10_000, 9_999, 2_500, 2_499, 100_000, 99_000, 0, 2_000, 4_000] {
+        pool.forward(room(messages), Amount::ZERO);
+        settle(&mut pool);
+        let had = |link: &LinkId| pool.outstanding_on(*link).messages;
+        let (least, all) = (links.iter().map(had).min(), links.iter().map(had).sum::<u64>());
+        assert_eq!(least > Some(0), messages > 0, "{messages}: {least:?}");
+        assert!(all <= messages, "{all} of {messages}");
+    }
+}
+
+#[test]
+fn one_of_very_many_links_that_may_have_more_gets_it_although_the_room_is_the_same() {
+    let mut pool = Pool::that_answers(Amount::new(0, COST_MAX), COST_MAX);
+    let links: Vec<LinkId> = (0..1_000).map(LinkId).collect();
+    links.iter().for_each(|link| pool.attach(*link));
+    let room = |messages| Amount::new(messages, messages * COST_MAX);
+    for (cap, wanted) in [(0, 0), (5_000, 2)] {
+        let cap = (LinkId(7), room(cap));
+        pool.forward_capped(room(5_000), Amount::ZERO, [cap].into_iter());
+        settle(&mut pool);
+        assert_eq!(pool.outstanding_on(LinkId(7)).messages, wanted);
+    }
+}
+
+#[test]
+fn what_is_counted_of_all_links_is_the_sum_of_what_they_have() {
+    let mut pool = Pool::that_answers(Amount::new(0, COST_MAX), COST_MAX);
+    let links = [LinkId(1), LinkId(2), LinkId(3), LinkId(4)];
+    let check = |pool: &Pool| {
+        let (each, others) = pool.wants(links[..2].iter().copied());
+        let all = pool.lines.values().map(Line::want).fold(Want::NOTHING, Want::add);
+        assert_eq!((pool.want(), each.into_iter().fold(others, Want::add)), (all, all));
+        let holds = |(id, line): (&LinkId, &Line)| {
+            (line.granter.outstanding() != Amount::ZERO).then_some(*id)
+        };
+        assert!(pool.lines.iter().filter_map(holds).eq(pool.holders.iter().copied()));
+        let hungry = pool.hungry.iter().map(|link| pool.lines[link].demand);
+        assert_eq!(hungry.fold(0, u64::saturating_add), all.waiting, "who waits is in line");
+    };
+    let room = |messages| Amount::new(messages, messages * COST_MAX);
+    pool.forward(room(5), Amount::ZERO);
+    links.iter().for_each(|link| pool.attach(*link));
+    for turn in 0..400u64 {
+        let link = links[(turn % 4) as usize];
+        match turn * 7 % 11 {
+            0 => pool.demand(link, waiting(turn % 9), NOW),
+            1 => pool.demand(link, waiting(u64::MAX - turn), NOW),
+            2 => pool.forward(room(turn % 6), Amount::ZERO),
+            3 => pool.set_held(link, turn % 2 == 0),
+            4 => pool.doubt([link].into_iter()),
+            5 => pool.detach(link),
+            6 if !pool.lines.contains_key(&link) => pool.attach(link),
+            _ => drop(pool.poll_grant(link)),
+        }
+        check(&pool);
+        if turn % 3 > 0 && pool.receive(link, Amount::new(1, 10)) {
+            pool.release(Amount::new(1, 10));
+        }
+        check(&pool);
+    }
 }
