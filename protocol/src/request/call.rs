@@ -200,12 +200,19 @@ impl RequestEngine {
             let Call { copies, cost, may_have_run, .. } = *call;
             (Ended { copies, cost, may_have_run }, call.bound())
         })?;
-        self.waiting.remove(&number);
+        self.stop_waiting(number, ended.cost);
         self.hedges.remove(&number);
         if let Some(peer) = bound {
             self.unbind(peer, number);
         }
         Some(ended)
+    }
+
+    /// A call of this cost does not wait for a server any more, if it did.
+    pub(super) fn stop_waiting(&mut self, number: CallNumber, cost: u64) {
+        if self.waiting.remove(&number) {
+            self.waiting_bytes -= cost;
+        }
     }
 
     /// A call waits for one server, which alone may have it.

@@ -73,7 +73,8 @@ impl RequestEngine {
             looks += 1;
             match self.server_for(number) {
                 Choice::Server(link) => {
-                    self.waiting.remove(&number);
+                    let cost = self.calls.get(&number).map_or(0, |call| call.cost);
+                    self.stop_waiting(number, cost);
                     self.give(number, link, now);
                 }
                 Choice::Asks(_) => {
@@ -353,7 +354,10 @@ impl RequestEngine {
             let links = self.links.iter().filter(|(_, link)| is_it(link));
             self.offers.extend(links.map(|(id, _)| *id));
         } else {
-            self.waiting.insert(number);
+            let cost = call.cost;
+            if self.waiting.insert(number) {
+                self.waiting_bytes += cost;
+            }
             self.park(number, now);
         }
     }

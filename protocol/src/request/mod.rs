@@ -62,6 +62,8 @@ pub struct RequestEngine {
     options: Arc<CallOptions>,
     /// Calls that wait for a server with room, those that were made first before others.
     waiting: BTreeSet<CallNumber>,
+    /// What they cost in bytes of credit.
+    waiting_bytes: u64,
     /// Calls that wait for one server, which alone may have them, by its peer id.
     bound: BTreeMap<PeerId, BTreeSet<CallNumber>>,
     /// Links that may have room for those that are bound to their server.
@@ -154,6 +156,7 @@ impl RequestEngine {
             calls: Rising::new(),
             options: Arc::default(),
             waiting: BTreeSet::new(),
+            waiting_bytes: 0,
             bound: BTreeMap::new(),
             offers: Vec::new(),
             hedges: BTreeSet::new(),

@@ -388,8 +388,8 @@ impl RequestEngine {
 
     /// What the calls that wait for room will take of it.
     pub(crate) fn parked(&self) -> Amount {
-        let calls = self.waiting.iter().filter_map(|number| self.calls.get(number));
-        calls.fold(Amount::ZERO, |sum, call| sum + Amount::new(1, call.cost - HOP_COST_BYTES))
+        let calls = self.waiting.len() as u64;
+        Amount::new(calls, self.waiting_bytes - calls * HOP_COST_BYTES)
     }
 
     /// Takes note of what clients upstream want: on each link, by the router at its other end.

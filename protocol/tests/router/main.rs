@@ -366,3 +366,47 @@ fn what_a_call_costs_does_not_depend_on_how_many_clients_there_are() {
     let (few, many) = (cost_of_a_call(10), cost_of_a_call(2_000));
     assert!(many < few + few / 2, "{few} and {many} bytes");
 }
+
+#[test]
+fn what_waits_is_counted_with_each_call_that_comes_and_goes() {
+    let (mut router, mut up, mut down) = line(40, Hello::KNOWS_ROUTERS);
+    down.says(&mut router, &grant(2, 0), NOW);
+    assert_eq!(router.granted(None).1.messages, 0);
+    up.says(&mut router, &call(0, 0, &[]), NOW);
+    let one = router.granted(None).1;
+    (1..40).for_each(|number| up.says(&mut router, &call(number, number, &[]), NOW));
+    let waiting = |router: &RouterEngine, calls| {
+        let (_, waiting) = router.granted(None);
+        assert_eq!((waiting.messages, waiting.bytes), (calls, calls * one.bytes));
+    };
+    waiting(&router, 40);
+    let retract = Retract { deliveries: [span(0, 10)].into_iter().collect() };
+    up.says(&mut router, &encoded(&Control::Retract(retract)), NOW);
+    waiting(&router, 30);
+    down.says(&mut router, &grant(3, 5), NOW);
+    waiting(&router, 25);
+    down.hears(&mut router, NOW);
+    down.says(&mut router, &released(0), NOW);
+    waiting(&router, 26);
+    let at = later(NOW, 200);
+    router.handle_timeout(at.time);
+    waiting(&router, 0);
+}
+
+/// How long a router takes over so many calls that no server has room for any more: the least of some times.
+fn time_of_waiting(calls: u64) -> Duration {
+    let times = (0..5).map(|_| {
+        let (mut router, mut up, mut down) = line(calls, Hello::KNOWS_ROUTERS);
+        down.says(&mut router, &grant(2, 0), NOW);
+        let started = std::time::Instant::now();
+        (0..calls).for_each(|number| up.says(&mut router, &call(number, number, &[]), NOW));
+        started.elapsed()
+    });
+    times.min().unwrap_or_default()
+}
+
+#[test]
+fn a_call_that_waits_costs_the_same_however_many_wait_before_it() {
+    let (few, many) = (time_of_waiting(1_000), time_of_waiting(8_000));
+    assert!(many < 24 * few, "{few:?} and {many:?}: some fifty times as long if all are looked at");
+}
