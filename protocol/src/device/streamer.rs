@@ -25,6 +25,9 @@ pub struct StreamerConfig {
     pub pending_messages: u64,
     /// How long a receiver that went away without a word may take to come back for what it holds.
     pub grace: Duration,
+    /// After how long a message that its receiver's application has not taken is asked back, if another receiver here waits;
+    /// none: never. Senders cannot know of that: to them all receivers here are one.
+    pub reassign_after: Option<Duration>,
     /// How long it waits when it starts for receivers to say what they hold, before it tells upstream. Only of use if it
     /// starts with the peer id that it had before; less than the grace time of those upstream.
     pub rebuild: Duration,
@@ -36,6 +39,7 @@ impl Default for StreamerConfig {
             link: LinkConfig::default(),
             pending_messages: 1 << 20,
             grace: Duration::from_secs(1),
+            reassign_after: None,
             rebuild: Duration::ZERO,
         }
     }
@@ -88,6 +92,7 @@ impl StreamerEngine {
             link: config.link,
             pending_messages: config.pending_messages,
             grace: config.grace,
+            reassign_after: config.reassign_after,
             ..PushConfig::default()
         };
         let rebuilt_at = (!config.rebuild.is_zero()).then_some(now + config.rebuild);

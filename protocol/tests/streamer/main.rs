@@ -136,6 +136,32 @@ fn what_was_not_done_in_time_goes_to_another_receiver_behind_the_same_streamer()
 }
 
 #[test]
+fn what_a_slow_receiver_has_not_begun_goes_to_another_one_behind_the_same_streamer() {
+    let mut net = Net::default();
+    let (push, streamer, slow) = (net.push(PushConfig::default()), net.streamer(), net.pull(6));
+    let reassign_after = Some(Duration::from_millis(200));
+    let config = StreamerConfig { reassign_after, ..StreamerConfig::default() };
+    let engine = StreamerEngine::new(config, net.peer(), net.now.time);
+    net.replace(streamer, engine);
+    net.join(push, streamer);
+    net.join(streamer, slow);
+    net.send(push, 6);
+    let begun = net.take(slow, 1);
+    let other = net.pull(2);
+    net.join(streamer, other);
+    let mut done = 0;
+    for _ in 0..40 {
+        net.pass(50);
+        let jobs = net.take(other, 9);
+        done += jobs.len();
+        net.confirm(other, &jobs);
+    }
+    assert_eq!((done, net.take(slow, 9).len()), (5, 0), "it has begun with one");
+    net.confirm(slow, &begun);
+    assert!(net.pushes(push).is_drained());
+}
+
+#[test]
 fn what_its_sender_has_given_to_another_one_is_not_sent_again_by_the_streamer() {
     let mut net = Net::default();
     let (push, slow, other) = overdue(&mut net);

@@ -50,6 +50,10 @@ pub(crate) struct StreamerArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     grace: Option<Duration>,
 
+    /// Give a message that its receiver has not begun after so long to another one here that waits [default: never].
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    reassign_after: Option<Duration>,
+
     /// How long receivers may take at the end over what they have.
     #[arg(long, value_name = "DURATION", value_parser = units::duration, default_value = "30s")]
     drain_timeout: Duration,
@@ -76,6 +80,9 @@ impl StreamerArgs {
         }
         if let Some(grace) = self.grace {
             builder = builder.grace(grace);
+        }
+        if let Some(time) = self.reassign_after {
+            builder = builder.reassign_after(time);
         }
         Ok(builder.build()?)
     }

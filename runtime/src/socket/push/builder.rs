@@ -119,7 +119,8 @@ impl PushBuilder {
     }
 
     /// After how long a message that its receiver's application has not taken is given to another that waits; never
-    /// unless set.
+    /// unless set. To a sender all receivers behind a streamer are one: among them it is for the streamer to do
+    /// ([`StreamerBuilder::reassign_after`](crate::StreamerBuilder::reassign_after)).
     pub fn reassign_after(mut self, time: Duration) -> Self {
         self.config.reassign_after = Some(time);
         self

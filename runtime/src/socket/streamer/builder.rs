@@ -46,6 +46,13 @@ impl StreamerBuilder {
         self
     }
 
+    /// After how long a message that its receiver's application has not taken is given to another receiver behind this
+    /// streamer that waits; never unless set.
+    pub fn reassign_after(mut self, time: Duration) -> Self {
+        self.config.reassign_after = Some(time);
+        self
+    }
+
     /// Messages that may be passed on and not settled: 1,048,576 unless set, at least 1. No more are asked for upstream.
     pub fn pending(mut self, messages: u64) -> Self {
         self.config.pending_messages = messages.max(1);

@@ -70,6 +70,7 @@ impl StreamerPlan {
                 pending_messages: dice.pick(&[1, 3, 50, u64::MAX, u64::MAX]),
                 grace: dice.pick(&[ms(0), ms(20), ms(300), ms(1_500)]),
                 rebuild: dice.pick(&[ms(10), ms(100), ms(400)]),
+                ..StreamerConfig::default()
             },
             named: dice.chance(60),
         }

@@ -111,7 +111,8 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     grace: Option<Duration>,
 
-    /// Give a message that its receiver has not begun after so long to another one that waits [default: never].
+    /// Give a message that its receiver has not begun after so long to another one that waits; among those behind a streamer
+    /// it is for that to do [default: never].
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     reassign_after: Option<Duration>,
 
