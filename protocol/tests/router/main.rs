@@ -392,21 +392,3 @@ fn what_waits_is_counted_with_each_call_that_comes_and_goes() {
     router.handle_timeout(at.time);
     waiting(&router, 0);
 }
-
-/// How long a router takes over so many calls that no server has room for any more: the least of some times.
-fn time_of_waiting(calls: u64) -> Duration {
-    let times = (0..5).map(|_| {
-        let (mut router, mut up, mut down) = line(calls, Hello::KNOWS_ROUTERS);
-        down.says(&mut router, &grant(2, 0), NOW);
-        let started = std::time::Instant::now();
-        (0..calls).for_each(|number| up.says(&mut router, &call(number, number, &[]), NOW));
-        started.elapsed()
-    });
-    times.min().unwrap_or_default()
-}
-
-#[test]
-fn a_call_that_waits_costs_the_same_however_many_wait_before_it() {
-    let (few, many) = (time_of_waiting(1_000), time_of_waiting(8_000));
-    assert!(many < 24 * few, "{few:?} and {many:?}: some fifty times as long if all are looked at");
-}
