@@ -11,16 +11,17 @@ static BINARY: LazyLock<PathBuf> = LazyLock::new(build);
 /// tested.
 ///
 /// # Panics
-/// When cargo cannot build it, or the program that asks is not a test in cargo's target folder.
+/// When cargo cannot build it, or the program that asks is not in cargo's target folder.
 #[must_use]
 pub fn binary() -> &'static Path {
     &BINARY
 }
 
-/// A test is `PROFILE/deps/NAME-HASH`, and the command is `PROFILE/drawdown`.
+/// A test is `PROFILE/deps/NAME-HASH`, a program `PROFILE/NAME`, and the command `PROFILE/drawdown`.
 fn build() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let folder = test.ancestors().nth(2).expect("cargo puts tests into a folder of their own");
+    let asks = std::env::current_exe().expect("a program knows its own path");
+    let is_profile = |folder: &&Path| !folder.ends_with("deps");
+    let folder = asks.ancestors().skip(1).find(is_profile).expect("cargo has folders of its own");
     let profile = match folder.file_name().and_then(OsStr::to_str) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
