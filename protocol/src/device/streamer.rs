@@ -160,8 +160,8 @@ impl StreamerEngine {
     /// When [`StreamerEngine::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self, now: Now) -> Option<Time> {
-        let up = [self.up.poll_timeout(), self.up.rebuilt_at()];
-        Time::first_of([Time::first_of(up), self.down.poll_timeout(now)])
+        let (up, down) = (self.up.poll_timeout(), self.down.poll_timeout(now));
+        Time::first_of([up, self.up.rebuilt_at(), down])
     }
 
     /// Lets time pass.

@@ -241,11 +241,6 @@ impl PublishEngine {
         }
     }
 
-    /// When the next link has been blocked for so long that others do not wait for it any more.
-    pub(crate) fn stuck_at(&self) -> Option<Time> {
-        self.waiting.stuck_at()
-    }
-
     /// Lets go of what everybody who waits has been sent: for a ring of 0. Whose connection is stuck is not waited for if others
     /// wait; what it wants is fetched for it when it goes on.
     pub(crate) fn evict_sent(&mut self, session: Session, now: Now) {
@@ -253,12 +248,6 @@ impl PublishEngine {
         if let Some(channel) = self.channels.get_mut(&session) {
             channel.ring.evict_below(needed, || now.wall);
         }
-    }
-
-    /// How much those may be sent who have had everything: the least of them, and `None` if there is nobody. Who may not be
-    /// sent any message that comes next, or takes nothing since its connection is stuck, does not wait for it.
-    pub(crate) fn hungry_room(&mut self, session: Session, now: Time) -> Option<Amount> {
-        self.least_room(session, now)
     }
 
     /// Messages that are retained of a session.

@@ -77,11 +77,6 @@ impl Waiting {
     pub(super) fn note_moved(&mut self, id: LinkId) {
         self.stale.insert(id);
     }
-
-    /// When the next blocked link has been so for too long.
-    pub(super) fn stuck_at(&self) -> Option<Time> {
-        self.stuck_at.first().map(|(due, _)| *due)
-    }
 }
 
 impl PublishEngine {
@@ -91,6 +86,11 @@ impl PublishEngine {
         if self.config.ring.messages == 0 {
             self.waiting.note_moved(id);
         }
+    }
+
+    /// When the next link has been blocked for so long that others do not wait for it any more.
+    pub(crate) fn stuck_at(&self) -> Option<Time> {
+        self.waiting.stuck_at.first().map(|(due, _)| *due)
     }
 
     /// A link can take nothing more for now.
@@ -127,8 +127,9 @@ impl PublishEngine {
         lowest.into_iter().chain(first.is_none().then_some(visible)).min().unwrap_or(visible)
     }
 
-    /// The least that anybody may be sent who has had everything, if there is somebody.
-    pub(super) fn least_room(&mut self, session: Session, now: Time) -> Option<Amount> {
+    /// How much those may be sent who have had everything: the least of them, and `None` if there is nobody. Who may not be
+    /// sent any message that comes next, or takes nothing since its connection is stuck, does not wait for it.
+    pub(crate) fn hungry_room(&mut self, session: Session, now: Time) -> Option<Amount> {
         self.recount_moved(now);
         let counts = self.waiting.sessions.get(&session)?;
         let (messages, bytes) = (counts.messages.keys().next()?, counts.bytes.keys().next()?);

@@ -107,16 +107,21 @@ impl Passing {
         }
     }
 
+    /// What numbers of this side that belong to one run are upstream, and in which session.
+    pub(super) fn upstream_numbers(&self, seqs: &Range<Seq>) -> Option<(Session, Range<Seq>)> {
+        let (first, Passed { run, .. }) = self.passed(seqs.start)?;
+        let start = run.first_seq + (seqs.start - first);
+        Some((run.session(), start..start + span(seqs)))
+    }
+
     /// Cuts numbers of this side that belong to one run, by whether their messages have come again since.
     pub(super) fn by_return(&self, seqs: Range<Seq>) -> Vec<(Range<Seq>, bool)> {
-        let Some((first, Passed { run, .. })) = self.passed(seqs.start) else {
+        let Some((session, theirs)) = self.upstream_numbers(&seqs) else {
             return Vec::new();
         };
-        // An index in a run is a u32.
-        let at = |seq: Seq| run.seq((seq - first) as u32);
         let mut next = seqs.start;
         let mut parts = Vec::new();
-        for named in self.find(run.session(), at(seqs.start)..at(seqs.end)) {
+        for named in self.find(session, theirs) {
             let part = next..next + named.len();
             next = part.end;
             let came_again = named != Named::Here(part.clone());

@@ -231,10 +231,7 @@ impl PushEngine {
                 return;
             };
             passing.waiting += cost;
-            if let Some((first, passed)) = passing.passed(part.start) {
-                // An index in a run is a u32.
-                let at = |seq: Seq| passed.run.seq((seq - first) as u32);
-                let seqs = at(part.start)..at(part.end);
+            if let Some((_, seqs)) = passing.upstream_numbers(&part) {
                 self.events.push(Event::Redelivered { seqs, why });
             }
         }

@@ -208,7 +208,14 @@ impl RequestEngine {
         Some(ended)
     }
 
-    /// A call of this cost does not wait for a server any more, if it did.
+    /// A call of this cost waits for a server.
+    pub(super) fn start_waiting(&mut self, number: CallNumber, cost: u64) {
+        if self.waiting.insert(number) {
+            self.waiting_bytes += cost;
+        }
+    }
+
+    /// It does not any more, if it did.
     pub(super) fn stop_waiting(&mut self, number: CallNumber, cost: u64) {
         if self.waiting.remove(&number) {
             self.waiting_bytes -= cost;

@@ -355,9 +355,7 @@ impl RequestEngine {
             self.offers.extend(links.map(|(id, _)| *id));
         } else {
             let cost = call.cost;
-            if self.waiting.insert(number) {
-                self.waiting_bytes += cost;
-            }
+            self.start_waiting(number, cost);
             self.park(number, now);
         }
     }

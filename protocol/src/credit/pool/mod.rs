@@ -5,6 +5,7 @@
 //! goes to those who say that messages wait, the better levels first, and within one in the order in which they said so. An
 //! idle sender's credit is taken back when somebody else is short, or comes without finding any left.
 
+mod holders;
 mod review;
 mod share;
 #[cfg(test)]
@@ -95,8 +96,6 @@ struct Line {
     cap: Option<Amount>,
     /// It is given nothing for now.
     is_held: bool,
-    /// It is among those on which something may still arrive.
-    holds: bool,
     seen: Seen,
 }
 
@@ -294,18 +293,17 @@ impl Pool {
     /// Counts what arrived on a link and is queued now. False if the sender went beyond its credit.
     #[must_use]
     pub fn receive(&mut self, link: LinkId, amount: Amount) -> bool {
-        let Some(line) = self.lines.get_mut(&link) else {
-            return false;
-        };
-        let before = line.granter.outstanding();
-        if !line.granter.receive(amount) {
+        let received = self.change_credit(link, |line| {
+            let received = line.granter.receive(amount);
+            if received {
+                line.fed = line.fed.saturating_sub(amount.messages);
+            }
+            received
+        });
+        if received != Some(true) {
             return false;
         }
-        let after = line.granter.outstanding();
-        line.fed = line.fed.saturating_sub(amount.messages);
-        self.outstanding = self.outstanding + after - before;
         self.queued += amount;
-        self.note_holds(link);
         self.count_want(link);
         self.note_low(link);
         self.share_out();
@@ -356,17 +354,16 @@ impl Pool {
     /// Takes an echo. False if it lies.
     #[must_use]
     pub fn echo(&mut self, link: LinkId, echo: Echo) -> bool {
-        let Some(line) = self.lines.get_mut(&link) else {
-            return false;
-        };
-        let before = line.granter.outstanding();
-        if !line.granter.handle_echo(echo) {
+        let heard = self.change_credit(link, |line| {
+            let heard = line.granter.handle_echo(echo);
+            if heard {
+                line.slow &= line.granter.is_returning();
+            }
+            heard
+        });
+        if heard != Some(true) {
             return false;
         }
-        let after = line.granter.outstanding();
-        line.slow &= line.granter.is_returning();
-        self.outstanding = self.outstanding + after - before;
-        self.note_holds(link);
         self.share_out();
         if self.is_short_of_what_comes() {
             self.relieve();
@@ -471,24 +468,24 @@ impl Pool {
     /// These links may not be about to use what they were given because they asked: it is taken back, and they wait behind
     /// all others of their level.
     pub(crate) fn doubt(&mut self, links: impl Iterator<Item = LinkId>) {
+        let is_fed = |link: &LinkId| self.lines.get(link).is_some_and(|line| line.fed > 0);
+        let fed: Vec<LinkId> = links.filter(is_fed).collect();
+        self.put_behind(fed);
+    }
+
+    /// Takes all from links that may still be taken back; they wait behind all others of their levels.
+    fn put_behind(&mut self, links: Vec<LinkId>) {
         for link in links {
-            if self.lines.get(&link).is_some_and(|line| line.fed > 0) {
-                self.put_behind(link);
+            self.lower(link, Amount::ZERO);
+            if let Some(line) = self.lines.get_mut(&link)
+                && std::mem::take(&mut line.in_hungry)
+            {
+                self.hungry.retain(|other| *other != link);
+                self.line_up(link);
             }
         }
         self.share_out();
         self.answer();
-    }
-
-    /// Takes all from a link that may still be taken back; it waits behind all others of its level.
-    fn put_behind(&mut self, link: LinkId) {
-        self.lower(link, Amount::ZERO);
-        if let Some(line) = self.lines.get_mut(&link)
-            && std::mem::take(&mut line.in_hungry)
-        {
-            self.hungry.retain(|other| *other != link);
-            self.line_up(link);
-        }
     }
 
     /// The next link that has a grant to send.
@@ -551,25 +548,6 @@ impl Pool {
             }
             line.granter.mark_due();
         }
-    }
-
-    /// Notes whether something may still arrive on a link, after anything that changes it.
-    fn note_holds(&mut self, link: LinkId) {
-        let Some(line) = self.lines.get_mut(&link) else {
-            return;
-        };
-        let holds = line.granter.outstanding() != Amount::ZERO;
-        if std::mem::replace(&mut line.holds, holds) != holds {
-            match holds {
-                true => self.holders.insert(link),
-                false => self.holders.remove(&link),
-            };
-        }
-    }
-
-    /// What there is of those links on which something may still arrive. All others have nothing to give back.
-    fn holding(&self) -> impl Iterator<Item = (LinkId, &Line)> {
-        self.holders.iter().filter_map(|id| Some((*id, self.lines.get(id)?)))
     }
 
     /// Remembers all links that have used up half of what they may sit on now. Those of very many are looked at only once that

@@ -68,9 +68,7 @@ impl Pool {
                 idle.push(*link);
             }
         }
-        idle.into_iter().for_each(|link| self.put_behind(link));
-        self.share_out();
-        self.answer();
+        self.put_behind(idle);
         self.plan_review(now);
         overdue
     }

@@ -127,12 +127,7 @@ impl Pool {
 
     fn give(&mut self, link: LinkId, by: Amount) {
         self.mark_due(link);
-        if let Some(line) = self.lines.get_mut(&link) {
-            let before = line.granter.outstanding();
-            line.granter.raise(by);
-            self.outstanding = self.outstanding + line.granter.outstanding() - before;
-        }
-        self.note_holds(link);
+        self.change_credit(link, |line| line.granter.raise(by));
     }
 
     /// Takes from links what somebody else needs more; if there is less room than was given away, from all.
@@ -283,27 +278,27 @@ impl Pool {
     }
 
     pub(super) fn lower(&mut self, link: LinkId, keep: Amount) {
-        let Some(line) = self.lines.get_mut(&link) else {
-            return;
-        };
-        let was_due = line.granter.is_due();
-        let before = line.granter.outstanding();
-        if !line.granter.intended().fits(keep) && line.granter.lower(keep) {
-            self.outstanding = self.outstanding + line.granter.outstanding() - before;
+        let was_due = self.lines.get(&link).is_some_and(|line| line.granter.is_due());
+        let lowered = self.change_credit(link, |line| {
+            if line.granter.intended().fits(keep) || !line.granter.lower(keep) {
+                return None;
+            }
             // What it was given because it waits, it waits for again.
             let unfed = line.fed.saturating_sub(keep.messages);
             line.fed -= unfed;
             line.demand = line.demand.saturating_add(unfed);
-            let waits = line.demand > 0;
-            if !was_due {
-                self.due.push_back(link);
-            }
-            self.note_holds(link);
-            self.count_want(link);
-            if waits {
-                self.line_up(link);
-            }
-            self.note_low(link);
+            Some(line.demand > 0)
+        });
+        let Some(waits) = lowered.flatten() else {
+            return;
+        };
+        if !was_due {
+            self.due.push_back(link);
         }
+        self.count_want(link);
+        if waits {
+            self.line_up(link);
+        }
+        self.note_low(link);
     }
 }

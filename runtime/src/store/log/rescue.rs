@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use sled::IVec;
 
@@ -26,6 +26,13 @@ pub(in crate::store) struct Rescue {
 struct Place {
     at: u64,
     bytes: usize,
+}
+
+impl Place {
+    /// Of a value in a message whose body stands there.
+    fn of(value: &Range<usize>, body_at: u64) -> Self {
+        Self { at: body_at + value.start as u64, bytes: value.len() }
+    }
 }
 
 /// A page with entries in it.
@@ -57,8 +64,7 @@ impl Page {
     }
 
     fn set(&mut self, (key, value): &Entry, body: &[u8], at: u64) {
-        let place = Place { at: at + value.start as u64, bytes: value.len() };
-        self.entries.insert(self.key(&body[key.clone()]), place);
+        self.entries.insert(self.key(&body[key.clone()]), Place::of(value, at));
     }
 
     /// What is known of its keys from before is outdated.
@@ -135,8 +141,7 @@ fn apply(
         (Some(Change::Set((key, value))), None) => {
             // What its page's keys begin with is lost, and is mostly this.
             if let Some(key) = format::completed(&body[key], &body[value.clone()]) {
-                let place = Place { at: at + value.start as u64, bytes: value.len() };
-                strays.insert(key, place);
+                strays.insert(key, Place::of(&value, at));
             }
         }
         (Some(Change::Remove(_)), None) | (Some(Change::None) | None, _) => {}
