@@ -1,37 +1,20 @@
 //! Who gets how much: nobody waits beside a full queue.
 
-use std::time::Duration;
-
 use crate::support::pusher::Pusher;
 use crate::support::worker::{Habits, Job, Worker, deliveries};
 
-/// The part of the jobs that each worker should get, by the time that its own jobs took.
-fn due_shares(jobs: &[Vec<Job>]) -> Vec<f64> {
-    let speed = |jobs: &Vec<Job>| {
-        let busy_us: u64 = jobs.iter().map(|job| job.done_us - job.begun_us).sum();
-        jobs.len() as f64 / busy_us as f64
-    };
-    let speeds: Vec<f64> = jobs.iter().map(speed).collect();
-    let all: f64 = speeds.iter().sum();
-    speeds.into_iter().map(|speed| speed / all).collect()
-}
+/// Jobs that others begin once a worker has nothing more to do, at the most: one more of each, and one that was on its way.
+const BEGUN_LATE_MAX: usize = 4;
 
-fn share(jobs: &[Vec<Job>], worker: usize) -> f64 {
-    jobs[worker].len() as f64 / jobs.iter().map(Vec::len).sum::<usize>() as f64
-}
-
-fn time(jobs: &[Vec<Job>]) -> Duration {
-    let begun = jobs.iter().flatten().map(|job| job.begun_us).min().unwrap_or_default();
-    let done = jobs.iter().flatten().map(|job| job.done_us).max().unwrap_or_default();
-    Duration::from_micros(done - begun)
-}
-
-fn assert_near(found: f64, due: f64, tolerance: f64) {
-    assert!((found / due - 1.0).abs() <= tolerance, "a share of {found:.4} where {due:.4} is due");
+/// How many jobs were begun after the first worker had done its last one: those had waited beside an idle worker.
+fn begun_late(jobs: &[Vec<Job>]) -> usize {
+    let last = |jobs: &Vec<Job>| jobs.iter().map(|job| job.done_us).max().unwrap_or_default();
+    let idle_us = jobs.iter().map(last).min().unwrap_or_default();
+    jobs.iter().flatten().filter(|job| job.begun_us > idle_us).count()
 }
 
 #[test]
-fn a_worker_that_joins_late_gets_its_share_of_what_is_left() {
+fn a_worker_that_joins_late_works_for_as_long_as_there_is_work() {
     const JOBS: u64 = 7_000;
     // The two have worked for about a second.
     const BEFORE: usize = 1_000;
@@ -48,13 +31,11 @@ fn a_worker_that_joins_late_gets_its_share_of_what_is_left() {
     workers.iter_mut().for_each(|worker| worker.process.finish());
 
     assert!(deliveries(&workers).into_iter().eq((0..JOBS).map(|job| (job, 1))), "each job once");
-    let mut jobs: Vec<Vec<Job>> = workers.iter().map(Worker::done).collect();
-    println!("{JOBS} jobs of 1 ms took {:?}", time(&jobs));
-    let joined_us = jobs[2].first().expect("the late worker got something").begun_us;
-    jobs.iter_mut().for_each(|jobs| jobs.retain(|job| job.begun_us >= joined_us));
-    println!("from then on: {:?} jobs in {:?}", [0, 1, 2].map(|at| jobs[at].len()), time(&jobs));
-    assert_near(share(&jobs, 2), due_shares(&jobs)[2], 0.1);
-    assert_near(share(&jobs, 2), 1.0 / 3.0, 0.1);
+    let jobs: Vec<Vec<Job>> = workers.iter().map(Worker::done).collect();
+    assert!(!jobs[2].is_empty(), "the late worker got none");
+    let late = begun_late(&jobs);
+    println!("{:?} jobs, {late} begun late", [0, 1, 2].map(|at| jobs[at].len()));
+    assert!(late <= BEGUN_LATE_MAX, "{late} jobs waited beside a worker that had nothing to do");
 }
 
 #[test]
@@ -70,16 +51,7 @@ fn a_slow_worker_gets_no_more_than_it_can_do_and_the_fast_ones_never_wait_for_it
 
     assert!(deliveries(&workers).into_iter().eq((0..JOBS).map(|job| (job, 1))), "each job once");
     let jobs = [0, 1, 2].map(|at| workers[at].done());
-    let due = due_shares(&jobs);
-    println!(
-        "{:?} jobs in {:?}; the slow one got {:.4}, due {:.4}, 1/21 = {:.4}",
-        [0, 1, 2].map(|at| jobs[at].len()),
-        time(&jobs),
-        share(&jobs, 2),
-        due[2],
-        1.0 / 21.0,
-    );
-    // Going from one job to the next takes its time, too, and the fast ones do so more often.
-    assert_near(share(&jobs, 2), due[2], 0.2);
-    assert_near(share(&jobs, 0), share(&jobs, 1), 0.1);
+    let late = begun_late(&jobs);
+    println!("{:?} jobs, {late} begun late", [0, 1, 2].map(|at| jobs[at].len()));
+    assert!(late <= BEGUN_LATE_MAX, "{late} jobs waited beside a worker that had nothing to do");
 }
