@@ -8,6 +8,8 @@
  * file's name begins) say which calls are counted, FAULT_FROM which of them is the first to fail, from 1 on, FAULT_COUNT how many do, and
  * FAULT_ERRNO with what. With FAULT_SHORT the first of them succeeds with half of its bytes instead.
  *
+ * With FAULT_BYTE it is the page with this byte of the file that cannot be read, by whatever call.
+ *
  * As with Linux, a sync that fails is told once to each descriptor that the file has then: the first next sync by any
  * other one fails too. */
 #define _GNU_SOURCE
@@ -35,6 +37,10 @@ static long first, faults;
 static int reason, is_short;
 static atomic_long calls;
 
+/* Where the page begins that cannot be read; -1 if there is none. */
+#define PAGE_BYTES 4096
+static off64_t bad_page = -1;
+
 /* The file of which a sync has failed last, and who was told. */
 #define FILES 4096
 static _Atomic ino_t failed_file;
@@ -58,6 +64,8 @@ __attribute__((constructor)) static void start(void) {
     faults = atol(setting("FAULT_COUNT"));
     reason = atoi(setting("FAULT_ERRNO"));
     is_short = *setting("FAULT_SHORT") != 0;
+    const char *bad_byte = setting("FAULT_BYTE");
+    if (*bad_byte) bad_page = atoll(bad_byte) / PAGE_BYTES * PAGE_BYTES;
     journal = (int)syscall(SYS_openat, AT_FDCWD, setting("FAULT_LOG"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (journal < 0) abort();
 }
@@ -68,6 +76,10 @@ static void note(const char *what, const char *kind, const char *name) {
     if (syscall(SYS_write, journal, line, (size_t)bytes) != bytes) abort();
 }
 
+static int is_wanted(const char *kind, const char *name) {
+    return strstr(kind, wanted_kind) && strncmp(name, wanted_name, strlen(wanted_name)) == 0;
+}
+
 /* What becomes of a call on the file of this path. */
 static enum verdict judge(const char *kind, const char *path) {
     if (journal < 0 || strncmp(path, folder, folder_bytes) != 0) return PASS;
@@ -75,7 +87,7 @@ static enum verdict judge(const char *kind, const char *path) {
     int before = errno;
     note("", kind, name);
     errno = before;
-    if (!strstr(kind, wanted_kind) || strncmp(name, wanted_name, strlen(wanted_name)) != 0) return PASS;
+    if (bad_page >= 0 || !is_wanted(kind, name)) return PASS;
     long call = atomic_fetch_add(&calls, 1) + 1;
     if (call < first || call - first >= faults) return PASS;
     note("fault ", kind, name);
@@ -83,16 +95,36 @@ static enum verdict judge(const char *kind, const char *path) {
     return is_short && call == first ? HALF : FAIL;
 }
 
-static enum verdict judge_fd(const char *kind, int fd) {
-    char link[40], path[512];
-    if (journal < 0) return PASS;
+/* The path of an open file; 0 if it has none, or nobody wants to know. */
+static int find_path(int fd, char *path, size_t size) {
+    char link[40];
+    if (journal < 0) return 0;
     int before = errno;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t bytes = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
+    ssize_t bytes = syscall(SYS_readlinkat, AT_FDCWD, link, path, size - 1);
     errno = before;
-    if (bytes < 0) return PASS;
+    if (bytes < 0) return 0;
     path[bytes] = 0;
-    return judge(kind, path);
+    return 1;
+}
+
+static enum verdict judge_fd(const char *kind, int fd) {
+    char path[512];
+    return find_path(fd, path, sizeof path) ? judge(kind, path) : PASS;
+}
+
+/* How much of a read comes before the page that cannot be read, as Linux has it; -1 if it begins there. */
+static ssize_t readable(int fd, size_t length, off64_t offset) {
+    char path[512];
+    off64_t end = offset + (off64_t)length;
+    if (bad_page < 0 || offset >= bad_page + PAGE_BYTES || end <= bad_page) return (ssize_t)length;
+    if (!find_path(fd, path, sizeof path) || strncmp(path, folder, folder_bytes) != 0) return (ssize_t)length;
+    const char *name = strrchr(path, '/') + 1;
+    if (!is_wanted("read", name)) return (ssize_t)length;
+    if (offset < bad_page) return bad_page - offset;
+    note("fault ", "read", name);
+    errno = reason;
+    return -1;
 }
 
 static int open_at(int dir, const char *path, int flags, mode_t mode) {
@@ -106,14 +138,17 @@ static size_t part(enum verdict verdict, size_t bytes) { return verdict == HALF 
 
 ssize_t pread64(int fd, void *bytes, size_t length, off64_t offset) {
     enum verdict verdict = judge_fd("read", fd);
-    return verdict == FAIL ? -1 : syscall(SYS_pread64, fd, bytes, part(verdict, length), offset);
+    ssize_t there = verdict == FAIL ? -1 : readable(fd, part(verdict, length), offset);
+    return there < 0 ? -1 : syscall(SYS_pread64, fd, bytes, (size_t)there, offset);
 }
 
 ssize_t pread(int fd, void *bytes, size_t length, off_t offset) { return pread64(fd, bytes, length, offset); }
 
 ssize_t read(int fd, void *bytes, size_t length) {
     enum verdict verdict = judge_fd("read", fd);
-    return verdict == FAIL ? -1 : syscall(SYS_read, fd, bytes, part(verdict, length));
+    off64_t offset = bad_page < 0 ? 0 : syscall(SYS_lseek, fd, 0, SEEK_CUR);
+    ssize_t there = verdict == FAIL ? -1 : readable(fd, part(verdict, length), offset);
+    return there < 0 ? -1 : syscall(SYS_read, fd, bytes, (size_t)there);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {

@@ -139,6 +139,11 @@ impl StoreError {
         }
     }
 
+    /// What has happened.
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The same, told to who has come to get out what is left.
     pub(super) fn for_inspection(self) -> Self {
         match self.kind {
@@ -190,6 +195,11 @@ impl StoreErrorKind {
         matches!(self, StoreErrorKind::Full | StoreErrorKind::ReadOnly | StoreErrorKind::Io)
     }
 
+    /// Whether some of a store may be read all the same, piece by piece.
+    pub(super) const fn may_leave_some(self) -> bool {
+        matches!(self, StoreErrorKind::Damaged | StoreErrorKind::Io)
+    }
+
     const fn advice_on_store(self) -> &'static str {
         match self {
             StoreErrorKind::Locked => {
@@ -216,7 +226,8 @@ impl StoreErrorKind {
                 "nothing was changed; check the path: a socket makes a new store in an empty folder, and only there"
             }
             StoreErrorKind::Io => {
-                "what was accepted before is kept, nothing more; look at the disk and open the store again"
+                "what was accepted before is kept, nothing more; look at the disk and open the store again; if that fails, \
+                 `drawdown store show --raw` takes out what can still be read"
             }
             StoreErrorKind::Poisoned => {
                 "what was accepted before that is kept, nothing more; see to the cause and open the store again"

@@ -10,7 +10,7 @@ use drawdown_protocol::{Lineage, Seq, Session};
 
 use super::engine::Engine;
 use super::entries::{Entries, Kind};
-use super::error::{StoreError, StoreErrorKind};
+use super::error::StoreError;
 use super::marker::Marker;
 use super::recover::check_for_loss;
 use super::scan::{self, Contents, Damage, Keep};
@@ -94,7 +94,7 @@ impl Inspector {
     /// badly that nothing in it can be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         match Self::open_store(path) {
-            Err(error) if error.kind() == StoreErrorKind::Damaged => Self::open_wreck(path, error),
+            Err(error) if error.kind().may_leave_some() => Self::open_wreck(path, error),
             opened => opened,
         }
     }

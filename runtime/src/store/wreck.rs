@@ -29,7 +29,7 @@ impl Wreck {
         let path = folder::prepare(path, false)?;
         let lock = FolderLock::take(&path)?;
         let failed = |error| StoreError::io(&path, "read its data", &error);
-        let Some(log) = Log::open(&path).map_err(failed)? else {
+        let Some(log) = Log::open_wreck(&path).map_err(failed)? else {
             return Err(why.for_inspection());
         };
         let rescue = Rescue::of(log).map_err(failed)?;
@@ -43,7 +43,7 @@ impl Wreck {
         let loss = lost_commits(synced.saturating_sub(rescue.syncs()));
         let what = format!(
             "{}; the rest was read piece by piece, and may have messages in it that were done of late",
-            why.into_damage()?
+            why.what()
         );
         contents.damages.insert(0, Damage::new(None, what));
         contents.damages.extend(loss);

@@ -165,6 +165,44 @@ fn a_bit_that_was_turned_is_never_delivered() {
 }
 
 #[test]
+fn what_else_is_on_a_disk_that_does_not_give_a_page_can_be_taken_out() {
+    let Some(outbox) = outbox() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shim = build_shim("fault_shim", folder.path()).expect("it was built before");
+    let store = outbox.store();
+    let mut lost = BTreeSet::new();
+    let bytes = fs::metadata(store.join("db")).expect("it is there").len();
+    for byte in (0..bytes).step_by(bytes as usize / 20) {
+        let run = |args: &[&str]| {
+            let mut command = Command::new(binary());
+            command.args(args).arg(&store).stdin(Stdio::null());
+            let fault = Fault::bad_page(byte).of("db");
+            fault.plant(&mut command, &shim, &store, &folder.path().join("calls"));
+            let output = command.output().expect("it starts");
+            (output.status.code(), text(&output.stdout), text(&output.stderr))
+        };
+        let (code, _, error) = run(&["push", "--bind", "tcp://127.0.0.1:0", "--store"]);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains("could not read its data: Input/output error"), "{error}");
+        assert!(
+            error.contains("`drawdown store show --raw` takes out what can still be"),
+            "{error}"
+        );
+        let (code, shown, error) = run(&["store", "show", "--raw"]);
+        assert_eq!(code, Some(1), "that it is all is not known: {error}");
+        let shown: Result<BTreeSet<usize>, String> =
+            shown.lines().map(|line| check(line.as_bytes())).collect();
+        let shown = shown.expect("what is shown is as it was sent");
+        assert!(shown.is_subset(&outbox.accepted));
+        let missing: Vec<_> = outbox.accepted.difference(&shown).copied().collect();
+        assert!(missing.len() <= outbox.accepted.len() / 2, "byte {byte}: {missing:?} are lost");
+        lost.extend(missing);
+    }
+    assert!(!lost.is_empty(), "most of the file are messages");
+    outbox.deliver().expect("nothing was changed");
+}
+
+#[test]
 fn a_store_has_one_process_at_a_time() {
     let Some(outbox) = outbox() else { return };
     let (push, endpoint) = outbox.start().expect("it is whole");

@@ -19,12 +19,14 @@ pub(crate) struct Fault {
     errno: i32,
     /// The first call succeeds with half of its bytes instead.
     is_short: bool,
+    /// It is the page with this byte that cannot be read, by whatever call.
+    byte: Option<u64>,
 }
 
 impl Fault {
     /// One call of this kind fails, and the disk is well again.
     pub(crate) const fn once(kind: &'static str, from: usize) -> Self {
-        Self { kind, name: "", from, count: 1, errno: EIO, is_short: false }
+        Self { kind, name: "", from, count: 1, errno: EIO, is_short: false, byte: None }
     }
 
     /// From this call on all of this kind fail.
@@ -40,6 +42,11 @@ impl Fault {
     /// A read or a write does half of what it was asked for, as it may.
     pub(crate) const fn short(kind: &'static str, from: usize) -> Self {
         Self { is_short: true, ..Self::once(kind, from) }
+    }
+
+    /// The page with this byte of a file cannot be read.
+    pub(crate) const fn bad_page(byte: u64) -> Self {
+        Self { byte: Some(byte), ..Self::for_good("read", 1) }
     }
 
     /// The same, of this file only.
@@ -65,6 +72,9 @@ impl Fault {
             .env("FAULT_ERRNO", self.errno.to_string());
         if self.is_short {
             command.env("FAULT_SHORT", "1");
+        }
+        if let Some(byte) = self.byte {
+            command.env("FAULT_BYTE", byte.to_string());
         }
     }
 }

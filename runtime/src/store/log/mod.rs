@@ -36,9 +36,14 @@ pub(super) const NAME: &str = "db";
 /// The last place in a segment where a message may begin.
 const LAST_MESSAGE_AT: usize = SEGMENT_BYTES - HEADER_BYTES_MAX;
 
+/// What a disk reads at once, or cannot read at all.
+const SECTOR_BYTES: usize = 4 << 10;
+
 /// A log, open.
 pub(super) struct Log {
     file: File,
+    /// What the disk does not give is passed over.
+    is_wreck: bool,
     /// Those that can be told, in the order in which they were written.
     segments: Vec<Segment>,
     /// The length of the file.
@@ -68,13 +73,22 @@ enum Found<'a> {
 impl Log {
     /// The log in `folder`; none if there is no such file.
     pub(super) fn open(folder: &Path) -> io::Result<Option<Self>> {
+        Self::open_as(folder, false)
+    }
+
+    /// The same, of which everything is to be had that the disk still gives.
+    pub(super) fn open_wreck(folder: &Path) -> io::Result<Option<Self>> {
+        Self::open_as(folder, true)
+    }
+
+    fn open_as(folder: &Path, is_wreck: bool) -> io::Result<Option<Self>> {
         let file = match File::open(folder.join(NAME)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let bytes = file.metadata()?.len();
         let buffer = Vec::with_capacity(SEGMENT_BYTES);
-        let mut log = Self { file, segments: Vec::new(), bytes, buffer };
+        let mut log = Self { file, is_wreck, segments: Vec::new(), bytes, buffer };
         for offset in (0..bytes).step_by(SEGMENT_BYTES) {
             log.load(offset, SEGMENT_HEADER_BYTES)?;
             let named = Segment::in_header(&log.buffer, offset);
@@ -97,8 +111,29 @@ impl Log {
     fn load(&mut self, offset: u64, bytes: usize) -> io::Result<()> {
         self.buffer.clear();
         self.file.seek(SeekFrom::Start(offset))?;
-        (&mut self.file).take(bytes as u64).read_to_end(&mut self.buffer)?;
-        Ok(())
+        match (&mut self.file).take(bytes as u64).read_to_end(&mut self.buffer) {
+            Err(_) if self.is_wreck => {
+                let end = self.bytes.min(offset + bytes as u64);
+                self.load_sectors(offset, end.saturating_sub(offset) as usize);
+                Ok(())
+            }
+            read => read.map(drop),
+        }
+    }
+
+    /// The same, sector by sector: one that the disk does not give is zeros, which are never taken for what was written.
+    fn load_sectors(&mut self, offset: u64, bytes: usize) {
+        self.buffer.clear();
+        self.buffer.resize(bytes, 0);
+        let file = &mut self.file;
+        for (at, sector) in
+            (offset..).step_by(SECTOR_BYTES).zip(self.buffer.chunks_mut(SECTOR_BYTES))
+        {
+            let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(sector));
+            if read.is_err() {
+                sector.fill(0);
+            }
+        }
     }
 
     /// Visits all that can be told of in the order in which it was written, with its segment's place in that order. So all of the
