@@ -53,6 +53,7 @@ impl Attributes<'_> {
             + self.routers.len() * ROUTER_BYTES
     }
 
+    #[inline]
     pub(super) fn write(&self, out: &mut BytesMut) {
         let moments = [(TAG_EXPIRES, self.expires), (TAG_PUBLISHED, self.published)];
         for (tag, moment) in moments {
@@ -93,6 +94,7 @@ impl RecordHead {
     }
 
     /// Takes note of what these say.
+    #[inline(always)]
     pub(super) fn read_attributes(&mut self, attributes: &[u8]) -> Result<(), RecordError> {
         let mut at = 0;
         while let Some(&[tag, length]) = attributes.get(at..).and_then(|rest| rest.first_chunk()) {

@@ -136,7 +136,8 @@ impl RecordHead {
     ///
     /// # Errors
     /// If these bytes cannot begin a record, or its payload is over `payload_bytes_max`.
-    #[inline]
+    // Inlined for what its caller does not want: a head is more than is moved in registers.
+    #[inline(always)]
     pub fn read(bytes: &[u8], payload_bytes_max: usize) -> Result<Option<Self>, RecordError> {
         let Some(word) = bytes.first_chunk::<HEAD_BYTES_MIN>() else {
             return Ok(None);

@@ -25,7 +25,7 @@ impl Iterator for Records<'_> {
     /// Where the record begins, and its head.
     type Item = (usize, RecordHead);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.bytes.get(self.at..)?;
         let head = RecordHead::read(rest, MESSAGE_BYTES_MAX).ok().flatten()?;
