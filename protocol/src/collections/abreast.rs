@@ -6,6 +6,9 @@ use std::ops::Range;
 /// Runs without entries that may be passed in a look for a range, before all such runs go.
 const PASSED_MAX: usize = 64;
 
+/// Places of a run.
+const PLACES: u64 = u64::BITS as u64;
+
 /// A map from rising numbers to others, which mostly rise with them step by step.
 ///
 /// Entries stand in runs in which both sides rise by one, with a bit for each that is still there. So coming and leaving cost
@@ -35,18 +38,19 @@ impl Run {
         self.first + u64::from(self.places)
     }
 
-    /// Takes in the next entry, if it stands right behind the last.
+    /// Takes in the next entries, as many of so many as it has places for, if they stand right behind the last; says how many
+    /// that is.
     #[inline]
-    fn extend(&mut self, number: u64, beside: u64) -> bool {
+    fn extend(&mut self, number: u64, beside: u64, count: u64) -> u64 {
         let places = u64::from(self.places);
-        let follows = self.places < u64::BITS
-            && number == self.first + places
-            && beside == self.beside + places;
-        if follows {
-            self.entries |= 1 << self.places;
-            self.places += 1;
+        let follows = number == self.first + places && beside == self.beside + places;
+        let count = count.min(PLACES - places);
+        if !follows || count == 0 {
+            return 0;
         }
-        follows
+        self.entries |= u64::MAX >> (PLACES - count) << places;
+        self.places += count as u32;
+        count
     }
 
     /// Its entries that have one of these numbers, a bit each.
@@ -83,10 +87,21 @@ impl Abreast {
     /// Puts an entry in. Its number is above all that were there before.
     #[inline]
     pub(crate) fn insert(&mut self, number: u64, beside: u64) {
+        self.insert_run(number, beside, 1);
+    }
+
+    /// The same with so many, each one above the one before on both sides.
+    #[inline]
+    pub(crate) fn insert_run(&mut self, mut number: u64, mut beside: u64, mut count: u64) {
         debug_assert!(self.runs.back().is_none_or(|run| run.end() <= number));
-        self.len += 1;
-        if !self.runs.back_mut().is_some_and(|run| run.extend(number, beside)) {
-            self.runs.push_back(Run { first: number, beside, places: 1, entries: 1 });
+        self.len += count as usize;
+        while count > 0 {
+            let last = self.runs.back_mut();
+            let taken = last.map_or(0, |run| run.extend(number, beside, count));
+            if taken == 0 {
+                self.runs.push_back(Run { first: number, beside, places: 0, entries: 0 });
+            }
+            (number, beside, count) = (number + taken, beside + taken, count - taken);
         }
     }
 
@@ -195,6 +210,7 @@ mod tests {
     enum Step {
         /// Gaps before the number and what stands beside it.
         Insert(u64, u64),
+        InsertRun(u64),
         Remove(u64),
         Take(u64, u64),
         TakeAll,
@@ -204,6 +220,7 @@ mod tests {
         prop_oneof![
             20 => Just(Step::Insert(0, 0)),
             1 => (0..3u64, 0..3u64).prop_map(|(gap, leap)| Step::Insert(gap, leap)),
+            1 => (0..200u64).prop_map(Step::InsertRun),
             10 => (0..300u64).prop_map(Step::Remove),
             2 => (0..300u64, 0..100u64).prop_map(|(from, count)| Step::Take(from, count)),
             1 => Just(Step::TakeAll).prop_filter("seldom", |_| true),
@@ -224,6 +241,12 @@ mod tests {
                         map.insert(next, beside);
                         next += 1;
                         beside += 1;
+                    }
+                    Step::InsertRun(count) => {
+                        abreast.insert_run(next, beside, count);
+                        map.extend((next..next + count).zip(beside..));
+                        next += count;
+                        beside += count;
                     }
                     Step::Remove(number) => {
                         prop_assert_eq!(abreast.remove(number), map.remove(&number));

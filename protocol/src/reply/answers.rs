@@ -61,7 +61,7 @@ impl RepLink {
     /// Whose answers wait to be read gets no more credit, once they take as much as the calls of all clients may, until half
     /// of them are on their way.
     pub(super) fn hold_back(&mut self, id: LinkId, most: u64, pool: &mut Pool) {
-        let is_held = self.unsent_bytes > if self.is_held { most / 2 } else { most };
+        let is_held = self.outbox.bytes > if self.is_held { most / 2 } else { most };
         if std::mem::replace(&mut self.is_held, is_held) != is_held {
             pool.set_held(id, is_held);
         }
@@ -131,8 +131,11 @@ impl ReplyEngine {
         let until = call.deadline.map(|deadline| deadline.min(now + PUT_OFF_MAX));
         let until = until.map(|until| until + self.config.memory.age);
         let awaited = until.filter(|_| call.at_most_once && !is_late);
-        let answer = Answer { client, id, rejected, given: now, awaited };
-        let answer = self.memory.keep(answer, payload);
+        let waits = !call.cancelled && !is_late;
+        let to = call.at.map(|(link, _)| link).filter(|_| waits);
+        let bytes = payload.len() as u64;
+        let answer = Answer { client, id, rejected, given: now, awaited, to };
+        let answer = self.memory.keep(&answer, payload);
         self.names.note(client, id, Known::Answered(answer));
         let result = match () {
             // Its caller does not wait now, but the call may come once more: it is answered already.
@@ -143,24 +146,34 @@ impl ReplyEngine {
             }
             () => {
                 self.counters.answered += 1;
-                call.at.into_iter().for_each(|(link, _)| self.send_answer(link, answer));
+                to.into_iter().for_each(|link| self.line_up(link, answer, cost_bytes(1, bytes)));
                 Ok(())
             }
         };
         // What waits to be sent is there even if it is not to be remembered.
-        self.forget_old_answers(now);
+        if self.memory.is_full(self.config.memory) {
+            self.forget_old_answers(now);
+        }
         result
     }
 
     /// Lets an answer go out on a link, unless it waits there already.
     pub(super) fn send_answer(&mut self, id: LinkId, key: AnswerKey) {
-        if let Some(link) = self.links.get_mut(&id)
-            && let Some(bytes) = self.memory.hold(key, id, || link.outbox.contains(&key))
+        if self.links.contains_key(&id)
+            && let Some(bytes) = self.memory.hold(key, id)
         {
-            link.outbox.push_back(key);
-            link.unsent_bytes += cost_bytes(1, bytes);
+            self.line_up(id, key, bytes);
+        }
+    }
+
+    /// An answer that a link is to send, and that is held for it, is the last of those.
+    fn line_up(&mut self, id: LinkId, key: AnswerKey, bytes: u64) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.outbox.push(key, bytes);
             link.hold_back(id, self.config.answers_bytes_max(), &mut self.pool);
-            self.wakes.push_back(id);
+            if self.wakes.back() != Some(&id) {
+                self.wakes.push_back(id);
+            }
         }
     }
 
@@ -203,12 +216,11 @@ impl ReplyEngine {
     /// Forgets what is more than is to be remembered.
     pub(super) fn forget_old_answers(&mut self, now: Time) {
         let limits = self.config.memory;
-        while let Some(key) = self.memory.surplus(limits, now) {
-            if let Some((client, id)) = self.memory.forget(key) {
-                self.names.forget_answer(client, id, key);
-            }
+        while let Some(keys) = self.memory.surplus(limits, now) {
+            let names = &mut self.names;
+            self.memory.forget(keys.clone(), |client, calls| names.forget_answers(client, calls));
             if let Some(journal) = &mut self.journal {
-                journal.forgotten(key);
+                keys.for_each(|key| journal.forgotten(key));
             }
         }
     }

@@ -32,7 +32,6 @@ impl ReplyEngine {
                 calls: Default::default(),
                 settlements: Default::default(),
                 outbox: Default::default(),
-                unsent_bytes: 0,
                 is_held: false,
                 body: Default::default(),
                 next_answer: 0,
@@ -96,7 +95,8 @@ impl ReplyEngine {
             return;
         }
         let ended = link.link.disconnected(id, close, by_us);
-        link.outbox.drain(..).for_each(|key| self.memory.release(key));
+        let unsent = std::mem::take(&mut link.outbox);
+        unsent.into_iter().for_each(|keys| self.memory.release(keys, id));
         link.unconfirmed = Default::default();
         link.settlements.clear();
         self.orphan_calls(id);

@@ -120,8 +120,9 @@ impl ReplyEngine {
     /// its name now is not told the answer.
     fn refuse_second(&mut self, client: ClientKey, name: CallId, link: LinkId, now: Time) {
         self.counters.repeated += 1;
-        let answer = Answer { client, id: name, rejected: true, given: now, awaited: None };
-        let answer = self.memory.keep(answer, Bytes::from_static(CAME_BEFORE.as_bytes()));
+        let (rejected, awaited, to) = (true, None, None);
+        let answer = Answer { client, id: name, rejected, given: now, awaited, to };
+        let answer = self.memory.keep(&answer, Bytes::from_static(CAME_BEFORE.as_bytes()));
         self.names.note(client, name, Known::Answered(answer));
         self.send_answer(link, answer);
         self.forget_old_answers(now);

@@ -14,6 +14,7 @@ use crate::message::{Attributes, Records, write_head};
 use crate::store::{Commit, CommitWatch, Recovered, StoreNeed, StoreOp, WriteBehind, store_times};
 use crate::time::Time;
 
+use super::block::Kept;
 use super::names::Names;
 use super::{Answer, AnswerKey, Known, RepLink, ReplyEngine};
 
@@ -99,6 +100,7 @@ impl ReplyEngine {
 
     /// What has to be written now, if anything; answer it by [`ReplyEngine::handle_stored`]. One at a time.
     pub fn poll_store(&mut self, now: Time) -> Option<Commit> {
+        self.memory.seal();
         let next = self.memory.next;
         let journal = self.journal.as_mut()?;
         if journal.writing.is_some() || journal.failure.is_some() {
@@ -188,10 +190,14 @@ impl ReplyEngine {
                 let payload = block.records.slice(part(head.payload()));
                 let (client, _) = self.names.find(&identity, id, &mut None);
                 let rejected = head.rejected;
-                let answer = Answer { client, id, rejected, given: now, awaited: None };
-                self.memory.restore(key, answer, payload);
+                // Forgotten ones left numbers without answers.
+                self.memory.next = key;
+                let (awaited, to) = (None, None);
+                let answer = Answer { client, id, rejected, given: now, awaited, to };
+                self.memory.keep(&answer, payload);
                 self.names.note(client, id, Known::Answered(key));
             }
+            self.memory.confirm(block.seqs.clone());
             match live {
                 0 => journal.removed.push(block.seqs.start),
                 live => {
@@ -211,8 +217,8 @@ fn with_answers(links: &BTreeMap<LinkId, RepLink>) -> impl Iterator<Item = LinkI
 }
 
 /// Writes an answer as a record, its client's identity as the topic, for which it is short enough ([`Identity::check`]).
-fn write_answer(answer: Option<(&Answer, &[u8])>, names: &Names, out: &mut BytesMut) {
-    let Some((answer, payload)) = answer else {
+fn write_answer(answer: Option<Kept<'_>>, names: &Names, out: &mut BytesMut) {
+    let Some(answer) = answer else {
         return write_head(out, 0, &Attributes::default());
     };
     let name = names.identity(answer.client).map_or("", Identity::as_str);
@@ -222,8 +228,8 @@ fn write_answer(answer: Option<(&Answer, &[u8])>, names: &Names, out: &mut Bytes
         rejected: answer.rejected,
         ..Attributes::default()
     };
-    write_head(out, payload.len(), &attributes);
-    out.put_slice(payload);
+    write_head(out, answer.payload.len(), &attributes);
+    out.put_slice(answer.payload);
 }
 
 #[cfg(test)]

@@ -1,31 +1,48 @@
 //! Answers that are remembered for those who ask again.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::collections::{RangeSet, Rising};
-use crate::ids::{CallId, LinkId};
+use crate::ids::{CallId, LinkId, span};
 use crate::limits::BY_REFERENCE_BYTES;
+use crate::message::{Attributes, cost_bytes, write_head};
 use crate::time::Time;
 
-use super::pieces::{Pieces, Spot};
+use super::block::{BLOCK_ANSWERS, Block, Kept};
+use super::standing::{Awaited, Confirmed};
 use super::{AnswerMemory, ClientKey};
 
 /// Answers by the order in which they were given.
 pub(super) type AnswerKey = u64;
 
+/// Small answers stand in buffers of this size. One must not keep all in memory that it was cut from: perhaps what was read
+/// together with its call.
+const BUFFER_BYTES: usize = 16 << 10;
+
+/// An answer stands in the block of the one before only if it is given so soon after the first.
+const BLOCK_TIME: Duration = Duration::from_micros(500);
+
+/// A block is at most this part of all that is remembered: it is forgotten, or not, when it is complete.
+const BLOCKS_MIN: u64 = 16;
+
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Those too that are forgotten, and that some link has still to send.
-    answers: Rising<Kept>,
-    /// How many are forgotten.
-    forgotten: u64,
+    /// Those too that are forgotten, as long as their block is there.
+    answers: Rising<Place>,
+    /// By the order in which they were begun.
+    blocks: Rising<Block>,
+    /// The block that grows, its records in the buffer; it is empty if there is none.
+    open: Option<Block>,
+    next_block: u64,
+    buffer: BytesMut,
     pub(super) next: AnswerKey,
-    /// Those that their clients have not confirmed.
+    /// How many whoever asks again gets.
+    known: u64,
+    /// Those that their clients have not confirmed, but for those of the block that grows.
     unconfirmed: RangeSet,
     unconfirmed_bytes: u64,
     /// The others.
@@ -37,93 +54,9 @@ pub(super) struct Memory {
     /// No answer that is kept was given before this. Found anew once that is too long ago: to look at the oldest one each time
     /// would be to wait for memory that nothing else touches.
     none_before: Option<Time>,
-    pieces: Pieces,
 }
 
-/// Answers that their clients have: most come in order, and leave in order one by one.
-#[derive(Debug, Default)]
-struct Confirmed {
-    front: Range<AnswerKey>,
-    /// All others, those before the front included.
-    rest: RangeSet,
-}
-
-impl Confirmed {
-    fn len(&self) -> u64 {
-        self.front.end - self.front.start + self.rest.len()
-    }
-
-    fn insert(&mut self, keys: Range<AnswerKey>) {
-        if self.rest.is_empty() && (self.front.is_empty() || self.front.end == keys.start) {
-            let start = if self.front.is_empty() { keys.start } else { self.front.start };
-            self.front = start..keys.end;
-        } else {
-            self.rest.insert(keys);
-        }
-    }
-
-    /// The key of the oldest one.
-    fn oldest(&self) -> Option<AnswerKey> {
-        let front = (!self.front.is_empty()).then_some(self.front.start);
-        front.into_iter().chain(self.rest.first()).min()
-    }
-
-    /// The same, in the front from now on.
-    fn first(&mut self) -> Option<AnswerKey> {
-        let rest = self.rest.first();
-        if rest.is_some_and(|rest| self.front.is_empty() || rest < self.front.start) {
-            self.rest.insert(std::mem::take(&mut self.front));
-            self.front = self.rest.pop_first(u64::MAX).unwrap_or_default();
-        }
-        (!self.front.is_empty()).then_some(self.front.start)
-    }
-
-    /// Takes one out; says whether it was there.
-    fn remove(&mut self, key: AnswerKey) -> bool {
-        if !self.front.is_empty() && self.front.start == key {
-            self.front.start += 1;
-            return true;
-        }
-        if self.front.contains(&key) {
-            self.rest.insert(std::mem::take(&mut self.front));
-        }
-        self.rest.remove(key..key + 1) > 0
-    }
-}
-
-/// Answers that must be known until some moment each.
-#[derive(Debug, Default)]
-struct Awaited {
-    by_end: BTreeSet<(Time, AnswerKey)>,
-    /// The same in the order in which they were given.
-    keys: RangeSet,
-}
-
-impl Awaited {
-    fn insert(&mut self, until: Time, key: AnswerKey) {
-        self.by_end.insert((until, key));
-        self.keys.insert(key..key + 1);
-    }
-
-    /// Takes one out; says whether it was there.
-    fn remove(&mut self, until: Time, key: AnswerKey) -> bool {
-        self.by_end.remove(&(until, key)) && self.keys.remove(key..key + 1) > 0
-    }
-
-    /// The first moment that one of them is known until.
-    fn first_end(&self) -> Option<Time> {
-        self.by_end.first().map(|(until, _)| *until)
-    }
-
-    /// The first that need not be known any more; if there are too many, the one that was given first, since what their
-    /// callers say of their ends would let the last to come go before all others.
-    fn surplus(&self, is_too_much: bool, now: Time) -> Option<AnswerKey> {
-        let over = self.by_end.first().filter(|(until, _)| *until <= now);
-        over.map(|(_, key)| *key).or_else(|| self.keys.first().filter(|_| is_too_much))
-    }
-}
-
-/// An answer that was given.
+/// An answer that is given.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) client: ClientKey,
@@ -132,120 +65,185 @@ pub(super) struct Answer {
     pub(super) given: Time,
     /// Its call must not run twice: until this moment it is known however old it is, unless its client confirms it.
     pub(super) awaited: Option<Time>,
+    /// The link that is to send it, if there is one.
+    pub(super) to: Option<LinkId>,
 }
 
-/// The same, with what was said.
+/// Where an answer stands.
 #[derive(Debug)]
-struct Kept {
-    answer: Answer,
-    payload: Payload,
-    /// How many links have still to send it, and which that is, as long as it is one.
-    unsent: u32,
-    sent_by: Option<LinkId>,
-    /// Nobody who asks again gets it.
-    is_forgotten: bool,
+struct Place {
+    /// The number that its call has at its client.
+    number: u64,
+    block: u64,
+    /// Where its record begins.
+    at: u32,
+    payload_bytes: u32,
 }
 
-/// A small one must not keep all in memory that it was cut from: perhaps what was read together with its call.
+/// Answers of one block that are to be sent.
 #[derive(Debug)]
-enum Payload {
-    Small(Spot),
-    Large(Box<Bytes>),
-}
-
-impl Kept {
-    fn bytes(&self) -> u64 {
-        match &self.payload {
-            Payload::Small(spot) => spot.bytes() as u64,
-            Payload::Large(bytes) => bytes.len() as u64,
-        }
-    }
+pub(super) struct Part {
+    pub(super) count: u64,
+    pub(super) records: Bytes,
+    /// The payload of the only record, where that is not in it.
+    pub(super) large: Option<Bytes>,
+    /// What they take, as credit is counted.
+    pub(super) bytes: u64,
 }
 
 impl Memory {
     /// How many are remembered.
     pub(super) fn len(&self) -> u64 {
-        self.answers.len() as u64 - self.forgotten
+        self.known
     }
 
-    fn insert(&mut self, key: AnswerKey, answer: Answer, payload: Bytes) {
-        self.note_given(answer.given);
-        let payload = match payload.len() < BY_REFERENCE_BYTES {
-            true => Payload::Small(self.pieces.put(&payload)),
-            false => Payload::Large(Box::new(payload)),
-        };
-        let kept = Kept { answer, payload, unsent: 0, sent_by: None, is_forgotten: false };
-        self.answers.insert(key, kept);
-    }
-
-    /// Takes in an answer that a store kept.
-    pub(super) fn restore(&mut self, key: AnswerKey, answer: Answer, payload: Bytes) {
-        self.confirmed.insert(key..key + 1);
-        self.confirmed_bytes += payload.len() as u64;
-        self.insert(key, answer, payload);
-    }
-
-    /// Takes in an answer that was just given.
-    pub(super) fn keep(&mut self, answer: Answer, payload: Bytes) -> AnswerKey {
-        let (key, bytes) = (self.next, payload.len() as u64);
-        self.next += 1;
-        match answer.awaited {
-            None => {
-                self.unconfirmed.insert(key..key + 1);
-                self.unconfirmed_bytes += bytes;
-            }
-            Some(until) => {
-                self.awaited.insert(until, key);
-                self.awaited_bytes += bytes;
-            }
+    /// Takes in an answer that was just given: behind the one before where that went the same way, and in a block of its own
+    /// otherwise.
+    pub(super) fn keep(&mut self, answer: &Answer, payload: Bytes) -> AnswerKey {
+        let is_large = payload.len() >= BY_REFERENCE_BYTES;
+        let (rejected, call) = (answer.rejected, Some(answer.id));
+        let attributes = Attributes { call, rejected, ..Attributes::default() };
+        let needed = attributes.head_bytes() + if is_large { 0 } else { payload.len() };
+        if !self.continues(answer, is_large, needed) {
+            self.begin(answer, needed);
         }
-        self.insert(key, answer, payload);
+        let (key, at) = (self.next, self.buffer.len() as u32);
+        let payload_bytes = payload.len() as u32;
+        write_head(&mut self.buffer, payload.len(), &attributes);
+        let Some(block) = &mut self.open else {
+            return key;
+        };
+        let bit = 1 << block.len();
+        block.known |= bit;
+        block.unsent.bits |= if answer.to.is_some() { bit } else { 0 };
+        block.payload_bytes += u64::from(payload_bytes);
+        block.given = answer.given;
+        block.keys.end += 1;
+        match is_large {
+            true => block.large = Some(Box::new(payload)),
+            false => self.buffer.put_slice(&payload),
+        }
+        let number = answer.id.halves().1;
+        self.answers.insert(key, Place { number, block: self.next_block, at, payload_bytes });
+        self.known += 1;
+        self.next += 1;
         key
     }
 
-    /// An answer that is remembered.
-    pub(super) fn get(&self, key: AnswerKey) -> Option<(&Answer, &[u8])> {
-        let kept = self.answers.get(&key).filter(|kept| !kept.is_forgotten)?;
-        Some((&kept.answer, self.payload(kept)))
+    /// Whether the block that grows is one for this answer, too.
+    fn continues(&self, answer: &Answer, is_large: bool, needed: usize) -> bool {
+        self.open.as_ref().is_some_and(|block| {
+            block.client == answer.client
+                && block.unsent.by == answer.to
+                && block.keys.end == self.next
+                && block.len() < BLOCK_ANSWERS
+                && block.large.is_none()
+                && !is_large
+                && block.awaited.is_none()
+                && answer.awaited.is_none()
+                && answer.given <= block.begun + BLOCK_TIME
+                && self.buffer.capacity() - self.buffer.len() >= needed
+        })
     }
 
-    fn payload<'a>(&'a self, kept: &'a Kept) -> &'a [u8] {
-        match &kept.payload {
-            Payload::Small(spot) => self.pieces.get(*spot),
-            Payload::Large(bytes) => bytes,
+    /// Begins a block with an answer that takes so much of the buffer.
+    fn begin(&mut self, answer: &Answer, needed: usize) {
+        self.seal();
+        self.note_given(answer.given);
+        if self.buffer.capacity() < needed {
+            self.buffer = BytesMut::with_capacity(needed.max(BUFFER_BYTES));
         }
+        let mut block = Block::new(self.next, answer.client, answer.id.halves().0, answer.given);
+        block.awaited = answer.awaited;
+        block.unsent.by = answer.to;
+        self.open = Some(block);
     }
 
-    /// A link is to send an answer: it is there until it has, even if it is not to be remembered. Gives the length of its
-    /// payload; `None` if it waits there already; `waits` looks for it, and is asked only where several links have it.
-    pub(super) fn hold(
-        &mut self,
-        key: AnswerKey,
-        link: LinkId,
-        waits: impl FnOnce() -> bool,
-    ) -> Option<u64> {
-        let kept = self.answers.get_mut(&key)?;
-        let waits_there = match (kept.unsent, kept.sent_by) {
-            (0, _) => false,
-            (1, Some(sent_by)) => sent_by == link,
-            _ => waits(),
+    /// Whether the block that grows has become so large that it is to be seen what is remembered too long for it.
+    pub(super) fn is_full(&self, limits: AnswerMemory) -> bool {
+        let most = (limits.messages / BLOCKS_MIN).min(BLOCK_ANSWERS);
+        self.open.as_ref().is_some_and(|block| {
+            block.len() >= most || block.payload_bytes >= limits.bytes / BLOCKS_MIN
+        })
+    }
+
+    /// Whether there are answers that cannot be sent yet, nor looked for.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The block that grows does so no more.
+    pub(super) fn seal(&mut self) {
+        let Some(mut block) = self.open.take() else {
+            return;
         };
-        if waits_there {
-            return None;
+        block.records = self.buffer.split().freeze();
+        match block.awaited {
+            None => {
+                self.unconfirmed.insert(block.keys.clone());
+                self.unconfirmed_bytes += block.payload_bytes;
+            }
+            Some(until) => {
+                self.awaited.insert(until, block.keys.start);
+                self.awaited_bytes += block.payload_bytes;
+            }
         }
-        kept.unsent += 1;
-        kept.sent_by = Some(link).filter(|_| kept.unsent == 1);
-        Some(kept.bytes())
+        self.blocks.insert(self.next_block, block);
+        self.next_block += 1;
+    }
+
+    /// The block that an answer stands in.
+    fn block_of(&self, key: AnswerKey) -> Option<&Block> {
+        self.blocks.get(&self.answers.get(&key)?.block)
+    }
+
+    /// An answer that is remembered.
+    pub(super) fn get(&self, key: AnswerKey) -> Option<Kept<'_>> {
+        let place = self.answers.get(&key)?;
+        let block = self.blocks.get(&place.block)?;
+        let is_known = block.known & block.bits(&(key..key + 1)) != 0;
+        is_known.then(|| block.kept(place.number, place.at)).flatten()
+    }
+
+    /// A link is to send an answer: it is there until it has, even if it is not to be remembered. Gives what it takes, as
+    /// credit is counted; `None` if it waits there already.
+    pub(super) fn hold(&mut self, key: AnswerKey, link: LinkId) -> Option<u64> {
+        self.seal();
+        let place = self.answers.get(&key)?;
+        let block = self.blocks.get_mut(&place.block)?;
+        let bit = block.bits(&(key..key + 1));
+        let is_new = block.unsent.hold(link, key, bit);
+        is_new.then(|| cost_bytes(1, u64::from(place.payload_bytes)))
+    }
+
+    /// What the payloads of these take.
+    fn payload_bytes(&self, keys: Range<AnswerKey>) -> u64 {
+        let (mut bytes, mut next) = (0, keys.start);
+        while next < keys.end {
+            let Some(block) = self.block_of(next) else {
+                break;
+            };
+            let part = next..block.keys.end.min(keys.end);
+            next = part.end;
+            bytes += match part == block.keys {
+                true => block.payload_bytes,
+                false => {
+                    self.answers.range(part).map(|(_, place)| u64::from(place.payload_bytes)).sum()
+                }
+            };
+        }
+        bytes
     }
 
     /// The clients have these, as far as they are still remembered.
     pub(super) fn confirm(&mut self, keys: Range<AnswerKey>) {
-        if !self.awaited.keys.is_empty() {
+        self.seal();
+        if !self.awaited.is_empty() {
             self.confirm_awaited(keys.clone());
         }
         let parts: Vec<_> = self.unconfirmed.within(keys).collect();
         for keys in parts {
-            let bytes: u64 = self.answers.range(keys.clone()).map(|(_, kept)| kept.bytes()).sum();
+            let bytes = self.payload_bytes(keys.clone());
             self.unconfirmed_bytes -= bytes;
             self.confirmed_bytes += bytes;
             self.unconfirmed.remove(keys.clone());
@@ -255,19 +253,19 @@ impl Memory {
 
     /// The same, of those that are awaited.
     fn confirm_awaited(&mut self, keys: Range<AnswerKey>) {
-        let waits = |(key, kept): (_, &Kept)| kept.answer.awaited.map(|until| (until, key));
-        let came: Vec<_> = self.answers.range(keys).filter_map(waits).collect();
-        for (until, key) in came {
-            if self.awaited.remove(until, key)
-                && let Some(kept) = self.answers.get(&key)
-            {
-                let (bytes, given) = (kept.bytes(), kept.answer.given);
-                self.awaited_bytes -= bytes;
-                self.confirmed_bytes += bytes;
-                self.confirmed.insert(key..key + 1);
-                // It may be older than what was confirmed before.
-                self.note_given(given);
-            }
+        let came: Vec<_> = self.awaited.within(keys).collect();
+        for key in came {
+            let block = self.answers.get(&key).and_then(|place| self.blocks.get(&place.block));
+            let Some((block, until)) = block.and_then(|block| Some((block, block.awaited?))) else {
+                continue;
+            };
+            let (bytes, given) = (block.payload_bytes, block.given);
+            self.awaited.remove(until, key);
+            self.awaited_bytes -= bytes;
+            self.confirmed_bytes += bytes;
+            self.confirmed.insert(key..key + 1);
+            // It may be older than what was confirmed before.
+            self.note_given(given);
         }
     }
 
@@ -278,7 +276,7 @@ impl Memory {
     /// When the oldest was given, of those that are not awaited.
     fn oldest_given(&self) -> Option<Time> {
         let oldest = [self.confirmed.oldest(), self.unconfirmed.first()].into_iter().flatten();
-        oldest.filter_map(|key| self.answers.get(&key)).map(|kept| kept.answer.given).min()
+        oldest.filter_map(|key| self.block_of(key)).map(|block| block.given).min()
     }
 
     /// When the first answer may be too old.
@@ -287,88 +285,140 @@ impl Memory {
         Time::first_of([given, self.awaited.first_end()])
     }
 
-    /// An answer that there is no room for, or that is too old.
-    pub(super) fn surplus(&mut self, limits: AnswerMemory, now: Time) -> Option<AnswerKey> {
+    /// Answers of one block that there is no room for, or that are too old.
+    pub(super) fn surplus(&mut self, limits: AnswerMemory, now: Time) -> Option<Range<AnswerKey>> {
+        self.seal();
         let AnswerMemory { messages, bytes, age } = limits;
         if self.none_before.is_some_and(|given| given + age <= now) {
             self.none_before = self.oldest_given();
         }
-        let may_be_too_old = self.none_before.is_some_and(|given| given + age <= now);
-        let confirmed = self.confirmed.first();
-        let too_old = |key: &AnswerKey| {
-            let kept = may_be_too_old.then(|| self.answers.get(key)).flatten();
-            kept.is_some_and(|kept| kept.answer.given + age <= now)
+        let oldest = self.none_before.is_some_and(|given| given + age <= now).then(|| now - age);
+        let over = |set_len: u64, set_bytes: u64| Over {
+            messages: set_len.saturating_sub(messages),
+            bytes: set_bytes.saturating_sub(bytes),
+            oldest,
         };
-        let confirmed = confirmed.filter(|key| {
-            self.confirmed.len() > messages || self.confirmed_bytes > bytes || too_old(key)
-        });
-        let unconfirmed = || {
-            self.unconfirmed.first().filter(|key| {
-                self.unconfirmed.len() > messages || self.unconfirmed_bytes > bytes || too_old(key)
-            })
-        };
-        let awaited = || {
-            let is_too_much = self.awaited.keys.len() > messages || self.awaited_bytes > bytes;
-            self.awaited.surplus(is_too_much, now)
-        };
-        confirmed.or_else(unconfirmed).or_else(awaited)
+        if let Some(run) = self.confirmed.first_run()
+            && let Some(part) = self.too_much(run, over(self.confirmed.len(), self.confirmed_bytes))
+        {
+            return Some(part);
+        }
+        let over = over(self.unconfirmed.len(), self.unconfirmed_bytes);
+        if over.is_any()
+            && let Some(run) = self.unconfirmed.first_run()
+            && let Some(part) = self.too_much(run, over)
+        {
+            return Some(part);
+        }
+        let is_too_much = self.awaited.len() > messages || self.awaited_bytes > bytes;
+        self.awaited.surplus(is_too_much, now).map(|key| key..key + 1)
     }
 
-    /// Nobody who asks again gets this any more. Says whose it was.
-    pub(super) fn forget(&mut self, key: AnswerKey) -> Option<(ClientKey, CallId)> {
-        let kept = self.answers.get_mut(&key)?;
-        let (name, awaited) = ((kept.answer.client, kept.answer.id), kept.answer.awaited);
-        let bytes = kept.bytes();
-        kept.is_forgotten = true;
-        self.forgotten += 1;
-        if kept.unsent == 0 {
-            self.drop_forgotten(key);
+    /// The first of a run, all of one block, that are too much.
+    fn too_much(&self, run: Range<AnswerKey>, over: Over) -> Option<Range<AnswerKey>> {
+        if !over.is_any() {
+            return None;
         }
-        if self.confirmed.remove(key) {
+        let block = self.block_of(run.start)?;
+        let part = run.start..run.end.min(block.keys.end);
+        if over.oldest.is_some_and(|oldest| block.given <= oldest) {
+            return Some(part);
+        }
+        let mut left = over.bytes;
+        let by_bytes = self.answers.range(part.clone()).take_while(|(_, place)| {
+            let is_over = left > 0;
+            left = left.saturating_sub(u64::from(place.payload_bytes));
+            is_over
+        });
+        let count = if over.bytes == 0 { 0 } else { by_bytes.count() as u64 };
+        let count = count.max(over.messages).min(span(&part));
+        (count > 0).then(|| part.start..part.start + count)
+    }
+
+    /// Nobody who asks again gets these any more, which are of one block. Tells whose they were, and the number of each.
+    pub(super) fn forget(
+        &mut self,
+        keys: Range<AnswerKey>,
+        each: impl FnOnce(ClientKey, &mut dyn Iterator<Item = (u64, AnswerKey)>),
+    ) {
+        let bytes = self.payload_bytes(keys.clone());
+        let Some(number) = self.answers.get(&keys.start).map(|place| place.block) else {
+            return;
+        };
+        let Some(block) = self.blocks.get_mut(&number) else {
+            return;
+        };
+        let bits = block.bits(&keys) & block.known;
+        block.known &= !bits;
+        self.known -= u64::from(bits.count_ones());
+        let (client, awaited) = (block.client, block.awaited);
+        let places = self.answers.range(keys.clone());
+        each(client, &mut places.map(|(key, place)| (place.number, key)));
+        if self.confirmed.remove(keys.clone()) {
             self.confirmed_bytes -= bytes;
-        } else if self.unconfirmed.remove(key..key + 1) > 0 {
+        } else if self.unconfirmed.remove(keys.clone()) > 0 {
             self.unconfirmed_bytes -= bytes;
         } else if let Some(until) = awaited
-            && self.awaited.remove(until, key)
+            && self.awaited.remove(until, keys.start)
         {
             self.awaited_bytes -= bytes;
         }
-        Some(name)
+        self.drop_over(number);
     }
 
-    fn drop_forgotten(&mut self, key: AnswerKey) {
-        let payload = self.answers.remove_with(&key, |kept| match &kept.payload {
-            Payload::Small(spot) => Some(*spot),
-            Payload::Large(_) => None,
-        });
-        self.forgotten -= 1;
-        payload.flatten().into_iter().for_each(|spot| self.pieces.free(spot));
-    }
-
-    /// A link sends an answer, which it is shown; a large payload it may have by reference.
-    pub(super) fn send<R>(
-        &mut self,
-        key: AnswerKey,
-        write: impl FnOnce(&Answer, &[u8], Option<&Bytes>) -> R,
-    ) -> Option<R> {
-        let kept = self.answers.get(&key)?;
-        let large = match &kept.payload {
-            Payload::Large(bytes) => Some(&**bytes),
-            Payload::Small(_) => None,
-        };
-        let result = write(&kept.answer, self.payload(kept), large);
-        self.release(key);
-        Some(result)
-    }
-
-    /// A link does not have to send an answer any more.
-    pub(super) fn release(&mut self, key: AnswerKey) {
-        if let Some(kept) = self.answers.get_mut(&key) {
-            kept.unsent -= 1;
-            if kept.unsent == 0 && kept.is_forgotten {
-                self.drop_forgotten(key);
-            }
+    /// Drops a block that nobody needs.
+    fn drop_over(&mut self, number: u64) {
+        if let Some(block) = self.blocks.get(&number).filter(|block| block.is_over()) {
+            self.answers.take_range(block.keys.clone(), |_, _| ());
+            self.blocks.remove_with(&number, |_| ());
         }
+    }
+
+    /// The first of these, all of one block. They are not to be in the block that grows.
+    pub(super) fn part(&self, keys: &Range<AnswerKey>) -> Option<Part> {
+        let block = self.block_of(keys.start)?;
+        let place = |key: AnswerKey| self.answers.get(&key).map_or(0, |place| place.at as usize);
+        let keys = keys.start..keys.end.min(block.keys.end);
+        let (start, end) = match keys.end < block.keys.end {
+            true => (place(keys.start), place(keys.end)),
+            false => (place(keys.start), block.records.len()),
+        };
+        let large = block.large.as_deref().cloned();
+        let bytes = cost_bytes(span(&keys), self.payload_bytes(keys.clone()));
+        Some(Part { count: span(&keys), records: block.records.slice(start..end), large, bytes })
+    }
+
+    /// A link does not have to send these any more.
+    pub(super) fn release(&mut self, keys: Range<AnswerKey>, link: LinkId) {
+        self.seal();
+        let mut next = keys.start;
+        while next < keys.end {
+            let Some(number) = self.answers.get(&next).map(|place| place.block) else {
+                return;
+            };
+            let Some(block) = self.blocks.get_mut(&number) else {
+                return;
+            };
+            let part = next..keys.end.min(block.keys.end);
+            next = part.end;
+            let bits = block.bits(&part);
+            block.unsent.release(link, part, bits);
+            self.drop_over(number);
+        }
+    }
+}
+
+/// By how much there is too much.
+struct Over {
+    messages: u64,
+    bytes: u64,
+    /// What was given by then is too old.
+    oldest: Option<Time>,
+}
+
+impl Over {
+    const fn is_any(&self) -> bool {
+        self.messages > 0 || self.bytes > 0 || self.oldest.is_some()
     }
 }
 
@@ -376,29 +426,9 @@ impl Memory {
 mod tests {
     use super::*;
 
-    #[test]
-    fn confirmed_answers_leave_in_order_whatever_order_they_came_in() {
-        let mut confirmed = Confirmed::default();
-        for keys in [10..20, 20..22, 30..31, 4..6] {
-            confirmed.insert(keys);
-        }
-        assert!(confirmed.remove(21) && !confirmed.remove(21) && !confirmed.remove(25));
-        assert_eq!(confirmed.len(), 14);
-        let mut order = Vec::new();
-        while let Some(key) = confirmed.first() {
-            assert!(confirmed.remove(key));
-            order.push(key);
-            if key == 12 {
-                confirmed.insert(2..3);
-            }
-        }
-        let wanted = [4, 5, 10, 11, 12, 2, 13, 14, 15, 16, 17, 18, 19, 20, 30];
-        assert_eq!((order, confirmed.len()), (wanted.to_vec(), 0));
-    }
-
     fn answer() -> Answer {
         let id = CallId::new([0; 8], 0);
-        Answer { client: 0, id, rejected: false, given: Time::ZERO, awaited: None }
+        Answer { client: 0, id, rejected: false, given: Time::ZERO, awaited: None, to: None }
     }
 
     #[test]
@@ -406,15 +436,15 @@ mod tests {
         let mut memory = Memory::default();
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
         let limits = AnswerMemory { messages: 10, bytes: 10, age: Duration::from_secs(60) };
-        let older = memory.keep(Answer { awaited: Some(at(500)), ..answer() }, Bytes::new());
-        let newer = memory.keep(Answer { given: at(30), ..answer() }, Bytes::new());
+        let older = memory.keep(&Answer { awaited: Some(at(500)), ..answer() }, Bytes::new());
+        let newer = memory.keep(&Answer { given: at(30), ..answer() }, Bytes::new());
         assert_eq!(memory.surplus(limits, at(60)), None);
         assert_eq!(memory.due(limits.age), Some(at(90)));
         memory.confirm(older..older + 1);
         assert!(memory.due(limits.age).is_some_and(|due| due <= at(60)));
         for (key, second) in [(older, 60), (newer, 90)] {
-            assert_eq!(memory.surplus(limits, at(second)), Some(key));
-            memory.forget(key);
+            assert_eq!(memory.surplus(limits, at(second)), Some(key..key + 1));
+            memory.forget(key..key + 1, |_, _| ());
             assert_eq!(memory.surplus(limits, at(second)), None);
         }
         assert_eq!(memory.due(limits.age), None);
@@ -424,30 +454,84 @@ mod tests {
     fn a_small_answer_does_not_keep_what_it_was_cut_from() {
         let mut memory = Memory::default();
         let read = Bytes::from(vec![7; 1 << 16]);
-        let small = memory.keep(answer(), read.slice(..64));
+        let small = memory.keep(&answer(), read.slice(..64));
         assert!(read.is_unique(), "it was copied");
-        let large = memory.keep(answer(), read.slice(..BY_REFERENCE_BYTES));
+        let large = memory.keep(&answer(), read.slice(..BY_REFERENCE_BYTES));
         assert!(!read.is_unique(), "this one was not");
-        let bytes = |key| memory.get(key).map(|(_, payload)| payload.len());
+        memory.seal();
+        let bytes = |key| memory.get(key).map(|kept| kept.payload.len());
         assert_eq!((bytes(small), bytes(large)), (Some(64), Some(BY_REFERENCE_BYTES)));
     }
 
     #[test]
     fn what_is_to_be_sent_is_there_although_it_is_forgotten() {
         let mut memory = Memory::default();
+        let (one, two, three) = (LinkId(1), LinkId(2), LinkId(3));
         for payload in [vec![1; 10], vec![2; BY_REFERENCE_BYTES]] {
-            let key = memory.keep(answer(), payload.clone().into());
-            let nowhere = || false;
-            let bytes = Some(payload.len() as u64);
-            assert_eq!(memory.hold(key, LinkId(1), nowhere), bytes);
-            assert_eq!(memory.hold(key, LinkId(1), nowhere), None, "it waits there already");
-            assert_eq!(memory.hold(key, LinkId(2), nowhere), bytes);
-            assert_eq!(memory.hold(key, LinkId(1), || true), None, "there it does, too");
-            assert!(memory.forget(key).is_some() && memory.get(key).is_none());
-            assert_eq!(memory.send(key, |_, sent, _| sent.to_vec()), Some(payload));
-            memory.release(key);
-            assert_eq!((memory.len(), memory.answers.len()), (0, 0));
-            assert_eq!(memory.send(key, |_, _, _| ()), None);
+            let key = memory.keep(&Answer { to: Some(one), ..answer() }, payload.clone().into());
+            let bytes = Some(cost_bytes(1, payload.len() as u64));
+            assert_eq!(memory.hold(key, one), None, "it waits there already");
+            assert_eq!(memory.hold(key, two), bytes);
+            assert_eq!(memory.hold(key, two), None, "there it does, too");
+            memory.forget(key..key + 1, |_, _| ());
+            assert!(memory.get(key).is_none() && memory.len() == 0);
+            memory.release(key..key + 1, one);
+            assert_eq!(memory.hold(key, three), bytes, "the second one still has it");
+            memory.release(key..key + 1, three);
+            let part = memory.part(&(key..key + 1)).unwrap();
+            let sent = part.large.unwrap_or_else(|| part.records.slice(24..));
+            assert_eq!((sent, part.count), (payload.into(), 1));
+            memory.release(key..key + 1, two);
+            assert_eq!((memory.answers.len(), memory.blocks.len()), (0, 0));
+            assert!(memory.part(&(key..key + 1)).is_none() && memory.hold(key, one).is_none());
+        }
+    }
+
+    fn keep_some(memory: &mut Memory, count: u64) {
+        for number in 0..count {
+            let id = CallId::new([7; 8], number);
+            memory.keep(&Answer { id, to: Some(LinkId(1)), ..answer() }, vec![7; 60].into());
+        }
+    }
+
+    #[test]
+    fn what_is_given_one_after_the_other_is_sent_as_it_stands() {
+        let mut memory = Memory::default();
+        keep_some(&mut memory, 100);
+        memory.seal();
+        assert_eq!(memory.blocks.len(), 2);
+        let first = memory.part(&(0..100)).unwrap();
+        assert_eq!((first.count, first.bytes), (64, cost_bytes(64, 64 * 60)));
+        let middle = memory.part(&(10..20)).unwrap();
+        assert_eq!(middle.records, first.records.slice(10 * 84..20 * 84));
+        assert_eq!(middle.records.as_ptr(), first.records[10 * 84..].as_ptr(), "not copied");
+        assert_eq!(memory.part(&(90..100)).map(|part| part.count), Some(10));
+        let number = |key: AnswerKey| memory.get(key).map(|kept| kept.id.halves().1);
+        assert_eq!((number(63), number(64), number(100)), (Some(63), Some(64), None));
+    }
+
+    #[test]
+    fn so_many_are_forgotten_as_there_is_no_room_for() {
+        let limits = AnswerMemory { messages: 40, bytes: 3_000, age: Duration::from_secs(60) };
+        for confirmed in [false, true] {
+            let mut memory = Memory::default();
+            keep_some(&mut memory, 100);
+            if confirmed {
+                memory.confirm(0..100);
+            }
+            let mut forgotten = Vec::new();
+            while let Some(keys) = memory.surplus(limits, Time::ZERO) {
+                memory.forget(keys, |_, calls| forgotten.extend(calls.map(|(number, _)| number)));
+            }
+            assert_eq!((forgotten, memory.len()), ((0..60).collect(), 40));
+            let limits = AnswerMemory { bytes: 601, ..limits };
+            while let Some(keys) = memory.surplus(limits, Time::ZERO) {
+                memory.forget(keys, |_, _| ());
+            }
+            assert_eq!(memory.len(), 10);
+            assert!(memory.part(&(0..1)).is_some(), "it is not sent yet");
+            memory.release(0..100, LinkId(1));
+            assert_eq!((memory.blocks.len(), memory.answers.len()), (1, 36));
         }
     }
 }

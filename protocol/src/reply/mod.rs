@@ -3,18 +3,20 @@
 //! A call waits, is then worked on, and is answered once. The answer goes to wherever its caller is by then, and is
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
 //! on, or gets the first answer. The parts, a file each: calls that come in (`intake`), answers (`answers`), links
-//! (`attach`, `transmit`), what is known by name (`names`), which answers are remembered (`memory`, `pieces`), what is on disk
-//! (`journal`), and what a router does otherwise (`routing`).
+//! (`attach`, `transmit`, `outbox`), what is known by name (`names`), which answers are remembered (`memory`, `block`,
+//! `standing`), what is on disk (`journal`), and what a router does otherwise (`routing`).
 
 mod answers;
 mod attach;
+mod block;
 mod config;
 mod intake;
 mod journal;
 mod memory;
 mod names;
-mod pieces;
+mod outbox;
 mod routing;
+mod standing;
 mod stats;
 mod transmit;
 
@@ -39,6 +41,7 @@ use crate::wire::{Hops, Settlement};
 use journal::Journal;
 use memory::{Answer, AnswerKey, Memory};
 use names::{ClientKey, Known, Names};
+use outbox::Outbox;
 pub(crate) use routing::Routable;
 use routing::Routing;
 use stats::Counters;
@@ -131,9 +134,7 @@ struct RepLink {
     calls: Abreast,
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
-    outbox: VecDeque<AnswerKey>,
-    /// What they take, as credit is counted.
-    unsent_bytes: u64,
+    outbox: Outbox,
     /// There are too many for it to be given credit.
     is_held: bool,
     /// What the next frame is put together in.
@@ -262,7 +263,8 @@ impl ReplyEngine {
     pub fn is_done(&self) -> bool {
         let failed = self.store_failure().is_some();
         let settled = |link: &RepLink| {
-            let is_sent = !link.outbox.iter().any(|answer| !failed || *answer < self.stored());
+            let sendable = if failed { self.stored() } else { AnswerKey::MAX };
+            let is_sent = !link.outbox.has_below(sendable);
             is_sent && link.unconfirmed.is_empty() && link.settlements.is_empty()
         };
         (failed || self.calls.is_empty()) && self.links.values().all(settled)

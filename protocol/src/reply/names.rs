@@ -77,25 +77,43 @@ impl Names {
     /// Notes what is known of a call now.
     pub(super) fn note(&mut self, client: ClientKey, id: CallId, known: Known) {
         if let Some(client) = self.clients.get_mut(&client) {
-            client.calls.insert(id.halves().1, known);
+            let number = id.halves().1;
+            match client.calls.get_mut(&number) {
+                Some(before) => *before = known,
+                None => drop(client.calls.insert(number, known)),
+            }
         }
     }
 
-    /// Forgets an answer; if its call has another one since, that is known on.
-    pub(super) fn forget_answer(&mut self, client: ClientKey, id: CallId, answer: AnswerKey) {
-        let known = self.clients.get(&client).and_then(|client| client.calls.get(&id.halves().1));
-        if known == Some(&Known::Answered(answer)) {
-            self.forget(client, id);
+    /// Forgets answers to calls of a client, by the numbers that these have there; a call that has another one since is known
+    /// on.
+    pub(super) fn forget_answers(
+        &mut self,
+        key: ClientKey,
+        answers: impl Iterator<Item = (u64, AnswerKey)>,
+    ) {
+        let Some(client) = self.clients.get_mut(&key) else {
+            return;
+        };
+        for (number, answer) in answers {
+            if client.calls.get(&number) == Some(&Known::Answered(answer)) {
+                client.calls.remove(&number);
+            }
         }
+        self.forget_idle(key);
     }
 
     /// Forgets a call, and its client with the last one.
     pub(super) fn forget(&mut self, key: ClientKey, id: CallId) {
-        let Some(client) = self.clients.get_mut(&key) else {
-            return;
-        };
-        client.calls.remove(&id.halves().1);
-        if client.calls.is_empty()
+        if let Some(client) = self.clients.get_mut(&key) {
+            client.calls.remove(&id.halves().1);
+        }
+        self.forget_idle(key);
+    }
+
+    /// Forgets a client of which no call is known.
+    fn forget_idle(&mut self, key: ClientKey) {
+        if self.clients.get(&key).is_some_and(|client| client.calls.is_empty())
             && let Some(client) = self.clients.remove(&key)
         {
             self.forget_half(client.half, key);

@@ -5,7 +5,6 @@ use bytes::BufMut;
 use crate::ids::LinkId;
 use crate::limits::{ANSWERS_UNCONFIRMED_MAX, SETTLEMENTS_PER_FRAME, TAKE_BYTES};
 use crate::link::Transmit;
-use crate::message::{Attributes, cost_bytes, write_head};
 use crate::time::Now;
 use crate::wire::{Control, DataHeader, Heartbeat, Settle};
 
@@ -14,6 +13,9 @@ use super::ReplyEngine;
 /// Room that a frame has at first: for so much of each answer, and so much in all.
 const RECORD_BYTES: usize = 128;
 const FRAME_BYTES: usize = 64 << 10;
+
+/// Answers side by side that take less than this are copied behind others of their frame; more are a frame of their own.
+const COPIED_BYTES: usize = 2 << 10;
 
 impl ReplyEngine {
     /// Writes what a link has to say now.
@@ -46,6 +48,9 @@ impl ReplyEngine {
             if let Some(grant) = grant {
                 out.control(&Control::Grant(grant));
             }
+            if self.memory.is_open() {
+                self.forget_old_answers(now.time);
+            }
             while out.len() < TAKE_BYTES && self.transmit_answers(id, now, out) {}
             self.pool.plan_review(now.time);
             if self.has_sendable(id) {
@@ -61,8 +66,7 @@ impl ReplyEngine {
     /// Whether the next answer of a link may be sent.
     fn has_sendable(&self, id: LinkId) -> bool {
         let stored = self.stored();
-        let next = self.links.get(&id).and_then(|link| link.outbox.front());
-        next.is_some_and(|answer| *answer < stored)
+        self.links.get(&id).is_some_and(|link| link.outbox.first(stored).is_some())
     }
 
     /// Writes one frame of answers; a large one ends it. False if there is none.
@@ -71,31 +75,32 @@ impl ReplyEngine {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.outbox.is_empty()) else {
             return false;
         };
-        // What was written before is gone by now, mostly, and its memory is used again.
-        let body = &mut link.body;
-        body.reserve(FRAME_BYTES.min(RECORD_BYTES * link.outbox.len()));
-        let mut tail = None;
-        let mut count = 0;
         let first_delivery = link.next_answer;
-        while body.len() < TAKE_BYTES && tail.is_none() {
-            let Some(key) = link.outbox.front().copied().filter(|key| *key < stored) else {
+        let (mut whole, mut tail) = (None, None);
+        while link.body.len() < TAKE_BYTES
+            && let Some(keys) = link.outbox.first(stored)
+            && let Some(part) = self.memory.part(&keys)
+        {
+            let is_copied = part.records.len() < COPIED_BYTES;
+            if !is_copied && !link.body.is_empty() {
                 break;
-            };
-            link.outbox.pop_front();
-            let unsent_bytes = &mut link.unsent_bytes;
-            self.memory.send(key, |answer, payload, large| {
-                *unsent_bytes -= cost_bytes(1, payload.len() as u64);
-                let (call, rejected) = (Some(answer.id), answer.rejected);
-                let attributes = Attributes { call, rejected, ..Attributes::default() };
-                write_head(body, payload.len(), &attributes);
-                match large {
-                    Some(payload) => tail = Some(payload.clone()),
-                    None => body.put_slice(payload),
-                }
-            });
-            link.unconfirmed.insert(link.next_answer, key);
-            link.next_answer += 1;
-            count += 1;
+            }
+            link.outbox.pop(part.count, part.bytes);
+            link.unconfirmed.insert_run(link.next_answer, keys.start, part.count);
+            link.next_answer += part.count;
+            self.memory.release(keys.start..keys.start + part.count, id);
+            if !is_copied {
+                whole = Some(part.records);
+                break;
+            }
+            // What was written before is gone by now, mostly, and its memory is used again.
+            let room = FRAME_BYTES.min(RECORD_BYTES * link.outbox.len());
+            link.body.reserve(part.records.len().max(room));
+            link.body.put_slice(&part.records);
+            tail = part.large;
+            if tail.is_some() {
+                break;
+            }
         }
         // What a client never confirms is not waited for.
         while link.unconfirmed.len() > ANSWERS_UNCONFIRMED_MAX
@@ -103,15 +108,17 @@ impl ReplyEngine {
         {
             link.unconfirmed.remove(oldest);
         }
+        let count = link.next_answer - first_delivery;
         if count > 0 {
             let header = DataHeader {
                 first_delivery,
                 first_seq: first_delivery,
                 sent_at: now.wall,
-                count,
+                count: count as u32,
                 attempt: 0,
             };
-            out.data(header, body.split().freeze(), tail);
+            let body = whole.unwrap_or_else(|| link.body.split().freeze());
+            out.data(header, body, tail);
         }
         link.hold_back(id, self.config.answers_bytes_max(), &mut self.pool);
         count > 0
