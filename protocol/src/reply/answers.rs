@@ -99,8 +99,8 @@ impl ReplyEngine {
     /// # Errors
     /// As nobody waits, mostly nobody hears of it.
     pub fn put_down(&mut self, key: CallKey, reason: Reason, now: Time) -> Result<(), AnswerError> {
-        match self.calls.get(&key.0) {
-            Some(call) if !call.cancelled && !call.at_most_once => {
+        match self.calls.get(key) {
+            Some(call) if !call.cancelled && !self.calls.is_at_most_once(key) => {
                 self.counters.released += 1;
                 self.end_unbegun(key, Outcome::Released);
                 Ok(())
@@ -132,7 +132,7 @@ impl ReplyEngine {
         let until = until.map(|until| until + self.config.memory.age);
         let awaited = until.filter(|_| call.at_most_once && !is_late);
         let waits = !call.cancelled && !is_late;
-        let to = call.at.map(|(link, _)| link).filter(|_| waits);
+        let to = call.places.at.map(|(link, _)| link).filter(|_| waits);
         let bytes = payload.len() as u64;
         let answer = Answer { client, id, rejected, given: now, awaited, to };
         let answer = self.memory.keep(&answer, payload);

@@ -11,24 +11,12 @@ use crate::message::{Records, cost_bytes};
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
 
-use super::{Answer, CallKey, ClientKey, Known, Place, ReplyEngine, Running, TakenCall};
+use super::calls::{Call, Came, Ended, Places};
+use super::{Answer, CallKey, ClientKey, Known, Place, ReplyEngine, TakenCall};
 
 /// What a client is told of a call that must not run a second time.
 const CAME_BEFORE: &str = "the call has come before under another identity, and must run at most once: it may have been \
     worked on, and nobody works on it again";
-
-/// What is to be known of a call that is over here.
-pub(super) struct Ended {
-    pub(super) id: CallId,
-    pub(super) client: ClientKey,
-    /// Where it came from last.
-    pub(super) at: Option<Place>,
-    before: Option<Place>,
-    pub(super) deadline: Option<Time>,
-    cost: Amount,
-    pub(super) cancelled: bool,
-    pub(super) at_most_once: bool,
-}
 
 impl ReplyEngine {
     pub(super) fn handle_calls(
@@ -69,21 +57,18 @@ impl ReplyEngine {
                 self.pool.release(cost);
                 continue;
             };
-            let payload = at + head.payload().start..at + head.payload().end;
+            let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
+            let deadline = head.expires.map(|expires| now.after(data.header.sent_at, expires));
             let record = data.records.get(at..).unwrap_or_default();
-            self.take_in(Running {
+            let came = Came {
                 id: name,
                 client,
-                at: Some((id, delivery)),
-                before: None,
-                payload: data.records.slice(payload),
-                deadline: head.expires.map(|expires| now.after(data.header.sent_at, expires)),
-                begun: false,
-                cost,
-                cancelled: false,
+                place: (id, delivery),
                 at_most_once: head.at_most_once,
                 routers: head.routers(record).collect(),
-            });
+            };
+            let call = Call::new(payload, head.record_bytes() as u32, deadline);
+            self.take_in(came, call, &data.records);
         }
         // What comes after a call that is none is not taken in, and takes no room.
         self.pool.release(left);
@@ -128,19 +113,16 @@ impl ReplyEngine {
         self.forget_old_answers(now);
     }
 
-    fn take_in(&mut self, call: Running) {
-        let key = CallKey(self.next_call);
-        self.next_call += 1;
-        self.names.note(call.client, call.id, Known::Running(key));
-        if let Some((id, delivery)) = call.at
-            && let Some(link) = self.links.get_mut(&id)
-        {
+    fn take_in(&mut self, came: Came, call: Call, records: &Bytes) {
+        let (client, name, (id, delivery)) = (came.client, came.id, came.place);
+        let key = self.calls.push(came, call, records);
+        self.names.note(client, name, Known::Running(key));
+        if let Some(link) = self.links.get_mut(&id) {
             link.calls.insert(delivery, key.0);
             if !self.stopped {
                 self.queue.push_back(link.priority, key);
             }
         }
-        self.calls.insert(key.0, call);
         if self.stopped {
             self.give_back(key);
         }
@@ -148,16 +130,17 @@ impl ReplyEngine {
 
     /// The same call comes again: its answer goes to where it came from last.
     fn join(&mut self, key: CallKey, id: LinkId, delivery: Delivery) {
-        let Some(call) = self.calls.get_mut(&key.0) else {
+        let Some(places) = self.calls.places(key) else {
             return;
         };
-        call.cancelled = false;
-        let places = [call.at.replace((id, delivery)), call.before.take()];
+        if let Some(call) = self.calls.get_mut(key) {
+            call.cancelled = false;
+        }
+        let places = [places.at, places.before].into_iter().flatten();
         // One of another link stays: if this one ends, the answer goes there.
-        call.before = places.into_iter().flatten().find(|place| place.0 != id);
-        let kept = call.before;
-        let gone = places.into_iter().flatten().filter(|place| Some(*place) != kept);
-        gone.for_each(|place| self.free_place(place));
+        let before = places.clone().find(|place| place.0 != id);
+        self.calls.set_places(key, Places { at: Some((id, delivery)), before });
+        places.filter(|place| Some(*place) != before).for_each(|place| self.free_place(place));
         if let Some(link) = self.links.get_mut(&id) {
             link.calls.insert(delivery, key.0);
         }
@@ -167,33 +150,27 @@ impl ReplyEngine {
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
         loop {
             let key = self.pop_queued()?;
-            let call = self.calls.get_mut(&key.0)?;
+            let call = self.calls.get_mut(key)?;
             if call.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);
                 self.counters.expired += 1;
                 continue;
             }
-            call.begun = true;
-            let taken = TakenCall {
-                key,
-                id: call.id,
-                identity: self.names.identity(call.client)?.clone(),
-                payload: std::mem::replace(&mut call.payload, Bytes::new()),
-                deadline: call.deadline,
-            };
             if self.config.window_messages == 0 {
-                let cost = std::mem::replace(&mut call.cost, Amount::ZERO);
-                self.pool.release(cost);
+                self.pool.release(call.take_cost());
             }
             self.counters.taken += 1;
-            return Some(taken);
+            let begun = self.calls.begin(key)?;
+            let identity = self.names.identity(begun.client)?.clone();
+            let (id, payload, deadline) = (begun.id, begun.payload, begun.deadline);
+            return Some(TakenCall { key, id, identity, payload, deadline });
         }
     }
 
     /// The next of the queue, those that are over passed by.
     pub(super) fn pop_queued(&mut self) -> Option<CallKey> {
         let mut key = self.queue.pop_front()?;
-        while self.over_in_queue > 0 && self.calls.get(&key.0).is_none() {
+        while self.over_in_queue > 0 && self.calls.get(key).is_none() {
             self.over_in_queue -= 1;
             key = self.queue.pop_front()?;
         }
@@ -205,7 +182,7 @@ impl ReplyEngine {
         let Some(call) = self.forget_call(key) else {
             return;
         };
-        if let Some((id, delivery)) = call.at
+        if let Some((id, delivery)) = call.places.at
             && let Some(link) = self.links.get_mut(&id)
         {
             let deliveries = (delivery..delivery + 1).into();
@@ -229,17 +206,9 @@ impl ReplyEngine {
 
     /// Takes a call out; its room is free. Its name is still known.
     pub(super) fn take_out(&mut self, key: CallKey) -> Option<Ended> {
-        let call = self.calls.remove_with(&key.0, |call| Ended {
-            id: call.id,
-            client: call.client,
-            at: call.at,
-            before: call.before,
-            deadline: call.deadline,
-            cost: call.cost,
-            cancelled: call.cancelled,
-            at_most_once: call.at_most_once,
-        })?;
-        call.at.into_iter().chain(call.before).for_each(|place| self.free_place(place));
+        let call = self.calls.remove(key)?;
+        let Places { at, before } = call.places;
+        at.into_iter().chain(before).for_each(|place| self.free_place(place));
         self.pool.release(call.cost);
         Some(call)
     }
@@ -265,7 +234,7 @@ impl ReplyEngine {
             if self.leaves_another(key, id) {
                 continue;
             }
-            match self.calls.get_mut(&key.0) {
+            match self.calls.get_mut(key) {
                 _ if self.routing.is_some() => self.retract_routed(key),
                 Some(call) if call.begun => {
                     let was_cancelled = std::mem::replace(&mut call.cancelled, true);
@@ -282,14 +251,11 @@ impl ReplyEngine {
 
     /// Nobody waits on this link any more for a call. Whether somebody does on another one.
     fn leaves_another(&mut self, key: CallKey, id: LinkId) -> bool {
-        let Some(call) = self.calls.get_mut(&key.0) else {
-            return false;
-        };
-        let (Some(at), Some(before)) = (call.at, call.before) else {
+        let Some(Places { at: Some(at), before: Some(before) }) = self.calls.places(key) else {
             return false;
         };
         let (gone, left) = if at.0 == id { (at, before) } else { (before, at) };
-        (call.at, call.before) = (Some(left), None);
+        self.calls.set_places(key, Places { at: Some(left), before: None });
         self.free_place(gone);
         true
     }
@@ -297,7 +263,7 @@ impl ReplyEngine {
     /// Takes out of the queue what is over, once that is most of it.
     fn drop_ended(&mut self) {
         if self.over_in_queue > self.queue.len() / 2 {
-            self.queue.retain(|key| self.calls.get(&key.0).is_some());
+            self.queue.retain(|key| self.calls.get(*key).is_some());
             self.over_in_queue = 0;
         }
     }
@@ -312,9 +278,9 @@ impl ReplyEngine {
             if self.leaves_another(key, id) {
                 continue;
             }
-            match self.calls.get_mut(&key.0) {
+            match self.calls.get(key) {
                 Some(call) if call.begun => {
-                    call.at = None;
+                    self.calls.set_places(key, Places { at: None, before: None });
                     if let Some(routing) = &mut self.routing {
                         routing.orphaned.push(key);
                     }

@@ -2,13 +2,14 @@
 //!
 //! A call waits, is then worked on, and is answered once. The answer goes to wherever its caller is by then, and is
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
-//! on, or gets the first answer. The parts, a file each: calls that come in (`intake`), answers (`answers`), links
+//! on, or gets the first answer. The parts, a file each: calls that come in (`intake`, `calls`), answers (`answers`), links
 //! (`attach`, `transmit`, `outbox`), what is known by name (`names`), which answers are remembered (`memory`, `block`,
 //! `standing`), what is on disk (`journal`), and what a router does otherwise (`routing`).
 
 mod answers;
 mod attach;
 mod block;
+mod calls;
 mod config;
 mod intake;
 mod journal;
@@ -28,7 +29,7 @@ pub use answers::AnswerError;
 pub use config::{AnswerMemory, ReplyConfig};
 pub use stats::{ReplyLinkStats, ReplyStats};
 
-use crate::collections::{Abreast, Levelled, Rising};
+use crate::collections::{Abreast, Levelled};
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority, Session};
@@ -38,6 +39,7 @@ use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::{Hops, Settlement};
 
+use calls::Calls;
 use journal::Journal;
 use memory::{Answer, AnswerKey, Memory};
 use names::{ClientKey, Known, Names};
@@ -57,8 +59,7 @@ pub struct ReplyEngine {
     goodbye_at: Option<Time>,
     links: BTreeMap<LinkId, RepLink>,
     next_link: u64,
-    calls: Rising<Running>,
-    next_call: u64,
+    calls: Calls,
     /// Calls that nobody works on yet, and some that are over.
     queue: Levelled<CallKey>,
     over_in_queue: usize,
@@ -85,27 +86,6 @@ impl CallKey {
 
 /// A link, and a call's place on it.
 type Place = (LinkId, Delivery);
-
-/// A call that is not answered.
-#[derive(Debug)]
-struct Running {
-    id: CallId,
-    client: ClientKey,
-    /// Where it came from last.
-    at: Option<Place>,
-    /// Where it came from before, over another link that waits for its answer, too.
-    before: Option<Place>,
-    payload: Bytes,
-    deadline: Option<Time>,
-    begun: bool,
-    /// Room that it takes.
-    cost: Amount,
-    /// Its caller does not wait any more.
-    cancelled: bool,
-    at_most_once: bool,
-    /// The routers that it has passed.
-    routers: Box<[PeerId]>,
-}
 
 /// A call in the hands of the application.
 #[derive(Clone, Debug)]
@@ -163,8 +143,7 @@ impl ReplyEngine {
             goodbye_at: None,
             links: BTreeMap::new(),
             next_link: 0,
-            calls: Rising::new(),
-            next_call: 0,
+            calls: Calls::default(),
             queue: Levelled::default(),
             over_in_queue: 0,
             names: Names::default(),
@@ -246,7 +225,7 @@ impl ReplyEngine {
     /// Whether the caller of a call that was taken, and is not answered, does not wait for it any more.
     #[must_use]
     pub fn is_cancelled(&self, key: CallKey) -> bool {
-        self.calls.get(&key.0).is_some_and(|call| call.cancelled)
+        self.calls.get(key).is_some_and(|call| call.cancelled)
     }
 
     /// How often calls were cancelled while they were worked on: when it has risen, [`ReplyEngine::is_cancelled`] of some

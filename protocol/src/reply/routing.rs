@@ -75,17 +75,17 @@ impl ReplyEngine {
     pub(crate) fn take_to_route(&mut self, now: Time) -> Option<Routable> {
         loop {
             let key = self.pop_queued()?;
-            let call = self.calls.get_mut(&key.0)?;
-            call.cost = Amount::ZERO;
+            let call = self.calls.get_mut(key)?;
+            call.take_cost();
             if call.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);
                 self.counters.expired += 1;
                 continue;
             }
-            call.begun = true;
             self.counters.taken += 1;
-            let peer = call.at.and_then(|(link, _)| self.links.get(&link)?.link.peer());
-            let mut routers = std::mem::take(&mut call.routers).into_vec();
+            let call = self.calls.begin(key)?;
+            let peer = self.peer_of(key);
+            let mut routers = call.routers.into_vec();
             let from = peer.and_then(Peer::router);
             if let Some(from) = from.filter(|from| !routers.contains(from)) {
                 routers.push(from);
@@ -95,7 +95,7 @@ impl ReplyEngine {
             return Some(Routable {
                 key,
                 id: call.id,
-                payload: std::mem::take(&mut call.payload),
+                payload: call.payload,
                 deadline: call.deadline,
                 at_most_once: call.at_most_once || !knows,
                 routers,
@@ -115,14 +115,18 @@ impl ReplyEngine {
     /// The server that had a call is gone. Its client decides whether it is tried again, unless it must run at most once: then
     /// it has nothing to decide.
     pub(crate) fn fail_call(&mut self, key: CallKey, reason: Reason) {
-        let is_tried_again = self.calls.get(&key.0).is_some_and(|call| {
-            let peer = call.at.and_then(|(link, _)| self.links.get(&link)?.link.peer());
-            !call.at_most_once && peer.is_some_and(Peer::knows_routers)
-        });
+        let is_tried_again =
+            !self.calls.is_at_most_once(key) && self.peer_of(key).is_some_and(Peer::knows_routers);
         match is_tried_again {
             true => self.return_call(key, Outcome::Rejected(reason)),
             false => self.drop_call(key),
         }
+    }
+
+    /// Who is at the other end of the link that a call came from last.
+    fn peer_of(&self, key: CallKey) -> Option<&Peer> {
+        let (link, _) = self.calls.places(key)?.at?;
+        self.links.get(&link)?.link.peer()
     }
 
     /// Forgets a call without a word.
@@ -132,10 +136,10 @@ impl ReplyEngine {
 
     /// Tells of a call that came to this router in vain.
     pub(crate) fn tell_of(&mut self, key: CallKey, event: impl FnOnce(LinkId, CallId) -> Event) {
-        if let Some(call) = self.calls.get(&key.0)
-            && let Some((link, _)) = call.at
+        if let Some((link, _)) = self.calls.places(key).and_then(|places| places.at)
+            && let Some(id) = self.calls.id(key)
         {
-            self.events.push(event(link, call.id));
+            self.events.push(event(link, id));
         }
     }
 
