@@ -1,46 +1,81 @@
 //! A queue in which what is of a better level comes first.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
-use crate::ids::Priority;
+use crate::ids::{Priority, span};
 
-/// First in, first out, in each level.
-#[derive(Debug)]
-pub(crate) struct Levelled<T> {
-    levels: BTreeMap<Priority, VecDeque<T>>,
+/// Numbers of things, first in, first out, in each level; those that come side by side stand as one.
+#[derive(Debug, Default)]
+pub(crate) struct Levelled {
+    levels: BTreeMap<Priority, VecDeque<Range<u64>>>,
+    len: u64,
 }
 
-impl<T> Default for Levelled<T> {
-    fn default() -> Self {
-        Self { levels: BTreeMap::new() }
-    }
-}
-
-impl<T> Levelled<T> {
-    pub(crate) fn push_back(&mut self, level: Priority, item: T) {
-        self.levels.entry(level).or_default().push_back(item);
+impl Levelled {
+    pub(crate) fn push_back(&mut self, level: Priority, numbers: Range<u64>) {
+        self.len += span(&numbers);
+        let runs = self.levels.entry(level).or_default();
+        match runs.back_mut() {
+            Some(last) if last.end == numbers.start => last.end = numbers.end,
+            _ if numbers.is_empty() => {}
+            _ => runs.push_back(numbers),
+        }
     }
 
     /// The oldest of the best level that has any.
-    pub(crate) fn pop_front(&mut self) -> Option<T> {
-        self.levels.values_mut().find_map(VecDeque::pop_front)
+    pub(crate) fn pop_front(&mut self) -> Option<u64> {
+        let runs = self.levels.values_mut().find(|runs| !runs.is_empty())?;
+        let run = runs.front_mut()?;
+        let number = run.start;
+        run.start += 1;
+        if run.is_empty() {
+            runs.pop_front();
+        }
+        self.len -= 1;
+        Some(number)
     }
 
-    pub(crate) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
-        self.levels.values_mut().for_each(|items| items.retain(&keep));
+    pub(crate) fn retain(&mut self, keep: impl Fn(u64) -> bool) {
+        for (level, runs) in std::mem::take(self).levels {
+            let kept = runs.into_iter().flatten().filter(|number| keep(*number));
+            kept.for_each(|number| self.push_back(level, number..number + 1));
+        }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.levels.values().map(VecDeque::len).sum()
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
     }
 }
 
-impl<T> IntoIterator for Levelled<T> {
-    type Item = T;
-    type IntoIter =
-        std::iter::Flatten<std::collections::btree_map::IntoValues<Priority, VecDeque<T>>>;
+impl IntoIterator for Levelled {
+    type Item = u64;
+    type IntoIter = std::iter::Flatten<
+        std::iter::Flatten<std::collections::btree_map::IntoValues<Priority, VecDeque<Range<u64>>>>,
+    >;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.levels.into_values().flatten()
+        self.levels.into_values().flatten().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_level_is_first_and_in_each_who_came_first() {
+        let mut queue = Levelled::default();
+        let worse = Priority::new(2).unwrap();
+        for (level, numbers) in
+            [(worse, 0..3), (Priority::BEST, 3..5), (worse, 5..7), (worse, 7..9)]
+        {
+            queue.push_back(level, numbers);
+        }
+        assert_eq!((queue.len(), queue.pop_front()), (9, Some(3)));
+        queue.retain(|number| number % 2 == 0);
+        assert_eq!(queue.len(), 5);
+        assert_eq!((queue.pop_front(), queue.pop_front()), (Some(4), Some(0)));
+        assert_eq!(queue.into_iter().collect::<Vec<_>>(), [2, 6, 8]);
     }
 }

@@ -72,6 +72,20 @@ impl<T> Rising<T> {
         self.put(number, entry)
     }
 
+    /// Puts in so many entries with numbers side by side, whatever stood there before.
+    pub(crate) fn insert_run(&mut self, first: u64, count: u64, entry: impl Fn(u64) -> T) {
+        let start = self.place(first).unwrap_or(usize::MAX).min(self.ring.len());
+        let end = start.saturating_add(count as usize).min(self.ring.len());
+        let mut done = 0;
+        for slot in self.ring.range_mut(start..end) {
+            self.taken += usize::from(slot.replace(entry(done)).is_none());
+            done += 1;
+        }
+        for above in done..count {
+            self.insert(first + above, entry(above));
+        }
+    }
+
     /// Puts an entry in wherever it belongs.
     fn put(&mut self, number: u64, entry: T) -> Option<T> {
         if self.ring.is_empty() && self.old.last_key_value().is_none_or(|(last, _)| *last < number)
@@ -259,6 +273,7 @@ mod tests {
         Insert(u64),
         /// Anywhere.
         Put(u64),
+        PutRun(u64, u64),
         Remove(u64),
         RemoveWith(u64),
         TakeRange(u64, u64),
@@ -269,6 +284,7 @@ mod tests {
             8 => (1..4_u64).prop_map(Step::Insert),
             1 => (50..300_u64).prop_map(Step::Insert),
             1 => (0..600_u64).prop_map(Step::Put),
+            1 => (0..600_u64, 0..100_u64).prop_map(|(at, count)| Step::PutRun(at, count)),
             4 => (0..600_u64).prop_map(Step::Remove),
             2 => (0..600_u64).prop_map(Step::RemoveWith),
             1 => (0..600_u64, 0..200_u64).prop_map(|(at, length)| Step::TakeRange(at, length)),
@@ -290,6 +306,10 @@ mod tests {
                     }
                     Step::Put(at) => {
                         prop_assert_eq!(rising.insert(at, value), map.insert(at, value));
+                    }
+                    Step::PutRun(at, count) => {
+                        rising.insert_run(at, count, |above| 1_000 * value + above as usize);
+                        map.extend((at..at + count).zip(1_000 * value..));
                     }
                     Step::Remove(at) => prop_assert_eq!(rising.remove(&at), map.remove(&at)),
                     Step::RemoveWith(at) => {

@@ -1,6 +1,7 @@
 //! Answers: sent once they may be, confirmed, and remembered for those who ask again.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -9,7 +10,6 @@ use crate::credit::{Pool, UNANSWERED};
 use crate::ids::LinkId;
 use crate::limits::PUT_OFF_MAX;
 use crate::link::violation;
-use crate::message::cost_bytes;
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
 
@@ -133,11 +133,8 @@ impl ReplyEngine {
         let awaited = until.filter(|_| call.at_most_once && !is_late);
         let waits = !call.cancelled && !is_late;
         let to = call.places.at.map(|(link, _)| link).filter(|_| waits);
-        let bytes = payload.len() as u64;
-        let answer = Answer { client, id, rejected, given: now, awaited, to };
-        let answer = self.memory.keep(&answer, payload);
-        self.names.note(client, id, Known::Answered(answer));
-        let result = match () {
+        self.give(&Answer { client, id, rejected, given: now, awaited, to }, payload);
+        match () {
             // Its caller does not wait now, but the call may come once more: it is answered already.
             () if call.cancelled => Err(AnswerError::Cancelled),
             () if is_late => {
@@ -146,15 +143,38 @@ impl ReplyEngine {
             }
             () => {
                 self.counters.answered += 1;
-                to.into_iter().for_each(|link| self.line_up(link, answer, cost_bytes(1, bytes)));
                 Ok(())
             }
-        };
-        // What waits to be sent is there even if it is not to be remembered.
-        if self.memory.is_full(self.config.memory) {
-            self.forget_old_answers(now);
         }
-        result
+    }
+
+    /// Remembers an answer, and lets it go out if it is to. What waits to be sent is there even if it is not to be remembered.
+    pub(super) fn give(&mut self, answer: &Answer, payload: Bytes) {
+        if !self.memory.continues(answer, payload.len()) {
+            self.close_block();
+            self.wakes.extend(answer.to);
+        }
+        self.memory.keep(answer, payload);
+        if self.memory.is_full(self.config.memory) {
+            self.forget_old_answers(answer.given);
+        }
+    }
+
+    /// What was given so far can be sent, and looked for.
+    pub(super) fn close_block(&mut self) {
+        let Some(sealed) = self.memory.seal() else {
+            return;
+        };
+        let mut keys = sealed.keys.clone();
+        while !keys.is_empty() {
+            let (count, number) = self.memory.numbers(keys.clone());
+            let first = keys.start;
+            self.names.note(sealed.client, number, count, |above| Known::Answered(first + above));
+            keys.start += count;
+        }
+        if let Some(id) = sealed.to {
+            self.line_up(id, sealed.keys, sealed.bytes);
+        }
     }
 
     /// Lets an answer go out on a link, unless it waits there already.
@@ -162,14 +182,14 @@ impl ReplyEngine {
         if self.links.contains_key(&id)
             && let Some(bytes) = self.memory.hold(key, id)
         {
-            self.line_up(id, key, bytes);
+            self.line_up(id, key..key + 1, bytes);
         }
     }
 
-    /// An answer that a link is to send, and that is held for it, is the last of those.
-    fn line_up(&mut self, id: LinkId, key: AnswerKey, bytes: u64) {
+    /// Answers that a link is to send, and that are held for it, are the last of those.
+    fn line_up(&mut self, id: LinkId, keys: Range<AnswerKey>, bytes: u64) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.outbox.push(key, bytes);
+            link.outbox.push(keys, bytes);
             link.hold_back(id, self.config.answers_bytes_max(), &mut self.pool);
             if self.wakes.back() != Some(&id) {
                 self.wakes.push_back(id);
@@ -215,6 +235,7 @@ impl ReplyEngine {
 
     /// Forgets what is more than is to be remembered.
     pub(super) fn forget_old_answers(&mut self, now: Time) {
+        self.close_block();
         let limits = self.config.memory;
         while let Some(keys) = self.memory.surplus(limits, now) {
             let names = &mut self.names;

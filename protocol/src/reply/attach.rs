@@ -95,6 +95,10 @@ impl ReplyEngine {
             return;
         }
         let ended = link.link.disconnected(id, close, by_us);
+        self.close_block();
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         let unsent = std::mem::take(&mut link.outbox);
         unsent.into_iter().for_each(|keys| self.memory.release(keys, id));
         link.unconfirmed = Default::default();

@@ -6,17 +6,21 @@ use bytes::Bytes;
 
 use crate::collections::Rising;
 use crate::credit::Amount;
-use crate::ids::{CallId, PeerId};
+use crate::ids::{CallId, Delivery, LinkId, PeerId};
 use crate::message::cost_bytes;
 use crate::time::Time;
 
 use super::{CallKey, ClientKey, Place};
 
+/// Calls of one run at the most: they leave together.
+const RUN_CALLS: u64 = 64;
+
 /// All calls of an engine that are not answered.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// By their keys.
+    /// By their keys, those too that are over, as long as another one of their run is not.
     calls: Rising<Call>,
+    len: usize,
     /// By the order in which they came.
     runs: Rising<Run>,
     next: u64,
@@ -51,6 +55,31 @@ pub(super) struct Came {
     pub(super) routers: Box<[PeerId]>,
 }
 
+/// Calls of a run that comes, and that are not in their places yet.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) client: ClientKey,
+    /// The first one's name and place.
+    pub(super) id: CallId,
+    pub(super) place: Place,
+    /// They may run again, and have passed no router.
+    is_plain: bool,
+    pub(super) first: u64,
+    pub(super) count: u64,
+}
+
+impl Arrived {
+    /// Whether a plain call of this name, at this place of the same frame, stands right behind its last one.
+    pub(super) fn is_next(&self, name: CallId, delivery: Delivery) -> bool {
+        let ((half, number), (its_half, its_number)) = (self.id.halves(), name.halves());
+        self.is_plain
+            && self.count < RUN_CALLS
+            && its_half == half
+            && number.checked_add(self.count) == Some(its_number)
+            && delivery == self.place.1 + self.count
+    }
+}
+
 /// What each call has of its own.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -64,6 +93,7 @@ pub(super) struct Call {
     /// Its caller does not wait any more.
     pub(super) cancelled: bool,
     has_moved: bool,
+    is_over: bool,
 }
 
 /// Where a call comes from.
@@ -92,6 +122,10 @@ pub(super) struct Ended {
     pub(super) id: CallId,
     pub(super) client: ClientKey,
     pub(super) places: Places,
+    /// It does not come from where it first came from any more, or not only from there.
+    pub(super) has_moved: bool,
+    /// If it was the last of its run: where the first one first came from, and how many there were.
+    pub(super) run: Option<(Place, u64)>,
     pub(super) deadline: Option<Time>,
     pub(super) cost: Amount,
     pub(super) cancelled: bool,
@@ -99,17 +133,6 @@ pub(super) struct Ended {
 }
 
 impl Run {
-    /// Whether a call that came in the same frame stands right behind its last one, with nothing that is its own.
-    fn continues(&self, came: &Came) -> bool {
-        let (link, delivery) = self.came.place;
-        came.client == self.came.client
-            && came.place == (link, delivery + self.len)
-            && came.id == self.id(self.first + self.len)
-            && came.at_most_once == self.came.at_most_once
-            && came.routers.is_empty()
-            && self.came.routers.is_empty()
-    }
-
     fn id(&self, key: u64) -> CallId {
         let (half, number) = self.came.id.halves();
         CallId::new(half, number.wrapping_add(key - self.first))
@@ -136,8 +159,8 @@ impl Call {
         deadline: Option<Time>,
     ) -> Self {
         let record_bytes = Some(record_bytes);
-        let (begun, cancelled, has_moved) = (false, false, false);
-        Self { run: 0, deadline, payload, record_bytes, begun, cancelled, has_moved }
+        let (begun, cancelled, has_moved, is_over) = (false, false, false, false);
+        Self { run: 0, deadline, payload, record_bytes, begun, cancelled, has_moved, is_over }
     }
 
     /// Takes the room that it has from it.
@@ -149,23 +172,33 @@ impl Call {
 
 impl Calls {
     pub(super) fn len(&self) -> usize {
-        self.calls.len()
+        self.len
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.len == 0
     }
 
     pub(super) fn get(&self, key: CallKey) -> Option<&Call> {
-        self.calls.get(&key.0)
+        self.calls.get(&key.0).filter(|call| !call.is_over)
     }
 
     pub(super) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
-        self.calls.get_mut(&key.0)
+        self.calls.get_mut(&key.0).filter(|call| !call.is_over)
     }
 
     fn run(&self, key: CallKey) -> Option<&Run> {
-        self.runs.get(&self.calls.get(&key.0)?.run)
+        self.runs.get(&self.get(key)?.run)
+    }
+
+    /// How many come from each link.
+    pub(super) fn by_link(&self) -> BTreeMap<LinkId, u64> {
+        let mut counts = BTreeMap::new();
+        let places = self.calls.iter().filter_map(|(key, _)| self.places(CallKey(key)));
+        for (link, _) in places.flat_map(|places| [places.at, places.before]).flatten() {
+            *counts.entry(link).or_default() += 1;
+        }
+        counts
     }
 
     /// A call that must run at most once.
@@ -177,38 +210,35 @@ impl Calls {
         self.run(key).map(|run| run.id(key.0))
     }
 
-    /// Puts a call in that came in these records, behind the one before where it continues its run.
-    pub(super) fn push(&mut self, came: Came, mut call: Call, records: &Bytes) -> CallKey {
+    /// Begins a run with the call that is put in next, which stands in these records.
+    pub(super) fn begin_run(&mut self, came: Came, records: &Bytes) -> Arrived {
+        let (records, first) = (records.clone(), self.next);
+        let (client, id, place) = (came.client, came.id, came.place);
+        let is_plain = !came.at_most_once && came.routers.is_empty();
+        let arrived = Arrived { client, id, place, is_plain, first, count: 1 };
+        self.next_run += 1;
+        self.runs.insert(self.next_run, Run { came, first, len: 0, left: 0, waiting: 0, records });
+        arrived
+    }
+
+    /// Puts a call in, the next one of the run that was begun last.
+    pub(super) fn push(&mut self, mut call: Call) -> CallKey {
         let key = self.next;
         self.next += 1;
-        let is_here = |run: &&mut Run| {
-            run.first + run.len == key
-                && std::ptr::eq(run.records.as_ptr(), records.as_ptr())
-                && run.continues(&came)
-        };
-        let last = self.next_run.wrapping_sub(1);
-        match self.runs.get_mut(&last).filter(is_here) {
-            Some(run) => {
-                call.run = last;
-                run.len += 1;
-                run.left += 1;
-                run.waiting += 1;
-            }
-            None => {
-                call.run = self.next_run;
-                let (records, first) = (records.clone(), key);
-                let run = Run { came, first, len: 1, left: 1, waiting: 1, records };
-                self.runs.insert(self.next_run, run);
-                self.next_run += 1;
-            }
+        if let Some(run) = self.runs.get_mut(&self.next_run) {
+            run.len += 1;
+            run.left += 1;
+            run.waiting += 1;
         }
+        call.run = self.next_run;
         self.calls.insert(key, call);
+        self.len += 1;
         CallKey(key)
     }
 
     /// Somebody begins with a call.
     pub(super) fn begin(&mut self, key: CallKey) -> Option<Begun> {
-        let call = self.calls.get_mut(&key.0).filter(|call| !call.begun)?;
+        let call = self.calls.get_mut(&key.0).filter(|call| !call.begun && !call.is_over)?;
         let run = self.runs.get_mut(&call.run)?;
         let (start, bytes) = (call.payload.0 as usize, call.payload.1 as usize);
         let begun = Begun {
@@ -227,7 +257,7 @@ impl Calls {
 
     /// Where a call comes from.
     pub(super) fn places(&self, key: CallKey) -> Option<Places> {
-        let call = self.calls.get(&key.0)?;
+        let call = self.get(key)?;
         match call.has_moved {
             true => self.moved.get(&key.0).copied(),
             false => self.runs.get(&call.run).map(|run| run.places(key.0)),
@@ -236,7 +266,7 @@ impl Calls {
 
     /// It comes from somewhere else now.
     pub(super) fn set_places(&mut self, key: CallKey, places: Places) {
-        if let Some(call) = self.calls.get_mut(&key.0) {
+        if let Some(call) = self.get_mut(key) {
             call.has_moved = true;
             self.moved.insert(key.0, places);
         }
@@ -245,24 +275,31 @@ impl Calls {
     /// Takes a call out.
     #[inline]
     pub(super) fn remove(&mut self, key: CallKey) -> Option<Ended> {
-        let mut call = self.calls.remove(&key.0)?;
-        let run = self.runs.get_mut(&call.run)?;
-        let places = if call.has_moved { self.moved.remove(&key.0) } else { None };
+        let call = self.calls.get_mut(&key.0).filter(|call| !call.is_over)?;
+        let (number, has_moved) = (call.run, call.has_moved);
+        let run = self.runs.get_mut(&number)?;
+        let places = if has_moved { self.moved.remove(&key.0) } else { None };
+        call.is_over = true;
+        self.len -= 1;
+        if !call.begun {
+            run.note_begun();
+        }
+        run.left -= 1;
+        let is_last = run.left == 0;
         let ended = Ended {
             id: run.id(key.0),
             client: run.came.client,
             places: places.unwrap_or_else(|| run.places(key.0)),
+            has_moved,
+            run: is_last.then_some((run.came.place, run.len)),
             deadline: call.deadline,
             cost: call.take_cost(),
             cancelled: call.cancelled,
             at_most_once: run.came.at_most_once,
         };
-        if !call.begun {
-            run.note_begun();
-        }
-        run.left -= 1;
-        if run.left == 0 {
-            self.runs.remove_with(&call.run, |_| ());
+        if is_last {
+            self.calls.take_range(run.first..run.first + run.len, |_, _| ());
+            self.runs.remove_with(&number, |_| ());
         }
         Some(ended)
     }

@@ -11,7 +11,7 @@ use crate::message::{Records, cost_bytes};
 use crate::time::Time;
 use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
 
-use super::calls::{Call, Came, Ended, Places};
+use super::calls::{Arrived, Call, Came, Ended, Places};
 use super::{Answer, CallKey, ClientKey, Known, Place, ReplyEngine, TakenCall};
 
 /// What a client is told of a call that must not run a second time.
@@ -44,6 +44,7 @@ impl ReplyEngine {
         self.counters.received += count;
         let mut left = cost;
         let mut result = Ok(());
+        let mut arrived: Option<Arrived> = None;
         let deliveries = data.header.first_delivery..;
         for (delivery, (at, head)) in deliveries.zip(Records::new(&data.records)) {
             let cost = Amount::new(1, cost_bytes(1, head.record_bytes() as u64));
@@ -53,23 +54,31 @@ impl ReplyEngine {
                 result = Err(violation("a call without a name"));
                 break;
             };
-            let Some(client) = self.find(name, id, delivery, head.at_most_once, now) else {
-                self.pool.release(cost);
-                continue;
-            };
+            let record = data.records.get(at..).unwrap_or_default();
+            let mut routers = head.routers(record).peekable();
+            let is_plain = !head.at_most_once && routers.peek().is_none();
+            let run = arrived.as_mut().filter(|run| is_plain && run.is_next(name, delivery));
+            let run = run.filter(|run| self.names.known(run.client, name.halves().1).is_none());
+            match run {
+                Some(run) => run.count += 1,
+                None => {
+                    arrived.take().into_iter().for_each(|run| self.take_in(run));
+                    let at_most_once = head.at_most_once;
+                    let Some(client) = self.find(name, id, delivery, at_most_once, now) else {
+                        self.pool.release(cost);
+                        continue;
+                    };
+                    let routers = routers.collect();
+                    let came =
+                        Came { id: name, client, place: (id, delivery), at_most_once, routers };
+                    arrived = Some(self.calls.begin_run(came, &data.records));
+                }
+            }
             let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
             let deadline = head.expires.map(|expires| now.after(data.header.sent_at, expires));
-            let record = data.records.get(at..).unwrap_or_default();
-            let came = Came {
-                id: name,
-                client,
-                place: (id, delivery),
-                at_most_once: head.at_most_once,
-                routers: head.routers(record).collect(),
-            };
-            let call = Call::new(payload, head.record_bytes() as u32, deadline);
-            self.take_in(came, call, &data.records);
+            self.calls.push(Call::new(payload, head.record_bytes() as u32, deadline));
         }
+        arrived.into_iter().for_each(|run| self.take_in(run));
         // What comes after a call that is none is not taken in, and takes no room.
         self.pool.release(left);
         result
@@ -86,6 +95,11 @@ impl ReplyEngine {
     ) -> Option<ClientKey> {
         let link = self.links.get_mut(&id)?;
         let (client, known) = self.names.find(&link.link.identity, name, &mut link.client);
+        let known = known.and_then(|_| {
+            // It may have been answered just now.
+            self.close_block();
+            self.names.known(client, name.halves().1)
+        });
         let Some(known) = known else {
             if at_most_once && self.names.is_known_elsewhere(client, name) {
                 self.refuse_second(client, name, id, now);
@@ -105,26 +119,24 @@ impl ReplyEngine {
     /// its name now is not told the answer.
     fn refuse_second(&mut self, client: ClientKey, name: CallId, link: LinkId, now: Time) {
         self.counters.repeated += 1;
-        let (rejected, awaited, to) = (true, None, None);
+        let (rejected, awaited, to) = (true, None, Some(link));
         let answer = Answer { client, id: name, rejected, given: now, awaited, to };
-        let answer = self.memory.keep(&answer, Bytes::from_static(CAME_BEFORE.as_bytes()));
-        self.names.note(client, name, Known::Answered(answer));
-        self.send_answer(link, answer);
-        self.forget_old_answers(now);
+        self.give(&answer, Bytes::from_static(CAME_BEFORE.as_bytes()));
     }
 
-    fn take_in(&mut self, came: Came, call: Call, records: &Bytes) {
-        let (client, name, (id, delivery)) = (came.client, came.id, came.place);
-        let key = self.calls.push(came, call, records);
-        self.names.note(client, name, Known::Running(key));
-        if let Some(link) = self.links.get_mut(&id) {
-            link.calls.insert(delivery, key.0);
+    /// Puts calls in their places.
+    fn take_in(&mut self, run: Arrived) {
+        let Arrived { client, id, place: (link, delivery), first, count, .. } = run;
+        let known = |above| Known::Running(CallKey(first + above));
+        self.names.note(client, id.halves().1, count, known);
+        if let Some(link) = self.links.get_mut(&link) {
+            link.calls.insert_run(delivery, first, count);
             if !self.stopped {
-                self.queue.push_back(link.priority, key);
+                self.queue.push_back(link.priority, first..first + count);
             }
         }
         if self.stopped {
-            self.give_back(key);
+            (first..first + count).for_each(|key| self.give_back(CallKey(key)));
         }
     }
 
@@ -169,10 +181,10 @@ impl ReplyEngine {
 
     /// The next of the queue, those that are over passed by.
     pub(super) fn pop_queued(&mut self) -> Option<CallKey> {
-        let mut key = self.queue.pop_front()?;
+        let mut key = CallKey(self.queue.pop_front()?);
         while self.over_in_queue > 0 && self.calls.get(key).is_none() {
             self.over_in_queue -= 1;
-            key = self.queue.pop_front()?;
+            key = CallKey(self.queue.pop_front()?);
         }
         Some(key)
     }
@@ -207,8 +219,15 @@ impl ReplyEngine {
     /// Takes a call out; its room is free. Its name is still known.
     pub(super) fn take_out(&mut self, key: CallKey) -> Option<Ended> {
         let call = self.calls.remove(key)?;
-        let Places { at, before } = call.places;
-        at.into_iter().chain(before).for_each(|place| self.free_place(place));
+        if call.has_moved {
+            let Places { at, before } = call.places;
+            at.into_iter().chain(before).for_each(|place| self.free_place(place));
+        }
+        if let Some(((id, first), count)) = call.run
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            link.calls.take_range(first..first + count, |_, _| ());
+        }
         self.pool.release(call.cost);
         Some(call)
     }
@@ -229,7 +248,8 @@ impl ReplyEngine {
         let deliveries: RangeSet =
             retract.deliveries.iter().filter_map(|span| span.range()).collect();
         let calls = deliveries.iter().flat_map(|part| link.calls.range(part));
-        let keys: Vec<CallKey> = calls.map(|(_, key)| CallKey(key)).collect();
+        let keys = calls.map(|(_, key)| CallKey(key));
+        let keys: Vec<CallKey> = keys.filter(|key| self.calls.get(*key).is_some()).collect();
         for key in keys {
             if self.leaves_another(key, id) {
                 continue;
@@ -263,7 +283,7 @@ impl ReplyEngine {
     /// Takes out of the queue what is over, once that is most of it.
     fn drop_ended(&mut self) {
         if self.over_in_queue > self.queue.len() / 2 {
-            self.queue.retain(|key| self.calls.get(*key).is_some());
+            self.queue.retain(|key| self.calls.get(CallKey(key)).is_some());
             self.over_in_queue = 0;
         }
     }
@@ -286,7 +306,7 @@ impl ReplyEngine {
                     }
                 }
                 _ => {
-                    self.over_in_queue += usize::from(self.forget_call(key).is_some());
+                    self.over_in_queue += u64::from(self.forget_call(key).is_some());
                 }
             }
         }
@@ -305,7 +325,7 @@ impl ReplyEngine {
         self.set_paused(true);
         self.over_in_queue = 0;
         for key in std::mem::take(&mut self.queue) {
-            self.give_back(key);
+            self.give_back(CallKey(key));
         }
     }
 }

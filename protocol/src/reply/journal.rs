@@ -16,7 +16,7 @@ use crate::time::Time;
 
 use super::block::Kept;
 use super::names::Names;
-use super::{Answer, AnswerKey, Known, RepLink, ReplyEngine};
+use super::{Answer, AnswerKey, RepLink, ReplyEngine};
 
 /// What is written, what is not, and what has to be.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl ReplyEngine {
 
     /// What has to be written now, if anything; answer it by [`ReplyEngine::handle_stored`]. One at a time.
     pub fn poll_store(&mut self, now: Time) -> Option<Commit> {
-        self.memory.seal();
+        self.close_block();
         let next = self.memory.next;
         let journal = self.journal.as_mut()?;
         if journal.writing.is_some() || journal.failure.is_some() {
@@ -194,9 +194,12 @@ impl ReplyEngine {
                 self.memory.next = key;
                 let (awaited, to) = (None, None);
                 let answer = Answer { client, id, rejected, given: now, awaited, to };
+                if !self.memory.continues(&answer, payload.len()) {
+                    self.close_block();
+                }
                 self.memory.keep(&answer, payload);
-                self.names.note(client, id, Known::Answered(key));
             }
+            self.close_block();
             self.memory.confirm(block.seqs.clone());
             match live {
                 0 => journal.removed.push(block.seqs.start),

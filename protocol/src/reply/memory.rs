@@ -28,6 +28,14 @@ const BLOCK_TIME: Duration = Duration::from_micros(500);
 /// A block is at most this part of all that is remembered: it is forgotten, or not, when it is complete.
 const BLOCKS_MIN: u64 = 16;
 
+/// The longest head of the record of an answer.
+const HEAD_BYTES: usize = 32;
+
+/// What an answer takes of a buffer at the most: its head, and its payload unless that is only referred to.
+const fn answer_bytes(payload_bytes: usize) -> usize {
+    HEAD_BYTES + if payload_bytes < BY_REFERENCE_BYTES { payload_bytes } else { 0 }
+}
+
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -69,6 +77,17 @@ pub(super) struct Answer {
     pub(super) to: Option<LinkId>,
 }
 
+/// Answers of a block that grows no more.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) keys: Range<AnswerKey>,
+    pub(super) client: ClientKey,
+    /// The link that is to send them.
+    pub(super) to: Option<LinkId>,
+    /// What they take, as credit is counted.
+    pub(super) bytes: u64,
+}
+
 /// Where an answer stands.
 #[derive(Debug)]
 struct Place {
@@ -97,15 +116,14 @@ impl Memory {
         self.known
     }
 
-    /// Takes in an answer that was just given: behind the one before where that went the same way, and in a block of its own
-    /// otherwise.
+    /// Takes in an answer that was just given: behind the one before, whose block [takes](Self::continues) it, or in a block of
+    /// its own, if there is none that grows.
     pub(super) fn keep(&mut self, answer: &Answer, payload: Bytes) -> AnswerKey {
         let is_large = payload.len() >= BY_REFERENCE_BYTES;
         let (rejected, call) = (answer.rejected, Some(answer.id));
         let attributes = Attributes { call, rejected, ..Attributes::default() };
-        let needed = attributes.head_bytes() + if is_large { 0 } else { payload.len() };
-        if !self.continues(answer, is_large, needed) {
-            self.begin(answer, needed);
+        if self.open.is_none() {
+            self.begin(answer, answer_bytes(payload.len()));
         }
         let (key, at) = (self.next, self.buffer.len() as u32);
         let payload_bytes = payload.len() as u32;
@@ -130,25 +148,24 @@ impl Memory {
         key
     }
 
-    /// Whether the block that grows is one for this answer, too.
-    fn continues(&self, answer: &Answer, is_large: bool, needed: usize) -> bool {
+    /// Whether the block that grows is one for this answer, too, with a payload of so many bytes.
+    pub(super) fn continues(&self, answer: &Answer, payload_bytes: usize) -> bool {
         self.open.as_ref().is_some_and(|block| {
             block.client == answer.client
                 && block.unsent.by == answer.to
                 && block.keys.end == self.next
                 && block.len() < BLOCK_ANSWERS
                 && block.large.is_none()
-                && !is_large
+                && payload_bytes < BY_REFERENCE_BYTES
                 && block.awaited.is_none()
                 && answer.awaited.is_none()
                 && answer.given <= block.begun + BLOCK_TIME
-                && self.buffer.capacity() - self.buffer.len() >= needed
+                && self.buffer.capacity() - self.buffer.len() >= answer_bytes(payload_bytes)
         })
     }
 
     /// Begins a block with an answer that takes so much of the buffer.
     fn begin(&mut self, answer: &Answer, needed: usize) {
-        self.seal();
         self.note_given(answer.given);
         if self.buffer.capacity() < needed {
             self.buffer = BytesMut::with_capacity(needed.max(BUFFER_BYTES));
@@ -167,16 +184,20 @@ impl Memory {
         })
     }
 
-    /// Whether there are answers that cannot be sent yet, nor looked for.
+    /// Whether there is a block that grows.
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// The block that grows does so no more.
-    pub(super) fn seal(&mut self) {
-        let Some(mut block) = self.open.take() else {
-            return;
-        };
+    /// Whether that is to be sent.
+    pub(super) fn is_open_to_any(&self) -> bool {
+        self.open.as_ref().is_some_and(|block| block.unsent.by.is_some())
+    }
+
+    /// The block that grows does so no more. Until then its answers can neither be sent nor looked for, and are not counted
+    /// among those that there may be too many of.
+    pub(super) fn seal(&mut self) -> Option<Sealed> {
+        let mut block = self.open.take()?;
         block.records = self.buffer.split().freeze();
         match block.awaited {
             None => {
@@ -188,8 +209,22 @@ impl Memory {
                 self.awaited_bytes += block.payload_bytes;
             }
         }
+        let bytes = cost_bytes(block.len(), block.payload_bytes);
+        let (keys, client, to) = (block.keys.clone(), block.client, block.unsent.by);
         self.blocks.insert(self.next_block, block);
         self.next_block += 1;
+        Some(Sealed { keys, client, to, bytes })
+    }
+
+    /// The numbers that the calls of these answers have at their clients, as far as they stand side by side: how many that is,
+    /// and the first.
+    pub(super) fn numbers(&self, keys: Range<AnswerKey>) -> (u64, u64) {
+        let mut numbers = self.answers.range(keys).map(|(_, place)| place.number);
+        let first = numbers.next().unwrap_or_default();
+        let following = (1..)
+            .zip(numbers)
+            .take_while(|(above, number)| first.checked_add(*above) == Some(*number));
+        (1 + following.count() as u64, first)
     }
 
     /// The block that an answer stands in.
@@ -208,7 +243,6 @@ impl Memory {
     /// A link is to send an answer: it is there until it has, even if it is not to be remembered. Gives what it takes, as
     /// credit is counted; `None` if it waits there already.
     pub(super) fn hold(&mut self, key: AnswerKey, link: LinkId) -> Option<u64> {
-        self.seal();
         let place = self.answers.get(&key)?;
         let block = self.blocks.get_mut(&place.block)?;
         let bit = block.bits(&(key..key + 1));
@@ -237,7 +271,6 @@ impl Memory {
 
     /// The clients have these, as far as they are still remembered.
     pub(super) fn confirm(&mut self, keys: Range<AnswerKey>) {
-        self.seal();
         if !self.awaited.is_empty() {
             self.confirm_awaited(keys.clone());
         }
@@ -287,7 +320,6 @@ impl Memory {
 
     /// Answers of one block that there is no room for, or that are too old.
     pub(super) fn surplus(&mut self, limits: AnswerMemory, now: Time) -> Option<Range<AnswerKey>> {
-        self.seal();
         let AnswerMemory { messages, bytes, age } = limits;
         if self.none_before.is_some_and(|given| given + age <= now) {
             self.none_before = self.oldest_given();
@@ -390,7 +422,6 @@ impl Memory {
 
     /// A link does not have to send these any more.
     pub(super) fn release(&mut self, keys: Range<AnswerKey>, link: LinkId) {
-        self.seal();
         let mut next = keys.start;
         while next < keys.end {
             let Some(number) = self.answers.get(&next).map(|place| place.block) else {
@@ -431,13 +462,22 @@ mod tests {
         Answer { client: 0, id, rejected: false, given: Time::ZERO, awaited: None, to: None }
     }
 
+    /// Keeps an answer as an engine does, where the block before need not be looked for.
+    fn put(memory: &mut Memory, answer: &Answer, payload: Bytes) -> AnswerKey {
+        if !memory.continues(answer, payload.len()) {
+            memory.seal();
+        }
+        memory.keep(answer, payload)
+    }
+
     #[test]
     fn each_is_forgotten_at_its_age_also_if_older_ones_were_awaited_meanwhile() {
         let mut memory = Memory::default();
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
         let limits = AnswerMemory { messages: 10, bytes: 10, age: Duration::from_secs(60) };
-        let older = memory.keep(&Answer { awaited: Some(at(500)), ..answer() }, Bytes::new());
-        let newer = memory.keep(&Answer { given: at(30), ..answer() }, Bytes::new());
+        let older = put(&mut memory, &Answer { awaited: Some(at(500)), ..answer() }, Bytes::new());
+        let newer = put(&mut memory, &Answer { given: at(30), ..answer() }, Bytes::new());
+        memory.seal();
         assert_eq!(memory.surplus(limits, at(60)), None);
         assert_eq!(memory.due(limits.age), Some(at(90)));
         memory.confirm(older..older + 1);
@@ -454,9 +494,9 @@ mod tests {
     fn a_small_answer_does_not_keep_what_it_was_cut_from() {
         let mut memory = Memory::default();
         let read = Bytes::from(vec![7; 1 << 16]);
-        let small = memory.keep(&answer(), read.slice(..64));
+        let small = put(&mut memory, &answer(), read.slice(..64));
         assert!(read.is_unique(), "it was copied");
-        let large = memory.keep(&answer(), read.slice(..BY_REFERENCE_BYTES));
+        let large = put(&mut memory, &answer(), read.slice(..BY_REFERENCE_BYTES));
         assert!(!read.is_unique(), "this one was not");
         memory.seal();
         let bytes = |key| memory.get(key).map(|kept| kept.payload.len());
@@ -468,7 +508,9 @@ mod tests {
         let mut memory = Memory::default();
         let (one, two, three) = (LinkId(1), LinkId(2), LinkId(3));
         for payload in [vec![1; 10], vec![2; BY_REFERENCE_BYTES]] {
-            let key = memory.keep(&Answer { to: Some(one), ..answer() }, payload.clone().into());
+            let key =
+                put(&mut memory, &Answer { to: Some(one), ..answer() }, payload.clone().into());
+            memory.seal();
             let bytes = Some(cost_bytes(1, payload.len() as u64));
             assert_eq!(memory.hold(key, one), None, "it waits there already");
             assert_eq!(memory.hold(key, two), bytes);
@@ -490,7 +532,7 @@ mod tests {
     fn keep_some(memory: &mut Memory, count: u64) {
         for number in 0..count {
             let id = CallId::new([7; 8], number);
-            memory.keep(&Answer { id, to: Some(LinkId(1)), ..answer() }, vec![7; 60].into());
+            put(memory, &Answer { id, to: Some(LinkId(1)), ..answer() }, vec![7; 60].into());
         }
     }
 
@@ -506,6 +548,7 @@ mod tests {
         assert_eq!(middle.records, first.records.slice(10 * 84..20 * 84));
         assert_eq!(middle.records.as_ptr(), first.records[10 * 84..].as_ptr(), "not copied");
         assert_eq!(memory.part(&(90..100)).map(|part| part.count), Some(10));
+        assert_eq!((memory.numbers(3..64), memory.numbers(63..64)), ((61, 3), (1, 63)));
         let number = |key: AnswerKey| memory.get(key).map(|kept| kept.id.halves().1);
         assert_eq!((number(63), number(64), number(100)), (Some(63), Some(64), None));
     }
@@ -516,6 +559,7 @@ mod tests {
         for confirmed in [false, true] {
             let mut memory = Memory::default();
             keep_some(&mut memory, 100);
+            memory.seal();
             if confirmed {
                 memory.confirm(0..100);
             }

@@ -61,8 +61,8 @@ pub struct ReplyEngine {
     next_link: u64,
     calls: Calls,
     /// Calls that nobody works on yet, and some that are over.
-    queue: Levelled<CallKey>,
-    over_in_queue: usize,
+    queue: Levelled,
+    over_in_queue: u64,
     names: Names,
     memory: Memory,
     journal: Option<Journal>,
@@ -110,7 +110,7 @@ struct RepLink {
     next_delivery: Delivery,
     /// The client whose call came last.
     client: Option<ClientKey>,
-    /// Calls of this link that are not answered, by their places on it.
+    /// Calls of this link by their places on it: those that are not answered, and others of their runs.
     calls: Abreast,
     settlements: VecDeque<Settlement>,
     /// Answers that wait to be sent.
@@ -213,7 +213,7 @@ impl ReplyEngine {
     /// Calls that wait for the application.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.queue.len() - self.over_in_queue
+        (self.queue.len() - self.over_in_queue) as usize
     }
 
     /// Calls that are here and not answered.
@@ -246,7 +246,8 @@ impl ReplyEngine {
             let is_sent = !link.outbox.has_below(sendable);
             is_sent && link.unconfirmed.is_empty() && link.settlements.is_empty()
         };
-        (failed || self.calls.is_empty()) && self.links.values().all(settled)
+        let is_given = self.calls.is_empty() && !self.memory.is_open_to_any();
+        (failed || is_given) && self.links.values().all(settled)
     }
 
     /// Whether there is nothing left to do, nor anything to come: if it was stopped, clients have given their credit back, or

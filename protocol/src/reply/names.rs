@@ -47,10 +47,9 @@ impl Names {
     ) -> (ClientKey, Option<Known>) {
         let (half, number) = id.halves();
         if let Some(key) = *last
-            && let Some(client) = self.clients.get(&key)
-            && client.half == half
+            && self.clients.get(&key).is_some_and(|client| client.half == half)
         {
-            return (key, client.calls.get(&number).copied());
+            return (key, self.known(key, number));
         }
         let next = self.next;
         let key = *self.keys.entry((identity.clone(), half)).or_insert(next);
@@ -61,7 +60,12 @@ impl Names {
             self.clients.insert(key, client);
         }
         *last = Some(key);
-        (key, self.clients.get(&key).and_then(|client| client.calls.get(&number)).copied())
+        (key, self.known(key, number))
+    }
+
+    /// What is known of the call that has this number at its client.
+    pub(super) fn known(&self, client: ClientKey, number: u64) -> Option<Known> {
+        self.clients.get(&client)?.calls.get(&number).copied()
     }
 
     /// Whether a call is known under this name by another identity. Whose it is, and what became of it, is not told.
@@ -74,14 +78,17 @@ impl Names {
         })
     }
 
-    /// Notes what is known of a call now.
-    pub(super) fn note(&mut self, client: ClientKey, id: CallId, known: Known) {
+    /// Notes what is known now of so many calls that have numbers side by side at their client: of each by how many are
+    /// before it.
+    pub(super) fn note(
+        &mut self,
+        client: ClientKey,
+        first: u64,
+        count: u64,
+        known: impl Fn(u64) -> Known,
+    ) {
         if let Some(client) = self.clients.get_mut(&client) {
-            let number = id.halves().1;
-            match client.calls.get_mut(&number) {
-                Some(before) => *before = known,
-                None => drop(client.calls.insert(number, known)),
-            }
+            client.calls.insert_run(first, count, known);
         }
     }
 
@@ -148,12 +155,12 @@ mod tests {
         let mut last = None;
         let (client, known) = names.find(&one, id(1), &mut last);
         assert_eq!((last, known), (Some(client), None));
-        names.note(client, id(1), Known::Answered(5));
+        names.note(client, 1, 1, |_| Known::Answered(5));
         assert_eq!(names.find(&one, id(1), &mut last).1, Some(Known::Answered(5)));
         assert_eq!(names.find(&one, id(1), &mut None).1, Some(Known::Answered(5)));
         let (another, known) = names.find(&other, id(1), &mut None);
         assert_eq!(known, None, "the same name is another call if somebody else uses it");
-        names.note(another, id(1), Known::Answered(6));
+        names.note(another, 1, 1, |_| Known::Answered(6));
         names.forget(client, id(1));
         assert_eq!((names.keys.len(), names.clients.len(), names.halves.len()), (1, 1, 1));
         let (again, known) = names.find(&one, id(1), &mut last);

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::ids::span;
+
 use super::memory::AnswerKey;
 
 /// Answers in the order in which they are to be sent, those together that were given one after the other.
@@ -23,12 +25,12 @@ impl Outbox {
         self.len == 0
     }
 
-    pub(super) fn push(&mut self, key: AnswerKey, bytes: u64) {
-        self.len += 1;
+    pub(super) fn push(&mut self, keys: Range<AnswerKey>, bytes: u64) {
+        self.len += span(&keys) as usize;
         self.bytes += bytes;
         match self.runs.back_mut() {
-            Some(run) if run.end == key => run.end += 1,
-            _ => self.runs.push_back(key..key + 1),
+            Some(run) if run.end == keys.start => run.end = keys.end,
+            _ => self.runs.push_back(keys),
         }
     }
 

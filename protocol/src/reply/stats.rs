@@ -84,16 +84,17 @@ pub struct ReplyLinkStats {
 }
 
 impl ReplyEngine {
-    /// The socket in numbers. Costs as much as there are links.
+    /// The socket in numbers. Costs as much as there are links and calls.
     #[must_use]
     pub fn stats(&self, now: Time) -> ReplyStats {
         let counters = &self.counters;
+        let unanswered = self.calls.by_link();
         let links = self.links.iter().map(|(&id, link)| ReplyLinkStats {
             link: id,
             peer: link.link.peer().map(|peer| peer.id),
             identity: link.link.identity.clone(),
             priority: link.priority,
-            unanswered: link.calls.len() as u64,
+            unanswered: unanswered.get(&id).copied().unwrap_or_default(),
             unconfirmed: link.unconfirmed.len() as u64,
             granted: self.pool.outstanding_on(id),
             received: link.received,
