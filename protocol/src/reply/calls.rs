@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::collections::Rising;
 use crate::credit::Amount;
-use crate::ids::{CallId, Delivery, LinkId, PeerId};
+use crate::ids::{CallId, LinkId, PeerId};
 use crate::message::cost_bytes;
 use crate::time::Time;
 
@@ -70,7 +70,7 @@ pub(super) struct Arrived {
 
 impl Arrived {
     /// Whether a plain call of this name, at this place of the same frame, stands right behind its last one.
-    pub(super) fn is_next(&self, name: CallId, delivery: Delivery) -> bool {
+    pub(super) fn is_next(&self, name: CallId, (_, delivery): Place) -> bool {
         let ((half, number), (its_half, its_number)) = (self.id.halves(), name.halves());
         self.is_plain
             && self.count < RUN_CALLS
@@ -302,5 +302,79 @@ impl Calls {
             self.runs.remove_with(&number, |_| ());
         }
         Some(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn came(number: u64, delivery: u64) -> Came {
+        let (id, place) = (CallId::new([7; 8], number), (LinkId(1), delivery));
+        Came { id, client: 3, place, at_most_once: false, routers: Box::default() }
+    }
+
+    /// Calls whose records have ten bytes each, of which two are the payload.
+    fn come(calls: &mut Calls, number: u64, delivery: u64, count: u32) -> Vec<CallKey> {
+        let records: Bytes = (0..count as u8).flat_map(|at| [at; 10]).collect::<Vec<_>>().into();
+        calls.begin_run(came(number, delivery), &records);
+        (0..count).map(|at| calls.push(Call::new((10 * at + 8, 2), 10, None))).collect()
+    }
+
+    #[test]
+    fn calls_that_came_together_leave_one_by_one_and_take_nothing_then() {
+        let mut calls = Calls::default();
+        let keys = come(&mut calls, 100, 20, 5);
+        let others = come(&mut calls, 200, 25, 1);
+        let begun = calls.begin(keys[3]).unwrap();
+        assert_eq!((begun.id, &begun.payload[..]), (CallId::new([7; 8], 103), &[3, 3][..]));
+        assert!(calls.begin(keys[3]).is_none(), "somebody has begun with it");
+        let elsewhere = Some((LinkId(2), 0));
+        calls.set_places(keys[1], Places { at: elsewhere, before: None });
+        assert_eq!(calls.by_link(), BTreeMap::from([(LinkId(1), 5), (LinkId(2), 1)]));
+        for (at, key) in [3, 0, 4, 1, 2].into_iter().map(|at| (at as u64, keys[at])) {
+            let ended = calls.remove(key).unwrap();
+            assert!(calls.remove(key).is_none() && calls.get(key).is_none());
+            assert!(calls.places(key).is_none() && calls.begin(key).is_none());
+            assert_eq!(ended.id, CallId::new([7; 8], 100 + at));
+            let place = if at == 1 { elsewhere } else { Some((LinkId(1), 20 + at)) };
+            assert_eq!((ended.places.at, ended.has_moved), (place, at == 1));
+            assert_eq!(ended.cost, Amount::new(1, cost_bytes(1, 10)));
+            assert_eq!(ended.run, (at == 2).then_some(((LinkId(1), 20), 5)));
+        }
+        assert_eq!(
+            (calls.len(), calls.calls.len(), calls.runs.len(), calls.moved.len()),
+            (1, 1, 1, 0)
+        );
+        assert!(calls.get(others[0]).is_some());
+    }
+
+    #[test]
+    fn what_calls_came_in_is_kept_as_long_as_one_waits() {
+        let mut calls = Calls::default();
+        let keys = come(&mut calls, 0, 0, 3);
+        let records = |calls: &Calls| calls.runs.first().map(|(_, run)| run.records.len());
+        calls.begin(keys[0]).unwrap();
+        calls.remove(keys[1]).unwrap();
+        assert_eq!(records(&calls), Some(30));
+        calls.begin(keys[2]).unwrap();
+        assert_eq!(records(&calls), Some(0));
+    }
+
+    #[test]
+    fn a_run_has_names_and_places_that_follow_each_other() {
+        let id = |number| CallId::new([7; 8], number);
+        let mut calls = Calls::default();
+        let mut run = calls.begin_run(came(u64::MAX - 1, 5), &Bytes::new());
+        assert!(run.is_next(id(u64::MAX), (LinkId(1), 6)));
+        assert!(!run.is_next(id(u64::MAX), (LinkId(1), 7)));
+        assert!(!run.is_next(CallId::new([8; 8], u64::MAX), (LinkId(1), 6)));
+        run.count += 1;
+        assert!(!run.is_next(id(0), (LinkId(1), 7)), "there is nothing behind the last number");
+        run = calls.begin_run(came(0, 0), &Bytes::new());
+        run.count = RUN_CALLS;
+        assert!(!run.is_next(id(RUN_CALLS), (LinkId(1), RUN_CALLS)));
+        let once = Came { at_most_once: true, ..came(0, 0) };
+        assert!(!calls.begin_run(once, &Bytes::new()).is_next(id(1), (LinkId(1), 1)));
     }
 }

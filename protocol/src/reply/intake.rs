@@ -25,8 +25,48 @@ impl ReplyEngine {
         data: DataRun,
         now: Time,
     ) -> Result<(), Close> {
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(mut left) = self.admit(id, &data)? else {
             return Ok(());
+        };
+        let mut result = Ok(());
+        let mut arrived = None;
+        let deliveries = data.header.first_delivery..;
+        for (delivery, (at, head)) in deliveries.zip(Records::new(&data.records)) {
+            let cost = Amount::new(1, cost_bytes(1, head.record_bytes() as u64));
+            left -= cost;
+            let Some(name) = head.call else {
+                self.pool.release(cost);
+                result = Err(violation("a call without a name"));
+                break;
+            };
+            let record = data.records.get(at..).unwrap_or_default();
+            let place = (id, delivery);
+            let mut routers = head.routers(record).peekable();
+            let is_plain = !head.at_most_once && routers.peek().is_none();
+            if !is_plain || !self.continues(arrived.as_mut(), name, place) {
+                arrived.take().into_iter().for_each(|run| self.take_in(run));
+                let Some(client) = self.find(name, place, head.at_most_once, now) else {
+                    self.pool.release(cost);
+                    continue;
+                };
+                let (at_most_once, routers) = (head.at_most_once, routers.collect());
+                let came = Came { id: name, client, place, at_most_once, routers };
+                arrived = Some(self.calls.begin_run(came, &data.records));
+            }
+            let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
+            let deadline = head.expires.map(|expires| now.after(data.header.sent_at, expires));
+            self.calls.push(Call::new(payload, head.record_bytes() as u32, deadline));
+        }
+        arrived.into_iter().for_each(|run| self.take_in(run));
+        // What comes after a call that is none is not taken in, and takes no room.
+        self.pool.release(left);
+        result
+    }
+
+    /// Counts what comes, and says what room that takes.
+    fn admit(&mut self, id: LinkId, data: &DataRun) -> Result<Option<Amount>, Close> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(None);
         };
         if data.header.first_delivery != link.next_delivery {
             return Err(violation("a delivery number out of turn"));
@@ -42,54 +82,21 @@ impl ReplyEngine {
         link.next_delivery += count;
         link.received += count;
         self.counters.received += count;
-        let mut left = cost;
-        let mut result = Ok(());
-        let mut arrived: Option<Arrived> = None;
-        let deliveries = data.header.first_delivery..;
-        for (delivery, (at, head)) in deliveries.zip(Records::new(&data.records)) {
-            let cost = Amount::new(1, cost_bytes(1, head.record_bytes() as u64));
-            left -= cost;
-            let Some(name) = head.call else {
-                self.pool.release(cost);
-                result = Err(violation("a call without a name"));
-                break;
-            };
-            let record = data.records.get(at..).unwrap_or_default();
-            let mut routers = head.routers(record).peekable();
-            let is_plain = !head.at_most_once && routers.peek().is_none();
-            let run = arrived.as_mut().filter(|run| is_plain && run.is_next(name, delivery));
-            let run = run.filter(|run| self.names.known(run.client, name.halves().1).is_none());
-            match run {
-                Some(run) => run.count += 1,
-                None => {
-                    arrived.take().into_iter().for_each(|run| self.take_in(run));
-                    let at_most_once = head.at_most_once;
-                    let Some(client) = self.find(name, id, delivery, at_most_once, now) else {
-                        self.pool.release(cost);
-                        continue;
-                    };
-                    let routers = routers.collect();
-                    let came =
-                        Came { id: name, client, place: (id, delivery), at_most_once, routers };
-                    arrived = Some(self.calls.begin_run(came, &data.records));
-                }
-            }
-            let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
-            let deadline = head.expires.map(|expires| now.after(data.header.sent_at, expires));
-            self.calls.push(Call::new(payload, head.record_bytes() as u32, deadline));
-        }
-        arrived.into_iter().for_each(|run| self.take_in(run));
-        // What comes after a call that is none is not taken in, and takes no room.
-        self.pool.release(left);
-        result
+        Ok(Some(cost))
+    }
+
+    /// Whether a call of this name, which nothing is known of, is the next of the run that comes; then it is counted there.
+    fn continues(&self, run: Option<&mut Arrived>, name: CallId, place: Place) -> bool {
+        let run = run.filter(|run| run.is_next(name, place));
+        let run = run.filter(|run| self.names.known(run.client, name.halves().1).is_none());
+        run.map(|run| run.count += 1).is_some()
     }
 
     /// Whose call it is that comes here; none if that is known already.
     fn find(
         &mut self,
         name: CallId,
-        id: LinkId,
-        delivery: Delivery,
+        (id, delivery): Place,
         at_most_once: bool,
         now: Time,
     ) -> Option<ClientKey> {
@@ -122,6 +129,8 @@ impl ReplyEngine {
         let (rejected, awaited, to) = (true, None, Some(link));
         let answer = Answer { client, id: name, rejected, given: now, awaited, to };
         self.give(&answer, Bytes::from_static(CAME_BEFORE.as_bytes()));
+        // Nothing else may be known of this client.
+        self.close_block();
     }
 
     /// Puts calls in their places.

@@ -40,28 +40,28 @@ const fn answer_bytes(payload_bytes: usize) -> usize {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Those too that are forgotten, as long as their block is there.
-    answers: Rising<Place>,
+    pub(super) answers: Rising<Place>,
     /// By the order in which they were begun.
-    blocks: Rising<Block>,
+    pub(super) blocks: Rising<Block>,
     /// The block that grows, its records in the buffer; it is empty if there is none.
     open: Option<Block>,
     next_block: u64,
     buffer: BytesMut,
     pub(super) next: AnswerKey,
     /// How many whoever asks again gets.
-    known: u64,
+    pub(super) known: u64,
     /// Those that their clients have not confirmed, but for those of the block that grows.
-    unconfirmed: RangeSet,
-    unconfirmed_bytes: u64,
+    pub(super) unconfirmed: RangeSet,
+    pub(super) unconfirmed_bytes: u64,
     /// The others.
-    confirmed: Confirmed,
-    confirmed_bytes: u64,
+    pub(super) confirmed: Confirmed,
+    pub(super) confirmed_bytes: u64,
     /// Those that are not confirmed, and that must be known until some moment.
-    awaited: Awaited,
-    awaited_bytes: u64,
+    pub(super) awaited: Awaited,
+    pub(super) awaited_bytes: u64,
     /// No answer that is kept was given before this. Found anew once that is too long ago: to look at the oldest one each time
     /// would be to wait for memory that nothing else touches.
-    none_before: Option<Time>,
+    pub(super) none_before: Option<Time>,
 }
 
 /// An answer that is given.
@@ -90,13 +90,13 @@ pub(super) struct Sealed {
 
 /// Where an answer stands.
 #[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     /// The number that its call has at its client.
-    number: u64,
-    block: u64,
+    pub(super) number: u64,
+    pub(super) block: u64,
     /// Where its record begins.
     at: u32,
-    payload_bytes: u32,
+    pub(super) payload_bytes: u32,
 }
 
 /// Answers of one block that are to be sent.
@@ -228,7 +228,7 @@ impl Memory {
     }
 
     /// The block that an answer stands in.
-    fn block_of(&self, key: AnswerKey) -> Option<&Block> {
+    pub(super) fn block_of(&self, key: AnswerKey) -> Option<&Block> {
         self.blocks.get(&self.answers.get(&key)?.block)
     }
 
@@ -251,7 +251,7 @@ impl Memory {
     }
 
     /// What the payloads of these take.
-    fn payload_bytes(&self, keys: Range<AnswerKey>) -> u64 {
+    pub(super) fn payload_bytes(&self, keys: Range<AnswerKey>) -> u64 {
         let (mut bytes, mut next) = (0, keys.start);
         while next < keys.end {
             let Some(block) = self.block_of(next) else {
@@ -306,100 +306,8 @@ impl Memory {
         self.none_before = Time::first_of([self.none_before, Some(given)]);
     }
 
-    /// When the oldest was given, of those that are not awaited.
-    fn oldest_given(&self) -> Option<Time> {
-        let oldest = [self.confirmed.oldest(), self.unconfirmed.first()].into_iter().flatten();
-        oldest.filter_map(|key| self.block_of(key)).map(|block| block.given).min()
-    }
-
-    /// When the first answer may be too old.
-    pub(super) fn due(&self, age: Duration) -> Option<Time> {
-        let given = self.none_before.map(|given| given + age);
-        Time::first_of([given, self.awaited.first_end()])
-    }
-
-    /// Answers of one block that there is no room for, or that are too old.
-    pub(super) fn surplus(&mut self, limits: AnswerMemory, now: Time) -> Option<Range<AnswerKey>> {
-        let AnswerMemory { messages, bytes, age } = limits;
-        if self.none_before.is_some_and(|given| given + age <= now) {
-            self.none_before = self.oldest_given();
-        }
-        let oldest = self.none_before.is_some_and(|given| given + age <= now).then(|| now - age);
-        let over = |set_len: u64, set_bytes: u64| Over {
-            messages: set_len.saturating_sub(messages),
-            bytes: set_bytes.saturating_sub(bytes),
-            oldest,
-        };
-        if let Some(run) = self.confirmed.first_run()
-            && let Some(part) = self.too_much(run, over(self.confirmed.len(), self.confirmed_bytes))
-        {
-            return Some(part);
-        }
-        let over = over(self.unconfirmed.len(), self.unconfirmed_bytes);
-        if over.is_any()
-            && let Some(run) = self.unconfirmed.first_run()
-            && let Some(part) = self.too_much(run, over)
-        {
-            return Some(part);
-        }
-        let is_too_much = self.awaited.len() > messages || self.awaited_bytes > bytes;
-        self.awaited.surplus(is_too_much, now).map(|key| key..key + 1)
-    }
-
-    /// The first of a run, all of one block, that are too much.
-    fn too_much(&self, run: Range<AnswerKey>, over: Over) -> Option<Range<AnswerKey>> {
-        if !over.is_any() {
-            return None;
-        }
-        let block = self.block_of(run.start)?;
-        let part = run.start..run.end.min(block.keys.end);
-        if over.oldest.is_some_and(|oldest| block.given <= oldest) {
-            return Some(part);
-        }
-        let mut left = over.bytes;
-        let by_bytes = self.answers.range(part.clone()).take_while(|(_, place)| {
-            let is_over = left > 0;
-            left = left.saturating_sub(u64::from(place.payload_bytes));
-            is_over
-        });
-        let count = if over.bytes == 0 { 0 } else { by_bytes.count() as u64 };
-        let count = count.max(over.messages).min(span(&part));
-        (count > 0).then(|| part.start..part.start + count)
-    }
-
-    /// Nobody who asks again gets these any more, which are of one block. Tells whose they were, and the number of each.
-    pub(super) fn forget(
-        &mut self,
-        keys: Range<AnswerKey>,
-        each: impl FnOnce(ClientKey, &mut dyn Iterator<Item = (u64, AnswerKey)>),
-    ) {
-        let bytes = self.payload_bytes(keys.clone());
-        let Some(number) = self.answers.get(&keys.start).map(|place| place.block) else {
-            return;
-        };
-        let Some(block) = self.blocks.get_mut(&number) else {
-            return;
-        };
-        let bits = block.bits(&keys) & block.known;
-        block.known &= !bits;
-        self.known -= u64::from(bits.count_ones());
-        let (client, awaited) = (block.client, block.awaited);
-        let places = self.answers.range(keys.clone());
-        each(client, &mut places.map(|(key, place)| (place.number, key)));
-        if self.confirmed.remove(keys.clone()) {
-            self.confirmed_bytes -= bytes;
-        } else if self.unconfirmed.remove(keys.clone()) > 0 {
-            self.unconfirmed_bytes -= bytes;
-        } else if let Some(until) = awaited
-            && self.awaited.remove(until, keys.start)
-        {
-            self.awaited_bytes -= bytes;
-        }
-        self.drop_over(number);
-    }
-
     /// Drops a block that nobody needs.
-    fn drop_over(&mut self, number: u64) {
+    pub(super) fn drop_over(&mut self, number: u64) {
         if let Some(block) = self.blocks.get(&number).filter(|block| block.is_over()) {
             self.answers.take_range(block.keys.clone(), |_, _| ());
             self.blocks.remove_with(&number, |_| ());
@@ -439,22 +347,8 @@ impl Memory {
     }
 }
 
-/// By how much there is too much.
-struct Over {
-    messages: u64,
-    bytes: u64,
-    /// What was given by then is too old.
-    oldest: Option<Time>,
-}
-
-impl Over {
-    const fn is_any(&self) -> bool {
-        self.messages > 0 || self.bytes > 0 || self.oldest.is_some()
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn answer() -> Answer {
@@ -529,7 +423,7 @@ mod tests {
         }
     }
 
-    fn keep_some(memory: &mut Memory, count: u64) {
+    pub(in super::super) fn keep_some(memory: &mut Memory, count: u64) {
         for number in 0..count {
             let id = CallId::new([7; 8], number);
             put(memory, &Answer { id, to: Some(LinkId(1)), ..answer() }, vec![7; 60].into());
@@ -551,31 +445,5 @@ mod tests {
         assert_eq!((memory.numbers(3..64), memory.numbers(63..64)), ((61, 3), (1, 63)));
         let number = |key: AnswerKey| memory.get(key).map(|kept| kept.id.halves().1);
         assert_eq!((number(63), number(64), number(100)), (Some(63), Some(64), None));
-    }
-
-    #[test]
-    fn so_many_are_forgotten_as_there_is_no_room_for() {
-        let limits = AnswerMemory { messages: 40, bytes: 3_000, age: Duration::from_secs(60) };
-        for confirmed in [false, true] {
-            let mut memory = Memory::default();
-            keep_some(&mut memory, 100);
-            memory.seal();
-            if confirmed {
-                memory.confirm(0..100);
-            }
-            let mut forgotten = Vec::new();
-            while let Some(keys) = memory.surplus(limits, Time::ZERO) {
-                memory.forget(keys, |_, calls| forgotten.extend(calls.map(|(number, _)| number)));
-            }
-            assert_eq!((forgotten, memory.len()), ((0..60).collect(), 40));
-            let limits = AnswerMemory { bytes: 601, ..limits };
-            while let Some(keys) = memory.surplus(limits, Time::ZERO) {
-                memory.forget(keys, |_, _| ());
-            }
-            assert_eq!(memory.len(), 10);
-            assert!(memory.part(&(0..1)).is_some(), "it is not sent yet");
-            memory.release(0..100, LinkId(1));
-            assert_eq!((memory.blocks.len(), memory.answers.len()), (1, 36));
-        }
     }
 }

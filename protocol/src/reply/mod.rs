@@ -4,7 +4,7 @@
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
 //! on, or gets the first answer. The parts, a file each: calls that come in (`intake`, `calls`), answers (`answers`), links
 //! (`attach`, `transmit`, `outbox`), what is known by name (`names`), which answers are remembered (`memory`, `block`,
-//! `standing`), what is on disk (`journal`), and what a router does otherwise (`routing`).
+//! `standing`, `surplus`), what is on disk (`journal`), and what a router does otherwise (`routing`).
 
 mod answers;
 mod attach;
@@ -19,6 +19,7 @@ mod outbox;
 mod routing;
 mod standing;
 mod stats;
+mod surplus;
 mod transmit;
 
 use std::collections::{BTreeMap, VecDeque};
