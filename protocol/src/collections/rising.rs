@@ -172,6 +172,30 @@ impl<T> Rising<T> {
         }
     }
 
+    /// Takes out entries with numbers side by side, so many at the most: those that are to go by how many are before each.
+    pub(crate) fn remove_run(&mut self, first: u64, count: u64, goes: impl Fn(u64, &T) -> bool) {
+        let last = first.saturating_add(count.saturating_sub(1));
+        let Some(start) = self.place(first).filter(|_| last < u64::MAX) else {
+            for above in 0..count {
+                let number = first + above;
+                if self.get(&number).is_some_and(|entry| goes(above, entry)) {
+                    self.remove(&number);
+                }
+            }
+            return;
+        };
+        let start = start.min(self.ring.len());
+        let end = start.saturating_add(count as usize).min(self.ring.len());
+        for (above, slot) in (0..).zip(self.ring.range_mut(start..end)) {
+            if slot.as_ref().is_some_and(|entry| goes(above, entry)) {
+                *slot = None;
+                self.taken -= 1;
+            }
+        }
+        self.trim();
+        self.thin_out();
+    }
+
     /// Takes the entries of these numbers out, in rising order.
     pub fn take_range(&mut self, numbers: Range<u64>, mut each: impl FnMut(u64, T)) {
         if numbers.start < self.base {
@@ -274,6 +298,7 @@ mod tests {
         /// Anywhere.
         Put(u64),
         PutRun(u64, u64),
+        RemoveRun(u64, u64),
         Remove(u64),
         RemoveWith(u64),
         TakeRange(u64, u64),
@@ -286,6 +311,7 @@ mod tests {
             1 => (0..600_u64).prop_map(Step::Put),
             1 => (0..600_u64, 0..100_u64).prop_map(|(at, count)| Step::PutRun(at, count)),
             4 => (0..600_u64).prop_map(Step::Remove),
+            1 => (0..600_u64, 0..200_u64).prop_map(|(at, count)| Step::RemoveRun(at, count)),
             2 => (0..600_u64).prop_map(Step::RemoveWith),
             1 => (0..600_u64, 0..200_u64).prop_map(|(at, length)| Step::TakeRange(at, length)),
         ];
@@ -312,6 +338,13 @@ mod tests {
                         map.extend((at..at + count).zip(1_000 * value..));
                     }
                     Step::Remove(at) => prop_assert_eq!(rising.remove(&at), map.remove(&at)),
+                    Step::RemoveRun(at, count) => {
+                        let goes = |above: u64, value: usize| (above + value as u64) % 3 > 0;
+                        rising.remove_run(at, count, |above, value| goes(above, *value));
+                        map.retain(|number, value| {
+                            !(at..at + count).contains(number) || !goes(number - at, *value)
+                        });
+                    }
                     Step::RemoveWith(at) => {
                         prop_assert_eq!(rising.remove_with(&at, |value| *value), map.remove(&at));
                     }
@@ -356,6 +389,9 @@ mod tests {
         rising.insert(u64::MAX - 1, 'b');
         rising.insert(u64::MAX, 'd');
         assert_eq!(rising.range(5..u64::MAX).collect::<Vec<_>>(), [(u64::MAX - 1, &'b')]);
+        rising.insert_run(u64::MAX - 1, 2, |above| if above == 0 { 'b' } else { 'e' });
+        rising.remove_run(u64::MAX - 1, 2, |_, entry| *entry == 'e');
+        assert_eq!((rising.len(), rising.insert(u64::MAX, 'd')), (2, None));
         assert_eq!(rising.get(&u64::MAX), Some(&'d'));
         assert_eq!(rising.remove(&u64::MAX), Some('d'));
         assert_eq!(rising.remove(&(u64::MAX - 1)), Some('b'));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::collections::RangeSet;
 use crate::credit::{Pool, UNANSWERED};
-use crate::ids::LinkId;
+use crate::ids::{LinkId, span};
 use crate::limits::PUT_OFF_MAX;
 use crate::link::violation;
 use crate::time::Time;
@@ -165,12 +165,9 @@ impl ReplyEngine {
         let Some(sealed) = self.memory.seal() else {
             return;
         };
-        let mut keys = sealed.keys.clone();
-        while !keys.is_empty() {
-            let (count, number) = self.memory.numbers(keys.clone());
-            let first = keys.start;
-            self.names.note(sealed.client, number, count, |above| Known::Answered(first + above));
-            keys.start += count;
+        for (number, part) in self.memory.numbers(sealed.keys.clone()) {
+            let known = |above| Known::Answered(part.start + above);
+            self.names.note(sealed.client, number, span(&part), known);
         }
         if let Some(id) = sealed.to {
             self.line_up(id, sealed.keys, sealed.bytes);
@@ -238,8 +235,12 @@ impl ReplyEngine {
         self.close_block();
         let limits = self.config.memory;
         while let Some(keys) = self.memory.surplus(limits, now) {
-            let names = &mut self.names;
-            self.memory.forget(keys.clone(), |client, calls| names.forget_answers(client, calls));
+            if let Some(client) = self.memory.client(keys.start) {
+                for (number, part) in self.memory.numbers(keys.clone()) {
+                    self.names.forget_answers(client, number, span(&part), part.start);
+                }
+            }
+            self.memory.forget(keys.clone());
             if let Some(journal) = &mut self.journal {
                 keys.for_each(|key| journal.forgotten(key));
             }

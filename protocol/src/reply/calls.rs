@@ -222,6 +222,7 @@ impl Calls {
     }
 
     /// Puts a call in, the next one of the run that was begun last.
+    #[inline]
     pub(super) fn push(&mut self, mut call: Call) -> CallKey {
         let key = self.next;
         self.next += 1;
@@ -237,6 +238,7 @@ impl Calls {
     }
 
     /// Somebody begins with a call.
+    #[inline]
     pub(super) fn begin(&mut self, key: CallKey) -> Option<Begun> {
         let call = self.calls.get_mut(&key.0).filter(|call| !call.begun && !call.is_over)?;
         let run = self.runs.get_mut(&call.run)?;

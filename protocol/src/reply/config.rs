@@ -38,7 +38,8 @@ impl Default for ReplyConfig {
 }
 
 /// How many answers are remembered, and for how long: a call that comes again within these bounds gets its first answer,
-/// and is not worked on twice. Answers that their callers have not confirmed are kept to the same bounds once more.
+/// and is not worked on twice. Answers that their callers have not confirmed are kept to the same bounds once more. They are
+/// forgotten some at a time, so there may be up to 64 more, or a sixteenth of these bounds, whichever is less.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AnswerMemory {
     /// Answers.

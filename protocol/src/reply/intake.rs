@@ -171,17 +171,18 @@ impl ReplyEngine {
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
         loop {
             let key = self.pop_queued()?;
-            let call = self.calls.get_mut(key)?;
-            if call.deadline.is_some_and(|deadline| deadline <= now) {
+            let begun = self.calls.begin(key)?;
+            if begun.deadline.is_some_and(|deadline| deadline <= now) {
                 self.end_unbegun(key, Outcome::Expired);
                 self.counters.expired += 1;
                 continue;
             }
-            if self.config.window_messages == 0 {
+            if self.config.window_messages == 0
+                && let Some(call) = self.calls.get_mut(key)
+            {
                 self.pool.release(call.take_cost());
             }
             self.counters.taken += 1;
-            let begun = self.calls.begin(key)?;
             let identity = self.names.identity(begun.client)?.clone();
             let (id, payload, deadline) = (begun.id, begun.payload, begun.deadline);
             return Some(TakenCall { key, id, identity, payload, deadline });

@@ -216,15 +216,27 @@ impl Memory {
         Some(Sealed { keys, client, to, bytes })
     }
 
-    /// The numbers that the calls of these answers have at their clients, as far as they stand side by side: how many that is,
-    /// and the first.
-    pub(super) fn numbers(&self, keys: Range<AnswerKey>) -> (u64, u64) {
-        let mut numbers = self.answers.range(keys).map(|(_, place)| place.number);
-        let first = numbers.next().unwrap_or_default();
-        let following = (1..)
-            .zip(numbers)
-            .take_while(|(above, number)| first.checked_add(*above) == Some(*number));
-        (1 + following.count() as u64, first)
+    /// The numbers that the calls of these answers have at their clients: the first of each part in which they stand side by
+    /// side.
+    pub(super) fn numbers(
+        &self,
+        mut keys: Range<AnswerKey>,
+    ) -> impl Iterator<Item = (u64, Range<AnswerKey>)> {
+        std::iter::from_fn(move || {
+            let mut places = self.answers.range(keys.clone());
+            let (start, place) = places.next()?;
+            let follows = |(above, (_, next)): &(u64, (u64, &Place))| {
+                place.number.checked_add(*above) == Some(next.number)
+            };
+            let count = 1 + (1..).zip(places).take_while(follows).count() as u64;
+            keys.start = start + count;
+            Some((place.number, start..keys.start))
+        })
+    }
+
+    /// Whose an answer is.
+    pub(super) fn client(&self, key: AnswerKey) -> Option<ClientKey> {
+        self.block_of(key).map(|block| block.client)
     }
 
     /// The block that an answer stands in.
@@ -378,7 +390,7 @@ pub(super) mod tests {
         assert!(memory.due(limits.age).is_some_and(|due| due <= at(60)));
         for (key, second) in [(older, 60), (newer, 90)] {
             assert_eq!(memory.surplus(limits, at(second)), Some(key..key + 1));
-            memory.forget(key..key + 1, |_, _| ());
+            memory.forget(key..key + 1);
             assert_eq!(memory.surplus(limits, at(second)), None);
         }
         assert_eq!(memory.due(limits.age), None);
@@ -409,7 +421,7 @@ pub(super) mod tests {
             assert_eq!(memory.hold(key, one), None, "it waits there already");
             assert_eq!(memory.hold(key, two), bytes);
             assert_eq!(memory.hold(key, two), None, "there it does, too");
-            memory.forget(key..key + 1, |_, _| ());
+            memory.forget(key..key + 1);
             assert!(memory.get(key).is_none() && memory.len() == 0);
             memory.release(key..key + 1, one);
             assert_eq!(memory.hold(key, three), bytes, "the second one still has it");
@@ -442,7 +454,7 @@ pub(super) mod tests {
         assert_eq!(middle.records, first.records.slice(10 * 84..20 * 84));
         assert_eq!(middle.records.as_ptr(), first.records[10 * 84..].as_ptr(), "not copied");
         assert_eq!(memory.part(&(90..100)).map(|part| part.count), Some(10));
-        assert_eq!((memory.numbers(3..64), memory.numbers(63..64)), ((61, 3), (1, 63)));
+        assert_eq!(memory.numbers(3..64).collect::<Vec<_>>(), [(3, 3..64)]);
         let number = |key: AnswerKey| memory.get(key).map(|kept| kept.id.halves().1);
         assert_eq!((number(63), number(64), number(100)), (Some(63), Some(64), None));
     }

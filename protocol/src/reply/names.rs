@@ -92,20 +92,18 @@ impl Names {
         }
     }
 
-    /// Forgets answers to calls of a client, by the numbers that these have there; a call that has another one since is known
-    /// on.
+    /// Forgets answers that were given one after the other to so many calls of a client, which have numbers side by side there;
+    /// a call that has another answer since is known on.
     pub(super) fn forget_answers(
         &mut self,
         key: ClientKey,
-        answers: impl Iterator<Item = (u64, AnswerKey)>,
+        first: u64,
+        count: u64,
+        answer: AnswerKey,
     ) {
-        let Some(client) = self.clients.get_mut(&key) else {
-            return;
-        };
-        for (number, answer) in answers {
-            if client.calls.get(&number) == Some(&Known::Answered(answer)) {
-                client.calls.remove(&number);
-            }
+        if let Some(client) = self.clients.get_mut(&key) {
+            let goes = |above, known: &Known| *known == Known::Answered(answer + above);
+            client.calls.remove_run(first, count, goes);
         }
         self.forget_idle(key);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::ids::span;
 use crate::time::Time;
 
+use super::AnswerMemory;
 use super::memory::{AnswerKey, Memory};
-use super::{AnswerMemory, ClientKey};
 
 impl Memory {
     /// When the oldest was given, of those that are not awaited.
@@ -71,12 +71,8 @@ impl Memory {
         (count > 0).then(|| part.start..part.start + count)
     }
 
-    /// Nobody who asks again gets these any more, which are of one block. Tells whose they were, and the number of each.
-    pub(super) fn forget(
-        &mut self,
-        keys: Range<AnswerKey>,
-        each: impl FnOnce(ClientKey, &mut dyn Iterator<Item = (u64, AnswerKey)>),
-    ) {
+    /// Nobody who asks again gets these any more, which are of one block.
+    pub(super) fn forget(&mut self, keys: Range<AnswerKey>) {
         let bytes = self.payload_bytes(keys.clone());
         let Some(number) = self.answers.get(&keys.start).map(|place| place.block) else {
             return;
@@ -87,9 +83,7 @@ impl Memory {
         let bits = block.bits(&keys) & block.known;
         block.known &= !bits;
         self.known -= u64::from(bits.count_ones());
-        let (client, awaited) = (block.client, block.awaited);
-        let places = self.answers.range(keys.clone());
-        each(client, &mut places.map(|(key, place)| (place.number, key)));
+        let awaited = block.awaited;
         if self.confirmed.remove(keys.clone()) {
             self.confirmed_bytes -= bytes;
         } else if self.unconfirmed.remove(keys.clone()) > 0 {
@@ -135,12 +129,13 @@ mod tests {
             }
             let mut forgotten = Vec::new();
             while let Some(keys) = memory.surplus(limits, Time::ZERO) {
-                memory.forget(keys, |_, calls| forgotten.extend(calls.map(|(number, _)| number)));
+                forgotten.extend(keys.clone());
+                memory.forget(keys);
             }
             assert_eq!((forgotten, memory.len()), ((0..60).collect(), 40));
             let limits = AnswerMemory { bytes: 601, ..limits };
             while let Some(keys) = memory.surplus(limits, Time::ZERO) {
-                memory.forget(keys, |_, _| ());
+                memory.forget(keys);
             }
             assert_eq!(memory.len(), 10);
             assert!(memory.part(&(0..1)).is_some(), "it is not sent yet");

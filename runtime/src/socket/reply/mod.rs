@@ -227,7 +227,7 @@ impl RepSocket {
         self.thread.end(&self.core).await;
     }
 
-    /// The socket in numbers. Costs as much as there are links.
+    /// The socket in numbers. Costs as much as there are links and calls.
     #[must_use]
     pub fn stats(&self) -> ReplyStats {
         let now = self.core.clock.time();
