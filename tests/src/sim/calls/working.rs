@@ -122,11 +122,27 @@ impl Network {
                 let verb = if heeds { Verb::Reject } else { verb };
                 let said = self.finish(rep, &task, verb);
                 self.check(said.map_err(|why| format!("rep-{rep}: {why}")));
+                self.answer_more(rep);
                 self.rest_server(rep, worker);
             }
             Doing::Resting | Doing::Waiting => self.await_call(rep, worker),
         }
         self.after_rep(rep);
+    }
+
+    /// What waits is answered at once, some of it, so that several answers are given before anything is sent.
+    fn answer_more(&mut self, rep: usize) {
+        let most = self.reps[rep].plan.more_at_once;
+        if most == 0 {
+            return;
+        }
+        for _ in 0..self.dice.between(0..=most) {
+            let Some(task) = self.next_task(rep) else {
+                return;
+            };
+            let said = self.finish(rep, &task, Verb::Answer);
+            self.check(said.map_err(|why| format!("rep-{rep}: {why}")));
+        }
     }
 
     /// The application is done with a call.

@@ -46,4 +46,6 @@ pub struct RepPlan {
     pub answer_bytes: u64,
     /// Whether its workers give up a call once its caller has.
     pub heeds_cancels: bool,
+    /// Further calls that a worker that is done with one may take and answer at once, at the most.
+    pub more_at_once: u64,
 }

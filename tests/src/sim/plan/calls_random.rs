@@ -121,6 +121,7 @@ impl RepPlan {
             trouble_percent: dice.pick(&[0, 5, 30, 80]),
             answer_bytes: dice.spread(SIGN_BYTES as u64..=message_bytes_max as u64),
             heeds_cancels: dice.chance(50),
+            more_at_once: dice.pick(&[0, 0, 4, 100]),
         }
     }
 }
