@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use drawdown_protocol::{Event, Identity, LinkId, LinkState, Now, Time};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub(crate) use bell::Bell;
 pub(crate) use engine::Engine;
@@ -84,6 +86,8 @@ pub(crate) struct Core<S> {
     pub(crate) busy_poll: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) tasks: TaskTracker,
+    /// What the socket was made on, and where all that it does in the background is done, whoever asks for it.
+    runtime: Handle,
     /// Ends the tasks at once.
     pub(crate) stop: CancellationToken,
     /// Ends those tasks that bring new links.
@@ -141,6 +145,7 @@ impl<S: Socket> Core<S> {
             busy_poll: options.busy_poll,
             message_bytes_max,
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
             stop: CancellationToken::new(),
             closing: CancellationToken::new(),
             timer: Notify::new(),
@@ -178,6 +183,23 @@ impl<S: Socket> Core<S> {
         state.after_change(self, &mut wakes);
         drop(state);
         wakes.wake();
+    }
+
+    /// Starts a task of the socket.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Does something with its result where the tasks run: what listens there goes on when who asked for it is gone.
+    /// Dropping the future gives it up.
+    ///
+    /// # Errors
+    /// If what the socket was made on is gone.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        deed: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, JoinError> {
+        AbortOnDropHandle::new(self.runtime.spawn(deed)).await
     }
 
     /// Ends the socket at once: its handle is gone, or its timer.

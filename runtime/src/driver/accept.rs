@@ -12,7 +12,7 @@ use super::way::Way;
 pub(crate) fn spawn_listener<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, listener: Listener) {
     let task = run(Arc::clone(core), side, listener);
     let closing = core.closing.clone();
-    core.tasks.spawn(async move {
+    core.spawn(async move {
         tokio::select! {
             () = closing.cancelled() => {}
             () = task => {}
@@ -37,7 +37,7 @@ fn admit<S: Socket>(core: &Arc<Core<S>>, side: Side<S>, stream: Stream, endpoint
         Ok(identity) => {
             let driver = LinkDriver::new(core, side, stream, identity, Way::Came(endpoint));
             let stop = core.stop.clone();
-            core.tasks.spawn(async move {
+            core.spawn(async move {
                 tokio::select! {
                     biased;
                     _ = driver => {}

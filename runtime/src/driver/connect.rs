@@ -95,9 +95,9 @@ impl<S: Socket> Connector<S> {
     pub(super) fn spawn(self) {
         self.core.with(|socket| socket.note_endpoints(self.side, 1));
         let span = tracing::debug_span!("connect", endpoint = %self.endpoint);
-        let (tasks, stop) = (self.core.tasks.clone(), self.core.stop.clone());
+        let (core, stop) = (Arc::clone(&self.core), self.core.stop.clone());
         let task = self.run().instrument(span);
-        tasks.spawn(async move {
+        core.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = task => {}

@@ -203,7 +203,7 @@ fn spawn_crew<S: Socket>(
     let crew = Crew::new(&core, sides, endpoint, &options, Some(standings));
     let task = async move { crew.run(words, &left).await }.instrument(span);
     let stop = core.stop.clone();
-    core.tasks.spawn(async move {
+    core.spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = task => {}

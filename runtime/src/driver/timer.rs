@@ -9,12 +9,11 @@ use crate::core::{Core, Socket};
 pub(crate) fn spawn_timer<S: Socket>(core: &Arc<Core<S>>) {
     let life = core.live();
     let watch = Watch(Arc::clone(core));
-    let core = Arc::clone(core);
-    let tasks = core.tasks.clone();
-    tasks.spawn(async move {
+    core.spawn(async move {
+        let core = &watch.0;
         tokio::select! {
             () = core.stop.cancelled() => {}
-            () = run(&core) => {}
+            () = run(core) => {}
         }
         core.unlinked().await;
         drop(watch);

@@ -29,7 +29,8 @@ impl OfEndpoint for () {
 /// endpoint.
 macro_rules! socket_ends {
     ($($core:ident).+, $($options:ident).+) => {
-        /// Binds another endpoint; gives it as it was bound, with the port that the system chose if it was 0.
+        /// Binds another endpoint; gives it as it was bound, with the port that the system chose if it was 0. On whichever
+        /// runtime this is called, peers are taken in on that which the socket was made on.
         ///
         /// # Errors
         /// If the endpoint is none, or none for a socket of this type, is in use, or may be reached by other machines
@@ -44,7 +45,8 @@ macro_rules! socket_ends {
         }
 
         /// Connects to another endpoint, or to all that it stands for, in the background, and again whenever a link is
-        /// lost. A name that cannot be looked up, or a file that cannot be read, is an event and is tried again.
+        /// lost. A name that cannot be looked up, or a file that cannot be read, is an event and is tried again. On whichever
+        /// runtime this is called, or on none, links are made on that which the socket was made on.
         ///
         /// # Errors
         /// If the endpoint is none, is for binding only, or is none for a socket of this type.

@@ -45,7 +45,11 @@ async fn bind<S: Socket>(
     if endpoint.names_others() {
         return Err(EndpointError::connect_only(endpoint).into());
     }
-    let listener = transport::bind(endpoint, core.access.bind_policy()).await?;
+    let (wanted, policy) = (endpoint.clone(), core.access.bind_policy());
+    let bound = core.run(async move { transport::bind(&wanted, policy).await }).await;
+    let listener = bound.map_err(|error| {
+        Error::system("the runtime that the socket was made on has ended; make another", error)
+    })??;
     let local = listener.local_endpoint().clone();
     core.with(|socket| socket.note_endpoints(side, 1));
     driver::spawn_listener(core, side, listener);

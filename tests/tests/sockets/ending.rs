@@ -6,7 +6,8 @@ use drawdown::{
     ConfirmErrorKind, Durability, PubSocket, PullSocket, PushSocket, RepSocket, ReqSocket,
     RequestErrorKind, SendErrorKind, SubSocket,
 };
-use drawdown_tests::patience::{Outcome, PATIENCE, QUIET, soon, until};
+use drawdown_tests::patience::{ANY_PORT, Outcome, PATIENCE, QUIET, soon, until};
+use tokio::runtime::Builder;
 
 use super::{bound, text};
 
@@ -177,7 +178,7 @@ async fn events_end_with_their_socket_whoever_still_holds_something_of_it() -> O
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 #[test]
@@ -217,6 +218,24 @@ fn what_waits_ends_with_the_runtime_that_its_socket_was_made_on() -> Outcome {
         }
         assert_eq!(reply.expect_err("closed").kind(), RequestErrorKind::Closed);
         assert!(job?.is_none() && incoming?.is_none() && call?.is_none() && event.is_none());
+        pull.close(PATIENCE).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn links_last_as_long_as_the_runtime_that_their_socket_was_made_on() -> Outcome {
+    let made_on = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let made = async { (PushSocket::builder().build().await, PullSocket::builder().build()) };
+    let (push, pull) = made_on.block_on(made);
+    let (push, pull) = (push?, pull?);
+    // The one ends at once, and the other call is made on none at all.
+    let endpoint = runtime()?.block_on(push.bind(ANY_PORT))?;
+    pull.connect(endpoint)?;
+    runtime()?.block_on(async {
+        push.send("job").await?;
+        text(&pull).await.1.ack().await?;
+        soon(push.close(PATIENCE)).await?;
         pull.close(PATIENCE).await?;
         Ok(())
     })
