@@ -227,6 +227,10 @@ impl<S: Socket> Core<S> {
         let link = state.socket.engine_mut().open_link(identity, side, now);
         self.tell(opened(link));
         state.signals.insert(link, Arc::clone(&signal));
+        if self.closing.is_cancelled() {
+            // All others were told so, or are about to be.
+            state.socket.engine_mut().close_links(now);
+        }
         self.release(state);
         (link, signal)
     }

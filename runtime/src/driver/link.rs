@@ -465,26 +465,44 @@ mod tests {
         PeerId::from_uuid(Uuid::from_u128(name))
     }
 
-    #[tokio::test]
-    async fn who_says_very_much_at_once_is_heard_in_turns() {
+    fn sender() -> Arc<Core<Bare>> {
         let session = Session::from_uuid(Uuid::from_u128(3));
         let sender = Bare(PushEngine::new(PushConfig::default(), peer(1), session));
-        let core = Core::new(sender, Clock::start(), &CoreOptions::default(), 1 << 20);
+        Core::new(sender, Clock::start(), &CoreOptions::default(), 1 << 20)
+    }
+
+    /// A link that came, and its other end.
+    async fn link(core: &Arc<Core<Bare>>) -> (LinkDriver<Bare>, Stream) {
         let any_port = "tcp://127.0.0.1:0".parse().unwrap();
         let mut listener = bind(&any_port, BindPolicy::LoopbackOnly).await.unwrap();
         let (names, endpoint) = (Names::default(), listener.local_endpoint().clone());
-        let mut other = connect(&endpoint, &names, 0, PATIENCE).await.unwrap();
+        let other = connect(&endpoint, &names, 0, PATIENCE).await.unwrap();
         let stream = listener.accept().await.unwrap();
+        let (identity, way) = (Identity::new("receiver"), Way::Came(&endpoint));
+        (LinkDriver::new(core, Priority::BEST, stream, identity, way), other)
+    }
+
+    #[tokio::test]
+    async fn who_says_very_much_at_once_is_heard_in_turns() {
+        let (mut driver, mut other) = link(&sender()).await;
         let said = tokio::spawn(async move {
             other.write_all(&heartbeats(100_000)).await.unwrap();
             other
         });
-        let identity = Identity::new("receiver");
-        let way = Way::Came(&endpoint);
-        let mut driver = LinkDriver::new(&core, Priority::BEST, stream, identity, way);
         let served = tokio::time::timeout(PATIENCE, &mut driver);
         assert!(served.await.expect("it ends"), "the handshake was done");
         assert!(driver.frames.capacity() <= FRAMES_MAX);
         drop(said.await.unwrap());
+    }
+    #[tokio::test]
+    async fn who_comes_as_the_socket_closes_is_told_so_and_given_nothing() {
+        let core = sender();
+        core.closing.cancel();
+        core.with(|socket| socket.0.close_links(Time::ZERO));
+        let (driver, mut other) = link(&core).await;
+        assert_eq!(core.lock().socket.0.link_state(driver.link), LinkState::Closing);
+        other.shutdown().await.unwrap();
+        let served = tokio::time::timeout(PATIENCE, driver);
+        assert!(!served.await.expect("it ends"), "the handshake was never done");
     }
 }
