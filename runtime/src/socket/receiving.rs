@@ -47,8 +47,7 @@ pub(crate) async fn wait_for<S: Receiving, T>(
     let mut call = Call { core, place: None };
     poll_fn(|cx| {
         loop {
-            // A call that is served waits no longer: its place must not earn another message.
-            call.leave();
+            std::task::ready!(call.come_back(cx));
             let taken = take();
             if taken.is_some() {
                 return Poll::Ready(taken);
@@ -89,6 +88,26 @@ impl<S: Receiving> Call<'_, S> {
         socket.rest();
         self.core.release(state);
         Poll::Pending
+    }
+
+    /// Gives its place up when something may have come: a call that is served waits no longer, and must not earn another
+    /// message. One whose task was woken for another reason keeps its turn, and with a window of 0 its credit.
+    fn come_back(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.place.is_none() {
+            return Poll::Ready(());
+        }
+        let mut state = self.core.lock();
+        let socket = &mut state.socket;
+        let has_queued = socket.has_queued();
+        let receiving = socket.receiving();
+        if !has_queued && receiving.in_reader == 0 && !receiving.closed {
+            receiving.receivers.wait(&mut self.place, cx.waker());
+            return Poll::Pending;
+        }
+        receiving.receivers.leave(&mut self.place);
+        self.tell_waiting(socket);
+        self.core.release(state);
+        Poll::Ready(())
     }
 
     fn leave(&mut self) {

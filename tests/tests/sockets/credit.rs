@@ -1,5 +1,11 @@
 //! Queues, windows and limits.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake};
+
 use drawdown::{Event, PullSocket, PushSocket, SendErrorKind};
 use drawdown_tests::patience::{Outcome, PATIENCE, QUIET, soon, until};
 use tokio::time::timeout;
@@ -176,5 +182,51 @@ async fn several_tasks_receive_from_one_socket_and_each_message_goes_to_one() ->
     }
     seqs.sort_unstable();
     assert_eq!(seqs, (0..2_000).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Whether a call's task was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_receive_call_keeps_its_turn_though_its_task_was_woken_for_something_else() -> Outcome {
+    let (push, endpoint) = bound(PushSocket::builder()).await?;
+    let pull = PullSocket::builder().connect(&endpoint).await?;
+    let mut calls = [Box::pin(pull.recv()), Box::pin(pull.recv())];
+    let woken = [Arc::new(Woken::default()), Arc::new(Woken::default())];
+    for turn in [0, 1, 0] {
+        let waker = Arc::clone(&woken[turn]).into();
+        let polled = calls[turn].as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    push.send("job").await?;
+    until(|| pull.stats().queued.messages == 1).await;
+    assert_eq!(woken.map(|woken| woken.0.load(Ordering::Relaxed)), [true, false]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receive_call_keeps_its_credit_though_its_task_was_woken_for_something_else() -> Outcome {
+    let (push, endpoint) = bound(PushSocket::builder().queue(0)).await?;
+    let pull = PullSocket::builder().window(0).connect(&endpoint).await?;
+    let mut call = pin!(pull.recv());
+    let mut poll_once = async || {
+        let polled = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending()));
+        assert!(polled.await, "nothing was sent");
+    };
+    poll_once().await;
+    until(|| push.stats().room == 1).await;
+    for _ in 0..1_000 {
+        poll_once().await;
+        tokio::task::yield_now().await;
+        assert_eq!(push.stats().room, 1, "it waited all the time");
+    }
     Ok(())
 }
