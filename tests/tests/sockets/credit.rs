@@ -2,11 +2,12 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Wake};
+use std::thread;
 
-use drawdown::{Event, PullSocket, PushSocket, SendErrorKind};
+use drawdown::{Event, PubSocket, PullSocket, PushSocket, SendErrorKind};
 use drawdown_tests::patience::{Outcome, PATIENCE, QUIET, soon, until};
 use tokio::time::timeout;
 
@@ -228,5 +229,30 @@ async fn a_receive_call_keeps_its_credit_though_its_task_was_woken_for_something
         tokio::task::yield_now().await;
         assert_eq!(push.stats().room, 1, "it waited all the time");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn limits_that_are_changed_at_the_same_time_all_change() -> Outcome {
+    const EACH: u64 = 1_000;
+    let push = PushSocket::builder().queue(0).build().await?;
+    let publisher = PubSocket::builder().ring(1).build().await?;
+    let both = Barrier::new(2);
+    let change = || {
+        both.wait();
+        for _ in 0..EACH {
+            let more = |limit: &mut u64| {
+                *limit += 1;
+                thread::yield_now();
+            };
+            push.reconfigure(|config| more(&mut config.queue_messages)).expect("a queue");
+            publisher.reconfigure(|config| more(&mut config.ring.messages)).expect("a ring");
+        }
+    };
+    thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(change))));
+    let mut seen = (0, 0);
+    push.reconfigure(|config| seen.0 = config.queue_messages)?;
+    publisher.reconfigure(|config| seen.1 = config.ring.messages)?;
+    assert_eq!(seen, (2 * EACH, 1 + 2 * EACH));
     Ok(())
 }

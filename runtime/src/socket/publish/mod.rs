@@ -142,16 +142,17 @@ impl PubSocket {
     }
 
     /// Changes settings while the socket runs, such as the ring's: a smaller one lets go of its oldest messages at once.
+    /// Changes that are made at the same time come one after another, so that all of them hold: `change` must not make one
+    /// itself.
     ///
     /// # Errors
     /// If a socket with such settings could not work, or if the largest message is another one: that stays as long as the
     /// socket runs. Nothing has changed then.
     pub fn reconfigure(&self, change: impl FnOnce(&mut PublishConfig)) -> Result<(), Error> {
-        let config =
-            self.sender.changed(PublishEngine::config, change, PublishConfig::check_change)?;
-        let now = self.now();
-        self.sender.core.with(|socket| socket.engine.reconfigure(now, |before| *before = config));
-        Ok(())
+        let take = |engine: &mut PublishEngine, config, now: Now| {
+            engine.reconfigure(now, |before| *before = config);
+        };
+        self.sender.reconfigure(PublishEngine::config, change, PublishConfig::check_change, take)
     }
 
     /// Takes nothing more in: from now on every publish call fails. What is in the ring is still served.
@@ -190,10 +191,6 @@ impl PubSocket {
     /// Ends the socket without waiting for what it holds.
     pub(crate) async fn abort(self) {
         self.sender.shut_down().await;
-    }
-
-    fn now(&self) -> Now {
-        self.sender.core.clock.now()
     }
 
     #[inline]

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use builder::PushBuilder;
 use drawdown_protocol::store::DeadLetter;
 use drawdown_protocol::{
-    Message, PushConfig, PushEngine, PushStats, Refusal, Refused, Seq, Session,
+    Message, Now, PushConfig, PushEngine, PushStats, Refusal, Refused, Seq, Session,
 };
 pub use error::{ConfirmError, ConfirmErrorKind};
 pub use receipt::Receipt;
@@ -225,16 +225,17 @@ impl PushSocket {
 
     /// Changes settings while the socket runs, such as `queue_messages` or `pending_messages`. What was taken in under
     /// the old ones stays, and times that have begun end when they were to. `process_timeout` holds for links that are made
-    /// from then on, unless it, `attempts_max` or `reassign_after` was set when they were made.
+    /// from then on, unless it, `attempts_max` or `reassign_after` was set when they were made. Changes that are made at the
+    /// same time come one after another, so that all of them hold: `change` must not make one itself.
     ///
     /// # Errors
     /// If a socket with such settings could not work, or if the largest message is another one: that stays as long as the
     /// socket runs. Nothing has changed then.
     pub fn reconfigure(&self, change: impl FnOnce(&mut PushConfig)) -> Result<(), Error> {
-        let config = self.sender.changed(PushEngine::config, change, PushConfig::check_change)?;
-        let now = self.sender.core.clock.now();
-        self.sender.core.with(|socket| socket.engine.reconfigure(now, |before| *before = config));
-        Ok(())
+        let take = |engine: &mut PushEngine, config, now: Now| {
+            engine.reconfigure(now, |before| *before = config);
+        };
+        self.sender.reconfigure(PushEngine::config, change, PushConfig::check_change, take)
     }
 
     /// The dead letters, by rising number.

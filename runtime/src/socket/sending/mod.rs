@@ -4,10 +4,10 @@ mod state;
 mod wait;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use drawdown_protocol::Seq;
+use drawdown_protocol::{Now, Seq};
 
 use crate::clock::Clock;
 use crate::core::Core;
@@ -29,6 +29,8 @@ pub(crate) struct Sender<S: Sending> {
     thread: CommitThread,
     pub(crate) turns: Turns,
     pub(crate) durable: bool,
+    /// Held while settings change.
+    changes: Mutex<()>,
 }
 
 impl<S: Sending> Sender<S> {
@@ -43,7 +45,14 @@ impl<S: Sending> Sender<S> {
         let durable = store.is_some();
         let thread = CommitThread::start(&core, store)?;
         driver::spawn_timer(&core);
-        Ok(Self { core, options, thread, turns: Turns::default(), durable })
+        Ok(Self {
+            core,
+            options,
+            thread,
+            turns: Turns::default(),
+            durable,
+            changes: Mutex::default(),
+        })
     }
 
     /// What to wait for until a message that was taken in is accepted: nothing without a store, and no future to poll for
@@ -61,19 +70,24 @@ impl<S: Sending> Sender<S> {
         if self.durable { all_accepted(&self.core, seqs).await } else { Ok(()) }
     }
 
-    /// The settings as a change makes them, if the socket can go on with these.
-    pub(crate) fn changed<C: Clone>(
+    /// Goes on with the settings as a change makes them, if the socket can. Changes come one after another: each is made of
+    /// what the one before has left.
+    pub(crate) fn reconfigure<C: Clone>(
         &self,
         current: impl FnOnce(&S::Engine) -> &C,
         change: impl FnOnce(&mut C),
         check: impl FnOnce(&C, &C) -> Result<(), String>,
-    ) -> Result<C, Error> {
-        // Not under the lock: whatever the change calls may want that, too.
+        take: impl FnOnce(&mut S::Engine, C, Now),
+    ) -> Result<(), Error> {
+        let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not under the core's lock: whatever the change calls may want that, too.
         let before = current(self.core.lock().socket.engine()).clone();
         let mut config = before.clone();
         change(&mut config);
         check(&before, &config).map_err(Error::Settings)?;
-        Ok(config)
+        let now = self.core.clock.now();
+        self.core.with(|socket| take(socket.engine_mut(), config, now));
+        Ok(())
     }
 
     pub(crate) fn stop_intake(&self) {
