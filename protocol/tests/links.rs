@@ -1,14 +1,14 @@
-//! How many links a socket has.
+//! How many links a socket has, and how long.
 
 mod common;
 
 use common::raw::{Raw, Socket};
-use common::{peer, session};
-use drawdown_protocol::wire::{CloseCode, Control, Frame};
+use common::{encoded, handshake, hello, later, peer, session};
+use drawdown_protocol::wire::{CloseCode, Control, Frame, Heartbeat};
 use drawdown_protocol::{
-    Event, Lineage, LinkConfig, Now, PublishConfig, PublishEngine, PullConfig, PullEngine,
-    PushConfig, PushEngine, ReplyConfig, ReplyEngine, RequestConfig, RequestEngine,
-    SubscribeConfig, SubscribeEngine, Time,
+    Event, Lineage, LinkConfig, LinkState, Now, PublishConfig, PublishEngine, PullConfig,
+    PullEngine, PushConfig, PushEngine, ReplyConfig, ReplyEngine, RequestConfig, RequestEngine,
+    SocketType, SubscribeConfig, SubscribeEngine, Time,
 };
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
@@ -50,4 +50,27 @@ fn a_link_too_many_is_turned_away_and_told_of() {
     turns_the_second_away(RequestEngine::new(request, name, 1), RequestEngine::poll_event);
     let reply = ReplyConfig { link, ..ReplyConfig::default() };
     turns_the_second_away(ReplyEngine::new(reply, name), ReplyEngine::poll_event);
+}
+
+#[test]
+fn a_heartbeat_is_not_missed_before_it_can_have_come() {
+    let link = LinkConfig { heartbeat_misses: 1, ..LinkConfig::default() };
+    let config = PushConfig { link, ..PushConfig::default() };
+    let mut push = PushEngine::new(config, peer(0x20), session());
+    let mut raw = Raw::connect(&mut push, "receiver", NOW);
+    raw.says(&mut push, &handshake(&hello(SocketType::Pull, peer(0x30))), NOW);
+    let beat = encoded(&Control::Heartbeat(Heartbeat::default()));
+    // One comes each second, now and then a little late.
+    for second in 1..10 {
+        let late = 20 * (second % 2);
+        push.handle_link_timeout(raw.link, later(NOW, 1_000 * second + late).time);
+        assert_eq!(push.link_state(raw.link), LinkState::Open, "after {second} s");
+        raw.says(&mut push, &beat, later(NOW, 1_000 * second + late));
+    }
+    let last = later(NOW, 9_020);
+    push.handle_link_timeout(raw.link, later(last, 1_499).time);
+    assert_eq!(push.link_state(raw.link), LinkState::Open);
+    assert_eq!(push.poll_link_timeout(raw.link), Some(later(last, 1_500).time));
+    push.handle_link_timeout(raw.link, later(last, 1_500).time);
+    assert_eq!(push.link_state(raw.link), LinkState::Closing);
 }

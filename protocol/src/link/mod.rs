@@ -326,9 +326,11 @@ impl Link {
         interval.is_some_and(|interval| now >= self.heard + interval + interval / 2)
     }
 
-    /// After how long a silence the peer is dead, by its own word on how often it would be heard.
+    /// After how long a silence the peer is dead, by its own word on how often it would be heard. One heartbeat that is due is
+    /// not missed yet: it has half of its time for the way.
     fn silence_max(&self) -> Option<Duration> {
-        self.peer.as_ref()?.heartbeat.map(|interval| interval.saturating_mul(self.misses))
+        let interval = self.peer.as_ref()?.heartbeat?;
+        Some(interval.saturating_mul(self.misses).max(interval + interval / 2))
     }
 }
 

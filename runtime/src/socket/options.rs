@@ -128,7 +128,8 @@ macro_rules! builder_options {
             self
         }
 
-        /// After how many missed heartbeats a peer is dead: 3 unless set, at least 1.
+        /// After how many missed heartbeats a peer is dead: 3 unless set, at least 1. With 1 it is dead half a heartbeat after
+        /// one was due, since that may take a while.
         pub fn heartbeat_misses(mut self, misses: u32) -> Self {
             self.config.link.heartbeat_misses = misses.max(1);
             self
