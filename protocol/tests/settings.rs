@@ -86,3 +86,20 @@ fn the_largest_message_stays_what_it_is_as_long_as_a_socket_runs() {
     assert!(PushConfig::default().check_change(&push(&smaller)).is_err());
     assert!(PublishConfig::default().check_change(&publish(&smaller)).is_err());
 }
+
+#[test]
+fn heartbeats_do_not_become_shorter_than_a_socket_can_be_made_with() {
+    let change = |heartbeat| {
+        let link = LinkConfig { heartbeat, ..LinkConfig::default() };
+        let publish = PublishConfig { link: link.clone(), ..Default::default() };
+        let push = PushConfig { link, ..PushConfig::default() };
+        [PushConfig::default().check_change(&push), PublishConfig::default().check_change(&publish)]
+    };
+    // One of no whole millisecond would be none to a peer, and always due here.
+    for shorter in [Duration::from_nanos(1), Duration::from_millis(9)] {
+        assert!(change(shorter).iter().all(Result::is_err), "{shorter:?}");
+    }
+    for possible in [Duration::ZERO, Duration::from_millis(10)] {
+        assert_eq!(change(possible), [Ok(()), Ok(())], "{possible:?}");
+    }
+}

@@ -16,7 +16,7 @@ use hello::{check_sizes, check_words};
 
 use crate::event::Event;
 use crate::ids::{LinkId, SocketType};
-use crate::limits::{HANDSHAKE_TIMEOUT, IDENTITY_BYTES_MAX, MESSAGE_BYTES_DEFAULT};
+use crate::limits::{HANDSHAKE_TIMEOUT, HEARTBEAT_MIN, IDENTITY_BYTES_MAX, MESSAGE_BYTES_DEFAULT};
 use crate::time::Time;
 use crate::wire::{
     Close, CloseCode, Control, Frame, Hello, Preface, VERSION_MAX, VERSION_MIN, WireError,
@@ -82,13 +82,19 @@ impl LinkConfig {
     /// A sentence that says why not.
     pub fn check_change(&self, to: &Self) -> Result<(), String> {
         let (bytes, other) = (self.message_bytes_max, to.message_bytes_max);
-        if bytes == other {
-            return Ok(());
+        if bytes != other {
+            return Err(format!(
+                "max_message is {bytes} for as long as this socket runs, and cannot become {other}: it may hold messages as \
+                 large, and its peers were told of it; make another socket"
+            ));
         }
-        Err(format!(
-            "max_message is {bytes} for as long as this socket runs, and cannot become {other}: it may hold messages as large, \
-             and its peers were told of it; make another socket"
-        ))
+        if !to.heartbeat.is_zero() && to.heartbeat < HEARTBEAT_MIN {
+            return Err(format!(
+                "a heartbeat each {:?} is more than anybody keeps up with; the shortest is {HEARTBEAT_MIN:?}, and zero is none",
+                to.heartbeat
+            ));
+        }
+        Ok(())
     }
 }
 
