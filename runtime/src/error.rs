@@ -243,7 +243,10 @@ pub struct Closed;
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the socket is closed; what was not settled goes back to its sender")
+        f.write_str(
+            "the socket is closed; what was not settled goes back to its sender, and what was not acknowledged is received \
+             again by who goes on from the position",
+        )
     }
 }
 

@@ -22,7 +22,7 @@ async fn a_subscriber_with_a_cursor_goes_on_exactly_where_it_was() -> Outcome {
     assert_eq!(unacknowledged.seq(), 4);
     assert_eq!(sub.position().map(|position| position.next), Some(4));
     sub.close(PATIENCE).await?;
-    drop(unacknowledged.ack());
+    assert_eq!(unacknowledged.ack().await, Err(drawdown::Closed));
 
     let sub = cursor().await?;
     let message = message(&sub).await;

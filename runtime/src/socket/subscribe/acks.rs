@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use drawdown_protocol::Position;
 
+use crate::error::Closed;
+
 use super::publication::Publication;
 
 /// Acknowledgements that the engine does not know of, and the positions that are to be saved. Neither costs the engine's lock.
@@ -35,12 +37,14 @@ pub(super) enum Work {
 
 impl Acks {
     /// Notes that the application is done with a message and all before it; gives how many sessions wait to be looked at.
+    ///
+    /// # Errors
+    /// Once nobody looks any more: what is kept here keeps the socket.
     #[inline]
-    pub(super) fn note(&self, publication: Publication) -> usize {
+    pub(super) fn note(&self, publication: Publication) -> Result<usize, Closed> {
         let mut desk = self.lock();
         if desk.stop {
-            // Nobody looks any more, and what is kept here keeps the socket.
-            return 0;
+            return Err(Closed);
         }
         let session = publication.session();
         match desk.acked.iter_mut().find(|acked| acked.session() == session) {
@@ -51,7 +55,7 @@ impl Acks {
                 self.bell.notify_one();
             }
         }
-        desk.acked.len()
+        Ok(desk.acked.len())
     }
 
     /// Takes what the engine does not know of.

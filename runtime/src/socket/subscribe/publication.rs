@@ -87,12 +87,11 @@ impl Publication {
     /// gives the answer.
     ///
     /// # Errors
-    /// None today; the socket may refuse when it is closed.
+    /// If the socket is closed, or was dropped: no position moves any more.
     #[inline]
     pub fn ack(self) -> Ready<Result<(), Closed>> {
         let source = Arc::clone(&self.source);
-        source.shared.note(self);
-        ready(Ok(()))
+        ready(source.shared.note(self))
     }
 
     /// What tells this message from others of the same number.

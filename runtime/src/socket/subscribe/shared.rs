@@ -6,6 +6,7 @@ use drawdown_protocol::Session;
 use drawdown_protocol::wire::Fingerprint;
 
 use crate::core::Core;
+use crate::error::Closed;
 use crate::socket::receiving::ReportAfter;
 
 use super::acks::Acks;
@@ -24,13 +25,14 @@ pub(crate) struct SubShared {
 }
 
 impl SubShared {
-    /// The application is done with a message and all before it.
+    /// The application is done with a message and all before it, if that still counts.
     #[inline]
-    pub(super) fn note(&self, publication: Publication) {
+    pub(super) fn note(&self, publication: Publication) -> Result<(), Closed> {
         // Where nobody looks at them, no more than one is kept: it keeps its buffer.
-        if self.acks.note(publication) > 1 && !self.is_kept {
+        if self.acks.note(publication)? > 1 && !self.is_kept {
             self.collect();
         }
+        Ok(())
     }
 
     /// Lets the engine know what was acknowledged.
