@@ -174,9 +174,10 @@ impl AcceptFailure {
             | Errno::NETUNREACH
             | Errno::HOSTDOWN
             | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
             | Errno::PERM
             | Errno::INTR => Self::Connection,
-            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP => Self::Listener,
+            Errno::BADF | Errno::INVAL | Errno::NOTSOCK => Self::Listener,
             _ => Self::Exhausted,
         }
     }
@@ -196,6 +197,7 @@ mod tests {
             (Errno::NFILE, AcceptFailure::Exhausted),
             (Errno::NOBUFS, AcceptFailure::Exhausted),
             (Errno::NOMEM, AcceptFailure::Exhausted),
+            (Errno::OPNOTSUPP, AcceptFailure::Connection),
             (Errno::BADF, AcceptFailure::Listener),
             (Errno::INVAL, AcceptFailure::Listener),
         ] {
