@@ -77,8 +77,8 @@ impl PubSocket {
     /// As [`PubSocket::publish`], but does not wait until the message is on disk: for many under way at a time. Ask
     /// [`PubSocket::accepted`] for many of them together.
     ///
-    /// It waits only while there is a store that is more than 16 MiB behind. If the future is dropped, nothing was
-    /// published.
+    /// It waits only while there is a store that is more than 16 MiB behind, or more messages than the ring holds and 65,536.
+    /// If the future is dropped, nothing was published.
     ///
     /// # Errors
     /// If the message or the topic is over its limit, the socket is closed, or the store has failed.
