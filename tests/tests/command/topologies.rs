@@ -7,6 +7,7 @@ use std::process::Command;
 
 use drawdown_tests::command::binary;
 use drawdown_tests::patience::wait_until;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::{TempDir, tempdir, tempdir_in};
 
@@ -296,6 +297,24 @@ fn input_of_a_process_that_cannot_be_started_is_ended_too() {
     assert!(test_kill_process(input).is_ok(), "the first goes on");
     running.signal(Signal::TERM);
     running.end().with_code(1);
+}
+
+#[test]
+fn an_output_that_nobody_reads_yet_holds_up_nobody_else() {
+    let line = Line::new("seq 1 3; exec sleep 600", "output = 'numbers'");
+    let (owner, pipe) = (Mode::RUSR | Mode::WUSR, line.path("pipe"));
+    mknodat(CWD, &pipe, FileType::Fifo, owner, 0).unwrap();
+    let nobody = line.path("nobody");
+    let text = format!(
+        "[first]\nsocket = 'pull'\nconnect = 'ipc://{}'\noutput = 'pipe'\n\n{}",
+        nobody.display(),
+        fs::read_to_string(line.file()).unwrap()
+    );
+    fs::write(line.file(), text).unwrap();
+    let running = line.start(&[]);
+    wait_until(|| line.has("numbers") && sorted(&line.path("numbers")) == all(3));
+    running.signal(Signal::TERM);
+    running.end().with_code(0);
 }
 
 #[test]

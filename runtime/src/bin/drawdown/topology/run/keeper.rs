@@ -107,7 +107,10 @@ impl Keeper {
 
     async fn run_once(&self) -> End {
         let Self { program, spec, console, output, pipes, .. } = self;
-        let process = Process::start(program, spec, console, output, pipes).await;
+        let process = tokio::select! {
+            process = Process::start(program, spec, console, output, pipes) => process,
+            () = self.reins.stop.cancelled() => return End::Well,
+        };
         let mut process = match process {
             Ok(process) => process,
             Err(error) => {

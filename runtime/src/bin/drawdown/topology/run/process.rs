@@ -1,5 +1,6 @@
 //! One process of a topology: its input, its signals and its end.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -86,7 +87,8 @@ impl Input {
 }
 
 impl Process {
-    /// What it writes is passed on in tasks of `pipes`, which outlast it if stdout is slow.
+    /// What it writes is passed on in tasks of `pipes`, which outlast it if stdout is slow. Dropping the future while it waits
+    /// starts nothing.
     pub(super) async fn start(
         program: &Path,
         spec: &Spec,
@@ -97,10 +99,7 @@ impl Process {
         // First of all: input whose output cannot be opened does not begin.
         let stdout = match &spec.output {
             None => Stdio::piped(),
-            Some(path) => {
-                let opened = std::fs::File::options().create(true).append(true).open(path);
-                opened.map_err(|error| about(path, &error))?.into()
-            }
+            Some(path) => open(path.clone()).await.map_err(|error| about(path, &error))?.into(),
         };
         let (stdin, input) = match &spec.input {
             None => (Stdio::null(), None),
@@ -156,6 +155,12 @@ impl Process {
         let _ = tokio::time::timeout(LAST_OUTPUT, self.pipes.wait()).await;
         input_failed
     }
+}
+
+/// On a thread of its own: a pipe that nobody reads yet is waited for, and nobody else waits with it.
+async fn open(path: PathBuf) -> io::Result<File> {
+    let open = move || File::options().create(true).append(true).open(path);
+    tokio::task::spawn_blocking(open).await?
 }
 
 fn about(path: &Path, error: &io::Error) -> io::Error {
