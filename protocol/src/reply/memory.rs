@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::collections::{RangeSet, Rising};
-use crate::ids::{CallId, LinkId, span};
+use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
 use crate::message::{Attributes, cost_bytes, write_head};
 use crate::time::Time;
@@ -95,19 +95,8 @@ pub(super) struct Place {
     pub(super) number: u64,
     pub(super) block: u64,
     /// Where its record begins.
-    at: u32,
+    pub(super) at: u32,
     pub(super) payload_bytes: u32,
-}
-
-/// Answers of one block that are to be sent.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) count: u64,
-    pub(super) records: Bytes,
-    /// The payload of the only record, where that is not in it.
-    pub(super) large: Option<Bytes>,
-    /// What they take, as credit is counted.
-    pub(super) bytes: u64,
 }
 
 impl Memory {
@@ -252,16 +241,6 @@ impl Memory {
         is_known.then(|| block.kept(place.number, place.at)).flatten()
     }
 
-    /// A link is to send an answer: it is there until it has, even if it is not to be remembered. Gives what it takes, as
-    /// credit is counted; `None` if it waits there already.
-    pub(super) fn hold(&mut self, key: AnswerKey, link: LinkId) -> Option<u64> {
-        let place = self.answers.get(&key)?;
-        let block = self.blocks.get_mut(&place.block)?;
-        let bit = block.bits(&(key..key + 1));
-        let is_new = block.unsent.hold(link, key, bit);
-        is_new.then(|| cost_bytes(1, u64::from(place.payload_bytes)))
-    }
-
     /// What the payloads of these take.
     pub(super) fn payload_bytes(&self, keys: Range<AnswerKey>) -> u64 {
         let (mut bytes, mut next) = (0, keys.start);
@@ -325,51 +304,19 @@ impl Memory {
             self.blocks.remove_with(&number, |_| ());
         }
     }
-
-    /// The first of these, all of one block. They are not to be in the block that grows.
-    pub(super) fn part(&self, keys: &Range<AnswerKey>) -> Option<Part> {
-        let block = self.block_of(keys.start)?;
-        let place = |key: AnswerKey| self.answers.get(&key).map_or(0, |place| place.at as usize);
-        let keys = keys.start..keys.end.min(block.keys.end);
-        let (start, end) = match keys.end < block.keys.end {
-            true => (place(keys.start), place(keys.end)),
-            false => (place(keys.start), block.records.len()),
-        };
-        let large = block.large.as_deref().cloned();
-        let bytes = cost_bytes(span(&keys), self.payload_bytes(keys.clone()));
-        Some(Part { count: span(&keys), records: block.records.slice(start..end), large, bytes })
-    }
-
-    /// A link does not have to send these any more.
-    pub(super) fn release(&mut self, keys: Range<AnswerKey>, link: LinkId) {
-        let mut next = keys.start;
-        while next < keys.end {
-            let Some(number) = self.answers.get(&next).map(|place| place.block) else {
-                return;
-            };
-            let Some(block) = self.blocks.get_mut(&number) else {
-                return;
-            };
-            let part = next..keys.end.min(block.keys.end);
-            next = part.end;
-            let bits = block.bits(&part);
-            block.unsent.release(link, part, bits);
-            self.drop_over(number);
-        }
-    }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    fn answer() -> Answer {
+    pub(in super::super) fn answer() -> Answer {
         let id = CallId::new([0; 8], 0);
         Answer { client: 0, id, rejected: false, given: Time::ZERO, awaited: None, to: None }
     }
 
     /// Keeps an answer as an engine does, where the block before need not be looked for.
-    fn put(memory: &mut Memory, answer: &Answer, payload: Bytes) -> AnswerKey {
+    pub(in super::super) fn put(memory: &mut Memory, answer: &Answer, payload: Bytes) -> AnswerKey {
         if !memory.continues(answer, payload.len()) {
             memory.seal();
         }
@@ -409,53 +356,10 @@ pub(super) mod tests {
         assert_eq!((bytes(small), bytes(large)), (Some(64), Some(BY_REFERENCE_BYTES)));
     }
 
-    #[test]
-    fn what_is_to_be_sent_is_there_although_it_is_forgotten() {
-        let mut memory = Memory::default();
-        let (one, two, three) = (LinkId(1), LinkId(2), LinkId(3));
-        for payload in [vec![1; 10], vec![2; BY_REFERENCE_BYTES]] {
-            let key =
-                put(&mut memory, &Answer { to: Some(one), ..answer() }, payload.clone().into());
-            memory.seal();
-            let bytes = Some(cost_bytes(1, payload.len() as u64));
-            assert_eq!(memory.hold(key, one), None, "it waits there already");
-            assert_eq!(memory.hold(key, two), bytes);
-            assert_eq!(memory.hold(key, two), None, "there it does, too");
-            memory.forget(key..key + 1);
-            assert!(memory.get(key).is_none() && memory.len() == 0);
-            memory.release(key..key + 1, one);
-            assert_eq!(memory.hold(key, three), bytes, "the second one still has it");
-            memory.release(key..key + 1, three);
-            let part = memory.part(&(key..key + 1)).unwrap();
-            let sent = part.large.unwrap_or_else(|| part.records.slice(24..));
-            assert_eq!((sent, part.count), (payload.into(), 1));
-            memory.release(key..key + 1, two);
-            assert_eq!((memory.answers.len(), memory.blocks.len()), (0, 0));
-            assert!(memory.part(&(key..key + 1)).is_none() && memory.hold(key, one).is_none());
-        }
-    }
-
     pub(in super::super) fn keep_some(memory: &mut Memory, count: u64) {
         for number in 0..count {
             let id = CallId::new([7; 8], number);
             put(memory, &Answer { id, to: Some(LinkId(1)), ..answer() }, vec![7; 60].into());
         }
-    }
-
-    #[test]
-    fn what_is_given_one_after_the_other_is_sent_as_it_stands() {
-        let mut memory = Memory::default();
-        keep_some(&mut memory, 100);
-        memory.seal();
-        assert_eq!(memory.blocks.len(), 2);
-        let first = memory.part(&(0..100)).unwrap();
-        assert_eq!((first.count, first.bytes), (64, cost_bytes(64, 64 * 60)));
-        let middle = memory.part(&(10..20)).unwrap();
-        assert_eq!(middle.records, first.records.slice(10 * 84..20 * 84));
-        assert_eq!(middle.records.as_ptr(), first.records[10 * 84..].as_ptr(), "not copied");
-        assert_eq!(memory.part(&(90..100)).map(|part| part.count), Some(10));
-        assert_eq!(memory.numbers(3..64).collect::<Vec<_>>(), [(3, 3..64)]);
-        let number = |key: AnswerKey| memory.get(key).map(|kept| kept.id.halves().1);
-        assert_eq!((number(63), number(64), number(100)), (Some(63), Some(64), None));
     }
 }

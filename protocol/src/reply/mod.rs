@@ -4,7 +4,7 @@
 //! remembered: the same call that comes again, from the same client, over whatever link, joins the one that is being worked
 //! on, or gets the first answer. The parts, a file each: calls that come in (`intake`, `calls`), answers (`answers`), links
 //! (`attach`, `transmit`, `outbox`), what is known by name (`names`), which answers are remembered (`memory`, `block`,
-//! `standing`, `surplus`), what is on disk (`journal`), and what a router does otherwise (`routing`).
+//! `standing`, `sending`, `surplus`), what is on disk (`journal`), and what a router does otherwise (`routing`).
 
 mod answers;
 mod attach;
@@ -17,6 +17,7 @@ mod memory;
 mod names;
 mod outbox;
 mod routing;
+mod sending;
 mod standing;
 mod stats;
 mod surplus;
