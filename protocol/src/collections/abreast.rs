@@ -105,13 +105,45 @@ impl Abreast {
         }
     }
 
+    /// The same for entries from a number on, one after the other.
+    pub(crate) fn insert_all(&mut self, number: u64, beside: impl Iterator<Item = u64>) {
+        let mut last = self.runs.pop_back();
+        debug_assert!(last.as_ref().is_none_or(|run| run.end() <= number));
+        for (number, beside) in (number..).zip(beside) {
+            self.len += 1;
+            if !last.as_mut().is_some_and(|run| run.extend(number, beside)) {
+                self.runs.extend(last.replace(Run {
+                    first: number,
+                    beside,
+                    places: 1,
+                    entries: 1,
+                }));
+            }
+        }
+        self.runs.extend(last);
+    }
+
+    /// The run that a number is in, if it is in any.
+    #[inline]
+    fn find(&self, number: u64) -> Option<usize> {
+        Some(match self.runs.front()? {
+            front if number < front.end() => 0,
+            _ => self.runs.partition_point(|run| run.end() <= number),
+        })
+    }
+
+    /// What stands beside a number.
+    #[inline]
+    pub(crate) fn get(&self, number: u64) -> Option<u64> {
+        let run = self.runs.get(self.find(number)?)?;
+        let place = number.checked_sub(run.first)?;
+        (run.entries >> place & 1 != 0).then_some(run.beside + place)
+    }
+
     /// Takes an entry out.
     #[inline]
     pub(crate) fn remove(&mut self, number: u64) -> Option<u64> {
-        let at = match self.runs.front()? {
-            front if number < front.end() => 0,
-            _ => self.runs.partition_point(|run| run.end() <= number),
-        };
+        let at = self.find(number)?;
         let run = self.runs.get_mut(at)?;
         let place = number.checked_sub(run.first)?;
         if run.entries >> place & 1 == 0 {
@@ -211,6 +243,8 @@ mod tests {
         /// Gaps before the number and what stands beside it.
         Insert(u64, u64),
         InsertRun(u64),
+        /// So many, of which these stand beside others than would follow.
+        InsertAll(u64, u64),
         Remove(u64),
         Take(u64, u64),
         TakeAll,
@@ -221,6 +255,7 @@ mod tests {
             20 => Just(Step::Insert(0, 0)),
             1 => (0..3u64, 0..3u64).prop_map(|(gap, leap)| Step::Insert(gap, leap)),
             1 => (0..200u64).prop_map(Step::InsertRun),
+            1 => (0..100u64, any::<u64>()).prop_map(|(count, odd)| Step::InsertAll(count, odd)),
             10 => (0..300u64).prop_map(Step::Remove),
             2 => (0..300u64, 0..100u64).prop_map(|(from, count)| Step::Take(from, count)),
             1 => Just(Step::TakeAll).prop_filter("seldom", |_| true),
@@ -248,7 +283,20 @@ mod tests {
                         next += count;
                         beside += count;
                     }
+                    Step::InsertAll(count, odd) => {
+                        let leap = |place: u64| odd >> (place % 64) & odd >> 63;
+                        let beside: Vec<_> = (0..count)
+                            .scan(beside, |at, place| {
+                                *at += 1 + leap(place);
+                                Some(*at)
+                            })
+                            .collect();
+                        abreast.insert_all(next, beside.iter().copied());
+                        map.extend((next..).zip(beside.iter().copied()));
+                        next += count;
+                    }
                     Step::Remove(number) => {
+                        prop_assert_eq!(abreast.get(number), map.get(&number).copied());
                         prop_assert_eq!(abreast.remove(number), map.remove(&number));
                     }
                     Step::Take(from, count) => {

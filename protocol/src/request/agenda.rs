@@ -45,12 +45,12 @@ impl Times {
     }
 
     /// The first moment at which anything is due.
-    fn next(&self) -> Time {
+    pub(super) fn next(&self) -> Time {
         self.due.iter().min().copied().unwrap_or(NEVER)
     }
 
     /// There is a place for each timer.
-    fn set(&mut self, timer: Timer, at: Time) {
+    pub(super) fn set(&mut self, timer: Timer, at: Time) {
         self.due[timer as usize] = at;
     }
 
@@ -75,7 +75,7 @@ impl Times {
 /// What is due when, for all calls.
 ///
 /// Most calls are over long before anything is due. So a call is young at first: of all young ones together only the first
-/// moment is known. When that comes, those that are left are noted one by one.
+/// moment is known. When that comes, those that are left are noted one by one. Calls in runs are young.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     noted: BTreeSet<(Time, CallNumber)>,
@@ -86,23 +86,23 @@ pub(super) struct Agenda {
 }
 
 impl Agenda {
-    /// Takes in a new call.
-    pub(super) fn add(&mut self, number: CallNumber, deadline: Time, calls: &Rising<Call>) {
+    /// Takes in a call for which nothing is due before this moment.
+    pub(super) fn add(&mut self, number: CallNumber, due: Time, calls: &Rising<Call>) {
         if self.young.len() > OVER + 2 * calls.len() {
             self.young.retain(|young| calls.get(young).is_some_and(|call| call.times.is_young()));
         }
         self.young.push(number);
-        self.hurry(deadline);
+        self.hurry(due);
     }
 
-    /// Something is due for a young call.
-    fn hurry(&mut self, at: Time) {
+    /// Something is due for a young call, or one of a run, at this moment.
+    pub(super) fn hurry(&mut self, at: Time) {
         self.young_due = Time::first_of([self.young_due, Some(at)]);
     }
 
-    /// Something is due for a call at this moment.
-    pub(super) fn set(&mut self, number: CallNumber, times: &mut Times, timer: Timer, at: Time) {
-        times.set(timer, at);
+    /// Something may be due sooner for a call than before.
+    pub(super) fn hasten(&mut self, number: CallNumber, times: &mut Times) {
+        let at = times.next();
         if times.is_young() {
             self.hurry(at);
         } else if at < times.noted {
@@ -136,7 +136,8 @@ impl Agenda {
 impl RequestEngine {
     pub(super) fn set_timer(&mut self, number: CallNumber, at: Time, timer: Timer) {
         if let Some(call) = self.calls.get_mut(&number) {
-            self.agenda.set(number, &mut call.times, timer, at);
+            call.times.set(timer, at);
+            self.agenda.hasten(number, &mut call.times);
         }
     }
 
@@ -166,6 +167,7 @@ impl RequestEngine {
 
     fn note_young_ones(&mut self, now: Time) {
         if self.agenda.young_due.is_some_and(|due| due <= now) {
+            self.unfold_all();
             self.agenda.young_due = None;
             for number in std::mem::take(&mut self.agenda.young) {
                 self.note(number);

@@ -1,19 +1,20 @@
 //! Answers that come in, and what callers are told.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::event::Event;
-use crate::ids::LinkId;
+use crate::ids::{Delivery, LinkId};
 use crate::link::violation;
 use crate::message::Records;
 use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Reason, Settle};
 
 use super::call::Ended;
-use super::choose::Failure;
+use super::fail::Failure;
 use super::{CallNumber, Copy, RequestEngine, Timer};
 
 /// How long a server may wait to hear that its answer came. Mostly the next call says it before.
@@ -92,15 +93,31 @@ impl RequestEngine {
             self.events.push(Event::ServerAnswers { link: id });
             self.start_trial(id, now);
         }
-        for (at, head) in Records::new(&data.records) {
+        let mut answered = 0..0;
+        let taken = self.take_answers(id, &data.records, &mut answered);
+        self.land(id, answered);
+        taken?;
+        self.recount(id, now);
+        self.dispatch(now);
+        Ok(())
+    }
+
+    /// Takes answers; `answered` are places on the link that are still to be given up.
+    fn take_answers(
+        &mut self,
+        id: LinkId,
+        records: &Bytes,
+        answered: &mut Range<Delivery>,
+    ) -> Result<(), Close> {
+        for (at, head) in Records::new(records) {
             let Some(call) = head.call else {
                 return Err(violation("an answer without a name"));
             };
             let payload = at + head.payload().start..at + head.payload().end;
             let settled = match head.rejected {
-                false => Settled::Answered(data.records.slice(payload)),
+                false => Settled::Answered(records.slice(payload)),
                 true => {
-                    let reason = data.records.get(payload).unwrap_or_default();
+                    let reason = records.get(payload).unwrap_or_default();
                     let reason = String::from_utf8_lossy(reason).into_owned();
                     Settled::Failed(CallError::Rejected(reason.into()))
                 }
@@ -113,14 +130,31 @@ impl RequestEngine {
             let Some(number) = number else {
                 return Err(violation("an answer to what was never asked"));
             };
+            if let Some(delivery) = self.runs.settle(number, id) {
+                // Mostly they stand there in the order in which they come.
+                if answered.end != delivery {
+                    self.land(id, std::mem::replace(answered, delivery..delivery));
+                }
+                answered.end += 1;
+                self.tell(number, settled);
+                continue;
+            }
+            self.unfold(number);
             if self.calls.get(&number).is_some_and(|call| !call.was_written_on(id)) {
                 return Err(violation("an answer to what it was never asked"));
             }
             self.settle_at(id, number, settled);
         }
-        self.recount(id, now);
-        self.dispatch(now);
         Ok(())
+    }
+
+    /// Nothing is at these places on a link any more.
+    fn land(&mut self, id: LinkId, deliveries: Range<Delivery>) {
+        if !deliveries.is_empty()
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            link.flights.take_range(deliveries, |_, _| {});
+        }
     }
 
     /// Tells all servers which of their answers came.
@@ -150,6 +184,11 @@ impl RequestEngine {
                 None => self.take_from(number, *copy, call.cost),
             }
         }
+        self.tell(number, settled);
+    }
+
+    /// A caller is told how its call ended.
+    fn tell(&mut self, number: CallNumber, settled: Settled) {
         match &settled {
             Settled::Answered(_) => self.counters.answered += 1,
             Settled::Failed(_) => self.counters.failed += 1,
@@ -160,23 +199,22 @@ impl RequestEngine {
     /// The call's time is over, or it has been tried often enough.
     pub(super) fn give_up(&mut self, number: CallNumber) {
         if let Some(call) = self.forget(number) {
-            self.counters.failed += 1;
             let error = match call.may_have_run {
                 true => CallError::TimedOut,
                 false => CallError::NoService,
             };
-            self.settled.push_back((number, Settled::Failed(error)));
+            self.tell(number, Settled::Failed(error));
         }
     }
 
     /// Ends all calls: the socket closes.
     pub fn give_up_all(&mut self) {
+        self.unfold_all();
         let numbers: Vec<CallNumber> = self.calls.iter().map(|(number, _)| number).collect();
         for number in numbers {
             if let Some(Ended { may_have_run, .. }) = self.forget(number) {
-                self.counters.failed += 1;
                 let error = CallError::Closed { may_have_run };
-                self.settled.push_back((number, Settled::Failed(error)));
+                self.tell(number, Settled::Failed(error));
             }
         }
     }
@@ -208,7 +246,10 @@ impl RequestEngine {
             };
             let mut numbers = Vec::new();
             link.flights.take_range(deliveries, |_, number| numbers.push(number));
-            numbers.into_iter().for_each(|number| self.fail_copy(number, id, why, now));
+            for number in numbers {
+                self.unfold(number);
+                self.fail_copy(number, id, why, now);
+            }
         }
         self.dispatch(now);
         Ok(())

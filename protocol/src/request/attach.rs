@@ -7,7 +7,7 @@ use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::time::{Now, Time};
 use crate::wire::{Close, CloseCode, Control, Frame, Hello};
 
-use super::choose::Failure;
+use super::fail::Failure;
 use super::{ReqLink, RequestEngine};
 
 link_vocabulary!(RequestEngine);
@@ -29,6 +29,7 @@ impl RequestEngine {
                 next_delivery: 0,
                 flights: Default::default(),
                 outbox: Default::default(),
+                run: None,
                 body: Default::default(),
                 cancels: RangeSet::new(),
                 unconfirmed: RangeSet::new(),
@@ -102,6 +103,7 @@ impl RequestEngine {
     }
 
     pub(super) fn end_link(&mut self, id: LinkId, close: Close, by_us: bool, now: Time) {
+        self.unfold_on(id);
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -117,7 +119,7 @@ impl RequestEngine {
             return;
         };
         let ended = link.link.disconnected(id, close, by_us);
-        let unwritten: Vec<_> = link.outbox.drain(..).collect();
+        let unwritten: Vec<_> = link.outbox.take_all().collect();
         let written: Vec<_> = link.flights.take_all().map(|(_, number)| number).collect();
         self.recount(id, now);
         self.asked.remove(&id);

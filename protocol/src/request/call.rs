@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId, PeerId};
-use crate::message::{Attributes, cost_bytes};
+use crate::message::{Attributes, cost_bytes, write_head};
 use crate::time::{Now, Time, WallTime};
 
-use super::agenda::Times;
+use super::agenda::{Timer, Times};
 use super::{CallNumber, CallOptions, RequestEngine, Routed};
 
 /// A call that is under way.
@@ -117,11 +117,12 @@ impl Call {
         deadline: Time,
         routed: Option<Box<Routed>>,
     ) -> Self {
-        let mut call = Self {
+        let cost = call_cost(payload.len(), &options, routed.as_deref());
+        Self {
             payload,
             options,
             deadline,
-            cost: 0,
+            cost,
             state: State::Waiting,
             copies: Copies::default(),
             before: Vec::new(),
@@ -132,12 +133,24 @@ impl Call {
             asking: Asking::NotYet,
             times: Times::new(deadline),
             routed,
-        };
-        // As far as nothing is known of the moment, whose length is always the same.
-        let moment = Now { time: deadline, wall: WallTime::default() };
-        let head = call.attributes(CallId::new([0; 8], 0), moment).head_bytes();
-        call.cost = cost_bytes(1, (head + call.payload.len()) as u64);
-        call
+        }
+    }
+
+    /// A server is given it, which has this name.
+    pub(super) fn go_to(&mut self, copy: Copy, server: Option<PeerId>) {
+        self.copies.push(copy);
+        self.state = State::Dispatched;
+        self.may_have_run = true;
+        self.bound_to = server;
+        if std::mem::replace(&mut self.asking, Asking::NotYet) != Asking::NotYet {
+            self.times.clear(Timer::Ask);
+        }
+        if self.copies.len() == 1 {
+            self.times.set(Timer::Attempt, copy.given + self.options.attempt_timeout);
+            if let Some(after) = self.options.hedge_after {
+                self.times.set(Timer::Hedge, copy.given + after);
+            }
+        }
     }
 
     /// The server that alone may have it.
@@ -161,15 +174,45 @@ impl Call {
 
     /// The attributes of its record.
     pub(super) fn attributes(&self, id: CallId, now: Now) -> Attributes<'_> {
-        let routed = self.routed.as_deref();
-        Attributes {
-            expires: Some(now.wall_at(self.deadline)),
-            call: Some(routed.map_or(id, |routed| routed.id)),
-            at_most_once: self.options.at_most_once,
-            routers: routed.map_or(&[], |routed| &routed.routers),
-            ..Attributes::default()
-        }
+        attributes(id, now.wall_at(self.deadline), &self.options, self.routed.as_deref())
     }
+}
+
+fn attributes<'a>(
+    id: CallId,
+    expires: WallTime,
+    options: &CallOptions,
+    routed: Option<&'a Routed>,
+) -> Attributes<'a> {
+    Attributes {
+        expires: Some(expires),
+        call: Some(routed.map_or(id, |routed| routed.id)),
+        at_most_once: options.at_most_once,
+        routers: routed.map_or(&[], |routed| &routed.routers),
+        ..Attributes::default()
+    }
+}
+
+/// What a call costs in bytes of credit.
+#[inline]
+pub(super) fn call_cost(bytes: usize, options: &CallOptions, routed: Option<&Routed>) -> u64 {
+    // A name and a moment always have the same length.
+    let (id, moment) = (CallId::new([0; 8], 0), WallTime::default());
+    let head = attributes(id, moment, options, routed).head_bytes();
+    cost_bytes(1, (head + bytes) as u64)
+}
+
+/// Writes the record of a client's own call.
+#[inline]
+pub(super) fn write_call(
+    out: &mut BytesMut,
+    payload: &[u8],
+    id: CallId,
+    expires: WallTime,
+    options: &CallOptions,
+) {
+    write_head(out, payload.len(), &attributes(id, expires, options, None));
+    out.put_slice(payload);
 }
 
 /// What is to be known of a call that is over.
@@ -252,8 +295,7 @@ impl RequestEngine {
         };
         match copy.delivery {
             None => {
-                if let Some(at) = link.outbox.iter().position(|other| *other == number) {
-                    link.outbox.remove(at);
+                if link.outbox.remove(number) {
                     link.spender.refund(Amount::new(1, cost));
                     self.regained.push(copy.link);
                 }

@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use crate::credit::Amount;
 use crate::event::Event;
 use crate::ids::{LinkId, Priority};
 use crate::time::Time;
 
-use super::{Asking, Call, CallNumber, Copy, Place, ReqLink, RequestEngine, State, Timer};
+use super::{Asking, Call, CallNumber, Copy, Place, ReqLink, RequestEngine, Timer};
 
 /// Calls that find no room and are passed over, before all behind them wait too.
 const PASSED_OVER_MAX: usize = 64;
@@ -19,23 +20,6 @@ const LOOKS_MAX: usize = 1_024;
 const HEDGES_AT_A_TIME: usize = 256;
 
 impl RequestEngine {
-    /// Gives a new call to a server with room, or lets it wait.
-    pub(super) fn dispatch_new(&mut self, number: CallNumber, now: Time) {
-        // The common case: nobody waits before it, and somebody has room.
-        let nobody_waits =
-            self.waiting.is_empty() && self.hedges.is_empty() && self.asked.is_empty();
-        let nothing_changes =
-            self.regained.is_empty() && self.silent.is_empty() && self.trials.next().is_none();
-        if nobody_waits
-            && nothing_changes
-            && let Some(link) = self.server_at_once(number)
-        {
-            return self.give(number, link, now);
-        }
-        self.wait_for_server(number, now);
-        self.dispatch(now);
-    }
-
     /// Gives calls that wait to servers with room, the oldest call first.
     pub(super) fn dispatch(&mut self, now: Time) {
         self.try_silent_ones(now);
@@ -52,7 +36,7 @@ impl RequestEngine {
     fn dispatch_bound(&mut self, now: Time) {
         for id in std::mem::take(&mut self.offers) {
             while let Some(number) = self.bound_to(id).and_then(|calls| calls.first().copied())
-                && let Choice::Server(link) | Choice::Asks(link) = self.server_for(number)
+                && let Choice::Server(link) | Choice::Asks(link) = self.server_of(number)
             {
                 if let Some(peer) = self.calls.get(&number).and_then(Call::bound) {
                     self.unbind(peer, number);
@@ -71,7 +55,7 @@ impl RequestEngine {
         {
             next = number + 1;
             looks += 1;
-            match self.server_for(number) {
+            match self.server_of(number) {
                 Choice::Server(link) => {
                     let cost = self.calls.get(&number).map_or(0, |call| call.cost);
                     self.stop_waiting(number, cost);
@@ -88,34 +72,67 @@ impl RequestEngine {
         }
     }
 
-    /// The server that a new call goes to, if there is no doubt.
-    fn server_at_once(&self, number: CallNumber) -> Option<LinkId> {
+    /// The server that a new call of this cost goes to, if there is one; `call` if anything else is to be known of it.
+    pub(super) fn server_at_once(&self, cost: u64, call: Option<&Call>) -> Option<LinkId> {
+        let nobody_waits =
+            self.waiting.is_empty() && self.hedges.is_empty() && self.asked.is_empty();
+        let nothing_changes =
+            self.regained.is_empty() && self.silent.is_empty() && self.trials.next().is_none();
+        if !nobody_waits || !nothing_changes {
+            return None;
+        }
+        // The common case: there is no doubt.
         if self.short.is_empty() && self.routing.is_none() {
             let (.., id) = self.ready.first()?;
-            let room = self.links.get(id)?.spender.room();
-            if self.calls.get(&number)?.cost <= room.bytes {
+            if cost <= self.links.get(id)?.spender.room().bytes {
                 return Some(*id);
             }
         }
-        match self.server_for(number) {
+        match self.server_for(cost, call) {
             Choice::Server(id) => Some(id),
             Choice::Asks(_) | Choice::TooSmall | Choice::Nobody => None,
         }
     }
 
-    /// The server that a call goes to now: none of a worse level before those of better ones have said that they have no
-    /// room.
-    fn server_for(&self, number: CallNumber) -> Choice {
-        let Some(call) = self.calls.get(&number) else {
-            return Choice::Nobody;
-        };
-        let bound = call.bound();
+    /// How many calls this server may be given before another one has more room.
+    pub(super) fn lead_of(&self, id: LinkId) -> u64 {
+        if self.ready.len() == 1 {
+            return u64::MAX;
+        }
+        let mut places = self.ready.iter();
+        match (places.next(), places.next()) {
+            (Some((rank, Reverse(most), _, first)), Some((next, Reverse(more), ..)))
+                if *first == id =>
+            {
+                if rank == next {
+                    most.saturating_sub(*more).max(1)
+                } else {
+                    u64::MAX
+                }
+            }
+            _ => 1,
+        }
+    }
+
+    /// The server that a call goes to now.
+    fn server_of(&self, number: CallNumber) -> Choice {
+        let call = self.calls.get(&number);
+        call.map_or(Choice::Nobody, |call| self.server_for(call.cost, Some(call)))
+    }
+
+    /// The server that a call of this cost goes to now, a new one unless it is given: none of a worse level before those of
+    /// better ones have said that they have no room.
+    fn server_for(&self, cost: u64, call: Option<&Call>) -> Choice {
+        let bound = call.and_then(Call::bound);
+        let routed = call.and_then(|call| call.routed.as_deref());
         let may_have_it = |id: LinkId| {
             let link = self.links.get(&id)?;
             let its_own = bound.is_none() || bound == link.link.peer().map(|peer| peer.id);
-            let goes_on = call.routed.as_ref().is_none_or(|routed| routed.may_pass(&link.routes));
-            (its_own && goes_on && !self.has_it(call, link)).then_some(link)
+            let goes_on = routed.is_none_or(|routed| routed.may_pass(&link.routes));
+            let has_it = call.is_some_and(|call| self.has_it(call, link));
+            (its_own && goes_on && !has_it).then_some(link)
         };
+        let in_vain = call.is_some_and(|call| call.asking == Asking::InVain);
         let is_to_say = |link: &ReqLink| !link.mute && !link.spender.is_refused();
         // Of those whose room is too small for it, the best that may give more.
         let (mut too_small, mut is_too_small) = (None, false);
@@ -123,7 +140,7 @@ impl RequestEngine {
             let Some(link) = may_have_it(*id) else {
                 continue;
             };
-            if link.spender.room().bytes < call.cost {
+            if link.spender.room().bytes < cost {
                 is_too_small = true;
                 too_small = too_small.or(is_to_say(link).then_some(*rank));
                 continue;
@@ -132,7 +149,7 @@ impl RequestEngine {
             let mut better = self.short.iter().take_while(is_better);
             let asks = too_small.is_some_and(|other| other < *rank)
                 || better.any(|(_, id)| may_have_it(*id).is_some_and(is_to_say));
-            return match asks && call.asking != Asking::InVain {
+            return match asks && !in_vain {
                 true => Choice::Asks(*id),
                 false => Choice::Server(*id),
             };
@@ -171,55 +188,42 @@ impl RequestEngine {
         }
     }
 
-    fn give(&mut self, number: CallNumber, id: LinkId, now: Time) {
-        self.turn += 1;
-        let turn = self.turn;
+    pub(super) fn give(&mut self, number: CallNumber, id: LinkId, now: Time) {
         let (Some(call), Some(link)) = (self.calls.get_mut(&number), self.links.get_mut(&id))
         else {
             return;
         };
-        let cost = crate::credit::Amount::new(1, call.cost);
+        link.outbox.push(number);
+        let copy = Copy { link: id, delivery: None, given: now };
+        call.go_to(copy, link.link.peer().map(|peer| peer.id));
+        self.agenda.hasten(number, &mut call.times);
+        let cost = call.cost;
+        self.hedges.remove(&number);
+        self.draw_down(id, Amount::new(1, cost), now);
+    }
+
+    /// A server was given calls of this cost.
+    pub(super) fn draw_down(&mut self, id: LinkId, cost: Amount, now: Time) {
+        self.turn += 1;
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         link.spender.spend(cost);
-        link.outbox.push_back(number);
-        link.asked = turn;
-        call.copies.push(Copy { link: id, delivery: None, given: now });
-        call.state = State::Dispatched;
-        let has_asked = std::mem::replace(&mut call.asking, Asking::NotYet) != Asking::NotYet;
-        call.may_have_run = true;
-        call.bound_to = link.link.peer().map(|peer| peer.id);
-        if has_asked {
-            call.times.clear(Timer::Ask);
-        }
-        if call.copies.len() == 1 {
-            let attempt = now + call.options.attempt_timeout;
-            self.agenda.set(number, &mut call.times, Timer::Attempt, attempt);
-            if let Some(after) = call.options.hedge_after {
-                self.agenda.set(number, &mut call.times, Timer::Hedge, now + after);
-            }
-        }
+        link.asked = self.turn;
         let priority = link.priority;
-        self.counters.dispatched += 1;
+        let stands = self.ready.len() == 1 && link.spender.room().messages > 0;
+        self.counters.dispatched += cost.messages;
         self.note_level(priority);
-        self.recount(id, now);
+        // The only one with room stands where it stood.
+        if !stands || self.routing.is_some() {
+            self.recount(id, now);
+        }
         if self.wakes.back() != Some(&id) {
             self.wakes.push_back(id);
         }
-        self.hedges.remove(&number);
     }
 
-    /// A server has lowered its grant: what lies beyond it and is not written waits again.
-    pub(super) fn take_back_surplus(&mut self, id: LinkId, now: Time) {
-        while let Some(link) = self.links.get_mut(&id)
-            && !link.spender.is_within_limit()
-            && let Some(number) = link.outbox.pop_back()
-        {
-            let cost = self.calls.get(&number).map_or(0, |call| call.cost);
-            link.spender.refund(crate::credit::Amount::new(1, cost));
-            self.fail_copy(number, id, Failure::GivenBack, now);
-        }
-    }
-
-    fn note_level(&mut self, level: crate::ids::Priority) {
+    fn note_level(&mut self, level: Priority) {
         let before = self.level.replace(level);
         if let Some(before) = before.filter(|before| *before != level) {
             self.events.push(Event::LevelChanged { from: before, to: level });
@@ -248,7 +252,7 @@ impl RequestEngine {
                 return;
             }
             self.next_hedge = number + 1;
-            if let Choice::Server(link) | Choice::Asks(link) = self.server_for(number) {
+            if let Choice::Server(link) | Choice::Asks(link) = self.server_of(number) {
                 self.counters.hedged += 1;
                 self.give(number, link, now);
             }
@@ -304,77 +308,6 @@ impl RequestEngine {
             self.ready.insert(place);
             link.place = Some(place);
         }
-    }
-
-    /// A copy is lost: the call goes elsewhere if it may, or waits.
-    pub(super) fn fail_copy(&mut self, number: CallNumber, id: LinkId, why: Failure, now: Time) {
-        let Some(call) = self.calls.get_mut(&number) else {
-            return;
-        };
-        call.leave(id);
-        call.was_lost |= why != Failure::GivenBack;
-        if !call.copies.is_empty() {
-            // The other one may still answer.
-            return;
-        }
-        self.clear_timer(number, Timer::Attempt);
-        self.clear_timer(number, Timer::Hedge);
-        self.hedges.remove(&number);
-        let Some(call) = self.calls.get_mut(&number) else {
-            return;
-        };
-        match why {
-            Failure::GivenBack => call.may_have_run = call.was_lost,
-            Failure::Lost | Failure::TimedOut => call.failed += 1,
-        }
-        if call.failed > call.options.retries && !call.options.at_most_once {
-            return self.give_up(number);
-        }
-        self.counters.retried += 1;
-        let wait = self.backoff(number, why);
-        match wait {
-            None => self.wait_for_server(number, now),
-            Some(wait) => {
-                if let Some(call) = self.calls.get_mut(&number) {
-                    call.state = State::BackingOff;
-                }
-                self.set_timer(number, now + wait, Timer::Retry);
-            }
-        }
-    }
-
-    pub(super) fn wait_for_server(&mut self, number: CallNumber, now: Time) {
-        let Some(call) = self.calls.get_mut(&number) else {
-            return;
-        };
-        call.state = State::Waiting;
-        if let Some(peer) = call.bound() {
-            self.bind(peer, number);
-            let is_it = |link: &ReqLink| link.link.peer().is_some_and(|other| other.id == peer);
-            let links = self.links.iter().filter(|(_, link)| is_it(link));
-            self.offers.extend(links.map(|(id, _)| *id));
-        } else {
-            let cost = call.cost;
-            self.start_waiting(number, cost);
-            self.park(number, now);
-        }
-    }
-
-    /// How long a call waits before it is tried again: not at all after its first failure.
-    fn backoff(&mut self, number: CallNumber, why: Failure) -> Option<std::time::Duration> {
-        let Call { failed, options, .. } = self.calls.get(&number)?;
-        if why == Failure::GivenBack || *failed < 2 {
-            return None;
-        }
-        let doublings = (*failed - 2).min(20);
-        let full = options.backoff_min.saturating_mul(1 << doublings).min(options.backoff_max);
-        // xorshift: waits need to differ, not to be secret.
-        self.dice ^= self.dice << 13;
-        self.dice ^= self.dice >> 7;
-        self.dice ^= self.dice << 17;
-        let half = full / 2;
-        let micros = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
-        Some(half + std::time::Duration::from_micros(self.dice % micros.saturating_add(1)))
     }
 
     /// What the first of the calls that wait takes, in bytes.
@@ -459,15 +392,4 @@ enum Choice {
     TooSmall,
     /// Nowhere, for now: none of those with room may have it.
     Nobody,
-}
-
-/// Why a copy of a call is lost.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Failure {
-    /// The server gave it back without having begun.
-    GivenBack,
-    /// The server, or the link to it, is gone.
-    Lost,
-    /// The server took too long.
-    TimedOut,
 }

@@ -3,8 +3,9 @@
 //! A call waits here until a server has room for it. It is then at one server, or with hedging at two, until its answer
 //! comes, its time is over, or that server fails it. Every attempt has the same name, so a server that is asked twice
 //! answers twice and works once; and whichever answer comes first is the answer. The parts, a file each: calls (`call`),
-//! which server (`choose`), links (`attach`, `transmit`), answers (`answer`), time (`agenda`, `timeouts`), servers that
-//! failed (`trial`), and what a router does otherwise (`routing`).
+//! those that have no state of their own (`runs`, `fold`), which server (`choose`), what a server does not have any more
+//! (`fail`), links (`attach`, `outbox`, `transmit`), answers (`answer`), time (`agenda`, `timeouts`), servers that failed
+//! (`trial`), and what a router does otherwise (`routing`).
 
 mod agenda;
 mod answer;
@@ -12,8 +13,14 @@ mod attach;
 mod call;
 mod choose;
 mod config;
+mod fail;
+mod fold;
+mod outbox;
 mod routing;
+mod runs;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 mod transmit;
 mod trial;
@@ -40,8 +47,10 @@ use crate::trials::Trials;
 
 use agenda::{Agenda, Timer};
 use call::{Asking, Call, Copy, State};
+use outbox::Outbox;
 pub(crate) use routing::Routed;
 use routing::{Routes, Routing};
+use runs::{RunKey, Runs};
 use stats::Counters;
 
 /// A call's number at its socket.
@@ -57,7 +66,10 @@ pub struct RequestEngine {
     dice: u64,
     closed: bool,
     next_call: CallNumber,
+    /// Calls that are in no run.
     calls: Rising<Call>,
+    /// The others.
+    runs: Runs,
     /// Those of the last call, which mostly are those of the next.
     options: Arc<CallOptions>,
     /// Calls that wait for a server with room, those that were made first before others.
@@ -116,7 +128,9 @@ struct ReqLink {
     /// Calls by their places on the link.
     flights: Abreast,
     /// Dispatched and not written.
-    outbox: VecDeque<CallNumber>,
+    outbox: Outbox,
+    /// The last run of calls that its server was given.
+    run: Option<RunKey>,
     /// What the next frame is put together in.
     body: BytesMut,
     cancels: RangeSet,
@@ -154,6 +168,7 @@ impl RequestEngine {
             closed: false,
             next_call: 0,
             calls: Rising::new(),
+            runs: Runs::default(),
             options: Arc::default(),
             waiting: BTreeSet::new(),
             waiting_bytes: 0,
@@ -214,29 +229,59 @@ impl RequestEngine {
         if let Err(why) = self.admit(message.payload().len()) {
             return Err(Refused { message, why });
         }
-        let options = self.shared(options);
-        Ok(self.make(Call::new(message.into_bytes(), options, deadline, None), now))
+        self.share(options);
+        let mut group = None;
+        let number = self.take_in(message, (deadline, now), &mut group);
+        self.give_group(group, now);
+        Ok(number)
     }
 
-    /// A call begins.
-    fn make(&mut self, call: Call, now: Time) -> CallNumber {
-        let number = self.next_call;
-        self.next_call += 1;
-        self.counters.made += 1;
+    /// The same for many, one after the other; says of each what came of it.
+    pub fn call_many<'a>(
+        &mut self,
+        messages: impl Iterator<Item = Message<'a>>,
+        options: &CallOptions,
+        (deadline, now): (Time, Time),
+        mut made: impl FnMut(Result<CallNumber, Refusal>),
+    ) {
+        self.share(options);
+        let mut group = None;
+        for message in messages {
+            let admitted = self.admit(message.payload().len());
+            made(admitted.map(|()| self.take_in(message, (deadline, now), &mut group)));
+        }
+        self.give_group(group, now);
+    }
+
+    /// A call begins, which goes to this server, or waits for one.
+    fn make(&mut self, call: Call, server: Option<LinkId>, now: Time) -> CallNumber {
+        let number = self.next_number();
         let deadline = call.deadline;
         self.calls.insert(number, call);
         self.agenda.add(number, deadline, &self.calls);
-        self.dispatch_new(number, now);
+        match server {
+            Some(link) => self.give(number, link, now),
+            None => {
+                self.wait_for_server(number, now);
+                self.dispatch(now);
+            }
+        }
         number
     }
 
-    /// The same options, in common with the call before if that has them too.
-    fn shared(&mut self, options: &CallOptions) -> Arc<CallOptions> {
+    fn next_number(&mut self) -> CallNumber {
+        let number = self.next_call;
+        self.next_call += 1;
+        self.counters.made += 1;
+        number
+    }
+
+    /// Takes note of a call's options, which it has in common with the call before if that has the same.
+    fn share(&mut self, options: &CallOptions) {
         // How long it may take in all is said by its deadline.
         if (CallOptions { timeout: self.options.timeout, ..*options }) != *self.options {
             self.options = Arc::new(*options);
         }
-        Arc::clone(&self.options)
     }
 
     fn admit(&self, bytes: usize) -> Result<(), Refusal> {
@@ -253,11 +298,12 @@ impl RequestEngine {
     /// Whether as many calls are under way as may be.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.calls.len() as u64 >= self.config.pending_calls
+        self.pending() >= self.config.pending_calls
     }
 
     /// Nobody waits for a call any more: it is forgotten, and a server that has not begun with it is told.
     pub fn cancel(&mut self, number: CallNumber, now: Time) {
+        self.unfold(number);
         if self.forget(number).is_some() {
             self.counters.cancelled += 1;
             self.dispatch(now);
@@ -272,13 +318,14 @@ impl RequestEngine {
     /// Calls that are under way.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.calls.len() as u64
+        (self.calls.len() + self.runs.len()) as u64
     }
 
     /// Whether a server may have begun with a call that is under way.
     #[must_use]
     pub fn may_have_run(&self, number: CallNumber) -> bool {
-        self.calls.get(&number).is_some_and(|call| call.may_have_run)
+        let alone = self.calls.get(&number);
+        alone.map_or_else(|| self.runs.contains(number), |call| call.may_have_run)
     }
 
     /// The name of a call on the wire.

@@ -2,6 +2,7 @@
 //! for their clients to try them again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -168,8 +169,10 @@ impl RequestEngine {
         }
         self.blame_for(id, now);
         let routed = Some(Box::new(Routed { id, routers, since: now }));
-        let options = self.shared(&options);
-        self.make(Call::new(payload, options, deadline, routed), now)
+        self.share(&options);
+        let call = Call::new(payload, Arc::clone(&self.options), deadline, routed);
+        let server = self.server_at_once(call.cost, Some(&call));
+        self.make(call, server, now)
     }
 
     /// A call has come again that a server had which has not answered anything since it was given it: it has let an attempt's
@@ -381,7 +384,7 @@ impl RequestEngine {
             |routes: &Routes| upstream.is_some_and(|router| routes.routers.contains_key(&router));
         let others = self.router_links().filter(|routes| !leads_back(routes));
         let room = others.fold(servers, |sum, routes| sum + routes.counted);
-        let under_way = (self.calls.len() - self.waiting.len()) as u64;
+        let under_way = self.pending() - self.waiting.len() as u64;
         let left = self.config.pending_calls.saturating_sub(under_way);
         room.min(Amount::new(left, u64::MAX))
     }

@@ -92,7 +92,7 @@ impl RequestEngine {
             age: now.since(link.opened),
         });
         RequestStats {
-            pending: self.calls.len() as u64,
+            pending: self.pending(),
             waiting: (self.waiting.len() + self.bound.values().map(BTreeSet::len).sum::<usize>())
                 as u64,
             made: counters.made,

@@ -11,6 +11,7 @@ use crate::time::{Now, Time};
 use crate::wire::{Control, DataHeader, Heartbeat, Outcome, Retract, Settle, Settlement, Spans};
 
 use super::RequestEngine;
+use super::outbox::Unwritten;
 
 /// Answers after which the server is told that they came, although there is nothing else to say.
 const CONFIRM_ANSWERS: u64 = 64;
@@ -46,6 +47,7 @@ impl RequestEngine {
                 out.control(&Control::Heartbeat(Heartbeat { deliveries, ..Heartbeat::default() }));
                 // It had nothing to say for a while.
                 link.body = Default::default();
+                self.runs.drop_spare();
             }
             self.transmit_calls(id, now, out);
             self.transmit_demand(id, now.time, out);
@@ -78,8 +80,18 @@ impl RequestEngine {
         let mut count = 0;
         let first_delivery = link.next_delivery;
         while body.len() < TAKE_BYTES && tail.is_none() {
-            let Some(number) = link.outbox.pop_front() else {
-                break;
+            let number = match link.outbox.pop_first() {
+                None => break,
+                Some(Unwritten::Run(key, _)) => {
+                    let names = (client, now);
+                    let numbers = self.runs.write(key, link.next_delivery, names, body);
+                    let written = numbers.len() as u32;
+                    link.flights.insert_all(link.next_delivery, numbers);
+                    link.next_delivery += u64::from(written);
+                    count += written;
+                    continue;
+                }
+                Some(Unwritten::Call(number)) => number,
             };
             let Some(call) = self.calls.get_mut(&number) else {
                 continue;

@@ -71,11 +71,16 @@ impl Network {
             return;
         }
         let most = self.dice.between(1..=self.reqs[req].plan.burst.max(1));
+        // Calls of one manner that come at once stand in runs.
+        let together = most.is_multiple_of(2).then(|| self.manner(req));
         for _ in 0..most {
             if self.reqs[req].left == 0 || self.reqs[req].engine.is_none() {
                 return;
             }
-            let options = self.manner(req);
+            let options = match together {
+                Some(manner) if !self.is_calm => manner,
+                _ => self.manner(req),
+            };
             match self.try_call(req, options) {
                 Ok(number) => {
                     self.reqs[req].left -= 1;
