@@ -94,14 +94,14 @@ impl WaitList {
         }
     }
 
-    /// Whether fewer than `count` wait before this place, or before one that is yet to be taken.
-    pub(crate) fn comes_within(&self, place: Option<Waiting>, count: u64) -> bool {
+    /// What those who wait before this place, or before one that is yet to be taken, leave of so much.
+    pub(crate) fn left_of(&self, count: u64, place: Option<Waiting>) -> usize {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let before = match place {
             Some(place) => self.calls.range(..place).take(count).count(),
             None => self.calls.len(),
         };
-        before < count
+        count.saturating_sub(before)
     }
 
     /// Wakes the one that waits at this place.

@@ -5,85 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::BytesMut;
-use drawdown_protocol::{CallNumber, CallOptions, Message, Rising, Time};
+use drawdown_protocol::{CallOptions, Message, Time};
 
 use crate::core::Core;
 
-use super::call::{Reply, outcome};
+use super::batches::BatchKey;
+use super::call::{Outcome, Reply};
 use super::error::RequestError;
-use super::state::{Goes, RequestState, Standing, Turn};
+use super::state::{Goes, RequestState, Turn};
+use super::unmade::Unmade;
 
 /// Requests that are made under one lock.
 const MAKE_MAX: usize = 256;
-
-/// Borrowed payloads are copied side by side into pieces of this size.
-const PIECE_BYTES: usize = 16 << 10;
-
-/// Names a batch at its socket.
-pub(super) type BatchKey = u64;
-
-/// Batches whose callers wait.
-#[derive(Default)]
-pub(super) struct Batches {
-    open: Rising<Waits>,
-    next: BatchKey,
-}
-
-/// What the caller of a batch waits for.
-#[derive(Default)]
-struct Waits {
-    /// Calls that are under way.
-    calls: usize,
-    waker: Option<Waker>,
-    is_woken: bool,
-}
-
-impl Batches {
-    fn open(&mut self) -> BatchKey {
-        let key = self.next;
-        self.next += 1;
-        self.open.insert(key, Waits::default());
-        key
-    }
-
-    /// One of its calls is settled: who is to be woken.
-    pub(super) fn settle_one(&mut self, key: BatchKey) -> Option<Waker> {
-        let waits = self.open.get_mut(&key)?;
-        waits.calls = waits.calls.saturating_sub(1);
-        let waker = waits.waker.take_if(|_| waits.calls == 0);
-        waits.is_woken |= waker.is_some();
-        waker
-    }
-
-    /// Another of its calls is under way.
-    fn add_call(&mut self, key: BatchKey) {
-        if let Some(waits) = self.open.get_mut(&key) {
-            waits.calls += 1;
-        }
-    }
-
-    /// Its caller is here; says whether it was woken.
-    pub(super) fn visit(&mut self, key: BatchKey) -> bool {
-        self.open.get_mut(&key).is_some_and(|waits| std::mem::take(&mut waits.is_woken))
-    }
-
-    /// Its caller waits until none of its calls is under way.
-    fn wait(&mut self, key: BatchKey, waker: &Waker) {
-        if let Some(waits) = self.open.get_mut(&key) {
-            waits.waker = Some(waker.clone());
-        }
-    }
-
-    fn close(&mut self, key: BatchKey) {
-        self.open.remove(&key);
-    }
-
-    /// Whether none of its calls is under way.
-    fn is_settled(&self, key: BatchKey) -> bool {
-        self.open.get(&key).is_none_or(|waits| waits.calls == 0)
-    }
-}
 
 /// Requests that are made together when this is first polled; gives their replies in the order of the requests.
 ///
@@ -98,16 +31,10 @@ pub struct RequestBatch {
 
 struct Work {
     options: CallOptions,
-    unmade: std::vec::IntoIter<Message<'static>>,
+    unmade: Unmade,
     turn: Turn,
-    made: Vec<Made>,
     /// Once it has begun, and until it is over.
     key: Option<BatchKey>,
-}
-
-enum Made {
-    UnderWay(CallNumber),
-    Over(Result<Reply, RequestError>),
 }
 
 /// What a visit under the lock came to.
@@ -115,7 +42,7 @@ enum Visit {
     /// There is more to be made, but others have the lock first.
     Again,
     Waits,
-    Over,
+    Over(Vec<Outcome>),
 }
 
 impl RequestBatch {
@@ -127,12 +54,8 @@ impl RequestBatch {
     where
         M: Into<Message<'a>>,
     {
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        let messages = messages.into_iter().map(|message| message.into().into_owned_in(&mut piece));
-        let unmade: Vec<_> = messages.collect();
-        let made = Vec::with_capacity(unmade.len());
-        let unmade = unmade.into_iter();
-        let work = Work { options, unmade, turn: Turn::default(), made, key: None };
+        let unmade = messages.into_iter().collect();
+        let work = Work { options, unmade, turn: Turn::default(), key: None };
         Self { core: Arc::clone(core), work }
     }
 }
@@ -147,11 +70,9 @@ impl Future for RequestBatch {
             match core.with(|socket| work.visit(socket, now, cx.waker())) {
                 Visit::Again => {}
                 Visit::Waits => return Poll::Pending,
-                Visit::Over => break,
+                Visit::Over(results) => return Poll::Ready(results),
             }
         }
-        let made = std::mem::take(&mut work.made).into_iter();
-        Poll::Ready(made.filter_map(Made::outcome).collect())
     }
 }
 
@@ -169,95 +90,63 @@ impl std::fmt::Debug for RequestBatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RequestBatch")
             .field("unmade", &self.work.unmade.len())
-            .field("made", &self.work.made.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl Made {
-    fn outcome(self) -> Option<Result<Reply, RequestError>> {
-        match self {
-            Self::Over(outcome) => Some(outcome),
-            Self::UnderWay(_) => None,
-        }
     }
 }
 
 impl Work {
     /// Makes what may be made, and sees whether all is over.
     fn visit(&mut self, socket: &mut RequestState, now: Time, waker: &Waker) -> Visit {
-        let key = *self.key.get_or_insert_with(|| socket.batches.open());
+        let requests = self.unmade.len();
+        let key = *self.key.get_or_insert_with(|| socket.batches.open(requests));
         socket.come_back_to(key);
-        match self.make(key, socket, now, waker) {
-            Visit::Over => {}
-            other => return other,
-        }
-        socket.leave(&mut self.turn);
-        if !socket.batches.is_settled(key) {
-            socket.batches.wait(key, waker);
-            return Visit::Waits;
-        }
-        self.collect(socket);
-        socket.batches.close(key);
-        self.key = None;
-        Visit::Over
-    }
-
-    /// Makes calls of those whose turn has come.
-    fn make(
-        &mut self,
-        key: BatchKey,
-        socket: &mut RequestState,
-        now: Time,
-        waker: &Waker,
-    ) -> Visit {
-        for _ in 0..MAKE_MAX {
-            if self.unmade.as_slice().is_empty() {
-                return Visit::Over;
-            }
-            let deadline = match socket.goes(&mut self.turn, self.options.timeout, now) {
-                Goes::Now(deadline) => Some(deadline),
-                Goes::Never => None,
-                Goes::Later => {
+        if requests > 0 {
+            self.make(key, socket, now);
+            match self.unmade.len() {
+                // Its calls have their payloads.
+                0 => self.unmade = Unmade::default(),
+                left if requests - left >= MAKE_MAX => return Visit::Again,
+                _ => {
                     socket.wait(&mut self.turn, waker);
                     return Visit::Waits;
                 }
-            };
-            let made = self.unmade.next().zip(deadline).map(|(message, deadline)| {
-                socket.call(message, &self.options, deadline, now, Standing::InBatch(key))
-            });
-            self.made.push(match made {
-                Some(Ok(number)) => {
-                    socket.batches.add_call(key);
-                    Made::UnderWay(number)
-                }
-                Some(Err(error)) => Made::Over(Err(error)),
-                None => Made::Over(Err(RequestError::no_turn())),
-            });
-        }
-        Visit::Again
-    }
-
-    /// Takes what became of its calls, all of which are settled.
-    fn collect(&mut self, socket: &mut RequestState) {
-        for made in &mut self.made {
-            if let Made::UnderWay(number) = made
-                && let Some(settled) = socket.take_settled(*number)
-            {
-                *made = Made::Over(outcome(settled));
             }
         }
+        socket.leave(&mut self.turn);
+        if socket.batches.wait(key, waker) {
+            return Visit::Waits;
+        }
+        self.key = None;
+        Visit::Over(socket.batches.close(key))
+    }
+
+    /// Makes calls of those whose turn has come, or ends all whose turn has not come in time.
+    fn make(&mut self, key: BatchKey, socket: &mut RequestState, now: Time) {
+        let (most, deadline) = match socket.goes(&mut self.turn, self.options.timeout, now) {
+            Goes::Now { deadline, calls } => (MAKE_MAX.min(calls), Some(deadline)),
+            Goes::Never => (usize::MAX, None),
+            Goes::Later => return,
+        };
+        let Self { options, unmade, .. } = self;
+        let RequestState { engine, batches, .. } = socket;
+        let mut results = batches.add(key);
+        let messages = unmade.take(most);
+        match deadline {
+            Some(deadline) => {
+                engine.call_many(messages, options, (deadline, now), |made| results.push(made));
+            }
+            None => messages.for_each(|_| results.refuse(RequestError::no_turn())),
+        }
+        results.end();
     }
 
     /// Nobody waits for it any more.
     fn give_up(&mut self, socket: &mut RequestState, now: Time) {
-        for made in self.made.drain(..) {
-            if let Made::UnderWay(number) = made {
-                socket.withdraw(number, now);
-            }
-        }
         socket.leave(&mut self.turn);
         if let Some(key) = self.key.take() {
+            for number in socket.batches.calls(key).into_iter().flatten() {
+                socket.engine.cancel(number, now);
+            }
             socket.come_back_to(key);
             socket.batches.close(key);
         }

@@ -108,8 +108,10 @@ impl Future for Request {
     }
 }
 
-/// What the caller is told.
-pub(super) fn outcome(settled: Settled) -> Result<Reply, RequestError> {
+/// What a caller is told.
+pub(super) type Outcome = Result<Reply, RequestError>;
+
+pub(super) fn outcome(settled: Settled) -> Outcome {
     match settled {
         Settled::Answered(payload) => Ok(Reply(payload)),
         Settled::Failed(error) => Err(error.into()),

@@ -1,11 +1,13 @@
 //! REQ: asks, and gets replies.
 
 mod batch;
+mod batches;
 mod builder;
 mod call;
 mod error;
 mod options;
 mod state;
+mod unmade;
 
 use std::sync::Arc;
 use std::time::Duration;

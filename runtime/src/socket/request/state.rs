@@ -12,13 +12,13 @@ use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Waiting, Wakes};
 use crate::socket::drain::Draining;
 
-use super::batch::{BatchKey, Batches};
+use super::batches::{BatchKey, Batches};
 use super::error::RequestError;
 
 /// What is under a REQ socket's lock.
 pub(crate) struct RequestState {
     pub(super) engine: RequestEngine,
-    /// Calls whose callers are there.
+    /// Calls whose callers wait for them alone.
     calls: Rising<Standing>,
     pub(super) batches: Batches,
     /// Callers that were woken and have not come back.
@@ -33,11 +33,8 @@ pub(crate) struct RequestState {
 }
 
 /// How far a call has come.
-pub(super) enum Standing {
-    /// Its caller waits for it alone.
+enum Standing {
     UnderWay(Waker),
-    /// Its caller waits for all of a batch.
-    InBatch(BatchKey),
     Settled(Settled),
 }
 
@@ -79,8 +76,8 @@ impl Turn {
 
 /// Whether a request may become a call.
 pub(super) enum Goes {
-    /// It may, and is over at this moment.
-    Now(Time),
+    /// It may, and is over at this moment; and so many may of those that have this turn.
+    Now { deadline: Time, calls: usize },
     /// Others are before it.
     Later,
     /// Its time is over.
@@ -111,7 +108,7 @@ impl RequestState {
         waker: &Waker,
     ) -> Made {
         let deadline = match self.goes(&mut unmade.turn, options.timeout, now) {
-            Goes::Now(deadline) => deadline,
+            Goes::Now { deadline, .. } => deadline,
             Goes::Later => {
                 self.wait(&mut unmade.turn, waker);
                 return Made::Waits(unmade);
@@ -122,38 +119,27 @@ impl RequestState {
             }
         };
         self.leave(&mut unmade.turn);
-        let standing = Standing::UnderWay(waker.clone());
-        match self.call(unmade.message, options, deadline, now, standing) {
-            Ok(number) => Made::Call(number),
-            Err(error) => Made::Refused(error),
+        match self.engine.call_until(unmade.message, options, deadline, now) {
+            Ok(number) => {
+                self.calls.insert(number, Standing::UnderWay(waker.clone()));
+                Made::Call(number)
+            }
+            Err(refused) => Made::Refused(RequestError::from_refusal(&refused.why)),
         }
     }
 
     /// Whether requests in this turn may become calls now. A closed socket refuses them itself.
     pub(super) fn goes(&self, turn: &mut Turn, timeout: Duration, now: Time) -> Goes {
         let deadline = *turn.deadline.get_or_insert(now + timeout);
-        match () {
-            () if self.closed => Goes::Now(deadline),
-            () if deadline <= now => Goes::Never,
-            () if self.turns.comes_within(turn.place, self.room()) => Goes::Now(deadline),
-            () => Goes::Later,
+        if self.closed {
+            return Goes::Now { deadline, calls: usize::MAX };
         }
-    }
-
-    pub(super) fn call(
-        &mut self,
-        message: Message<'static>,
-        options: &CallOptions,
-        deadline: Time,
-        now: Time,
-        standing: Standing,
-    ) -> Result<CallNumber, RequestError> {
-        match self.engine.call_until(message, options, deadline, now) {
-            Ok(number) => {
-                self.calls.insert(number, standing);
-                Ok(number)
-            }
-            Err(refused) => Err(RequestError::from_refusal(&refused.why)),
+        if deadline <= now {
+            return Goes::Never;
+        }
+        match self.turns.left_of(self.room(), turn.place) {
+            0 => Goes::Later,
+            calls => Goes::Now { deadline, calls },
         }
     }
 
@@ -191,7 +177,7 @@ impl RequestState {
     }
 
     /// How a call ended, if it has.
-    pub(super) fn take_settled(&mut self, number: CallNumber) -> Option<Settled> {
+    fn take_settled(&mut self, number: CallNumber) -> Option<Settled> {
         match self.calls.remove(&number)? {
             Standing::Settled(settled) => Some(settled),
             under_way => {
@@ -211,11 +197,6 @@ impl RequestState {
         if let Some(Standing::Settled(_)) = self.calls.get(&number) {
             self.came_back();
         }
-        self.withdraw(number, now);
-    }
-
-    /// The same, for one of a batch.
-    pub(super) fn withdraw(&mut self, number: CallNumber, now: Time) {
         if !matches!(self.calls.remove(&number), Some(Standing::Settled(_)) | None) {
             self.engine.cancel(number, now);
         }
@@ -269,12 +250,13 @@ impl Socket for RequestState {
 
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
         while let Some((number, settled)) = self.engine.poll_settled() {
-            let standing = self.calls.get_mut(&number);
-            let waker = match standing.map(|s| std::mem::replace(s, Standing::Settled(settled))) {
-                Some(Standing::UnderWay(waker)) => Some(waker),
-                Some(Standing::InBatch(batch)) => self.batches.settle_one(batch),
-                Some(Standing::Settled(_)) | None => None,
-            };
+            let waker = self.batches.settle(number, settled).unwrap_or_else(|settled| {
+                let standing = self.calls.get_mut(&number)?;
+                match std::mem::replace(standing, Standing::Settled(settled)) {
+                    Standing::UnderWay(waker) => Some(waker),
+                    Standing::Settled(_) => None,
+                }
+            });
             self.woken += usize::from(waker.is_some());
             waker.into_iter().for_each(|waker| wakes.waker(waker));
         }
