@@ -105,22 +105,9 @@ impl Abreast {
         }
     }
 
-    /// The same for entries from a number on, one after the other.
+    /// The same for numbers one after the other.
     pub(crate) fn insert_all(&mut self, number: u64, beside: impl Iterator<Item = u64>) {
-        let mut last = self.runs.pop_back();
-        debug_assert!(last.as_ref().is_none_or(|run| run.end() <= number));
-        for (number, beside) in (number..).zip(beside) {
-            self.len += 1;
-            if !last.as_mut().is_some_and(|run| run.extend(number, beside)) {
-                self.runs.extend(last.replace(Run {
-                    first: number,
-                    beside,
-                    places: 1,
-                    entries: 1,
-                }));
-            }
-        }
-        self.runs.extend(last);
+        (number..).zip(beside).for_each(|(number, beside)| self.insert(number, beside));
     }
 
     /// The run that a number is in, if it is in any.
