@@ -23,6 +23,8 @@ pub(super) struct Block {
     pub(super) client: ClientKey,
     /// The first half of its calls' names.
     pub(super) half: [u8; 8],
+    /// The number of the first one's call, as long as those of the others follow it one by one.
+    pub(super) row: Option<u64>,
     /// When the first was given, and the last.
     pub(super) begun: Time,
     pub(super) given: Time,
@@ -55,6 +57,7 @@ impl Block {
             keys: first..first,
             client,
             half,
+            row: None,
             begun,
             given: begun,
             awaited: None,

@@ -120,7 +120,8 @@ impl Memory {
         let Some(block) = &mut self.open else {
             return key;
         };
-        let bit = 1 << block.len();
+        let (bit, number) = (1 << block.len(), answer.id.halves().1);
+        block.row = block.row.filter(|first| first.checked_add(block.len()) == Some(number));
         block.known |= bit;
         block.unsent.bits |= if answer.to.is_some() { bit } else { 0 };
         block.payload_bytes += u64::from(payload_bytes);
@@ -130,7 +131,6 @@ impl Memory {
             true => block.large = Some(Box::new(payload)),
             false => self.buffer.put_slice(&payload),
         }
-        let number = answer.id.halves().1;
         self.answers.insert(key, Place { number, block: self.next_block, at, payload_bytes });
         self.known += 1;
         self.next += 1;
@@ -159,7 +159,9 @@ impl Memory {
         if self.buffer.capacity() < needed {
             self.buffer = BytesMut::with_capacity(needed.max(BUFFER_BYTES));
         }
-        let mut block = Block::new(self.next, answer.client, answer.id.halves().0, answer.given);
+        let (half, number) = answer.id.halves();
+        let mut block = Block::new(self.next, answer.client, half, answer.given);
+        block.row = Some(number);
         block.awaited = answer.awaited;
         block.unsent.by = answer.to;
         self.open = Some(block);
@@ -205,13 +207,18 @@ impl Memory {
         Some(Sealed { keys, client, to, bytes })
     }
 
-    /// The numbers that the calls of these answers have at their clients: the first of each part in which they stand side by
-    /// side.
+    /// The numbers that the calls of these answers of one block have at their client: the first of each part in which they
+    /// stand side by side.
     pub(super) fn numbers(
         &self,
         mut keys: Range<AnswerKey>,
     ) -> impl Iterator<Item = (u64, Range<AnswerKey>)> {
-        std::iter::from_fn(move || {
+        let row = self.block_of(keys.start).and_then(|block| {
+            let first = block.row? + (keys.start - block.keys.start);
+            let none = keys.end..keys.end;
+            Some((first, std::mem::replace(&mut keys, none)))
+        });
+        let parts = std::iter::from_fn(move || {
             let mut places = self.answers.range(keys.clone());
             let (start, place) = places.next()?;
             let follows = |(above, (_, next)): &(u64, (u64, &Place))| {
@@ -220,7 +227,8 @@ impl Memory {
             let count = 1 + (1..).zip(places).take_while(follows).count() as u64;
             keys.start = start + count;
             Some((place.number, start..keys.start))
-        })
+        });
+        row.into_iter().chain(parts)
     }
 
     /// Whose an answer is.
