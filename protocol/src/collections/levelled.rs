@@ -73,7 +73,7 @@ mod tests {
             queue.push_back(level, numbers);
         }
         assert_eq!((queue.len(), queue.pop_front()), (9, Some(3)));
-        queue.retain(|number| number % 2 == 0);
+        queue.retain(|number| number.is_multiple_of(2));
         assert_eq!(queue.len(), 5);
         assert_eq!((queue.pop_front(), queue.pop_front()), (Some(4), Some(0)));
         assert_eq!(queue.into_iter().collect::<Vec<_>>(), [2, 6, 8]);

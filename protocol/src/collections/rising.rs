@@ -339,7 +339,7 @@ mod tests {
                     }
                     Step::Remove(at) => prop_assert_eq!(rising.remove(&at), map.remove(&at)),
                     Step::RemoveRun(at, count) => {
-                        let goes = |above: u64, value: usize| (above + value as u64) % 3 > 0;
+                        let goes = |above: u64, value: usize| !(above + value as u64).is_multiple_of(3);
                         rising.remove_run(at, count, |above, value| goes(above, *value));
                         map.retain(|number, value| {
                             !(at..at + count).contains(number) || !goes(number - at, *value)

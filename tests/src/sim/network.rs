@@ -438,6 +438,9 @@ impl Network {
     }
 }
 
+/// Makes other dice of a seed.
+const TOGETHER: u64 = 0x746f_6765_7468_6572;
+
 /// What a script says, and the dice as the making of it leaves them.
 fn plan_and_dice(script: &Script, mut dice: Dice) -> (Plan, Dice) {
     let mut plan = match script.kind {
@@ -447,6 +450,7 @@ fn plan_and_dice(script: &Script, mut dice: Dice) -> (Plan, Dice) {
         Kind::Streamers => Plan::random_streamers(&mut dice),
         Kind::Routers => Plan::random_routers(&mut dice),
     };
+    plan.bring_together(&mut Dice::new(script.seed ^ TOGETHER));
     script.reduce(&mut plan);
     (plan, dice)
 }

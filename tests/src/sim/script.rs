@@ -99,8 +99,12 @@ impl Plain {
                 for pull in &mut plan.pulls {
                     (pull.trouble_percent, pull.cancel_percent) = (0, 0);
                 }
-                plan.reps.iter_mut().for_each(|rep| rep.trouble_percent = 0);
-                plan.reqs.iter_mut().for_each(|req| req.cancel_percent = 0);
+                for rep in &mut plan.reps {
+                    (rep.trouble_percent, rep.more_at_once) = (0, 0);
+                }
+                for req in &mut plan.reqs {
+                    (req.cancel_percent, req.alike) = (0, false);
+                }
             }
             Plain::Payloads => {
                 plan.pushes.iter_mut().for_each(|push| push.payload_bytes = 0);

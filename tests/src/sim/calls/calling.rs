@@ -71,8 +71,7 @@ impl Network {
             return;
         }
         let most = self.dice.between(1..=self.reqs[req].plan.burst.max(1));
-        // Calls of one manner that come at once stand in runs.
-        let together = most.is_multiple_of(2).then(|| self.manner(req));
+        let together = self.reqs[req].plan.alike.then(|| self.manner(req));
         for _ in 0..most {
             if self.reqs[req].left == 0 || self.reqs[req].engine.is_none() {
                 return;

@@ -23,6 +23,8 @@ pub struct ReqPlan {
     pub cancel_percent: u32,
     /// Calls that it makes once nothing goes wrong any more, all of which must be answered.
     pub last_calls: u64,
+    /// Whether those that it makes at a time are made in one manner, so that they stand in runs.
+    pub alike: bool,
 }
 
 /// A REP node.

@@ -39,6 +39,14 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// What is made or answered together, with dice of its own: a seed gives the network that it gave before there was this.
+    pub(crate) fn bring_together(&mut self, dice: &mut Dice) {
+        self.reqs.iter_mut().for_each(|req| req.alike = dice.chance(50));
+        self.reps.iter_mut().for_each(|rep| rep.more_at_once = dice.pick(&[0, 0, 4, 100]));
+    }
+}
+
 /// Every client has a server and every server a client; some pairs are connected twice, and levels differ.
 fn wires(dice: &mut Dice, reqs: usize, reps: usize) -> Vec<WirePlan> {
     let density = dice.pick(&[20, 60, 100, 100]);
@@ -97,6 +105,7 @@ impl ReqPlan {
             manners,
             cancel_percent: dice.pick(&[0, 0, 10, 50]),
             last_calls: dice.between(1..=4),
+            alike: false,
         }
     }
 }
@@ -121,7 +130,7 @@ impl RepPlan {
             trouble_percent: dice.pick(&[0, 5, 30, 80]),
             answer_bytes: dice.spread(SIGN_BYTES as u64..=message_bytes_max as u64),
             heeds_cancels: dice.chance(50),
-            more_at_once: dice.pick(&[0, 0, 4, 100]),
+            more_at_once: 0,
         }
     }
 }
