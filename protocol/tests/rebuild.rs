@@ -83,6 +83,27 @@ fn what_is_held_is_pending_and_what_was_placed_is_handed_out_after_a_grace_time(
 }
 
 #[test]
+fn nothing_is_asked_for_before_anything_may_be_handed_out() {
+    let config = PushConfig { queue_messages: 0, ..PushConfig::default() };
+    let mut push = PushEngine::new(config, peer(0x20), session()).rebuilding(10);
+    let (mut raw, _) = receiver(&mut push);
+    let (bytes, contended) = (0, true);
+    let none = Grant { serial: 1, messages: 0, bytes, contended, answered: 0 };
+    raw.says(&mut push, &attach(&[], &[]), NOW);
+    raw.says(&mut push, &encoded(&Control::Grant(none)), NOW);
+    push.try_send(b"x"[..].into(), || NOW).expect_err("there is no queue, and nobody has credit");
+    let asks = |frame: &Frame| matches!(frame, Frame::Control(Control::Demand(_)));
+    assert!(
+        !raw.hears(&mut push, NOW).iter().any(asks),
+        "others would lack what it has no use for"
+    );
+    let then = later(NOW, 2_000);
+    push.handle_timeout(then);
+    assert_eq!(push.poll_wake(), Some(raw.link));
+    assert!(raw.hears(&mut push, then).iter().any(asks));
+}
+
+#[test]
 fn what_another_receiver_has_confirmed_does_not_come_back() {
     let mut push = bereft();
     let (mut first, _) = receiver(&mut push);

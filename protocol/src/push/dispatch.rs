@@ -187,6 +187,7 @@ impl PushEngine {
     fn after_dispatch(&mut self, id: LinkId, stopped: bool, now: Now, out: &mut Transmit) {
         let waiting = self.queued.len() + self.chunks.open_len();
         let dispatchable = self.dispatchable();
+        let refused = self.refused && !self.is_rebuilding();
         let (outranked, is_to_answer) = (self.is_outranked(id), self.is_to_answer(id));
         let Some(link) = self.links.get_mut(&id) else {
             return;
@@ -194,7 +195,7 @@ impl PushEngine {
         let room = link.spender.room();
         let blocked = waiting > 0 && (stopped || room.messages == 0);
         // What cannot be dispatched now, whatever the credit, asks for none.
-        let wanted = if dispatchable { waiting } else { 0 }.max(self.refused.into());
+        let wanted = if dispatchable { waiting } else { 0 }.max(refused.into());
         let upstream = self.passing.as_ref().map_or(Want::NOTHING, |passing| passing.upstream_want);
         let wanted = wanted.saturating_add(upstream.waiting);
         // What waits upstream may be of any size.

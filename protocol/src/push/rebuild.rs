@@ -89,6 +89,10 @@ impl PushEngine {
             && let Some(rebuild) = &mut self.rebuild
         {
             rebuild.opens = Opens::Open;
+            if self.refused {
+                // Nobody was asked for credit for it before.
+                self.wakes.extend(self.links.keys());
+            }
         }
     }
 
