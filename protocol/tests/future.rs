@@ -283,6 +283,26 @@ fn no_more_is_placed_than_the_budget_allows_and_a_lying_receiver_is_refused() {
 }
 
 #[test]
+fn where_a_copy_found_no_room_none_is_placed_before_a_message_went_there_whole() {
+    let mut push = push(1 << 20);
+    let mut raw = placed_at(&mut push, 0x30, 2);
+    for _ in 0..2 {
+        push.try_send((&b"x"[..]).into(), || NOW).unwrap();
+    }
+    assert_eq!(of_copies(&raw.hears(&mut push, NOW)), [0, 1]);
+    // It asks for one more, which says nothing of its room for copies: it may have given one back that it was to take.
+    let forgot = encoded(&Control::Forgot(Forgot { copies: spans(&[(1, 1)]) }));
+    raw.says(&mut push, &[forgot, grant(1, 1)].concat(), NOW);
+    let heard = raw.hears(&mut push, NOW);
+    assert!(matches!(heard[..], [Frame::Control(Control::Take(_))]), "{heard:?}");
+    raw.says(&mut push, &grant(2, 2), NOW);
+    let heard = raw.hears(&mut push, NOW);
+    assert!(matches!(&heard[..], [Frame::Data(run)] if run.header.first_seq == 1), "{heard:?}");
+    push.try_send((&b"x"[..]).into(), || NOW).unwrap();
+    assert_eq!(of_copies(&raw.hears(&mut push, NOW)), [2]);
+}
+
+#[test]
 fn without_the_feature_nothing_is_placed() {
     let (mut push, mut pull) = (push(1 << 20), receiver(1).0);
     let mut raw = Raw::connect(&mut pull, "sender", NOW);

@@ -158,6 +158,7 @@ impl PushEngine {
         self.pending += count;
         self.queued.pop_first(count);
         self.recall(run.start..run.start + count);
+        self.note_sent_whole(id);
         self.forget_given_back(run.start..run.start + count);
         self.counters.dispatched += count;
         self.note_level(priority);

@@ -49,7 +49,8 @@ pub(super) struct Copies {
     numbers: BTreeMap<u64, Seq>,
     next: u64,
     recalls: RangeSet,
-    /// It had no room for one: not before it asks again.
+    /// It had no room for one: not before it was sent a message whole. That it asks again says nothing: it does so also
+    /// when it gives back what it was to take and had no room for.
     full: bool,
     asked: Option<Time>,
     gap: Option<Duration>,
@@ -175,7 +176,14 @@ impl PushEngine {
             let gap = now.since(before);
             copies.gap = Some(copies.gap.map_or(gap, |mean| (mean * 3 + gap) / 4));
         }
-        if std::mem::take(&mut copies.full) {
+    }
+
+    /// A receiver is sent a message whole: that is dispatched, whatever room it has for copies, so it may be tried again
+    /// whether it has any.
+    pub(super) fn note_sent_whole(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id)
+            && std::mem::take(&mut link.copies.full)
+        {
             self.placed.open = true;
         }
     }
