@@ -333,8 +333,11 @@ fn a_source_that_has_ended_is_not_started_again_because_others_have_changed() {
     }
     let text = fs::read_to_string(line.file()).unwrap();
     fs::write(line.file(), text.replace("seq 1 3", "seq 4 6")).unwrap();
-    running.signal(Signal::HUP);
-    running.hears("SIGHUP: jobs has changed and is started anew");
+    // It may take a moment to end after all that it had is done, and is left as it is until then.
+    wait_until(|| {
+        running.signal(Signal::HUP);
+        running.hears("SIGHUP: jobs has changed and is ").ends_with("started anew")
+    });
     wait_until(|| sorted(&line.path("done")).len() == 6);
     running.signal(Signal::TERM);
     running.end().with_code(0);
