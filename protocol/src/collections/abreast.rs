@@ -110,32 +110,30 @@ impl Abreast {
         (number..).zip(beside).for_each(|(number, beside)| self.insert(number, beside));
     }
 
-    /// The run that a number is in, if it is in any.
+    /// The run of an entry, and its place there.
     #[inline]
-    fn find(&self, number: u64) -> Option<usize> {
-        Some(match self.runs.front()? {
+    fn find(&self, number: u64) -> Option<(usize, u64)> {
+        let at = match self.runs.front()? {
             front if number < front.end() => 0,
             _ => self.runs.partition_point(|run| run.end() <= number),
-        })
+        };
+        let run = self.runs.get(at)?;
+        let place = number.checked_sub(run.first)?;
+        (run.entries >> place & 1 != 0).then_some((at, place))
     }
 
     /// What stands beside a number.
     #[inline]
     pub(crate) fn get(&self, number: u64) -> Option<u64> {
-        let run = self.runs.get(self.find(number)?)?;
-        let place = number.checked_sub(run.first)?;
-        (run.entries >> place & 1 != 0).then_some(run.beside + place)
+        let (at, place) = self.find(number)?;
+        Some(self.runs.get(at)?.beside + place)
     }
 
     /// Takes an entry out.
     #[inline]
     pub(crate) fn remove(&mut self, number: u64) -> Option<u64> {
-        let at = self.find(number)?;
+        let (at, place) = self.find(number)?;
         let run = self.runs.get_mut(at)?;
-        let place = number.checked_sub(run.first)?;
-        if run.entries >> place & 1 == 0 {
-            return None;
-        }
         run.entries &= !(1 << place);
         let (beside, is_spent) = (run.beside + place, run.entries == 0);
         self.len -= 1;

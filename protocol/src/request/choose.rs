@@ -211,13 +211,9 @@ impl RequestEngine {
         link.spender.spend(cost);
         link.asked = self.turn;
         let priority = link.priority;
-        let stands = self.ready.len() == 1 && link.spender.room().messages > 0;
         self.counters.dispatched += cost.messages;
         self.note_level(priority);
-        // The only one with room stands where it stood.
-        if !stands || self.routing.is_some() {
-            self.recount(id, now);
-        }
+        self.recount(id, now);
         if self.wakes.back() != Some(&id) {
             self.wakes.push_back(id);
         }

