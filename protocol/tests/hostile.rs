@@ -74,9 +74,11 @@ impl Heard {
     }
 
     fn note(&mut self, frame: Frame) {
-        let Frame::Data(data) = frame else {
-            self.frames.push(Said::Frame(frame));
-            return;
+        let data = match frame {
+            Frame::Data(data) => data,
+            // Whether a message comes in one piece depends on the pieces.
+            Frame::Arriving(_) => return,
+            frame => return self.frames.push(Said::Frame(frame)),
         };
         let messages: Vec<_> = Records::new(&data.records).collect();
         assert_eq!(messages.len(), data.header.count as usize, "a run holds what it says");

@@ -119,6 +119,36 @@ fn a_client_that_breaks_the_rules_loses_its_link_and_its_room_is_free() {
 }
 
 #[test]
+fn a_call_without_credit_is_refused_when_it_begins_to_arrive() {
+    let (mut server, mut raw) = calling();
+    (0..WINDOW).for_each(|at| raw.says(&mut server, &call(at, at), NOW));
+    assert_eq!(server.link_state(raw.link), LinkState::Open);
+    let begun = call(WINDOW, WINDOW);
+    raw.says(&mut server, &begun[..begun.len() - 1], NOW);
+    let close = raw.hears_close(&mut server, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::CreditExceeded);
+}
+
+#[test]
+fn who_was_never_called_answers_nothing_not_even_in_part() {
+    let answer = call(0, 0);
+    for bytes in [&answer[..], &answer[..answer.len() - 1]] {
+        let mut client = RequestEngine::new(RequestConfig::default(), peer(0x20), 0);
+        let mut raw = Raw::connect(&mut client, "server", NOW);
+        raw.says(&mut client, &handshake(&hello(SocketType::Rep, peer(0x30))), NOW);
+        raw.says(&mut client, bytes, NOW);
+        let close = raw.hears_close(&mut client, NOW).expect("a last word");
+        assert_eq!(close.code, CloseCode::ProtocolViolation);
+    }
+    let (mut client, mut raw) = called();
+    let (begun, rest) = answer.split_at(answer.len() - 1);
+    raw.says(&mut client, begun, NOW);
+    assert_eq!(client.link_state(raw.link), LinkState::Open, "it was called");
+    raw.says(&mut client, rest, NOW);
+    assert_eq!(client.poll_settled(), Some((0, Settled::Answered(Bytes::from_static(b"x")))));
+}
+
+#[test]
 fn a_call_of_the_same_name_by_somebody_else_is_another_call() {
     let (mut server, mut raw) = calling();
     raw.says(&mut server, &call(0, 0), NOW);

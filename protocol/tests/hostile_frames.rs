@@ -4,6 +4,7 @@ mod common;
 
 use bytes::BytesMut;
 use common::{data, encoded, frame, handshake, hello, peer, record, run, session, span, spans};
+use drawdown_protocol::credit::Amount;
 use drawdown_protocol::limits::{
     ATTRIBUTES_BYTES_MAX, CONTROL_BYTES_MAX, HANDSHAKE_BYTES_MAX, RANGES_MAX, REASON_BYTES_MAX,
 };
@@ -11,7 +12,7 @@ use drawdown_protocol::message::RecordError;
 use drawdown_protocol::wire::{
     Attach, Behind, Close, CloseCode, Control, Decoder, Demand, Echo, End, Filter, Fingerprint,
     Frame, Grant, Heartbeat, Hop, Hops, More, Origin, Outcome, Prefix, Request, Retract, Ring,
-    Settle, Settlement, Skip, StartAt, Taken, WireError,
+    RunHeader, Settle, Settlement, Skip, StartAt, Taken, WireError,
 };
 use drawdown_protocol::{Lineage, SocketType};
 
@@ -88,6 +89,29 @@ fn close_of(body_bytes: usize) -> Vec<u8> {
     body.extend((reason as u64).to_le_bytes());
     body.resize(body_bytes, b'x');
     frame(11, &body)
+}
+
+#[test]
+fn a_message_that_comes_in_pieces_is_told_of_once_and_before_it_is_there() {
+    let records = [record(b"one", None), record(&[2; 500], None)].concat();
+    let bytes = data(run(7, 9, 2), &records);
+    for size in 1..bytes.len() {
+        let (mut decoder, mut input) = (open_decoder(), BytesMut::new());
+        let mut told = Vec::new();
+        for (at, piece) in (0..).step_by(size).zip(bytes.chunks(size)) {
+            input.extend_from_slice(piece);
+            while let Some(frame) = decoder.decode(&mut input).unwrap() {
+                if let Frame::Arriving(arriving) = frame {
+                    let RunHeader::Data(header) = arriving.run else { panic!("{arriving:?}") };
+                    told.push((header.first_seq, arriving.cost, at + piece.len() < bytes.len()));
+                }
+            }
+        }
+        let second = (10, Amount::new(1, 4 + 500 + 32), true);
+        let (last, before) = told.split_last().expect("no piece has all of it");
+        assert_eq!(*last, second, "in pieces of {size} bytes");
+        assert!(before.iter().all(|told| told.0 == 9) && before.len() <= 1, "{before:?}");
+    }
 }
 
 #[test]

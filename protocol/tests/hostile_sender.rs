@@ -153,6 +153,31 @@ fn what_breaks_the_rules_of_a_sender_ends_its_link() {
 }
 
 #[test]
+fn a_message_beyond_its_credit_is_refused_when_it_begins_to_arrive() {
+    let large = |delivery| data(run(delivery, delivery, 1), &record(&vec![0; 1 << 20], None));
+    let head_of = |delivery| large(delivery)[..100].to_vec();
+    let (mut pull, mut raw) = attached();
+    raw.says(&mut pull, &head_of(0), NOW);
+    assert_eq!(pull.link_state(raw.link), LinkState::Open, "there is credit for it");
+    raw.says(&mut pull, &large(0)[100..], NOW);
+    raw.says(&mut pull, &[large(1), large(2), head_of(3)].concat(), NOW);
+    let close = raw.hears_close(&mut pull, NOW).expect("a last word");
+    assert_eq!(close.code, CloseCode::CreditExceeded);
+    assert_eq!(seqs(&mut pull), [0, 1, 2], "what came before is there");
+}
+
+#[test]
+fn copies_and_publications_are_refused_when_they_begin_to_arrive() {
+    for (what, kind) in [("PUBLISH", 17), ("COPIES", 25)] {
+        let (pull, raw) = attached();
+        let mut begun = data(run(0, 0, 1), &record(&[0; 100], None));
+        begun[0] = kind;
+        begun.truncate(100);
+        assert_eq!(close_after(pull, raw, &begun), CloseCode::ProtocolViolation, "{what}");
+    }
+}
+
+#[test]
 fn a_delivery_comes_once() {
     let (mut pull, mut raw) = attached();
     raw.says(&mut pull, &small(0, 7, 2), NOW);

@@ -194,6 +194,9 @@ fn refused(mut push: PushEngine, frames: &[Vec<u8>]) -> (CloseCode, String) {
 fn contents_that_nobody_wants_end_the_link() {
     use CloseCode::{ProtocolViolation, TooMany};
     let whole = PushEngine::new(PushConfig::default(), peer(0x20), session());
+    let begun = |first: u64| returned(0, first, 1)[..44].to_vec();
+    assert_eq!(refused(whole, &[begun(0)]).0, ProtocolViolation, "as soon as it begins");
+    let whole = PushEngine::new(PushConfig::default(), peer(0x20), session());
     assert_eq!(refused(whole, &[returned(0, 0, 1)]).0, ProtocolViolation);
     let nothing = attach(&[], &[]);
     assert_eq!(refused(bereft(), &[nothing, returned(0, 0, 1)]).0, ProtocolViolation, "too late");

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use drawdown_protocol::wire::{
-    Attach, CloseCode, Control, Decoder, Frame, Grant, Heartbeat, Hello, VERSION_MAX, VERSION_MIN,
-    encode_control,
+    Attach, CloseCode, Control, DataHeader, Decoder, Frame, Grant, Heartbeat, Hello, VERSION_MAX,
+    VERSION_MIN, encode_control, encode_copies_header,
 };
-use drawdown_protocol::{PeerId, Session, SocketType};
+use drawdown_protocol::{PeerId, Session, SocketType, WallTime};
 use drawdown_tests::command::binary;
 use drawdown_tests::measure::{cpu_time, resident_bytes};
 use drawdown_tests::patience::{PATIENCE, wait_until};
@@ -125,8 +125,10 @@ fn grant(messages: u64, bytes: u64) -> Control {
 }
 
 /// Shakes hands as a receiver, and says what it holds: nothing.
-fn shake_hands(stream: &mut TcpStream) {
-    Heard::new().attach(stream, &preface(VERSION_MIN, VERSION_MAX), hello());
+fn shake_hands(stream: &mut TcpStream) -> Heard {
+    let mut heard = Heard::new();
+    heard.attach(stream, &preface(VERSION_MIN, VERSION_MAX), hello());
+    heard
 }
 
 /// What a sender says on one connection.
@@ -283,6 +285,47 @@ fn small_frames_without_end_cost_no_memory_and_hold_nobody_up() {
     drop(chatter.join().expect("it only writes"));
     line.told(&format!("{FRAMES} heartbeats at once"), before);
     assert!(line.resident() - before < SPARE_BYTES);
+    line.end();
+}
+
+#[test]
+fn large_messages_that_nobody_wants_are_not_waited_for() {
+    // Kept, they would be twice the bytes that may be spent.
+    const STRANGERS: usize = 64;
+    const BYTES: usize = 1 << 20;
+    let header = DataHeader {
+        first_delivery: 0,
+        first_seq: 0,
+        sent_at: WallTime::default(),
+        count: 1,
+        attempt: 0,
+    };
+    let mut begun = BytesMut::new();
+    encode_copies_header(header, 4 + BYTES, &mut begun);
+    begun.extend_from_slice(&(BYTES as u32).to_le_bytes());
+    // The last byte never comes.
+    begun.resize(begun.len() + BYTES - 1, 0);
+
+    let mut line = Line::start(&[]);
+    let all = line.give(100, 100);
+    line.await_all(all);
+    let before = line.resident();
+    let mut strangers: Vec<_> = (0..STRANGERS)
+        .map(|_| {
+            let mut stream = line.connect();
+            let heard = shake_hands(&mut stream);
+            // It may have hung up meanwhile.
+            let _ = stream.write_all(&begun);
+            (stream, heard)
+        })
+        .collect();
+    line.told(&format!("{STRANGERS} that give back what nobody asked for"), before);
+    assert!(line.resident() - before < SPARE_BYTES);
+    for (stream, heard) in &mut strangers {
+        assert_eq!(heard.last_word(stream), Some(CloseCode::ProtocolViolation));
+    }
+    let all = line.give(2_000, 100);
+    line.await_all(all);
     line.end();
 }
 

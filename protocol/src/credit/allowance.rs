@@ -23,9 +23,14 @@ impl Allowance {
         left.messages == 0 && left.bytes > outstanding.bytes
     }
 
+    /// Whether so much may arrive.
+    pub(crate) fn allows(&self, amount: Amount) -> bool {
+        amount.fits(self.outstanding())
+    }
+
     /// Counts what arrived; false if it was more than allowed.
     pub(crate) fn receive(&mut self, amount: Amount) -> bool {
-        let within = amount.fits(self.outstanding());
+        let within = self.allows(amount);
         if within {
             self.received += amount;
         }

@@ -41,10 +41,15 @@ impl Granter {
         self.outstanding() != self.intended()
     }
 
-    /// Counts what arrived; false if it was more than granted. What is to be granted and was not told yet is not: who does not
-    /// read what it is told would have no bound.
+    /// Whether so much may come. What is to be granted and was not told yet is not: who does not read what it is told would
+    /// have no bound.
+    pub(super) fn allows(&self, amount: Amount) -> bool {
+        amount.fits(usable(self.ceiling.saturating_sub(self.received)))
+    }
+
+    /// Counts what arrived; false if it was more than granted.
     pub(super) fn receive(&mut self, amount: Amount) -> bool {
-        let within = amount.fits(usable(self.ceiling.saturating_sub(self.received)));
+        let within = self.allows(amount);
         if within {
             self.received += amount;
             self.reclaim();

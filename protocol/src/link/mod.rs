@@ -350,6 +350,12 @@ pub(crate) fn violation(what: &str) -> Close {
     refusal(CloseCode::ProtocolViolation, format!("protocol violation: {what}"))
 }
 
+/// A last word to a sender that goes beyond its credit, if it does.
+pub(crate) fn within_credit(is_within: bool) -> Result<(), Close> {
+    let reason = "more was sent than the granted credit allows";
+    is_within.then_some(()).ok_or_else(|| refusal(CloseCode::CreditExceeded, reason))
+}
+
 /// A last word to a peer whose bytes could not be read.
 #[must_use]
 pub fn close_for(error: &WireError) -> Close {

@@ -68,7 +68,8 @@ impl PublishEngine {
             | Frame::Control(_)
             | Frame::Data(_)
             | Frame::Publish(_)
-            | Frame::Copies(_) => Err(violation("a frame that a subscriber does not send")),
+            | Frame::Copies(_)
+            | Frame::Arriving(_) => Err(violation("a frame that a subscriber does not send")),
         }
     }
 

@@ -6,10 +6,13 @@ use std::ops::Range;
 use crate::collections::RangeSet;
 use crate::ids::{LinkId, PeerId, Priority, Session, SocketType};
 use crate::limits::RANGES_MAX;
-use crate::link::{Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation};
+use crate::link::{
+    Identity, Link, Peer, Speaker, link_vocabulary, refusal, violation, within_credit,
+};
 use crate::time::{Now, Time};
 use crate::wire::{
-    Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Origin, Span, Spans,
+    Arriving, Attach, Close, CloseCode, Control, Frame, Heartbeat, Hello, Origin, RunHeader, Span,
+    Spans,
 };
 
 use super::future::Copies;
@@ -18,6 +21,10 @@ use super::places::Places;
 use super::{Place, PullEngine, PullLink, SessionState};
 
 link_vocabulary!(PullEngine);
+
+fn foreign() -> Close {
+    violation("a frame that a sender does not send")
+}
 
 impl PullEngine {
     /// A connection was made, to or from an endpoint of the best priority; whose it is, the transport or an authorizer says.
@@ -52,6 +59,7 @@ impl PullEngine {
                 Ok(())
             }
             Frame::Copies(data) => self.handle_copies(id, data, now.time),
+            Frame::Arriving(arriving) => self.handle_arriving(id, &arriving),
             Frame::Control(Control::Take(take)) => self.handle_take(id, take),
             Frame::Control(Control::Recall(recall)) => {
                 self.handle_recall(id, recall);
@@ -76,9 +84,16 @@ impl PullEngine {
                 link.origin = Some(origin);
                 Ok(())
             }
-            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => {
-                Err(violation("a frame that a sender does not send"))
-            }
+            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) => Err(foreign()),
+        }
+    }
+
+    /// A message begins to arrive: it must be one that its sender may send.
+    fn handle_arriving(&self, id: LinkId, arriving: &Arriving) -> Result<(), Close> {
+        match arriving.run {
+            RunHeader::Data(_) => within_credit(self.pool.allows(id, arriving.cost)),
+            RunHeader::Copies(_) => self.check_copies(id, arriving.cost),
+            RunHeader::Publish(_) => Err(foreign()),
         }
     }
 

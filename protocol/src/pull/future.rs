@@ -12,7 +12,7 @@ use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{LinkId, Seq, span};
 use crate::limits::{MESSAGE_OVERHEAD_BYTES, RANGES_MAX};
-use crate::link::{Transmit, refusal, violation};
+use crate::link::{Transmit, refusal, violation, within_credit};
 use crate::message::{Records, cost_bytes};
 use crate::time::{Time, WallTime};
 use crate::wire::{
@@ -62,7 +62,17 @@ impl Copy {
     }
 }
 
+/// Whether copies that cost so much fit.
+fn check_room(copies: Amount, room: Amount) -> Result<(), Close> {
+    let reason = "more copies were placed than there is room for";
+    copies.fits(room).then_some(()).ok_or_else(|| refusal(CloseCode::CreditExceeded, reason))
+}
+
 impl Copies {
+    fn check_told(&self) -> Result<(), Close> {
+        self.told.then_some(()).ok_or_else(|| violation("copies for which there is no room"))
+    }
+
     /// The link is over, and with it what was only placed on it.
     pub(super) fn take_all(&mut self) -> Vec<Copy> {
         std::mem::take(self).kept.into_values().collect()
@@ -109,6 +119,15 @@ impl PullEngine {
         link.copies.taken = 0;
     }
 
+    /// Whether a copy may be placed that costs so much.
+    pub(super) fn check_copies(&self, id: LinkId, cost: Amount) -> Result<(), Close> {
+        let Some(link) = self.links.get(&id) else {
+            return Ok(());
+        };
+        link.copies.check_told()?;
+        check_room(cost, self.future())
+    }
+
     /// Keeps copies, as far as there is room.
     pub(super) fn handle_copies(
         &mut self,
@@ -117,17 +136,15 @@ impl PullEngine {
         now: Time,
     ) -> Result<(), Close> {
         let DataRun { header, records, .. } = data;
+        let (room, count) = (self.future(), u64::from(header.count));
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        if !link.copies.told {
-            return Err(violation("copies for which there is no room"));
-        }
+        link.copies.check_told()?;
         if header.first_delivery != link.copies.next {
             return Err(violation("a copy out of turn"));
         }
         link.restores.arrived();
-        let (room, count) = (self.future(), u64::from(header.count));
         let mut all = self.copies();
         if !(all + Amount::new(count, cost_bytes(count, records.len() as u64))).fits(room) {
             self.drop_stray_copies();
@@ -143,10 +160,7 @@ impl PullEngine {
             let cost = Amount::new(1, cost_bytes(1, record.len() as u64));
             // To its sender, what found no room is placed until it hears of it.
             let untold = Amount::new(copies.forgot.len().saturating_sub(copies.taken), 0);
-            if !(copies.held + untold + cost).fits(room) {
-                let reason = "more copies were placed than there is room for";
-                return Err(refusal(CloseCode::CreditExceeded, reason));
-            }
+            check_room(copies.held + untold + cost, room)?;
             copies.next = number + 1;
             if !(all + cost).fits(room) {
                 copies.forgot.insert(number..number + 1);
@@ -206,10 +220,7 @@ impl PullEngine {
         if !is_true {
             return Err(violation("copies do not cost what it says"));
         }
-        if !self.pool.receive(id, cost) {
-            let reason = "more was sent than the granted credit allows";
-            return Err(refusal(CloseCode::CreditExceeded, reason));
-        }
+        within_credit(self.pool.receive(id, cost))?;
         link.next_delivery += cost.messages;
         link.received += cost.messages;
         self.counters.received += cost.messages;

@@ -8,10 +8,10 @@ use crate::collections::RangeSet;
 use crate::credit::{Amount, UNANSWERED};
 use crate::ids::{Delivery, LinkId, Session};
 use crate::limits::EXPIRIES_SPARE;
-use crate::link::{refusal, violation};
+use crate::link::{violation, within_credit};
 use crate::message::{Records, cost_bytes, skip};
 use crate::time::Time;
-use crate::wire::{Close, CloseCode, DataRun, Origin, Outcome};
+use crate::wire::{Close, DataRun, Origin, Outcome};
 
 use super::run::{self, Run, RunKey};
 use super::settle::messages;
@@ -35,12 +35,8 @@ impl PullEngine {
             return Err(violation("a delivery number out of turn"));
         }
         let count = u64::from(header.count);
-        if !self.pool.receive(id, Amount::new(count, cost_bytes(count, records.len() as u64))) {
-            return Err(refusal(
-                CloseCode::CreditExceeded,
-                "more was sent than the granted credit allows",
-            ));
-        }
+        let cost = Amount::new(count, cost_bytes(count, records.len() as u64));
+        within_credit(self.pool.receive(id, cost))?;
         link.next_delivery += count;
         link.received += count;
         link.restores.arrived();

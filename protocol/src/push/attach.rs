@@ -9,7 +9,7 @@ use crate::limits::{ATTACH_FRAMES_MAX, ATTACH_SESSIONS_MAX};
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::queue::{Flight, Numbered};
 use crate::time::{Now, Time};
-use crate::wire::{Attach, Close, CloseCode, Control, Frame, Hello};
+use crate::wire::{Arriving, Attach, Close, CloseCode, Control, Frame, Hello, RunHeader};
 
 use super::named::{Said, here};
 use super::passed::Named;
@@ -76,11 +76,14 @@ impl PushEngine {
             }
             Frame::Control(Control::Forgot(forgot)) => self.handle_forgot(id, forgot),
             Frame::Copies(data) => self.handle_restored(id, data, now),
+            Frame::Arriving(Arriving { run: RunHeader::Copies(_), .. }) => self.check_restored(id),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
             Frame::Control(Control::Behind(behind)) => self.handle_behind(id, behind),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Publish(_) => {
-                Err(violation("a frame that a receiver does not send now"))
-            }
+            Frame::Preface(_)
+            | Frame::Control(_)
+            | Frame::Data(_)
+            | Frame::Publish(_)
+            | Frame::Arriving(_) => Err(violation("a frame that a receiver does not send now")),
         }
     }
 

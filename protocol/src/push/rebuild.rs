@@ -18,7 +18,7 @@ use crate::store::Attempts;
 use crate::time::{Now, Time};
 use crate::wire::{Close, CloseCode, DataRun};
 
-use super::PushEngine;
+use super::{PushEngine, PushLink};
 
 /// What is not known of the session yet.
 #[derive(Debug)]
@@ -37,6 +37,18 @@ enum Opens {
     Later,
     At(Time),
     Open,
+}
+
+/// A last word to a receiver that gives back what it was not asked for.
+fn unwanted() -> Close {
+    violation("contents that nobody asked for")
+}
+
+impl PushLink {
+    /// Whether its receiver may give anything back: it has not said yet what it holds.
+    fn may_restore(&self) -> bool {
+        self.link.peer().is_some() && self.attaches == 0
+    }
 }
 
 impl PushEngine {
@@ -122,6 +134,12 @@ impl PushEngine {
         }
     }
 
+    /// A receiver begins to give something back: it must have been asked.
+    pub(super) fn check_restored(&self, id: LinkId) -> Result<(), Close> {
+        let may = self.links.get(&id).is_none_or(PushLink::may_restore) && self.rebuild.is_some();
+        may.then_some(()).ok_or_else(unwanted)
+    }
+
     /// A receiver gives back what it has.
     pub(super) fn handle_restored(
         &mut self,
@@ -134,10 +152,8 @@ impl PushEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        let is_asked = link.link.peer().is_some() && link.attaches == 0;
-        let Some(rebuild) = self.rebuild.as_ref().filter(|_| is_asked) else {
-            return Err(violation("contents that nobody asked for"));
-        };
+        let rebuild = self.rebuild.as_ref().filter(|_| link.may_restore());
+        let rebuild = rebuild.ok_or_else(unwanted)?;
         if header.first_delivery != link.restored {
             return Err(violation("contents out of turn"));
         }

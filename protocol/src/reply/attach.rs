@@ -1,9 +1,9 @@
 //! Clients that come and go.
 
 use crate::ids::{LinkId, Priority, SocketType};
-use crate::link::{Identity, Link, link_vocabulary, violation};
+use crate::link::{Identity, Link, link_vocabulary, violation, within_credit};
 use crate::time::{Now, Time};
-use crate::wire::{Close, Control, Frame, Hello};
+use crate::wire::{Arriving, Close, Control, Frame, Hello, RunHeader};
 
 use super::{RepLink, ReplyEngine};
 
@@ -48,6 +48,9 @@ impl ReplyEngine {
     fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
         match frame {
             Frame::Data(data) => self.handle_calls(id, data, now.time),
+            Frame::Arriving(Arriving { run: RunHeader::Data(_), cost }) => {
+                within_credit(self.pool.allows(id, cost))
+            }
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
             Frame::Control(Control::Demand(demand)) => {
                 self.pool.demand(id, demand, now.time);
@@ -68,9 +71,11 @@ impl ReplyEngine {
                 Ok(())
             }
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) | Frame::Copies(_) => {
-                Err(violation("a frame that a client does not send"))
-            }
+            Frame::Preface(_)
+            | Frame::Control(_)
+            | Frame::Publish(_)
+            | Frame::Copies(_)
+            | Frame::Arriving(_) => Err(violation("a frame that a client does not send")),
         }
     }
 

@@ -6,10 +6,10 @@ use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
 use crate::limits::GOODBYE_MAX;
-use crate::link::{refusal, violation};
+use crate::link::{violation, within_credit};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
-use crate::wire::{Close, CloseCode, DataRun, Outcome, Retract, Settlement};
+use crate::wire::{Close, DataRun, Outcome, Retract, Settlement};
 
 use super::calls::{Arrived, Call, Came, Ended, Places};
 use super::{Answer, CallKey, ClientKey, Known, Place, ReplyEngine, TakenCall};
@@ -73,12 +73,7 @@ impl ReplyEngine {
         }
         let count = u64::from(data.header.count);
         let cost = Amount::new(count, cost_bytes(count, data.records.len() as u64));
-        if !self.pool.receive(id, cost) {
-            return Err(refusal(
-                CloseCode::CreditExceeded,
-                "more was sent than the granted credit allows",
-            ));
-        }
+        within_credit(self.pool.receive(id, cost))?;
         link.next_delivery += count;
         link.received += count;
         self.counters.received += count;

@@ -15,7 +15,7 @@ use crate::wire::{Close, DataRun, Outcome, Reason, Settle};
 
 use super::call::Ended;
 use super::fail::Failure;
-use super::{CallNumber, Copy, RequestEngine, Timer};
+use super::{CallNumber, Copy, ReqLink, RequestEngine, Timer};
 
 /// How long a server may wait to hear that its answer came. Mostly the next call says it before.
 const CONFIRM_AFTER: Duration = Duration::from_millis(5);
@@ -68,6 +68,14 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+impl ReqLink {
+    /// Whether it may answer anything: it was given a call.
+    pub(super) fn check_asked(&self) -> Result<(), Close> {
+        let is_asked = self.next_delivery > 0;
+        is_asked.then_some(()).ok_or_else(|| violation("an answer to what it was never asked"))
+    }
+}
+
 impl RequestEngine {
     /// Answers come.
     pub(super) fn handle_answers(
@@ -79,6 +87,7 @@ impl RequestEngine {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
+        link.check_asked()?;
         if data.header.first_delivery != link.next_answer {
             return Err(violation("an answer out of turn"));
         }

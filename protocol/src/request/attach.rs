@@ -5,7 +5,7 @@ use crate::credit::Spender;
 use crate::ids::{LinkId, Priority, SocketType};
 use crate::link::{Identity, Link, link_vocabulary, violation};
 use crate::time::{Now, Time};
-use crate::wire::{Close, CloseCode, Control, Frame, Hello};
+use crate::wire::{Arriving, Close, CloseCode, Control, Frame, Hello, RunHeader};
 
 use super::fail::Failure;
 use super::{ReqLink, RequestEngine};
@@ -56,6 +56,7 @@ impl RequestEngine {
         };
         match frame {
             Frame::Data(data) => self.handle_answers(id, data, now.time),
+            Frame::Arriving(Arriving { run: RunHeader::Data(_), .. }) => link.check_asked(),
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello, now.time),
             Frame::Control(Control::Grant(grant)) => {
                 link.spender.handle_grant(grant);
@@ -68,9 +69,11 @@ impl RequestEngine {
             Frame::Control(Control::Settle(settle)) => self.handle_given_back(id, settle, now.time),
             Frame::Control(Control::Hops(hops)) => self.handle_hops(id, &hops, now.time),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Publish(_) | Frame::Copies(_) => {
-                Err(violation("a frame that a server does not send"))
-            }
+            Frame::Preface(_)
+            | Frame::Control(_)
+            | Frame::Publish(_)
+            | Frame::Copies(_)
+            | Frame::Arriving(_) => Err(violation("a frame that a server does not send")),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::ids::{LinkId, SocketType};
 use crate::limits::FILTERS_PER_FRAME;
 use crate::link::{Identity, Link, Speaker, link_vocabulary, refusal, violation};
 use crate::time::{Now, Time};
-use crate::wire::{Close, CloseCode, Control, Filter, Frame, Hello, Prefix};
+use crate::wire::{Arriving, Close, CloseCode, Control, Filter, Frame, Hello, Prefix, RunHeader};
 
 use super::{SubLink, SubscribeEngine};
 
@@ -37,13 +37,18 @@ impl SubscribeEngine {
     fn try_handle_frame(&mut self, id: LinkId, frame: Frame, now: Now) -> Result<(), Close> {
         match frame {
             Frame::Publish(data) => self.handle_publish(id, data, now.time),
+            Frame::Arriving(Arriving { run: RunHeader::Publish(header), cost }) => {
+                self.check_published(id, header.request, cost)
+            }
             Frame::Control(Control::Hello(hello)) => self.handle_hello(id, &hello),
             Frame::Control(Control::Ring(ring)) => self.handle_ring(id, ring, now.time),
             Frame::Control(Control::Skip(skip)) => self.handle_skip(id, skip, now.time),
             Frame::Control(Control::Heartbeat(_)) => Ok(()),
-            Frame::Preface(_) | Frame::Control(_) | Frame::Data(_) | Frame::Copies(_) => {
-                Err(violation("a frame that a publisher does not send"))
-            }
+            Frame::Preface(_)
+            | Frame::Control(_)
+            | Frame::Data(_)
+            | Frame::Copies(_)
+            | Frame::Arriving(_) => Err(violation("a frame that a publisher does not send")),
         }
     }
 

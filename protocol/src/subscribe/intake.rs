@@ -16,7 +16,28 @@ use super::run::SubRun;
 use super::sources::fenced;
 use super::{Queued, SubBatch, SubscribeEngine};
 
+/// A last word to a publisher that goes beyond the credit of a request, if it does.
+pub(super) fn within_request(is_within: bool) -> Result<(), Close> {
+    let reason = "more was sent than the credit of the request allows";
+    is_within.then_some(()).ok_or_else(|| refusal(CloseCode::CreditExceeded, reason))
+}
+
 impl SubscribeEngine {
+    /// Whether a message that begins to arrive is one that its publisher may send. What comes for a request that is over is
+    /// passed over, whatever it costs.
+    pub(super) fn check_published(
+        &mut self,
+        id: LinkId,
+        request: RequestId,
+        cost: Amount,
+    ) -> Result<(), Close> {
+        let Some(session) = self.asked(id, request)? else {
+            return self.check_laned(id, request, cost);
+        };
+        let active = self.streams.get(&session).and_then(|stream| stream.active.as_ref());
+        within_request(active.is_none_or(|active| active.allowance.allows(cost)))
+    }
+
     pub(super) fn handle_publish(
         &mut self,
         id: LinkId,
@@ -43,12 +64,7 @@ impl SubscribeEngine {
         let Some(active) = &mut stream.active else {
             return Ok(());
         };
-        if !active.allowance.receive(amount) {
-            return Err(refusal(
-                CloseCode::CreditExceeded,
-                "more was sent than the credit of the request allows",
-            ));
-        }
+        within_request(active.allowance.receive(amount))?;
         if self.asks_elsewhere(id, session, header.from, now) {
             return Ok(());
         }

@@ -8,13 +8,14 @@ use crate::collections::RangeSet;
 use crate::credit::{Allowance, Amount};
 use crate::ids::{Lineage, LinkId, RequestId, Seq, Session};
 use crate::limits::LANES_MAX;
-use crate::link::{Transmit, refusal, violation};
+use crate::link::{Transmit, violation};
 use crate::message::cost_bytes;
 use crate::publish::Upstream;
 use crate::time::Time;
-use crate::wire::{Close, CloseCode, Control, More, PublishRun, Request, Skip, StartAt};
+use crate::wire::{Close, Control, More, PublishRun, Request, Skip, StartAt};
 
 use super::choose::CHANGES_SHIFT_MAX;
+use super::intake::within_request;
 use super::run::SubRun;
 use super::{Position, Start, SubscribeEngine};
 
@@ -209,6 +210,17 @@ impl SubscribeEngine {
         lanes.find(|lane| lane.link == link && lane.request == request)
     }
 
+    /// Whether a message that begins to arrive may come on a lane, if it is for one.
+    pub(super) fn check_laned(
+        &mut self,
+        id: LinkId,
+        request: RequestId,
+        cost: Amount,
+    ) -> Result<(), Close> {
+        let lane = self.lane_of(id, request);
+        within_request(lane.is_none_or(|lane| lane.allowance.allows(cost)))
+    }
+
     /// Messages of a request that is not that of a stream: a lane's, or of one that has ended.
     pub(super) fn handle_laned(
         &mut self,
@@ -221,13 +233,8 @@ impl SubscribeEngine {
         };
         let header = data.header;
         let count = u64::from(header.count);
-        if !lane.allowance.receive(Amount::new(count, cost_bytes(count, data.records.len() as u64)))
-        {
-            return Err(refusal(
-                CloseCode::CreditExceeded,
-                "more was sent than the credit of the request allows",
-            ));
-        }
+        let cost = Amount::new(count, cost_bytes(count, data.records.len() as u64));
+        within_request(lane.allowance.receive(cost))?;
         if header.from < lane.next {
             return Err(violation("numbers that were not asked for"));
         }

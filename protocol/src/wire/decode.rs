@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::credit::Amount;
 use crate::limits::{CONTROL_BYTES_MAX, DATA_BYTES_MAX, HANDSHAKE_BYTES_MAX};
-use crate::message::{HEAD_BYTES_MAX, HEAD_BYTES_MIN, RecordHead};
+use crate::message::{HEAD_BYTES_MAX, HEAD_BYTES_MIN, RecordHead, cost_bytes};
 
 use super::control::{Control, ControlKind};
 use super::error::WireError;
@@ -26,6 +27,18 @@ pub enum Frame {
     Publish(PublishRun),
     /// Whole copies, in pieces in the same way; the first delivery number in the header is that of a copy.
     Copies(DataRun),
+    /// A message that has only begun to arrive. Said once of each that does not come in one piece: who may not send it is
+    /// found out before there is room made for it.
+    Arriving(Arriving),
+}
+
+/// A message whose length is known, and that is not there yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arriving {
+    /// The run that it is the next one of.
+    pub run: RunHeader,
+    /// What it costs.
+    pub cost: Amount,
 }
 
 /// Whole messages with consecutive numbers.
@@ -48,11 +61,14 @@ pub struct PublishRun {
     pub records: Bytes,
 }
 
-/// What stands before the records that are being read; it moves on with them.
-#[derive(Clone, Copy, Debug)]
-enum RunHeader {
+/// What stands before the records of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunHeader {
+    /// Of messages, calls or answers.
     Data(DataHeader),
+    /// Of published messages.
     Publish(PublishHeader),
+    /// Of copies.
     Copies(DataHeader),
 }
 
@@ -104,7 +120,12 @@ enum State {
     Preface,
     Hello,
     Header,
-    Records { next: RunHeader, bytes_left: usize },
+    /// In a run, whose header moves on with its records. Of the next one that is not whole it has been `said`.
+    Records {
+        next: RunHeader,
+        bytes_left: usize,
+        said: bool,
+    },
     Failed(WireError),
 }
 
@@ -148,19 +169,21 @@ impl Decoder {
                         Kind::Run(_) => return Ok(None),
                     }
                 }
-                State::Records { next, bytes_left } => {
-                    let (taken, frame) = records(
-                        next,
-                        *bytes_left,
-                        input,
-                        self.message_bytes_max,
-                        &mut self.wanted,
-                    )?;
-                    *bytes_left -= taken;
+                State::Records { next, bytes_left, said } => {
+                    let cut = cut_records(next, *bytes_left, input, self.message_bytes_max)?;
+                    *bytes_left -= cut.bytes;
+                    *said &= cut.frame.is_none();
                     if *bytes_left == 0 {
                         self.state = State::Header;
+                        return Ok(cut.frame);
                     }
-                    return Ok(frame);
+                    self.wanted = cut.wanted;
+                    let is_news = cut.frame.is_none() && !*said;
+                    let Some(cost) = cut.next_cost.filter(|_| is_news) else {
+                        return Ok(cut.frame);
+                    };
+                    *said = true;
+                    return Ok(Some(Frame::Arriving(Arriving { run: *next, cost })));
                 }
             }
         }
@@ -228,7 +251,7 @@ impl Decoder {
             return Err(WireError::Malformed("a run of messages"));
         }
         let _ = input.split_to(HEADER_BYTES + DATA_HEADER_BYTES);
-        self.state = State::Records { next, bytes_left };
+        self.state = State::Records { next, bytes_left, said: false };
         Ok(true)
     }
 
@@ -250,27 +273,39 @@ impl Decoder {
     }
 }
 
-/// Takes all whole records of the frame at hand that are in the input; says how many bytes that was.
-fn records(
+/// What of a run was in the input.
+struct Cut {
+    bytes: usize,
+    /// The messages that were whole, if there were any.
+    frame: Option<Frame>,
+    /// What the next one costs, if that is known already.
+    next_cost: Option<Amount>,
+    /// How many bytes must be in the input before there is more to cut.
+    wanted: usize,
+}
+
+/// Takes all whole records of the run at hand that are in the input.
+fn cut_records(
     next: &mut RunHeader,
     bytes_left: usize,
     input: &mut BytesMut,
     message_bytes_max: usize,
-    wanted: &mut usize,
-) -> Result<(usize, Option<Frame>), WireError> {
+) -> Result<Cut, WireError> {
     let there = input.get(..bytes_left.min(input.len())).unwrap_or_default();
     let (mut at, mut count, mut expires) = (0, 0, false);
+    let (mut next_cost, mut wanted) = (None, 0);
     while count < next.count() {
         let rest = there.get(at..).unwrap_or_default();
         let Some(head) = RecordHead::read(rest, message_bytes_max)? else {
-            *wanted = rest.len() + 1;
+            wanted = rest.len() + 1;
             break;
         };
         if head.record_bytes() > bytes_left - at {
             return Err(WireError::Malformed("a run of messages"));
         }
         if head.record_bytes() > rest.len() {
-            *wanted = head.record_bytes();
+            wanted = head.record_bytes();
+            next_cost = Some(Amount::new(1, cost_bytes(1, wanted as u64)));
             break;
         }
         at += head.record_bytes();
@@ -283,9 +318,6 @@ fn records(
     if all_counted != (at == bytes_left) || (all_there && !all_counted) {
         return Err(WireError::Malformed("a run of messages"));
     }
-    if count == 0 {
-        return Ok((0, None));
-    }
-    let records = input.split_to(at).freeze();
-    Ok((at, Some(next.cut(count, records, expires))))
+    let frame = (count > 0).then(|| next.cut(count, input.split_to(at).freeze(), expires));
+    Ok(Cut { bytes: at, frame, next_cost, wanted })
 }

@@ -13,7 +13,7 @@ pub use control::{
     Future, Grant, Heartbeat, Hello, Hop, Hops, More, Origin, Outcome, Prefix, PrefixTooLong,
     Recall, Request, Retract, Ring, Settle, Settlement, Skip, Span, Spans, StartAt, Take, Taken,
 };
-pub use decode::{DataRun, Decoder, Frame, PublishRun};
+pub use decode::{Arriving, DataRun, Decoder, Frame, PublishRun, RunHeader};
 pub use encode::{
     encode_control, encode_copies_header, encode_data_header, encode_preface, encode_publish_header,
 };

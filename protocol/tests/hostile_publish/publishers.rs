@@ -49,6 +49,28 @@ fn a_publisher_that_breaks_the_rules_loses_its_link() {
 }
 
 #[test]
+fn a_publication_beyond_its_credit_is_refused_when_it_begins_to_arrive() {
+    let begun = |request, seq| {
+        let mut bytes = publish(request, seq, seq, 1);
+        bytes.pop();
+        bytes
+    };
+    let cases = [
+        (begun(1, WINDOW), CloseCode::CreditExceeded),
+        (begun(2, WINDOW), CloseCode::ProtocolViolation),
+    ];
+    for (bytes, code) in cases {
+        let (mut subscriber, mut raw) = publishing();
+        raw.says(&mut subscriber, &publish(1, 0, 0, WINDOW as u32 - 1), NOW);
+        raw.says(&mut subscriber, &begun(1, WINDOW - 1), NOW);
+        assert_eq!(subscriber.link_state(raw.link), LinkState::Open, "there is credit for it");
+        raw.says(&mut subscriber, b"x", NOW);
+        raw.says(&mut subscriber, &bytes, NOW);
+        assert_eq!(raw.hears_close(&mut subscriber, NOW).expect("a last word").code, code);
+    }
+}
+
+#[test]
 fn an_older_incarnation_is_refused_as_soon_as_it_says_too_much() {
     let (mut subscriber, _raw) = publishing();
     let mut newer = Raw::connect(&mut subscriber, "newer", NOW);

@@ -266,6 +266,7 @@ fn brief(frame: &Frame) -> String {
         Frame::Data(data) => format!("{:?}", data.header),
         Frame::Copies(data) => format!("copies {:?}", data.header),
         Frame::Publish(data) => format!("{:?}", data.header),
+        Frame::Arriving(arriving) => format!("{arriving:?}"),
         Frame::Preface(_) => "PREFACE".to_owned(),
         Frame::Control(control) => format!("{control:?}"),
     }

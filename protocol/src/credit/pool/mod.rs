@@ -290,6 +290,11 @@ impl Pool {
         self.answer();
     }
 
+    /// Whether so much may come on a link.
+    pub(crate) fn allows(&self, link: LinkId, amount: Amount) -> bool {
+        self.lines.get(&link).is_some_and(|line| line.granter.allows(amount))
+    }
+
     /// Counts what arrived on a link and is queued now. False if the sender went beyond its credit.
     #[must_use]
     pub fn receive(&mut self, link: LinkId, amount: Amount) -> bool {
