@@ -114,6 +114,12 @@ impl CallId {
         (of == client).then_some(number)
     }
 
+    /// That of the call which its client makes so many calls later.
+    pub(crate) const fn later(&self, calls: u64) -> Self {
+        let (half, number) = self.halves();
+        Self::new(half, number.wrapping_add(calls))
+    }
+
     /// Whose call it is, and the number that it has there.
     pub(crate) const fn halves(&self) -> ([u8; 8], u64) {
         let [a, b, c, d, e, f, g, h, low @ ..] = self.0;

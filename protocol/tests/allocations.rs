@@ -35,7 +35,8 @@ fn calls_that_are_under_way_together_share_their_allocations() {
     let counted = measure(|| callers.call(&payload, COUNT));
     let count = counted.count_total as f64 / COUNT as f64;
     eprintln!("{count:.4} allocations a call");
-    assert!(count < 0.1, "{count} allocations for a call");
+    // Runs, blocks and frames have some each; a call has none.
+    assert!(count < 0.12, "{count} allocations for a call");
     let remembered = callers.server.0.stats(drawdown_protocol::Time::ZERO).remembered;
     assert!(
         remembered <= REMEMBERED + TOGETHER,

@@ -101,7 +101,9 @@ fn a_call_that_must_run_once_is_not_worked_on_again_when_it_comes_under_another_
         raw.says(&mut server, &call_once(7, (0, 5), soon), NOW);
         let taken = server.take(NOW.time).expect("it has come");
         if is_answered {
-            server.answer(taken.key, taken.payload, NOW.time).expect("somebody waits for it");
+            server
+                .answer(taken.key, taken.payload_bytes(), NOW.time)
+                .expect("somebody waits for it");
         }
         server.set_window(1_000, 128 << 20);
         let mut other = connect(&mut server, "client by another way");
@@ -137,9 +139,9 @@ fn a_call_that_came_by_two_links_is_answered_on_the_one_that_is_left() {
         ends(&mut server, &mut second, how);
         let taken = taken.take().or_else(|| server.take(NOW.time)).expect("it is still wanted");
         assert!(!server.is_cancelled(taken.key));
-        server.answer(taken.key, taken.payload, NOW.time).expect("somebody waits for it");
+        server.answer(taken.key, taken.payload_bytes(), NOW.time).expect("somebody waits for it");
         let told = answers(&first.hears(&mut server, NOW));
-        assert_eq!(told, [(taken.id, false)], "{how}, {is_begun}");
+        assert_eq!(told, [(taken.id(), false)], "{how}, {is_begun}");
         assert_eq!(server.pool().queued().messages, 0);
     }
 }
@@ -151,7 +153,7 @@ fn a_server_whose_store_has_failed_waits_only_for_answers_that_the_store_has() {
     (0..3).for_each(|number| raw.says(&mut server, &call(number), NOW));
     let answer = |server: &mut ReplyEngine| {
         let call = server.take(NOW.time).expect("it has come");
-        server.answer(call.key, call.payload, NOW.time).expect("somebody waits for it");
+        server.answer(call.key, call.payload_bytes(), NOW.time).expect("somebody waits for it");
         server.poll_store(NOW.time).expect("it is to be written")
     };
     answer(&mut server);
@@ -176,7 +178,7 @@ fn calls_that_are_taken_back_one_by_one_do_not_count_as_waiting() {
         raw.says(&mut server, &encoded(&Control::Retract(retract)), NOW);
         assert_eq!(server.queued(), 100 - number as usize);
     }
-    assert_eq!(server.take(NOW.time).map(|call| call.id), Some(CallId::new([7; 8], 0)));
+    assert_eq!(server.take(NOW.time).map(|call| call.id()), Some(CallId::new([7; 8], 0)));
     assert!(!server.has_queued() && server.take(NOW.time).is_none());
 }
 
@@ -192,7 +194,7 @@ fn a_call_that_is_taken_back_by_overlapping_spans_is_taken_back_once() {
         assert_eq!((stats.cancelled, stats.released, stats.queued), (3, 1, 1));
     }
     assert_eq!(outcomes(&raw.hears(&mut server, NOW)), [(1, Outcome::Released)]);
-    assert_eq!(server.take(NOW.time).map(|call| call.id), Some(CallId::new([7; 8], 4)));
+    assert_eq!(server.take(NOW.time).map(|call| call.id()), Some(CallId::new([7; 8], 4)));
 }
 
 #[test]
@@ -214,7 +216,7 @@ fn a_call_that_was_given_up_half_done_is_worked_on_again_unless_it_must_run_at_m
         raw.says(&mut server, &call(1), NOW);
         assert_eq!(server.take(NOW.time).is_none(), at_most_once);
         let told = answers(&raw.hears(&mut server, NOW));
-        assert_eq!(told == [(taken.id, true)], at_most_once, "{told:?}");
+        assert_eq!(told == [(taken.id(), true)], at_most_once, "{told:?}");
     }
 }
 
@@ -228,7 +230,7 @@ fn call_once(client: u8, at: (u64, u64), expires: u64) -> Vec<u8> {
 fn serve(server: &mut ReplyEngine, raw: &mut Raw, now: Now) -> usize {
     let mut count = 0;
     while let Some(call) = server.take(now.time) {
-        server.answer(call.key, call.payload, now.time).expect("somebody waits for it");
+        server.answer(call.key, call.payload_bytes(), now.time).expect("somebody waits for it");
         count += 1;
     }
     raw.hears(server, now);

@@ -163,7 +163,7 @@ fn a_call_of_the_same_name_by_somebody_else_is_another_call() {
     let heard = stranger.hears(&mut server, NOW);
     assert!(!heard.iter().any(|frame| matches!(frame, Frame::Data(_))), "{heard:?}");
     let second = server.take(NOW.time).expect("it is worked on for its own caller");
-    assert_eq!(second.identity.as_str(), "stranger");
+    assert_eq!(second.identity().as_str(), "stranger");
 }
 
 /// A client with one call on its way, and a server that has done its handshake.
@@ -251,7 +251,7 @@ proptest! {
             raw.says(&mut server, bytes, now);
             if index % 2 == 0 && let Some(call) = server.take(now.time) {
                 // A caller that has gone is told nothing.
-                let _ = server.answer(call.key, call.payload, now.time);
+                let _ = server.answer(call.key, call.payload_bytes(), now.time);
             }
             raw.hears(&mut server, now);
             now = later(now, 100);

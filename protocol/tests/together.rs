@@ -4,16 +4,21 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, peer, record, run, spans};
 use drawdown_protocol::message::Records;
-use drawdown_protocol::wire::{Control, Frame, Outcome, Retract, Settle, Settlement};
+use drawdown_protocol::wire::{Control, Frame, Hello, Outcome, Retract, Settle, Settlement};
 use drawdown_protocol::{
-    CallId, LinkState, Now, ReplyConfig, ReplyEngine, SocketType, TakenCall, Time,
+    AnswerError, CallId, CallKey, LinkState, Now, ReplyConfig, ReplyEngine, SocketType, TakenCall,
+    Time,
 };
 use proptest::prelude::*;
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
+
+/// The most that an answer may have.
+const BYTES_MAX: usize = 1_000;
 
 /// Calls that are at the server, or on their way there, at the most.
 const CALLS_MAX: u64 = 1_000;
@@ -33,6 +38,10 @@ struct Net {
     answered: BTreeMap<u64, u32>,
     heard: BTreeMap<u64, u32>,
     confirmed: u64,
+    /// Calls are taken and answered many at a time.
+    many: bool,
+    /// All that it said: to the application of its answers, and on its links.
+    said: (Vec<Result<(), AnswerError>>, Vec<Frame>),
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +52,8 @@ enum Step {
     Take(usize),
     /// So many of those that were taken, from one of them on.
     Answer(prop::sample::Index, usize),
+    /// The same, each third of them with more than an answer may have.
+    AnswerTooLong(prop::sample::Index, usize),
     Retract(prop::sample::Index, u64),
     Hear(bool),
     Reconnect,
@@ -55,6 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (index(), 1..100_u64).prop_map(|(from, count)| Step::Again(from, count)),
         6 => (1..150_usize).prop_map(Step::Take),
         6 => (index(), 1..150_usize).prop_map(|(from, count)| Step::Answer(from, count)),
+        1 => (index(), 1..20_usize).prop_map(|(from, count)| Step::AnswerTooLong(from, count)),
         2 => (index(), 1..20_u64).prop_map(|(from, count)| Step::Retract(from, count)),
         3 => any::<bool>().prop_map(Step::Hear),
         1 => Just(Step::Reconnect),
@@ -67,8 +79,9 @@ fn answer_to(number: u64) -> Vec<u8> {
 }
 
 impl Net {
-    fn new() -> Self {
-        let config = ReplyConfig { window_messages: CALLS_MAX, ..ReplyConfig::default() };
+    fn new(many: bool) -> Self {
+        let mut config = ReplyConfig { window_messages: CALLS_MAX, ..ReplyConfig::default() };
+        config.link.message_bytes_max = BYTES_MAX;
         let mut server = ReplyEngine::new(config, peer(0x30));
         let (raw, granted) = Self::connect(&mut server);
         Self {
@@ -82,13 +95,17 @@ impl Net {
             answered: BTreeMap::new(),
             heard: BTreeMap::new(),
             confirmed: 0,
+            many,
+            said: Default::default(),
         }
     }
 
     /// A link, and how many calls may come on it so far.
     fn connect(server: &mut ReplyEngine) -> (Raw, u64) {
         let mut raw = Raw::connect(server, "client", NOW);
-        raw.says(server, &handshake(&hello(SocketType::Req, peer(0x20))), NOW);
+        let message_bytes_max = BYTES_MAX as u64;
+        let hello = Hello { message_bytes_max, ..hello(SocketType::Req, peer(0x20)) };
+        raw.says(server, &handshake(&hello), NOW);
         let granted = granted(&raw.hears(server, NOW)).expect("all of the room");
         (raw, granted)
     }
@@ -107,21 +124,44 @@ impl Net {
     }
 
     fn take(&mut self, count: usize) {
-        for call in std::iter::from_fn(|| self.server.take(NOW.time)).take(count) {
-            let number = number(call.id);
-            *self.begun.entry(number).or_default() += 1;
-            self.taken.push(call);
+        let before = self.taken.len();
+        match self.many {
+            true => self.server.take_many(count, NOW.time, |call| self.taken.push(call)),
+            false => {
+                let calls = std::iter::from_fn(|| self.server.take(NOW.time));
+                self.taken.extend(calls.take(count));
+            }
+        }
+        for call in &self.taken[before..] {
+            *self.begun.entry(number(call.id())).or_default() += 1;
         }
     }
 
-    fn answer(&mut self, from: usize, count: usize) {
+    fn answer(&mut self, from: usize, count: usize, too_long: bool) {
         let end = self.taken.len().min(from + count);
-        for call in self.taken.drain(from..end) {
-            let number = number(call.id);
-            // A caller that has given up is an error; the answer is remembered.
-            let _ = self.server.answer(call.key, answer_to(number).into(), NOW.time);
-            *self.answered.entry(number).or_default() += 1;
+        let calls: Vec<TakenCall> = self.taken.drain(from..end).collect();
+        let payload = |(at, call): (usize, &TakenCall)| match too_long && at % 3 == 1 {
+            true => vec![0; BYTES_MAX + 1],
+            false => answer_to(number(call.id())),
+        };
+        let answers: Vec<(CallKey, Bytes)> =
+            calls.iter().enumerate().map(|answer| (answer.1.key, payload(answer).into())).collect();
+        let mut said = Vec::new();
+        match self.many {
+            true => self.server.answer_many(answers, NOW.time, |answered| said.push(answered)),
+            false => said.extend(
+                answers.into_iter().map(|(key, answer)| self.server.answer(key, answer, NOW.time)),
+            ),
         }
+        assert_eq!(said.len(), calls.len());
+        for (call, said) in calls.into_iter().zip(&said) {
+            match said {
+                Err(AnswerError::TooLong { .. }) => self.taken.push(call),
+                // A caller that has given up is an error; the answer is remembered.
+                _ => *self.answered.entry(number(call.id())).or_default() += 1,
+            }
+        }
+        self.said.0.extend(said);
     }
 
     fn retract(&mut self, from: u64, count: u64) {
@@ -134,6 +174,7 @@ impl Net {
         let mut arrived = 0;
         let frames = self.raw.hears(&mut self.server, NOW);
         self.granted = granted(&frames).unwrap_or(self.granted);
+        self.said.1.extend(frames.iter().cloned());
         for frame in frames {
             let Frame::Data(data) = frame else {
                 continue;
@@ -179,14 +220,17 @@ impl Net {
             }
             Step::Take(count) => self.take(count),
             Step::Answer(from, count) if !self.taken.is_empty() => {
-                self.answer(from.index(self.taken.len()), count);
+                self.answer(from.index(self.taken.len()), count, false);
+            }
+            Step::AnswerTooLong(from, count) if !self.taken.is_empty() => {
+                self.answer(from.index(self.taken.len()), count, true);
             }
             Step::Retract(from, count) if !self.sent.is_empty() => {
                 self.retract(from.index(self.sent.len()) as u64, count);
             }
             Step::Hear(confirms) => self.hear(confirms),
             Step::Reconnect => self.reconnect(),
-            Step::Again(..) | Step::Answer(..) | Step::Retract(..) => {}
+            Step::Again(..) | Step::Answer(..) | Step::AnswerTooLong(..) | Step::Retract(..) => {}
         }
     }
 
@@ -222,15 +266,16 @@ proptest! {
     #[test]
     fn each_call_is_worked_on_once_and_has_its_own_answer(
         steps in prop::collection::vec(step(), 1..60),
+        many: bool,
     ) {
-        let mut net = Net::new();
+        let mut net = Net::new(many);
         for step in steps {
             net.go(step);
             net.check();
         }
         // Whoever asks again, now that all is answered, has each answer once more.
         net.take(usize::MAX);
-        net.answer(0, usize::MAX);
+        net.answer(0, usize::MAX, false);
         net.hear(true);
         net.reconnect();
         net.heard.clear();
@@ -238,7 +283,7 @@ proptest! {
             let numbers: Vec<u64> = (from..net.named.min(from + 100)).collect();
             net.call(&numbers);
             net.take(usize::MAX);
-            net.answer(0, usize::MAX);
+            net.answer(0, usize::MAX, false);
             net.hear(true);
             net.check();
         }
@@ -246,5 +291,18 @@ proptest! {
         prop_assert!(net.heard.values().all(|times| *times == 1));
         prop_assert!(net.server.is_done());
         prop_assert_eq!(net.server.unanswered(), 0);
+    }
+
+    #[test]
+    fn nobody_can_tell_whether_they_are_taken_and_answered_one_by_one(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let (mut one, mut many) = (Net::new(false), Net::new(true));
+        for step in steps {
+            one.go(step.clone());
+            many.go(step);
+            prop_assert_eq!(&one.said, &many.said);
+            prop_assert_eq!(one.server.stats(NOW.time), many.server.stats(NOW.time));
+        }
     }
 }

@@ -25,15 +25,20 @@ impl Levelled {
 
     /// The oldest of the best level that has any.
     pub(crate) fn pop_front(&mut self) -> Option<u64> {
+        self.pop_run(1).map(|run| run.start)
+    }
+
+    /// The same, with those that came side by side with it: so many at the most.
+    pub(crate) fn pop_run(&mut self, count: u64) -> Option<Range<u64>> {
         let runs = self.levels.values_mut().find(|runs| !runs.is_empty())?;
         let run = runs.front_mut()?;
-        let number = run.start;
-        run.start += 1;
+        let popped = run.start..run.end.min(run.start.saturating_add(count));
+        run.start = popped.end;
         if run.is_empty() {
             runs.pop_front();
         }
-        self.len -= 1;
-        Some(number)
+        self.len -= span(&popped);
+        Some(popped)
     }
 
     pub(crate) fn retain(&mut self, keep: impl Fn(u64) -> bool) {
@@ -76,6 +81,8 @@ mod tests {
         queue.retain(|number| number.is_multiple_of(2));
         assert_eq!(queue.len(), 5);
         assert_eq!((queue.pop_front(), queue.pop_front()), (Some(4), Some(0)));
+        queue.push_back(Priority::BEST, 10..13);
+        assert_eq!((queue.pop_run(2), queue.pop_run(9)), (Some(10..12), Some(12..13)));
         assert_eq!(queue.into_iter().collect::<Vec<_>>(), [2, 6, 8]);
     }
 }

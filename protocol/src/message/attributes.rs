@@ -17,6 +17,9 @@ const TAG_REJECTED: u8 = 5;
 const TAG_AT_MOST_ONCE: u8 = 6;
 const TAG_ROUTERS: u8 = 7;
 
+/// What the attributes of a record take that says nothing but its call.
+pub(super) const OF_CALL_BYTES: usize = TAG_BYTES + CALL_BYTES;
+
 /// What stands before a value: its tag, and its length.
 const TAG_BYTES: usize = 2;
 const MOMENT_BYTES: usize = 8;
@@ -39,6 +42,16 @@ pub(crate) struct Attributes<'a> {
 }
 
 impl Attributes<'_> {
+    /// Those of a record that says nothing but its call, as they are written.
+    #[inline]
+    pub(super) fn of_call(call: CallId) -> [u8; OF_CALL_BYTES] {
+        let mut bytes = [0; OF_CALL_BYTES];
+        let (tag, value) = bytes.split_at_mut(TAG_BYTES);
+        tag.copy_from_slice(&[TAG_CALL, CALL_BYTES as u8]);
+        value.copy_from_slice(call.as_bytes());
+        bytes
+    }
+
     /// How many bytes they take.
     #[inline]
     pub(super) const fn bytes(&self) -> usize {

@@ -9,7 +9,7 @@ use crate::ids::CallId;
 use crate::limits::{ATTRIBUTES_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::time::WallTime;
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, OF_CALL_BYTES};
 
 const LENGTH_MASK: u32 = (1 << 30) - 1;
 const RESERVED: u32 = 1 << 30;
@@ -221,6 +221,20 @@ pub(crate) fn write_head(out: &mut BytesMut, payload_bytes: usize, attributes: &
     }
 }
 
+/// The same, where the message only says which call it belongs to: an answer.
+#[inline]
+pub(crate) fn write_call_head(out: &mut BytesMut, payload_bytes: usize, call: CallId) {
+    debug_assert!(payload_bytes <= MESSAGE_BYTES_MAX);
+    let attributes = Attributes::of_call(call);
+    let mut head = [0; ATTRIBUTES_AT + OF_CALL_BYTES];
+    let (length, rest) = head.split_at_mut(HEAD_BYTES_MIN);
+    let (count, rest) = rest.split_at_mut(ATTRIBUTES_AT - HEAD_BYTES_MIN);
+    length.copy_from_slice(&(payload_bytes as u32 & LENGTH_MASK | HAS_ATTRIBUTES).to_le_bytes());
+    count.copy_from_slice(&(OF_CALL_BYTES as u16).to_le_bytes());
+    rest.copy_from_slice(&attributes);
+    out.put_slice(&head);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Records;
@@ -228,6 +242,15 @@ mod tests {
 
     fn expiring(millis: u64) -> Attributes<'static> {
         Attributes { expires: Some(WallTime::from_millis(millis)), ..Attributes::default() }
+    }
+
+    #[test]
+    fn the_head_of_an_answer_is_that_of_any_record_with_a_name() {
+        let call = CallId::from_bytes(std::array::from_fn(|at| at as u8));
+        let (mut one, mut other) = (BytesMut::new(), BytesMut::new());
+        write_call_head(&mut one, 77, call);
+        write_head(&mut other, 77, &Attributes { call: Some(call), ..Attributes::default() });
+        assert_eq!(one, other);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod records;
 use crate::limits::MESSAGE_OVERHEAD_BYTES;
 
 pub(crate) use attributes::Attributes;
-pub(crate) use head::{HEAD_BYTES_MAX, HEAD_BYTES_MIN, payload_at, write_head};
+pub(crate) use head::{HEAD_BYTES_MAX, HEAD_BYTES_MIN, payload_at, write_call_head, write_head};
 pub use head::{RecordError, RecordHead};
 pub use outgoing::Message;
 pub use records::Records;

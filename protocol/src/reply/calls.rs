@@ -1,12 +1,15 @@
 //! Calls that are not answered: what those that came side by side have in common is kept once.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::collections::Rising;
 use crate::credit::Amount;
 use crate::ids::{CallId, LinkId, PeerId};
+use crate::link::Identity;
 use crate::message::cost_bytes;
 use crate::time::Time;
 
@@ -40,8 +43,62 @@ struct Run {
     /// How many are left, and how many of these nobody has begun with.
     left: u64,
     waiting: u64,
-    /// What they came in, as long as somebody is to begin with one.
+    /// As long as somebody is to begin with one.
+    handed: Option<Arc<Handed>>,
+}
+
+/// What those who work on calls of one run need of it.
+#[derive(Debug)]
+struct Handed {
+    identity: Identity,
+    /// The first one's name and key.
+    id: CallId,
+    first: u64,
+    /// What they came in.
     records: Bytes,
+}
+
+/// A call in the hands of the application.
+#[derive(Clone, Debug)]
+pub struct TakenCall {
+    /// What it is answered by.
+    pub key: CallKey,
+    /// When its caller stops waiting.
+    pub deadline: Option<Time>,
+    /// Where its payload is among the records of its run.
+    payload: (u32, u32),
+    run: Arc<Handed>,
+}
+
+impl TakenCall {
+    /// Its name, the same over all its attempts.
+    #[must_use]
+    pub fn id(&self) -> CallId {
+        self.run.id.later(self.key.0 - self.run.first)
+    }
+
+    /// Who called.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.run.identity
+    }
+
+    fn place(&self) -> Range<usize> {
+        let (start, bytes) = self.payload;
+        start as usize..start as usize + bytes as usize
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.run.records.get(self.place()).unwrap_or_default()
+    }
+
+    /// The request as shared bytes: no copy, but they keep all in memory that it was read with.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        self.run.records.slice(self.place())
+    }
 }
 
 /// How a call came; in a run, its first call.
@@ -105,15 +162,25 @@ pub(super) struct Places {
     pub(super) before: Option<Place>,
 }
 
-/// A call that somebody begins with.
+/// Calls of one run that are answered one after the other: what they have in common, and what they leave behind.
 #[derive(Debug)]
-pub(super) struct Begun {
-    pub(super) id: CallId,
+pub(super) struct Row {
+    run: u64,
+    first: u64,
+    /// The first one's name in the run.
+    id: CallId,
     pub(super) client: ClientKey,
-    pub(super) payload: Bytes,
-    pub(super) deadline: Option<Time>,
-    pub(super) at_most_once: bool,
-    pub(super) routers: Box<[PeerId]>,
+    pub(super) link: LinkId,
+    /// How many were ended.
+    pub(super) count: u64,
+    /// The room that these had.
+    pub(super) cost: Amount,
+}
+
+impl Row {
+    pub(super) fn id(&self, key: CallKey) -> CallId {
+        self.id.later(key.0 - self.first)
+    }
 }
 
 /// What is to be known of a call that is over here.
@@ -134,8 +201,7 @@ pub(super) struct Ended {
 
 impl Run {
     fn id(&self, key: u64) -> CallId {
-        let (half, number) = self.came.id.halves();
-        CallId::new(half, number.wrapping_add(key - self.first))
+        self.came.id.later(key - self.first)
     }
 
     fn places(&self, key: u64) -> Places {
@@ -147,7 +213,7 @@ impl Run {
     fn note_begun(&mut self) {
         self.waiting -= 1;
         if self.waiting == 0 {
-            self.records = Bytes::new();
+            self.handed = None;
         }
     }
 }
@@ -211,13 +277,13 @@ impl Calls {
     }
 
     /// Begins a run with the call that is put in next, which stands in these records.
-    pub(super) fn begin_run(&mut self, came: Came, records: &Bytes) -> Arrived {
-        let (records, first) = (records.clone(), self.next);
-        let (client, id, place) = (came.client, came.id, came.place);
+    pub(super) fn begin_run(&mut self, came: Came, identity: Identity, records: Bytes) -> Arrived {
+        let (client, id, place, first) = (came.client, came.id, came.place, self.next);
         let is_plain = !came.at_most_once && came.routers.is_empty();
         let arrived = Arrived { client, id, place, is_plain, first, count: 1 };
+        let handed = Some(Arc::new(Handed { identity, id, first, records }));
         self.next_run += 1;
-        self.runs.insert(self.next_run, Run { came, first, len: 0, left: 0, waiting: 0, records });
+        self.runs.insert(self.next_run, Run { came, first, len: 0, left: 0, waiting: 0, handed });
         arrived
     }
 
@@ -239,22 +305,20 @@ impl Calls {
 
     /// Somebody begins with a call.
     #[inline]
-    pub(super) fn begin(&mut self, key: CallKey) -> Option<Begun> {
+    pub(super) fn begin(&mut self, key: CallKey) -> Option<TakenCall> {
         let call = self.calls.get_mut(&key.0).filter(|call| !call.begun && !call.is_over)?;
         let run = self.runs.get_mut(&call.run)?;
-        let (start, bytes) = (call.payload.0 as usize, call.payload.1 as usize);
-        let begun = Begun {
-            id: run.id(key.0),
-            client: run.came.client,
-            payload: run.records.slice(start..start + bytes),
-            deadline: call.deadline,
-            at_most_once: run.came.at_most_once,
-            // One that has passed any is the only one of its run.
-            routers: std::mem::take(&mut run.came.routers),
-        };
+        let handed = Arc::clone(run.handed.as_ref()?);
         call.begun = true;
         run.note_begun();
-        Some(begun)
+        Some(TakenCall { key, deadline: call.deadline, payload: call.payload, run: handed })
+    }
+
+    /// The routers that a call has passed, once.
+    pub(super) fn take_routers(&mut self, key: CallKey) -> Box<[PeerId]> {
+        let run = self.get(key).map(|call| call.run).and_then(|run| self.runs.get_mut(&run));
+        // One that has passed any is the only one of its run.
+        run.map(|run| std::mem::take(&mut run.came.routers)).unwrap_or_default()
     }
 
     /// Where a call comes from.
@@ -274,6 +338,47 @@ impl Calls {
         }
     }
 
+    /// The run of a call, if its calls may run again.
+    pub(super) fn row(&self, key: CallKey) -> Option<Row> {
+        let number = self.get(key)?.run;
+        let run = self.runs.get(&number).filter(|run| !run.came.at_most_once)?;
+        let Came { id, client, place: (link, _), .. } = run.came;
+        let (first, count, cost) = (run.first, 0, Amount::ZERO);
+        Some(Row { run: number, first, id, client, link, count, cost })
+    }
+
+    /// Ends a call of a row that its caller waits for where it first came from. False if it is none of these.
+    #[inline]
+    pub(super) fn end_in(&mut self, row: &mut Row, key: CallKey, now: Time) -> bool {
+        let Some(call) = self.calls.get_mut(&key.0) else {
+            return false;
+        };
+        let is_awaited = !call.cancelled && call.deadline.is_none_or(|deadline| deadline > now);
+        if call.run != row.run || !call.begun || call.is_over || call.has_moved || !is_awaited {
+            return false;
+        }
+        call.is_over = true;
+        row.cost += call.take_cost();
+        row.count += 1;
+        true
+    }
+
+    /// Counts what was ended in a row. If it was the last of its run: the place of the first one, and how many there were.
+    pub(super) fn close_row(&mut self, row: &Row) -> Option<(Place, u64)> {
+        self.len -= row.count as usize;
+        self.runs.get_mut(&row.run)?.left -= row.count;
+        self.drop_over(row.run)
+    }
+
+    /// Drops a run of which nothing is left; says what it took on its link.
+    fn drop_over(&mut self, number: u64) -> Option<(Place, u64)> {
+        let run = self.runs.get(&number).filter(|run| run.left == 0)?;
+        let (place, first, len) = (run.came.place, run.first, run.len);
+        self.calls.take_range(first..first + len, |_, _| ());
+        self.runs.remove_with(&number, |_| ());
+        Some((place, len))
+    }
+
     /// Takes a call out.
     #[inline]
     pub(super) fn remove(&mut self, key: CallKey) -> Option<Ended> {
@@ -287,23 +392,18 @@ impl Calls {
             run.note_begun();
         }
         run.left -= 1;
-        let is_last = run.left == 0;
         let ended = Ended {
             id: run.id(key.0),
             client: run.came.client,
             places: places.unwrap_or_else(|| run.places(key.0)),
             has_moved,
-            run: is_last.then_some((run.came.place, run.len)),
+            run: None,
             deadline: call.deadline,
             cost: call.take_cost(),
             cancelled: call.cancelled,
             at_most_once: run.came.at_most_once,
         };
-        if is_last {
-            self.calls.take_range(run.first..run.first + run.len, |_, _| ());
-            self.runs.remove_with(&number, |_| ());
-        }
-        Some(ended)
+        Some(Ended { run: self.drop_over(number), ..ended })
     }
 }
 
@@ -316,10 +416,14 @@ mod tests {
         Came { id, client: 3, place, at_most_once: false, routers: Box::default() }
     }
 
+    fn begin(calls: &mut Calls, came: Came, records: Bytes) -> Arrived {
+        calls.begin_run(came, Identity::new("client"), records)
+    }
+
     /// Calls whose records have ten bytes each, of which two are the payload.
     fn come(calls: &mut Calls, number: u64, delivery: u64, count: u32) -> Vec<CallKey> {
         let records: Bytes = (0..count as u8).flat_map(|at| [at; 10]).collect::<Vec<_>>().into();
-        calls.begin_run(came(number, delivery), &records);
+        begin(calls, came(number, delivery), records);
         (0..count).map(|at| calls.push(Call::new((10 * at + 8, 2), 10, None))).collect()
     }
 
@@ -329,7 +433,11 @@ mod tests {
         let keys = come(&mut calls, 100, 20, 5);
         let others = come(&mut calls, 200, 25, 1);
         let begun = calls.begin(keys[3]).unwrap();
-        assert_eq!((begun.id, &begun.payload[..]), (CallId::new([7; 8], 103), &[3, 3][..]));
+        assert_eq!((begun.id(), begun.payload()), (CallId::new([7; 8], 103), &[3, 3][..]));
+        assert_eq!(
+            (begun.identity().as_str(), &begun.payload_bytes()[..]),
+            ("client", &[3, 3][..])
+        );
         assert!(calls.begin(keys[3]).is_none(), "somebody has begun with it");
         let elsewhere = Some((LinkId(2), 0));
         calls.set_places(keys[1], Places { at: elsewhere, before: None });
@@ -355,28 +463,28 @@ mod tests {
     fn what_calls_came_in_is_kept_as_long_as_one_waits() {
         let mut calls = Calls::default();
         let keys = come(&mut calls, 0, 0, 3);
-        let records = |calls: &Calls| calls.runs.first().map(|(_, run)| run.records.len());
+        let is_kept = |calls: &Calls| calls.runs.first().unwrap().1.handed.is_some();
         calls.begin(keys[0]).unwrap();
         calls.remove(keys[1]).unwrap();
-        assert_eq!(records(&calls), Some(30));
+        assert!(is_kept(&calls));
         calls.begin(keys[2]).unwrap();
-        assert_eq!(records(&calls), Some(0));
+        assert!(!is_kept(&calls));
     }
 
     #[test]
     fn a_run_has_names_and_places_that_follow_each_other() {
         let id = |number| CallId::new([7; 8], number);
         let mut calls = Calls::default();
-        let mut run = calls.begin_run(came(u64::MAX - 1, 5), &Bytes::new());
+        let mut run = begin(&mut calls, came(u64::MAX - 1, 5), Bytes::new());
         assert!(run.is_next(id(u64::MAX), (LinkId(1), 6)));
         assert!(!run.is_next(id(u64::MAX), (LinkId(1), 7)));
         assert!(!run.is_next(CallId::new([8; 8], u64::MAX), (LinkId(1), 6)));
         run.count += 1;
         assert!(!run.is_next(id(0), (LinkId(1), 7)), "there is nothing behind the last number");
-        run = calls.begin_run(came(0, 0), &Bytes::new());
+        run = begin(&mut calls, came(0, 0), Bytes::new());
         run.count = RUN_CALLS;
         assert!(!run.is_next(id(RUN_CALLS), (LinkId(1), RUN_CALLS)));
         let once = Came { at_most_once: true, ..came(0, 0) };
-        assert!(!calls.begin_run(once, &Bytes::new()).is_next(id(1), (LinkId(1), 1)));
+        assert!(!begin(&mut calls, once, Bytes::new()).is_next(id(1), (LinkId(1), 1)));
     }
 }

@@ -6,7 +6,7 @@ use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
 use crate::limits::GOODBYE_MAX;
-use crate::link::{violation, within_credit};
+use crate::link::{Identity, violation, within_credit};
 use crate::message::{Records, cost_bytes};
 use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Retract, Settlement};
@@ -25,7 +25,7 @@ impl ReplyEngine {
         data: DataRun,
         now: Time,
     ) -> Result<(), Close> {
-        let Some(mut left) = self.admit(id, &data)? else {
+        let Some((mut left, identity)) = self.admit(id, &data)? else {
             return Ok(());
         };
         let mut result = Ok(());
@@ -51,7 +51,8 @@ impl ReplyEngine {
                 };
                 let (at_most_once, routers) = (head.at_most_once, routers.collect());
                 let came = Came { id: name, client, place, at_most_once, routers };
-                arrived = Some(self.calls.begin_run(came, &data.records));
+                let (identity, records) = (identity.clone(), data.records.clone());
+                arrived = Some(self.calls.begin_run(came, identity, records));
             }
             let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
             let deadline = head.expires.map(|expires| now.after(data.header.sent_at, expires));
@@ -63,8 +64,8 @@ impl ReplyEngine {
         result
     }
 
-    /// Counts what comes, and says what room that takes.
-    fn admit(&mut self, id: LinkId, data: &DataRun) -> Result<Option<Amount>, Close> {
+    /// Counts what comes, and says what room that takes, and whose it is.
+    fn admit(&mut self, id: LinkId, data: &DataRun) -> Result<Option<(Amount, Identity)>, Close> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(None);
         };
@@ -77,7 +78,7 @@ impl ReplyEngine {
         link.next_delivery += count;
         link.received += count;
         self.counters.received += count;
-        Ok(Some(cost))
+        Ok(Some((cost, link.link.identity.clone())))
     }
 
     /// Whether a call of this name, which nothing is known of, is the next of the run that comes; then it is counted there.
@@ -165,23 +166,45 @@ impl ReplyEngine {
     /// Hands out the call that has waited longest of those of the best level, and whose caller still waits.
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
         loop {
-            let key = self.pop_queued()?;
-            let begun = self.calls.begin(key)?;
-            if begun.deadline.is_some_and(|deadline| deadline <= now) {
-                self.end_unbegun(key, Outcome::Expired);
-                self.counters.expired += 1;
-                continue;
+            let key = CallKey(self.queue.pop_front()?);
+            if let Some(taken) = self.begin(key, now) {
+                return Some(taken);
             }
-            if self.config.window_messages == 0
-                && let Some(call) = self.calls.get_mut(key)
-            {
-                self.pool.release(call.take_cost());
-            }
-            self.counters.taken += 1;
-            let identity = self.names.identity(begun.client)?.clone();
-            let (id, payload, deadline) = (begun.id, begun.payload, begun.deadline);
-            return Some(TakenCall { key, id, identity, payload, deadline });
         }
+    }
+
+    /// Hands out so many calls at the most, in the same order.
+    pub fn take_many(&mut self, count: usize, now: Time, mut each: impl FnMut(TakenCall)) {
+        let mut left = count as u64;
+        while left > 0
+            && let Some(keys) = self.queue.pop_run(left)
+        {
+            for taken in keys.filter_map(|key| self.begin(CallKey(key), now)) {
+                left -= 1;
+                each(taken);
+            }
+        }
+    }
+
+    /// Somebody begins with a call that waited; nobody does if it is over, or its time is.
+    #[inline]
+    fn begin(&mut self, key: CallKey, now: Time) -> Option<TakenCall> {
+        let Some(taken) = self.calls.begin(key) else {
+            self.over_in_queue -= 1;
+            return None;
+        };
+        if taken.deadline.is_some_and(|deadline| deadline <= now) {
+            self.end_unbegun(key, Outcome::Expired);
+            self.counters.expired += 1;
+            return None;
+        }
+        if self.config.window_messages == 0
+            && let Some(call) = self.calls.get_mut(key)
+        {
+            self.pool.release(call.take_cost());
+        }
+        self.counters.taken += 1;
+        Some(taken)
     }
 
     /// The next of the queue, those that are over passed by.
@@ -228,13 +251,18 @@ impl ReplyEngine {
             let Places { at, before } = call.places;
             at.into_iter().chain(before).for_each(|place| self.free_place(place));
         }
-        if let Some(((id, first), count)) = call.run
-            && let Some(link) = self.links.get_mut(&id)
-        {
-            link.calls.take_range(first..first + count, |_, _| ());
+        if let Some(run) = call.run {
+            self.forget_places(run);
         }
         self.pool.release(call.cost);
         Some(call)
+    }
+
+    /// No call of a run that began at this place, and had so many, is here any more.
+    pub(super) fn forget_places(&mut self, ((id, first), count): (Place, u64)) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.calls.take_range(first..first + count, |_, _| ());
+        }
     }
 
     /// No call stands at this place any more.

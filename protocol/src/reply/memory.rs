@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::collections::{RangeSet, Rising};
 use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
-use crate::message::{Attributes, cost_bytes, write_head};
+use crate::message::{Attributes, cost_bytes, write_call_head, write_head};
 use crate::time::Time;
 
 use super::block::{BLOCK_ANSWERS, Block, Kept};
@@ -109,14 +109,19 @@ impl Memory {
     /// its own, if there is none that grows.
     pub(super) fn keep(&mut self, answer: &Answer, payload: Bytes) -> AnswerKey {
         let is_large = payload.len() >= BY_REFERENCE_BYTES;
-        let (rejected, call) = (answer.rejected, Some(answer.id));
-        let attributes = Attributes { call, rejected, ..Attributes::default() };
         if self.open.is_none() {
             self.begin(answer, answer_bytes(payload.len()));
         }
         let (key, at) = (self.next, self.buffer.len() as u32);
         let payload_bytes = payload.len() as u32;
-        write_head(&mut self.buffer, payload.len(), &attributes);
+        match answer.rejected {
+            false => write_call_head(&mut self.buffer, payload.len(), answer.id),
+            true => {
+                let attributes =
+                    Attributes { rejected: true, call: Some(answer.id), ..Attributes::default() };
+                write_head(&mut self.buffer, payload.len(), &attributes);
+            }
+        }
         let Some(block) = &mut self.open else {
             return key;
         };

@@ -21,21 +21,23 @@ mod sending;
 mod standing;
 mod stats;
 mod surplus;
+mod together;
 mod transmit;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 pub use answers::AnswerError;
+pub use calls::TakenCall;
 pub use config::{AnswerMemory, ReplyConfig};
 pub use stats::{ReplyLinkStats, ReplyStats};
 
 use crate::collections::{Abreast, Levelled};
 use crate::credit::{Amount, Pool};
 use crate::event::Events;
-use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority, Session};
-use crate::link::{Identity, Link};
+use crate::ids::{Delivery, LinkId, PeerId, Priority, Session};
+use crate::link::Link;
 use crate::message::cost_bytes_max;
 use crate::store::Recovered;
 use crate::time::{Now, Time};
@@ -88,21 +90,6 @@ impl CallKey {
 
 /// A link, and a call's place on it.
 type Place = (LinkId, Delivery);
-
-/// A call in the hands of the application.
-#[derive(Clone, Debug)]
-pub struct TakenCall {
-    /// What it is answered by.
-    pub key: CallKey,
-    /// Its name, the same over all its attempts.
-    pub id: CallId,
-    /// Who called.
-    pub identity: Identity,
-    /// The request.
-    pub payload: Bytes,
-    /// When its caller stops waiting.
-    pub deadline: Option<Time>,
-}
 
 #[derive(Debug)]
 struct RepLink {

@@ -84,8 +84,8 @@ impl ReplyEngine {
             }
             self.counters.taken += 1;
             let call = self.calls.begin(key)?;
+            let mut routers = self.calls.take_routers(key).into_vec();
             let peer = self.peer_of(key);
-            let mut routers = call.routers.into_vec();
             let from = peer.and_then(Peer::router);
             if let Some(from) = from.filter(|from| !routers.contains(from)) {
                 routers.push(from);
@@ -94,10 +94,10 @@ impl ReplyEngine {
             let knows = peer.is_some_and(Peer::knows_routers);
             return Some(Routable {
                 key,
-                id: call.id,
-                payload: call.payload,
+                id: call.id(),
+                payload: call.payload_bytes(),
                 deadline: call.deadline,
-                at_most_once: call.at_most_once || !knows,
+                at_most_once: self.calls.is_at_most_once(key) || !knows,
                 routers,
             });
         }

@@ -167,7 +167,7 @@ impl Net {
     }
 
     pub(super) fn answer(&mut self, server: usize, call: &TakenCall) {
-        let answer = Bytes::from([&call.payload[..], &call.payload[..]].concat());
+        let answer = Bytes::from([call.payload(), call.payload()].concat());
         self.servers[server].answer(call.key, answer, self.now.time).unwrap();
         self.run();
     }

@@ -104,7 +104,7 @@ fn a_lost_server_is_replaced_at_once_and_its_late_answer_is_dropped() {
     let lost = net.take(one).expect("it has more room");
     net.cut(one);
     let call = net.take(two).expect("at once");
-    assert_eq!(call.id, lost.id, "the same call");
+    assert_eq!(call.id(), lost.id(), "the same call");
     net.answer(two, &call);
     assert_eq!(net.answered(number), b"xx");
     net.connect(one, 1);
@@ -230,7 +230,7 @@ fn a_hedge_waits_for_a_second_server_with_room() {
     net.run();
     assert_eq!(net.serve(quick), 1, "as soon as it has room");
     assert_eq!(net.answered(number), b"xx");
-    assert_eq!(net.take(slow).map(|call| call.id), None, "it was withdrawn");
+    assert_eq!(net.take(slow).map(|call| call.id()), None, "it was withdrawn");
 }
 
 #[test]

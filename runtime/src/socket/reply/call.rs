@@ -41,25 +41,25 @@ impl Call {
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        &self.taken.payload
+        self.taken.payload()
     }
 
     /// The payload as shared bytes: no copy, but it keeps the buffer alive that it was read into.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        self.taken.payload.clone()
+        self.taken.payload_bytes()
     }
 
     /// The call's id: the same over all its attempts and all servers.
     #[must_use]
     pub fn id(&self) -> CallId {
-        self.taken.id
+        self.taken.id()
     }
 
     /// Who called, as the transport or an authorizer says.
     #[must_use]
     pub fn peer(&self) -> &Identity {
-        &self.taken.identity
+        self.taken.identity()
     }
 
     /// When the caller stops waiting, by this machine's clock; `None` if it did not say.
@@ -129,14 +129,24 @@ impl Call {
     ) -> Result<(), ReplyError> {
         // Dropping it takes the lock as long as it is open.
         self.is_open = false;
-        match socket.settle(|engine| engine.answer(self.taken.key, payload, now)) {
-            Ok(()) => Ok(()),
-            Err(ReplyErrorKind::TooLong { bytes, bytes_max }) => {
+        let settled = socket.settle(|engine| engine.answer(self.taken.key, payload, now));
+        settled.map_err(|kind| self.fail(kind))
+    }
+
+    /// Why it has no reply. One that can still be answered goes along.
+    fn fail(mut self, kind: ReplyErrorKind) -> ReplyError {
+        match kind {
+            ReplyErrorKind::TooLong { bytes, bytes_max } => {
                 self.is_open = true;
-                Err(ReplyError::too_long(bytes, bytes_max, self))
+                ReplyError::too_long(bytes, bytes_max, self)
             }
-            Err(kind) => Err(ReplyError::new(kind)),
+            kind => ReplyError::new(kind),
         }
+    }
+
+    /// Whether it is a call to this socket.
+    pub(super) fn is_to(&self, core: &Arc<Core<ReplyState>>) -> bool {
+        Arc::ptr_eq(&self.core, core)
     }
 
     /// Refuses the call. Its caller is told why, and does not ask elsewhere. Of the reason 512 bytes are sent. It is
@@ -161,24 +171,42 @@ impl Call {
     }
 }
 
-/// Replies to calls, those of this socket under one lock.
-pub(super) fn reply_all(
-    core: &Arc<Core<ReplyState>>,
-    replies: Vec<(Call, Bytes)>,
-    errors: &mut Vec<ReplyError>,
-) {
-    let now = core.clock.time();
-    let is_ours = |(call, _): &(Call, Bytes)| Arc::ptr_eq(&call.core, core);
-    let (ours, others): (Vec<_>, Vec<_>) = match replies.iter().all(is_ours) {
-        true => (replies, Vec::new()),
-        false => replies.into_iter().partition(is_ours),
-    };
-    core.with(|socket| {
-        let replied = ours.into_iter().map(|(call, payload)| call.reply_to(socket, payload, now));
-        errors.extend(replied.filter_map(Result::err));
-    });
-    let replied = others.into_iter().map(|(call, payload)| call.reply(payload));
-    errors.extend(replied.filter_map(Result::err));
+/// Calls of one socket, and the replies to them.
+pub(super) struct Replies {
+    calls: Vec<Call>,
+    payloads: Vec<Bytes>,
+}
+
+impl Replies {
+    pub(super) fn new(count: usize) -> Self {
+        Self { calls: Vec::with_capacity(count), payloads: Vec::with_capacity(count) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(super) fn push(&mut self, call: Call, payload: Bytes) {
+        self.calls.push(call);
+        self.payloads.push(payload);
+    }
+
+    /// Replies to them under one lock, and gives the errors. It is empty then.
+    pub(super) fn give(&mut self, core: &Core<ReplyState>, errors: &mut Vec<ReplyError>) {
+        let now = core.clock.time();
+        let keys = self.calls.iter().map(|call| call.taken.key);
+        let answers = keys.zip(self.payloads.drain(..));
+        let mut failed = Vec::new();
+        core.with(|socket| socket.settle_many(answers, now, |at, kind| failed.push((at, kind))));
+        let mut failed = failed.into_iter().peekable();
+        for (at, mut call) in self.calls.drain(..).enumerate() {
+            // Dropping it takes the lock as long as it is open.
+            call.is_open = false;
+            if let Some((_, kind)) = failed.next_if(|failed| failed.0 == at) {
+                errors.push(call.fail(kind));
+            }
+        }
+    }
 }
 
 impl Drop for Call {
@@ -193,8 +221,8 @@ impl Drop for Call {
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call")
-            .field("id", &self.taken.id)
-            .field("bytes", &self.taken.payload.len())
+            .field("id", &self.taken.id())
+            .field("bytes", &self.taken.payload().len())
             .finish_non_exhaustive()
     }
 }

@@ -28,6 +28,7 @@ use crate::socket::turns::Turns;
 use crate::socket::{SocketOptions, socket_ends};
 use crate::store::Store;
 
+use call::Replies;
 use state::ReplyState;
 
 /// Replies that go out under one lock.
@@ -147,15 +148,20 @@ impl RepSocket {
         &self,
         replies: impl IntoIterator<Item = (Call, B)>,
     ) -> Vec<ReplyError> {
-        let mut replies = replies.into_iter().map(|(call, payload)| (call, payload.into()));
+        let replies = replies.into_iter();
+        let mut some = Replies::new(replies.size_hint().0.min(REPLY_BATCH));
         let mut errors = Vec::new();
-        loop {
-            let some: Vec<_> = replies.by_ref().take(REPLY_BATCH).collect();
-            if some.is_empty() {
-                return errors;
+        for (call, payload) in replies {
+            match call.is_to(&self.core) {
+                true => some.push(call, payload.into()),
+                false => errors.extend(call.reply(payload).err()),
             }
-            call::reply_all(&self.core, some, &mut errors);
+            if some.len() >= REPLY_BATCH {
+                some.give(&self.core, &mut errors);
+            }
         }
+        some.give(&self.core, &mut errors);
+        errors
     }
 
     /// Sets the window while the socket runs. A lower one holds once the clients have seen it; what they had sent by then
@@ -289,11 +295,8 @@ impl Receive<'_> {
             };
             let mut calls = Vec::with_capacity(count.min(1 + socket.engine.queued()));
             calls.push(Call::new(self.core, first));
-            while calls.len() < count
-                && let Some(next) = socket.engine.take(now)
-            {
-                calls.push(Call::new(self.core, next));
-            }
+            let push = |taken| calls.push(Call::new(self.core, taken));
+            socket.engine.take_many(count - 1, now, push);
             Poll::Ready(Some(calls))
         })
     }

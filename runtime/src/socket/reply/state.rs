@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::task::{Poll, Waker};
 
+use bytes::Bytes;
 use drawdown_protocol::{AnswerError, CallKey, Now, ReplyEngine, TakenCall, Time};
 
 use crate::clock::Clock;
@@ -96,13 +97,37 @@ impl ReplyState {
         &mut self,
         settle: impl FnOnce(&mut ReplyEngine) -> Result<(), AnswerError>,
     ) -> Result<(), ReplyErrorKind> {
+        self.check_open()?;
+        Ok(settle(&mut self.engine)?)
+    }
+
+    /// Answers calls, and says of those that nobody gets an answer to at which place they stand.
+    pub(super) fn settle_many(
+        &mut self,
+        answers: impl Iterator<Item = (CallKey, Bytes)>,
+        now: Time,
+        mut failed: impl FnMut(usize, ReplyErrorKind),
+    ) {
+        if let Err(kind) = self.check_open() {
+            return answers.enumerate().for_each(|(at, _)| failed(at, kind.clone()));
+        }
+        let mut places = 0..;
+        self.engine.answer_many(answers, now, |answered| {
+            if let (Some(at), Err(error)) = (places.next(), answered) {
+                failed(at, error.into());
+            }
+        });
+    }
+
+    /// Whether answers are still taken.
+    fn check_open(&self) -> Result<(), ReplyErrorKind> {
         if self.closed {
             return Err(ReplyErrorKind::Closed);
         }
-        if let Some(reason) = self.engine.store_failure() {
-            return Err(ReplyErrorKind::StoreFailed { reason: reason.to_owned() });
+        match self.engine.store_failure() {
+            Some(reason) => Err(ReplyErrorKind::StoreFailed { reason: reason.to_owned() }),
+            None => Ok(()),
         }
-        Ok(settle(&mut self.engine)?)
     }
 
     /// Waits until the caller of a call gives up, or the socket is closed.

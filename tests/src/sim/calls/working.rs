@@ -42,18 +42,18 @@ impl Network {
         let now = self.agenda.now();
         let call = self.reps[rep].engine.as_mut()?.take(now)?;
         let by = self.reps[rep].incarnation(rep);
-        let begun = self.book.begin(call.id, by, &call.identity, now);
+        let begun = self.book.begin(call.id(), by, call.identity(), now);
         let checked = self.check_taken(rep, &call);
         self.check(checked);
         match begun {
             Ok(nth) => {
-                let number = call.id.as_bytes()[15];
+                let number = call.id().as_bytes()[15];
                 let numbers = [u64::from(number), nth as u64];
                 self.trace.note(now, Node::Rep(rep), "begins", &numbers);
                 Some(Task { call, nth })
             }
             Err(why) => {
-                self.check(Err(format!("rep-{rep} begins with call {}: {why}", call.id)));
+                self.check(Err(format!("rep-{rep} begins with call {}: {why}", call.id())));
                 None
             }
         }
@@ -61,14 +61,14 @@ impl Network {
 
     fn check_taken(&mut self, rep: usize, call: &drawdown_protocol::TakenCall) -> Verdict {
         let now = self.agenda.now();
-        let text = String::from_utf8_lossy(&call.payload);
-        ensure(call_id(&text)? == call.id, || format!("call {} is {text:?}", call.id))?;
-        let entry = self.book.get(call.id)?;
-        entry.check_request(call.id, &call.payload)?;
+        let text = String::from_utf8_lossy(call.payload());
+        ensure(call_id(&text)? == call.id(), || format!("call {} is {text:?}", call.id()))?;
+        let entry = self.book.get(call.id())?;
+        entry.check_request(call.id(), call.payload())?;
         let caller = format!("req-{}", entry.req);
-        let is_routed = call.identity.as_str().starts_with("router-");
-        ensure(is_routed || call.identity.as_str() == caller, || {
-            format!("{caller} is {:?}", call.identity)
+        let is_routed = call.identity().as_str().starts_with("router-");
+        ensure(is_routed || call.identity().as_str() == caller, || {
+            format!("{caller} is {:?}", call.identity())
         })?;
         // The deadline is of whole milliseconds, and counts from when the call was sent, again at each router.
         let slack = Duration::from_millis(1) * (1 + self.routers.len() as u32);
@@ -136,24 +136,39 @@ impl Network {
         if most == 0 {
             return;
         }
-        for _ in 0..self.dice.between(0..=most) {
-            let Some(task) = self.next_task(rep) else {
-                return;
-            };
-            let said = self.finish(rep, &task, Verb::Answer);
-            self.check(said.map_err(|why| format!("rep-{rep}: {why}")));
+        let count = self.dice.between(0..=most);
+        let tasks: Vec<Task> = (0..count).map_while(|_| self.next_task(rep)).collect();
+        let payloads: Vec<Bytes> = tasks.iter().map(|task| self.payload(rep, task)).collect();
+        let keys = tasks.iter().map(|task| task.call.key);
+        let now = self.agenda.now();
+        let mut said = Vec::new();
+        if let Some(engine) = self.reps[rep].engine.as_mut() {
+            engine.answer_many(keys.zip(payloads.clone()), now, |answered| said.push(answered));
         }
+        for ((task, payload), said) in tasks.iter().zip(payloads).zip(said) {
+            let noted = self.note_answered(rep, task, Verb::Answer, payload.len(), said);
+            self.check(noted.map_err(|why| format!("rep-{rep}: {why}")));
+        }
+    }
+
+    /// Who answers to what, in as many bytes as it may be.
+    fn payload(&mut self, rep: usize, task: &Task) -> Bytes {
+        let most = self.reps[rep].plan.answer_bytes.max(SIGN_BYTES as u64);
+        let bytes = self.dice.between(SIGN_BYTES as u64..=most) as usize;
+        filled(self.sign(rep, task), bytes).into()
+    }
+
+    fn sign(&self, rep: usize, task: &Task) -> String {
+        let by = self.reps[rep].incarnation(rep);
+        Sign { id: task.call.id(), by, nth: task.nth }.to_string()
     }
 
     /// The application is done with a call.
     pub(super) fn finish(&mut self, rep: usize, task: &Task, verb: Verb) -> Verdict {
-        let now = self.agenda.now();
-        let (id, key) = (task.call.id, task.call.key);
+        let (now, key) = (self.agenda.now(), task.call.key);
+        let (payload, sign) = (self.payload(rep, task), self.sign(rep, task));
         let node = &mut self.reps[rep];
         let bytes_max = node.plan.config.link.message_bytes_max;
-        let most = node.plan.answer_bytes.max(SIGN_BYTES as u64);
-        let bytes = self.dice.between(SIGN_BYTES as u64..=most) as usize;
-        let sign = Sign { id, by: node.incarnation(rep), nth: task.nth };
         let engine = node.engine.as_mut().ok_or("it is down")?;
         if verb == Verb::AnswerTooLong {
             let refused = engine.answer(key, vec![0; bytes_max + 1].into(), now);
@@ -161,18 +176,23 @@ impl Network {
                 format!("an answer over the limit gave {refused:?}")
             })?;
         }
-        let text = sign.to_string();
-        let (payload, said) = match verb {
-            Verb::Reject => {
-                let said = engine.reject(key, Reason::from(text.clone()), now);
-                (text.into_bytes(), said)
-            }
-            Verb::Answer | Verb::AnswerTooLong => {
-                let payload = filled(text, bytes);
-                let said = engine.answer(key, Bytes::from(payload.clone()), now);
-                (payload, said)
-            }
+        let (bytes, said) = match verb {
+            Verb::Reject => (sign.len(), engine.reject(key, Reason::from(sign), now)),
+            Verb::Answer | Verb::AnswerTooLong => (payload.len(), engine.answer(key, payload, now)),
         };
+        self.note_answered(rep, task, verb, bytes, said)
+    }
+
+    /// So many bytes were given as the answer to a call, and this was said to it.
+    fn note_answered(
+        &mut self,
+        rep: usize,
+        task: &Task,
+        verb: Verb,
+        bytes: usize,
+        said: Result<(), AnswerError>,
+    ) -> Verdict {
+        let (now, id) = (self.agenda.now(), task.call.id());
         let code = match said {
             Ok(()) => 0,
             Err(AnswerError::Cancelled) => 1,
@@ -189,13 +209,13 @@ impl Network {
             false => {
                 let once_until = task.call.deadline.filter(|_| is_once);
                 let memory = self.book.memories.entry(rep).or_default();
-                CameTo::Answer(memory.give(payload.len(), once_until, now))
+                CameTo::Answer(memory.give(bytes, once_until, now))
             }
         };
         let begun = self.book.get(id)?.begun.get_mut(task.nth).ok_or("it was never begun")?;
         ensure(begun.came_to == CameTo::Nothing, || format!("call {id} is answered twice"))?;
         begun.came_to = came_to;
-        begun.bytes = payload.len();
+        begun.bytes = bytes;
         Ok(())
     }
 }
