@@ -4,7 +4,7 @@ use std::io::Read;
 
 use tempfile::tempdir;
 
-use crate::process::{run, start, start_read_late};
+use crate::process::{run, start, start_read_late, start_unread};
 
 #[test]
 fn a_message_is_the_stdin_of_its_command() {
@@ -199,4 +199,20 @@ fn a_server_whose_command_is_not_there_ends() {
     let asked = run(["req", "--connect", &server.bound()], "a\n");
     asked.says("the server rejected the request: exit status: 127").with_code(4);
     server.end().says("drawdown: the command of --exec was not found (").with_code(1);
+}
+
+#[test]
+fn what_was_confirmed_when_it_was_taken_counts_and_does_not_go_back() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let endpoint = push.bound();
+    push.send("one\ntwo\nthree\nfour\n");
+    let pull = ["pull", "--connect", &endpoint, "--ack", "taken", "--count", "1"];
+    let failing = run(pull.into_iter().chain(["--exec", "cat; exit 1"]), "");
+    assert_eq!(failing.with_code(0), "one");
+    let missing = run(pull.into_iter().chain(["--exec", "/nowhere/convert"]), "");
+    missing.says("the message is lost, since taking it confirmed it").with_code(1);
+    let unread = start_unread(pull).end();
+    unread.says("what is not written, 1 message, is lost, since taking it").with_code(5);
+    assert_eq!(run(pull, "").with_code(0), "four\n");
+    push.end().with_code(0);
 }

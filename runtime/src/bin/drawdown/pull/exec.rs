@@ -15,7 +15,7 @@ use crate::interrupts::Interrupts;
 use crate::output::{self, idle};
 use crate::shell::{Finding, Job, Search, shell};
 
-use super::PullArgs;
+use super::{Ack, PullArgs};
 
 /// For so long a message is given to nobody that came to a worker whose command is not there. Another worker, or this one if
 /// it is started again and at fault is the message, has something else to do meanwhile.
@@ -33,6 +33,7 @@ pub(super) async fn run_all(
     let hurry = CancellationToken::new();
     let work = Arc::new(Work {
         command: command.to_owned(),
+        ack: args.ack,
         search: Search::default(),
         console: console.clone(),
     });
@@ -68,8 +69,9 @@ pub(super) async fn run_all(
         return result.and(Err(Failure::new(
             Exit::Left,
             format!(
-                "commands still ran after {} and were killed; their messages go back to their senders",
-                humantime::format_duration(args.drain_timeout)
+                "commands still ran after {} and were killed; what each had {}",
+                humantime::format_duration(args.drain_timeout),
+                args.ack.fate(),
             ),
         )));
     }
@@ -86,6 +88,7 @@ fn finished(job: Result<Result<bool, Failure>, JoinError>) -> Result<bool, Failu
 /// What all commands have in common.
 struct Work {
     command: String,
+    ack: Ack,
     search: Search,
     console: Console,
 }
@@ -100,7 +103,7 @@ async fn run_one(
         Ok(job) => job,
         Err(error) => {
             delivery.release().await?;
-            let sentence = format!("cannot run sh: {error}; the message goes back to its sender");
+            let sentence = format!("cannot run sh: {error}; the message {}", work.ack.fate());
             return Err(Failure::new(Exit::Error, sentence));
         }
     };
@@ -120,11 +123,14 @@ async fn run_one(
             return Err(Failure::new(
                 Exit::Error,
                 format!(
-                    "{sentence}; the message goes back to its sender as it came, and no more is taken: mend the command \
-                     and start this again"
+                    "{sentence}; the message {}, and no more is taken: mend the command and start this again",
+                    work.ack.fate(),
                 ),
             ));
         }
+        Some(Finding::Odd(Some(sentence))) if work.ack.is_early() => work
+            .console
+            .say(format_args!("{sentence}; such a message {}", work.ack.fate())),
         Some(Finding::Odd(Some(sentence))) => work.console.say(format_args!(
             "{sentence}; such messages are rejected and tried again, for ever unless their sender has --max-attempts"
         )),
@@ -137,15 +143,16 @@ async fn run_one(
             return Err(Failure::new(
                 Exit::OutputClosed,
                 format!(
-                    "stdout was closed by its reader, and a command died of that ({}); its message goes back to its sender \
-                     as it came, and no more is taken",
-                    Printable(&failed.reason)
+                    "stdout was closed by its reader, and a command died of that ({}); its message {}, and no more is \
+                     taken",
+                    Printable(&failed.reason),
+                    work.ack.fate(),
                 ),
             ));
         }
         Err(failed) => {
             delivery.nack(failed.reason).await?;
-            return Ok(false);
+            return Ok(work.ack.is_early());
         }
     }
     Ok(true)

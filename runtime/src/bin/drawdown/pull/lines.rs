@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::output::{BATCH_MAX, WRITE_BYTES, flush, idle};
 
-use super::PullArgs;
+use super::{Ack, PullArgs};
 
 /// Writes messages until there were enough, none come, or somebody wants to end.
 pub(super) async fn write_all(
@@ -44,7 +44,7 @@ pub(super) async fn write_all(
             return Ok(());
         }
         if let Err(error) = flush(&mut text) {
-            return Err(give_back(batches, &error).await);
+            return Err(give_back(batches, args.ack, &error).await);
         }
         for batch in batches {
             confirmed += batch.len() as u64;
@@ -74,7 +74,7 @@ fn append(batch: &DeliveryBatch, text: &mut Vec<u8>) {
     }
 }
 
-async fn give_back(batches: Vec<DeliveryBatch>, error: &io::Error) -> Failure {
+async fn give_back(batches: Vec<DeliveryBatch>, ack: Ack, error: &io::Error) -> Failure {
     let mut count = 0;
     for delivery in batches.into_iter().flat_map(DeliveryBatch::into_deliveries) {
         count += 1;
@@ -84,9 +84,9 @@ async fn give_back(batches: Vec<DeliveryBatch>, error: &io::Error) -> Failure {
     Failure::new(
         Exit::OutputClosed,
         format!(
-            "cannot write to stdout ({error}): {} not confirmed, which go back to their senders, though some may have \
-             been read",
+            "cannot write to stdout ({error}): what is not written, {}, {}, though some of it may have been read",
             Counted(count, "message"),
+            ack.fate(),
         ),
     )
 }

@@ -107,6 +107,21 @@ enum Ack {
     Taken,
 }
 
+impl Ack {
+    /// Whether a message that could not be processed is confirmed all the same.
+    const fn is_early(self) -> bool {
+        matches!(self, Ack::Taken)
+    }
+
+    /// What becomes of one that nobody worked on to its end.
+    const fn fate(self) -> &'static str {
+        match self {
+            Ack::Processed => "goes back to its sender as it came",
+            Ack::Taken => "is lost, since taking it confirmed it",
+        }
+    }
+}
+
 pub(crate) async fn run(args: PullArgs, console: &Console) -> Result<(), Failure> {
     args.endpoints.check()?;
     let interrupts = Interrupts::listen(shell::kill_all)?;
