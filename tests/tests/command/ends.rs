@@ -1,12 +1,13 @@
 //! How runs end: timeouts, signals, readers that go away.
 
+use std::io::Read;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::tempdir;
 
-use crate::process::{run, start, start_unread};
+use crate::process::{dismiss, run, start, start_read_late, start_unread};
 
 #[test]
 fn a_pull_exits_when_nothing_comes() {
@@ -184,6 +185,58 @@ fn messages_that_cannot_be_written_go_to_others() {
     let pulled = run(["pull", "--connect", &endpoint, "--count", "2"], "");
     assert_eq!(pulled.with_code(0), "a\nb\n");
     push.end().with_code(0);
+}
+
+/// A line that does not fit into a pipe.
+fn long_line() -> String {
+    "x".repeat(100_000) + "\n"
+}
+
+#[test]
+fn a_pull_whose_stdout_is_not_read_in_time_gives_its_messages_back() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0", "--max-attempts", "1"]);
+    let endpoint = push.bound();
+    push.send(long_line() + "b\n");
+    let args = ["pull", "--connect", &endpoint, "--drain-timeout", "20ms"];
+    let (pull, mut stdout) = start_read_late(args);
+    stdout.read_exact(&mut [0]).unwrap();
+    pull.signal(Signal::TERM);
+    let ended = pull.end().says("SIGTERM: no more is taken; waiting up to 20ms");
+    let ended = ended.says("cannot write to stdout (its reader did not take it within 20ms)");
+    ended.says("goes back to its sender as it came").with_code(3);
+    let pulled = run(["pull", "--connect", &endpoint, "--count", "2"], "");
+    assert!(pulled.with_code(0) == long_line() + "b\n", "it was nobody's failure");
+    push.end().with_code(0);
+}
+
+#[test]
+fn whoever_reads_stdout_has_some_time_after_a_signal() {
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    push.send(long_line());
+    let (mut pull, mut stdout) = start_read_late(["pull", "--connect", &push.bound()]);
+    stdout.read_exact(&mut [0]).unwrap();
+    pull.signal(Signal::TERM);
+    pull.hears("SIGTERM: no more is taken; waiting up to 30s until what was taken is written");
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert!(rest == long_line()[1..], "{} bytes came", rest.len());
+    pull.end().with_code(0);
+    push.end().with_code(0);
+}
+
+#[test]
+fn a_subscriber_hears_signals_while_nobody_reads_its_stdout() {
+    let mut publisher = start(["pub", "--bind", "tcp://127.0.0.1:0", "--linger", "1h"]);
+    publisher.send(long_line());
+    let (mut sub, mut stdout) = start_read_late(["sub", "--connect", &publisher.bound()]);
+    stdout.read_exact(&mut [0]).unwrap();
+    sub.signal(Signal::TERM);
+    sub.hears("SIGTERM: waiting up to 5s until what has come is written");
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert!(rest == "\t\t".to_owned() + &long_line(), "{} bytes came", rest.len());
+    sub.end().with_code(0);
+    dismiss(publisher);
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::io;
 use drawdown::protocol::Counted;
 use drawdown::{DeliveryBatch, PullSocket};
 
-use crate::exit::{Exit, Failure};
-use crate::interrupts::Interrupts;
-use crate::output::{BATCH_MAX, WRITE_BYTES, flush, idle};
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::interrupts::{Interrupt, Interrupts};
+use crate::output::{BATCH_MAX, WRITE_BYTES, exit_of, flush, idle};
 
 use super::{Ack, PullArgs};
 
@@ -17,7 +18,13 @@ pub(super) async fn write_all(
     args: &PullArgs,
     pull: &PullSocket,
     mut interrupts: Interrupts,
+    console: &Console,
 ) -> Result<(), Failure> {
+    let stop = |interrupt| {
+        // Others may have what waits here.
+        pull.stop();
+        say_stopping(interrupt, args, console);
+    };
     let mut confirmed = 0;
     let mut text = Vec::new();
     loop {
@@ -43,7 +50,7 @@ pub(super) async fn write_all(
         if batches.is_empty() {
             return Ok(());
         }
-        if let Err(error) = flush(&mut text) {
+        if let Err(error) = flush(&mut text, &mut interrupts, args.drain_timeout, stop).await {
             return Err(give_back(batches, args.ack, &error).await);
         }
         for batch in batches {
@@ -51,6 +58,14 @@ pub(super) async fn write_all(
             batch.ack().await?;
         }
     }
+}
+
+fn say_stopping(interrupt: Interrupt, args: &PullArgs, console: &Console) {
+    console.say(format_args!(
+        "{}: no more is taken; waiting up to {} until what was taken is written",
+        interrupt.name(),
+        humantime::format_duration(args.drain_timeout),
+    ));
 }
 
 async fn receive(pull: &PullSocket, room: u64) -> Option<DeliveryBatch> {
@@ -82,7 +97,7 @@ async fn give_back(batches: Vec<DeliveryBatch>, ack: Ack, error: &io::Error) -> 
         let _ = delivery.release().await;
     }
     Failure::new(
-        Exit::OutputClosed,
+        exit_of(error),
         format!(
             "cannot write to stdout ({error}): what is not written, {}, {}, though some of it may have been read",
             Counted(count, "message"),

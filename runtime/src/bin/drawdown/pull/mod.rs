@@ -90,7 +90,7 @@ pub(crate) struct PullArgs {
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     idle_exit: Option<Duration>,
 
-    /// How long commands that run, and confirmations, may take at the end.
+    /// How long commands that run, whoever reads stdout, and confirmations may take at the end.
     #[arg(long, value_name = "DURATION", value_parser = units::duration, default_value = "30s")]
     drain_timeout: Duration,
 
@@ -158,7 +158,7 @@ impl PullArgs {
         console: &Console,
     ) -> Result<(), Failure> {
         match &self.exec {
-            None => lines::write_all(self, pull, interrupts).await,
+            None => lines::write_all(self, pull, interrupts, console).await,
             Some(command) => exec::run_all(self, command, pull, interrupts, console).await,
         }
     }

@@ -8,10 +8,10 @@ use drawdown::{Incoming, Publication, SubSocket};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::interrupts::Interrupts;
-use crate::output::{BATCH_MAX, WRITE_BYTES, flush, idle};
+use crate::output::{BATCH_MAX, WRITE_BYTES, exit_of, flush, idle};
 
-use super::SubArgs;
 use super::form::{Form, Published};
+use super::{GOODBYE, SubArgs};
 
 /// Writes messages until there were enough, none come, or somebody wants to end.
 pub(super) async fn write_all(
@@ -21,7 +21,14 @@ pub(super) async fn write_all(
     console: &Console,
     mut interrupts: Interrupts,
 ) -> Result<(), Failure> {
-    let mut output = Output { form, console, text: Vec::new(), last: Vec::new(), messages: 0 };
+    let mut output = Output {
+        form,
+        console,
+        interrupts: interrupts.clone(),
+        text: Vec::new(),
+        last: Vec::new(),
+        messages: 0,
+    };
     loop {
         let room = args.left(output.messages);
         if room == 0 {
@@ -66,6 +73,7 @@ async fn at_hand(socket: &SubSocket, room: u64) -> Option<Vec<Incoming>> {
 struct Output<'a> {
     form: Form,
     console: &'a Console,
+    interrupts: Interrupts,
     text: Vec<u8>,
     /// Of each session in the text, the last message.
     last: Vec<Publication>,
@@ -117,10 +125,18 @@ impl Output<'_> {
         if self.text.is_empty() {
             return Ok(());
         }
-        flush(&mut self.text).map_err(|error| match error.kind() {
+        let console = self.console;
+        let written = flush(&mut self.text, &mut self.interrupts, GOODBYE, |interrupt| {
+            console.say(format_args!(
+                "{}: waiting up to {} until what has come is written",
+                interrupt.name(),
+                humantime::format_duration(GOODBYE),
+            ));
+        });
+        written.await.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::quiet(Exit::OutputClosed),
             _ => Failure::new(
-                Exit::OutputClosed,
+                exit_of(&error),
                 format!(
                     "cannot write to stdout ({error}): what was not written is not acknowledged, though some of it may \
                      have been read"

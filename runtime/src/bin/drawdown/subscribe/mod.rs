@@ -23,7 +23,7 @@ use crate::watch::Watch;
 
 use form::Form;
 
-/// How long the cursor and the last words may take at the end.
+/// How long whoever reads stdout, and then the cursor and the last words, may take at the end.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Receive what is published: a line on stdout for each message.
