@@ -240,6 +240,20 @@ fn a_subscriber_hears_signals_while_nobody_reads_its_stdout() {
 }
 
 #[test]
+fn a_push_whose_receipts_nobody_reads_ends_on_a_signal() {
+    // More receipts than a pipe takes.
+    let mut pull = start(["pull", "--bind", "tcp://127.0.0.1:0", "--count", "20000"]);
+    let args = ["push", "--connect", &pull.bound(), "--receipts", "--drain-timeout", "2s"];
+    let (mut push, stdout) = start_read_late(args);
+    push.send("x\n".repeat(20_000));
+    pull.end().with_code(0);
+    push.signal(Signal::TERM);
+    push.hears("SIGTERM: waiting up to 2s until the receipts are read");
+    push.end().says("the last receipts were not read; the messages were sent").with_code(3);
+    drop(stdout);
+}
+
+#[test]
 fn an_expired_message_is_named() {
     let args = ["push", "--bind", "tcp://127.0.0.1:0", "--ttl", "20ms"];
     let pushed =

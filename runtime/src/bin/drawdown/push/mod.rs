@@ -143,7 +143,7 @@ impl Sender<'_> {
         let (drained, end) = console.live(|| live_line(&push, &rate), work).await;
         let printed = match receipts {
             None => Ok(()),
-            Some(receipts) if drained.is_ok() => receipts.finish().await,
+            Some(receipts) if drained.is_ok() => self.finish(receipts).await,
             // What nobody could deliver may not be on disk either.
             Some(receipts) => timeout(LAST_RECEIPTS, receipts.finish()).await.unwrap_or(Ok(())),
         };
@@ -151,6 +151,27 @@ impl Sender<'_> {
             End::Failed(failure) => Err(failure),
             _ => Ok(Outcome { drained, printed, sent: self.all_sent() }),
         }
+    }
+
+    /// Whoever reads the receipts has as long as he likes, until somebody wants to end.
+    async fn finish(&mut self, receipts: Receipts) -> Result<(), Failure> {
+        let mut printing = pin!(receipts.finish());
+        let interrupt = tokio::select! {
+            biased;
+            printed = &mut printing => return printed,
+            interrupt = self.interrupts.first() => interrupt,
+        };
+        let time = humantime::format_duration(self.haste());
+        self.console.say(format_args!(
+            "{}: waiting up to {time} until the receipts are read",
+            interrupt.name(),
+        ));
+        timeout(self.haste(), printing).await.unwrap_or_else(|_| {
+            let sentence = format!(
+                "after {time} the last receipts were not read; the messages were sent all the same"
+            );
+            Err(Failure::new(Exit::Left, sentence))
+        })
     }
 
     /// Takes lines in until there are no more, somebody wants to end, or the store fails.

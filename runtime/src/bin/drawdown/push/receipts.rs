@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::future::ready;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use drawdown::{PushSocket, Seq};
 use tokio::runtime::Handle;
@@ -26,7 +26,8 @@ pub(super) struct Receipts {
 impl Receipts {
     pub(super) fn start(push: &Arc<PushSocket>) -> Self {
         let (taken_in, seqs) = watch::channel(0..0);
-        let (push, handle) = (Arc::clone(push), Handle::current());
+        // Whoever reads late does not keep the socket from being closed.
+        let (push, handle) = (Arc::downgrade(push), Handle::current());
         // A thread, because whoever reads stdout may be slow.
         let printer = tokio::task::spawn_blocking(move || handle.block_on(print_all(&push, seqs)));
         Self { taken_in, printer }
@@ -56,7 +57,7 @@ impl Receipts {
 }
 
 async fn print_all(
-    push: &PushSocket,
+    push: &Weak<PushSocket>,
     mut taken_in: watch::Receiver<Range<Seq>>,
 ) -> Result<(), Failure> {
     let mut text = String::new();
@@ -65,7 +66,9 @@ async fn print_all(
     while taken_in.changed().await.is_ok() {
         let seqs = taken_in.borrow_and_update().clone();
         for seq in printed.unwrap_or(seqs.start)..seqs.end {
-            let receipt = push.receipt(seq);
+            let Some(receipt) = push.upgrade().map(|push| push.receipt(seq)) else {
+                return Ok(());
+            };
             let result = tokio::select! {
                 biased;
                 result = receipt.accepted() => result,
