@@ -254,6 +254,18 @@ fn a_push_whose_receipts_nobody_reads_ends_on_a_signal() {
 }
 
 #[test]
+fn a_client_whose_replies_nobody_reads_ends_on_a_signal() {
+    let mut server = start(["rep", "--bind", "tcp://127.0.0.1:0", "--echo"]);
+    let (mut client, mut stdout) = start_read_late(["req", "--connect", &server.bound()]);
+    client.send(long_line());
+    stdout.read_exact(&mut [0]).unwrap();
+    client.signal(Signal::TERM);
+    let ended = client.end().says("cannot write to stdout (its reader did not take it within 5s)");
+    ended.says("the replies from there on are lost").with_code(3);
+    dismiss(server);
+}
+
+#[test]
 fn an_expired_message_is_named() {
     let args = ["push", "--bind", "tcp://127.0.0.1:0", "--ttl", "20ms"];
     let pushed =

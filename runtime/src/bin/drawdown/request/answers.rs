@@ -1,6 +1,7 @@
 //! What became of lines, in their order: replies on stdout, failures on stderr, or both on stdout as JSON.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
 
 use drawdown::protocol::Counted;
 use drawdown::{Reply, RequestError};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
 use crate::json::text_or_hex;
+use crate::output;
 
 /// Why a line got no reply.
 pub(super) struct NoReply {
@@ -22,8 +24,10 @@ pub(super) struct NoReply {
 pub(super) struct Answers<'a> {
     json: bool,
     console: &'a Console,
-    written: u64,
+    told: u64,
     failed: u64,
+    /// What stdout has not taken yet.
+    writing: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
 }
 
 impl NoReply {
@@ -56,19 +60,15 @@ impl From<RequestError> for NoReply {
 
 impl<'a> Answers<'a> {
     pub(super) const fn new(json: bool, console: &'a Console) -> Self {
-        Self { json, console, written: 0, failed: 0 }
+        Self { json, console, told: 0, failed: 0, writing: None }
     }
 
-    /// Tells what became of a line.
-    pub(super) fn tell(
-        &mut self,
-        line: u64,
-        answer: Result<Reply, NoReply>,
-    ) -> Result<(), Failure> {
-        self.written += 1;
+    /// Tells what became of a line, once all before it is [`written`](Self::written).
+    pub(super) fn tell(&mut self, line: u64, answer: Result<Reply, NoReply>) {
+        self.told += 1;
         match answer {
-            Ok(reply) if self.json => write(object(line, reply.payload()).to_string().as_bytes()),
-            Ok(reply) => write(reply.payload()),
+            Ok(reply) if self.json => self.write(object(line, reply.payload()).to_string()),
+            Ok(reply) => self.write(reply.payload()),
             Err(no_reply) => {
                 self.failed += 1;
                 let NoReply { sentence, reason, may_have_run } = no_reply;
@@ -78,17 +78,40 @@ impl<'a> Answers<'a> {
                     if let Some(reason) = reason {
                         object["reason"] = reason.into();
                     }
-                    return write(object.to_string().as_bytes());
+                    return self.write(object.to_string());
                 }
                 self.console.tell(format_args!("line {line}: {sentence}"));
-                Ok(())
             }
         }
     }
 
+    /// A line by itself: who asks one by one waits for it.
+    fn write(&mut self, text: impl Into<Vec<u8>>) {
+        let mut text = text.into();
+        if !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        self.writing = Some(Box::pin(async { output::write(text).await.1 }));
+    }
+
+    /// Whether stdout has not taken all yet.
+    pub(super) const fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Waits until stdout has taken all. If the future is dropped, no answer is lost.
+    pub(super) async fn written(&mut self) -> Result<(), Failure> {
+        let Some(writing) = &mut self.writing else {
+            return Ok(());
+        };
+        let written = writing.await;
+        self.writing = None;
+        written.map_err(|error| unwritten(&error))
+    }
+
     /// Whether all lines got their replies.
     pub(super) fn all_replied(&self) -> Result<(), Failure> {
-        match (self.failed, self.written) {
+        match (self.failed, self.told) {
             (0, _) => Ok(()),
             (failed, all) => Err(Failure::new(
                 Exit::Undelivered,
@@ -105,16 +128,13 @@ fn object(line: u64, reply: &[u8]) -> Value {
     }
 }
 
-/// Writes a line at once: who asks one by one waits for it.
-fn write(text: &[u8]) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    let newline: &[u8] = if text.ends_with(b"\n") { b"" } else { b"\n" };
-    let written = stdout.write_all(text).and_then(|()| stdout.write_all(newline));
-    written.and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+/// Why there is no more on stdout.
+pub(super) fn unwritten(error: &io::Error) -> Failure {
+    match error.kind() {
         ErrorKind::BrokenPipe => Failure::quiet(Exit::OutputClosed),
         _ => Failure::new(
-            Exit::OutputClosed,
+            output::exit_of(error),
             format!("cannot write to stdout ({error}): the replies from there on are lost"),
         ),
-    })
+    }
 }

@@ -9,18 +9,23 @@ use std::time::Duration;
 pub(crate) use args::ReqArgs;
 use drawdown::ReqSocket;
 use drawdown::protocol::Counted;
+use tokio::time::timeout;
 
 use crate::console::{Console, Rate};
 use crate::exit::{Exit, Failure};
 use crate::input::{Block, Input, TooLong};
-use crate::interrupts::Interrupts;
+use crate::interrupts::{Interrupt, Interrupts};
+use crate::output::unread;
 use crate::watch::Watch;
 
-use answers::{Answers, NoReply};
+use answers::{Answers, NoReply, unwritten};
 use under_way::UnderWay;
 
 /// How long the last words may take: servers are told that nobody waits for them.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long whoever reads the last replies may take at the end.
+const LAST_REPLIES: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: ReqArgs, console: &Console) -> Result<(), Failure> {
     args.endpoints.check()?;
@@ -64,9 +69,8 @@ impl Caller<'_> {
             interrupt = interrupts.first() => interrupt,
             result = self.ask_all() => return result.and_then(|()| self.answers.all_replied()),
         };
-        for (line, answer) in self.under_way.withdraw(interrupt.name()) {
-            self.answers.tell(line, answer)?;
-        }
+        let told = timeout(LAST_REPLIES, self.withdraw(interrupt)).await;
+        told.unwrap_or_else(|_| Err(unwritten(&unread(LAST_REPLIES))))?;
         match self.unasked {
             None => self.answers.all_replied(),
             Some(line) => Err(Failure::new(
@@ -74,6 +78,16 @@ impl Caller<'_> {
                 format!("{}: line {line} and what comes after it was not asked", interrupt.name()),
             )),
         }
+    }
+
+    /// Ends what is under way, and tells what became of it.
+    async fn withdraw(&mut self, interrupt: Interrupt) -> Result<(), Failure> {
+        let ended: Vec<_> = self.under_way.withdraw(interrupt.name()).collect();
+        for (line, answer) in ended {
+            self.answers.written().await?;
+            self.answers.tell(line, answer);
+        }
+        self.answers.written().await
     }
 
     /// Asks until the input ends, and waits for the last replies.
@@ -93,6 +107,7 @@ impl Caller<'_> {
         while !self.under_way.is_empty() {
             self.tell_first().await?;
         }
+        self.answers.written().await?;
         end
     }
 
@@ -104,7 +119,7 @@ impl Caller<'_> {
         loop {
             tokio::select! {
                 biased;
-                result = self.tell_first(), if !self.under_way.is_empty() => result?,
+                result = self.tell_first(), if self.has_to_tell() => result?,
                 block = input.next() => return Ok(block),
             }
         }
@@ -146,8 +161,14 @@ impl Caller<'_> {
 
     /// Waits for the answer of the first line that has none, and tells it. If it is dropped, no answer is lost.
     async fn tell_first(&mut self) -> Result<(), Failure> {
+        self.answers.written().await?;
         let (line, answer) = self.under_way.first().await;
-        self.answers.tell(line, answer)
+        self.answers.tell(line, answer);
+        self.answers.written().await
+    }
+
+    fn has_to_tell(&self) -> bool {
+        !self.under_way.is_empty() || self.answers.is_writing()
     }
 }
 
