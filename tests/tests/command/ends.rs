@@ -4,10 +4,11 @@ use std::io::Read;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use drawdown_tests::patience::wait_until;
 use rustix::process::Signal;
 use tempfile::tempdir;
 
-use crate::process::{dismiss, run, start, start_read_late, start_unread};
+use crate::process::{dismiss, run, start, start_read_late, start_unheard, start_unread};
 
 #[test]
 fn a_pull_exits_when_nothing_comes() {
@@ -100,6 +101,23 @@ fn a_second_signal_stops_at_once() {
         }
         push.end().says("stopped at once by a second signal").with_code(code);
     }
+}
+
+#[test]
+fn a_second_signal_stops_at_once_though_nobody_reads_stderr() {
+    let folder = tempdir().unwrap();
+    let begun = folder.path().join("begun");
+    let command = format!("touch {}; exec cat /dev/zero >&2", begun.display());
+    let mut push = start(["push", "--bind", "tcp://127.0.0.1:0"]);
+    let (mut pull, _stderr) =
+        start_unheard(["pull", "--connect", &push.bound(), "--exec", &command]);
+    push.send("a\n");
+    wait_until(|| begun.exists());
+    wait_until(|| {
+        pull.signal(Signal::TERM);
+        !pull.is_running()
+    });
+    pull.end().with_code(143);
 }
 
 #[test]

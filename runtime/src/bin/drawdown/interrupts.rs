@@ -11,6 +11,9 @@ use crate::exit::{Exit, Failure};
 /// Signals that come together are one: `timeout` and terminals send theirs to a process and to its group.
 const TOGETHER: Duration = Duration::from_millis(500);
 
+/// How long the sentence about the second may take.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Which signal came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Interrupt {
@@ -60,11 +63,9 @@ impl Interrupts {
             while tokio::time::timeout_at(until, next()).await.is_ok() {}
             let second = next().await;
             last_deed();
-            let _ = writeln!(
-                std::io::stderr(),
-                "drawdown: stopped at once by a second signal; what was not confirmed is left to its sender, if that goes \
-                 on or has a store"
-            );
+            // Nobody has to read stderr, and another thread may be waiting for that already.
+            let last_words = tokio::task::spawn_blocking(say_stopped);
+            let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
             std::process::exit(second.exit_code());
         });
         Ok(Self { first })
@@ -82,4 +83,12 @@ impl Interrupts {
             }
         }
     }
+}
+
+fn say_stopped() {
+    let _ = writeln!(
+        std::io::stderr(),
+        "drawdown: stopped at once by a second signal; what was not confirmed is left to its sender, if that goes on \
+         or has a store"
+    );
 }
