@@ -45,6 +45,9 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         ("bench push --bind tcp://127.0.0.1:0 --count 1 --size 7", "at least 8 bytes"),
         ("push --bind tcp://127.0.0.1:0 --json", "--json"),
         ("dead purge /nowhere", "--all"),
+        ("store show /nowhere --raw --json", "'--raw' cannot be used with '--json'"),
+        ("store --json show /nowhere --raw", "--raw cannot be used with --json"),
+        ("dead --json show /nowhere --seq 1 --raw", "--raw cannot be used with --json"),
         ("dance", "dance"),
     ] {
         let ended = run(line.split(' '), "").says(words);

@@ -83,6 +83,9 @@ struct Which {
 
 pub(crate) fn run(args: &DeadArgs) -> Result<(), Failure> {
     let json = args.form.json;
+    if let Action::Show { raw, .. } = &args.action {
+        args.form.check_beside(*raw)?;
+    }
     match &args.action {
         Action::Ls { folder } => with_store(folder, |store| list(store, json)),
         Action::Show { folder, seq, raw } => {

@@ -66,6 +66,9 @@ enum Action {
 
 pub(crate) fn run(args: &StoreArgs) -> Result<(), Failure> {
     let json = args.form.json;
+    if let Action::Show { raw, .. } = &args.action {
+        args.form.check_beside(*raw)?;
+    }
     match &args.action {
         Action::Ls { folder } => with_store(folder, |store| list(store, json)),
         Action::Show { folder, seq, raw } => with_store(folder, |store| match seq {
