@@ -29,6 +29,9 @@ fn a_command_line_that_makes_no_sense_is_refused() {
         ("pull --bind tcp://127.0.0.1:0 --exec=", "there is no command in it"),
         ("rep --bind tcp://127.0.0.1:0 --exec=", "there is no command in it"),
         ("req --bind tcp://127.0.0.1:0 --timeout 0s", "over before anything is done"),
+        ("push --bind tcp://127.0.0.1:0 --ttl 0s", "over before anything is done"),
+        ("pull --bind tcp://127.0.0.1:0 --idle-exit 0s", "over before anything is done"),
+        ("sub --bind tcp://127.0.0.1:0 --idle-exit 0s", "over before anything is done"),
         ("pub --bind tcp://127.0.0.1:0 --ring-bytes 0", "room for nothing"),
         (
             "pull --bind tcp://127.0.0.1:0 --count 0",

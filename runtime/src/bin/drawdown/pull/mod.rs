@@ -87,7 +87,7 @@ pub(crate) struct PullArgs {
     ack: Ack,
 
     /// Exit when nothing came for so long.
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = units::some_time)]
     idle_exit: Option<Duration>,
 
     /// How long commands that run, whoever reads stdout, and confirmations may take at the end.

@@ -82,7 +82,7 @@ pub(crate) struct PushArgs {
     queue: Option<u64>,
 
     /// The shelf life of a message: one that nobody has taken by then is gone [default: none].
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = units::some_time)]
     ttl: Option<Duration>,
 
     /// After so many failed attempts a message becomes a dead letter [default: it is tried for ever]. A worker that dies has

@@ -83,7 +83,7 @@ pub(crate) struct SubArgs {
     count: Option<u64>,
 
     /// Exit when nothing came for so long.
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = units::some_time)]
     idle_exit: Option<Duration>,
 
     /// When a publisher numbers anew, drop what waits here under its old numbers.
