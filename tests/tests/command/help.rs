@@ -1,6 +1,6 @@
 //! What the command says of itself.
 
-use crate::process::run;
+use crate::process::{run, start_unread};
 
 #[test]
 fn every_command_explains_itself_with_examples() {
@@ -36,5 +36,12 @@ fn there_are_completions_for_shells() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(["completions", shell], "").with_code(0);
         assert!(script.contains("drawdown") && script.contains("receipts"), "{shell}");
+    }
+}
+
+#[test]
+fn help_that_cannot_be_shown_is_an_error() {
+    for args in ["--help", "--version", "completions bash"] {
+        start_unread(args.split(' ')).end().says("cannot write to stdout: ").with_code(5);
     }
 }

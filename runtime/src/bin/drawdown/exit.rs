@@ -14,7 +14,7 @@ Exit codes:
   3    a drain timed out; stderr names what is left
   4    some messages were not delivered: expired, dead letters, or over the size
        limit; or some requests failed
-  5    stdout was closed by its reader
+  5    stdout was closed by its reader, or takes no more, as on a full disk
   130  stopped at once by a second SIGINT (143: SIGTERM), half a second or more
        after the first: those that come together are one";
 
@@ -103,17 +103,24 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// As [`print`], for what need not be text.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| {
-        Failure::new(Exit::OutputClosed, format!("cannot write to stdout: {error}"))
-    })
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| unprinted(&error))
+}
+
+fn unprinted(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::OutputClosed, format!("cannot write to stdout: {error}"))
 }
 
 /// Help and versions go to stdout; what makes no sense is told as any other error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Nobody is left to tell if that fails.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let failure = unprinted(&error);
+                let _ = writeln!(std::io::stderr(), "drawdown: {failure}");
+                failure.code()
+            }
+        };
     }
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
