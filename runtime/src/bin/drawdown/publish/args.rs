@@ -23,7 +23,7 @@ use super::line::TAB_BYTES;
 ///
 /// At the end of the input the command stays until the subscribers that are there have had everything, for up to a second;
 /// with --linger it stays for just so long, and serves also those who come meanwhile. On SIGTERM or SIGINT it stops
-/// reading, and ends as at the end of the input.
+/// reading, and staying, and waits for nothing but those subscribers, for up to a second.
 ///
 /// With --store, the ring and the numbers survive the process: started again on the same store, it goes on where it was.
 #[derive(Args, Debug)]
