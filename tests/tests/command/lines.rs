@@ -1,8 +1,11 @@
 //! Lines go in at one end and come out at the other.
 
+use std::process::Command;
+
+use drawdown_tests::command::binary;
 use tempfile::tempdir;
 
-use crate::process::{run, start};
+use crate::process::{run, start, start_as};
 
 /// Any bytes, empty lines, and a last line without a newline.
 const INPUT: &[u8] = b"one\n\n\xff\x00two\r\n three \nlast";
@@ -110,4 +113,21 @@ fn taking_confirms_if_asked_for() {
     let args = ["pull", "--connect", &endpoint, "--ack", "taken", "--count", "2"];
     assert_eq!(run(args, "").with_code(0), "a\nb\n");
     push.end().with_code(0);
+}
+
+#[test]
+fn a_message_on_a_terminal_has_a_line_of_its_own() {
+    let has_script = Command::new("script").arg("--version").output();
+    if !has_script.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: this system has no script(1) to make a terminal");
+        return;
+    }
+    let pull = format!("{} pull --bind tcp://127.0.0.1:0 --count 1", binary().display());
+    let mut script = Command::new("script");
+    script.args(["-qec", &pull, "/dev/null"]);
+    let mut pull = start_as(script);
+    let bound = pull.line();
+    run(["push", "--connect", bound.trim_start_matches("bound ").trim_end()], "a\n").with_code(0);
+    assert_eq!(pull.line(), "a\r");
+    pull.end().with_code(0);
 }

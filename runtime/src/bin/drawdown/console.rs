@@ -49,6 +49,12 @@ impl Console {
         Self { live: live.then(live_line) }
     }
 
+    /// For a command that writes to stdout: without the live line if both would be on one terminal.
+    pub(crate) fn beside_stdout(&self) -> Self {
+        let live = self.live.clone().filter(|_| !std::io::stdout().is_terminal());
+        Self { live }
+    }
+
     /// One sentence.
     pub(crate) fn say(&self, sentence: impl Display) {
         // When stderr is closed, nobody listens.

@@ -123,6 +123,7 @@ impl Ack {
 }
 
 pub(crate) async fn run(args: PullArgs, console: &Console) -> Result<(), Failure> {
+    let console = &console.beside_stdout();
     args.endpoints.check()?;
     let interrupts = Interrupts::listen(shell::kill_all)?;
     let pull = args.socket()?;

@@ -28,6 +28,7 @@ const HASTE: Duration = Duration::from_secs(30);
 const LAST_RECEIPTS: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: PushArgs, console: &Console) -> Result<(), Failure> {
+    let console = &if args.receipts { console.beside_stdout() } else { console.clone() };
     args.endpoints.check()?;
     let interrupts = Interrupts::listen(|| ())?;
     let push = Arc::new(args.socket().await?);

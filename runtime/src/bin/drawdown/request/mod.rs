@@ -28,6 +28,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const LAST_REPLIES: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(args: ReqArgs, console: &Console) -> Result<(), Failure> {
+    let console = &console.beside_stdout();
     args.endpoints.check()?;
     let mut interrupts = Interrupts::listen(|| ())?;
     let socket = args.socket().await?;

@@ -110,6 +110,7 @@ fn from(text: &str) -> Result<Start, String> {
 }
 
 pub(crate) async fn run(args: SubArgs, console: &Console) -> Result<(), Failure> {
+    let console = &console.beside_stdout();
     args.endpoints.check()?;
     let interrupts = Interrupts::listen(|| ())?;
     let socket = args.socket().await?;
