@@ -81,6 +81,16 @@ impl<T> Rising<T> {
             self.taken += usize::from(slot.replace(entry(done)).is_none());
             done += 1;
         }
+        if done < count
+            && !self.ring.is_empty()
+            && self.place(first + done) == Some(self.ring.len())
+        {
+            // All that is left follows the last, but for the highest number, which has no place.
+            let end = count.min((u64::MAX - first).max(done));
+            self.ring.extend((done..end).map(|above| Some(entry(above))));
+            self.taken += (end - done) as usize;
+            done = end;
+        }
         for above in done..count {
             self.insert(first + above, entry(above));
         }

@@ -64,6 +64,7 @@ impl Names {
     }
 
     /// What is known of the call that has this number at its client.
+    #[inline]
     pub(super) fn known(&self, client: ClientKey, number: u64) -> Option<Known> {
         self.clients.get(&client)?.calls.get(&number).copied()
     }
