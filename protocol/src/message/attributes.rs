@@ -76,8 +76,7 @@ impl Attributes<'_> {
             }
         }
         if let Some(call) = self.call {
-            out.put_slice(&[TAG_CALL, CALL_BYTES as u8]);
-            out.put_slice(call.as_bytes());
+            out.put_slice(&Self::of_call(call));
         }
         if self.rejected {
             out.put_slice(&[TAG_REJECTED, 0]);

@@ -149,11 +149,10 @@ impl PushEngine {
     ) -> Result<(), Close> {
         let DataRun { header, records, .. } = data;
         let count = u64::from(header.count);
-        let Some(link) = self.links.get_mut(&id) else {
+        self.check_restored(id)?;
+        let (Some(link), Some(rebuild)) = (self.links.get_mut(&id), &self.rebuild) else {
             return Ok(());
         };
-        let rebuild = self.rebuild.as_ref().filter(|_| link.may_restore());
-        let rebuild = rebuild.ok_or_else(unwanted)?;
         if header.first_delivery != link.restored {
             return Err(violation("contents out of turn"));
         }

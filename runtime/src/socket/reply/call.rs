@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use drawdown_protocol::wire::Reason;
-use drawdown_protocol::{CallId, Identity, TakenCall, Time};
+use drawdown_protocol::{CallId, Identity, TakenCall};
 
 use crate::core::Core;
 
@@ -113,24 +113,13 @@ impl Call {
     /// # Errors
     /// If nobody would get the reply: its caller has given up, which is normal and leaves the socket as it is, or the socket is
     /// closed. Or if the reply is over the limit: then the call is in the error, to be answered otherwise.
-    pub fn reply(self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
-        let payload = payload.into();
-        let core = Arc::clone(&self.core);
-        let now = core.clock.time();
-        core.with(|socket| self.reply_to(socket, payload, now))
-    }
-
-    /// Replies under its socket's lock.
-    fn reply_to(
-        mut self,
-        socket: &mut ReplyState,
-        payload: Bytes,
-        now: Time,
-    ) -> Result<(), ReplyError> {
+    pub fn reply(mut self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
+        let (key, payload, now) = (self.taken.key, payload.into(), self.core.clock.time());
         // Dropping it takes the lock as long as it is open.
         self.is_open = false;
-        let settled = socket.settle(|engine| engine.answer(self.taken.key, payload, now));
-        settled.map_err(|kind| self.fail(kind))
+        let answer =
+            |socket: &mut ReplyState| socket.settle(|engine| engine.answer(key, payload, now));
+        self.core.with(answer).map_err(|kind| self.fail(kind))
     }
 
     /// Why it has no reply. One that can still be answered goes along.
