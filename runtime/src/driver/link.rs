@@ -29,7 +29,7 @@ const PIECES_MAX: usize = 64;
 const FRAMES_MAX: usize = 256;
 
 /// Bytes that one read of a polled link takes at the most.
-const POLLED_BYTES: usize = 4 << 10;
+const POLLED_BYTES: usize = 16 << 10;
 
 /// Serves a link until it ends; says whether its handshake was ever done. Dropping it closes the connection.
 pub(crate) struct LinkDriver<S: Socket> {

@@ -19,24 +19,6 @@ impl Turns {
         calls.is_multiple_of(CALLS_PER_TURN)
     }
 
-    /// Counts what was handed out together.
-    pub(super) fn count(&self, calls: usize) {
-        let before = self.0.load(Ordering::Relaxed);
-        self.0.store(
-            before.wrapping_add(u32::try_from(calls).unwrap_or(u32::MAX)),
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Whether a turn's worth was counted since this was last true.
-    pub(super) fn is_used_up(&self) -> bool {
-        let is_used_up = self.0.load(Ordering::Relaxed) >= CALLS_PER_TURN;
-        if is_used_up {
-            self.0.store(0, Ordering::Relaxed);
-        }
-        is_used_up
-    }
-
     pub(super) async fn end() {
         tokio::task::coop::consume_budget().await;
     }

@@ -4,17 +4,19 @@ mod builder;
 mod call;
 mod error;
 mod state;
+mod turn;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use builder::RepBuilder;
 pub use call::Call;
-use drawdown_protocol::{ReplyEngine, ReplyStats};
+use drawdown_protocol::{ReplyEngine, ReplyStats, Time};
 pub use error::{ReplyError, ReplyErrorKind};
 
 use crate::clock::Clock;
@@ -24,7 +26,6 @@ use crate::error::{Closed, DrainError, Error, Undone};
 use crate::socket::commit::CommitThread;
 use crate::socket::drain::drained;
 use crate::socket::preferred::sealed::Receiver;
-use crate::socket::turns::Turns;
 use crate::socket::{SocketOptions, socket_ends};
 use crate::store::Store;
 
@@ -65,7 +66,8 @@ pub struct RepSocket {
     core: Arc<Core<ReplyState>>,
     options: SocketOptions,
     thread: CommitThread,
-    turns: Turns,
+    /// The links are to have their turn before more is handed out.
+    gives_way: AtomicBool,
 }
 
 impl RepSocket {
@@ -85,7 +87,7 @@ impl RepSocket {
         let core = Core::new(state, clock, &options.core, message_bytes_max);
         let thread = CommitThread::start(&core, store)?;
         driver::spawn_timer(&core);
-        Ok(Self { core, options, thread, turns: Turns::default() })
+        Ok(Self { core, options, thread, gives_way: AtomicBool::new(false) })
     }
 
     socket_ends!(core, options);
@@ -99,15 +101,13 @@ impl RepSocket {
     /// None today.
     pub async fn recv(&self) -> Result<Option<Call>, Closed> {
         self.give_way().await;
-        let mut receive = Receive { core: &self.core, place: None };
-        let call = poll_fn(|cx| receive.poll(cx)).await;
-        self.turns.count(1);
-        Ok(call)
+        let mut receive = Receive { rep: self, place: None };
+        Ok(poll_fn(|cx| receive.poll(cx)).await)
     }
 
-    /// The next calls, as many as are at hand: at least one, at most `count`; `None` as [`RepSocket::recv`] has it. For many
-    /// small calls this, with [`RepSocket::reply_batch`], costs a fraction of receiving one by one. Dropping the future loses
-    /// nothing.
+    /// The next calls that are at hand: at least one, at most `count`, and of more than 128 at most half, so that replies to
+    /// those are on their way while the rest is worked on; `None` as [`RepSocket::recv`] has it. For many small calls this,
+    /// with [`RepSocket::reply_batch`], costs a fraction of receiving one by one. Dropping the future loses nothing.
     ///
     /// ```no_run
     /// # async fn example(rep: drawdown::RepSocket) -> Result<(), Box<dyn std::error::Error>> {
@@ -128,16 +128,13 @@ impl RepSocket {
     /// None today.
     pub async fn recv_batch(&self, count: usize) -> Result<Option<Vec<Call>>, Closed> {
         self.give_way().await;
-        let mut receive = Receive { core: &self.core, place: None };
-        let calls = poll_fn(|cx| receive.poll_batch(count.max(1), cx)).await;
-        self.turns.count(calls.as_ref().map_or(0, Vec::len));
-        Ok(calls)
+        let mut receive = Receive { rep: self, place: None };
+        Ok(poll_fn(|cx| receive.poll_batch(count.max(1), cx)).await)
     }
 
-    /// Lets the links have their turn from time to time, so that replies are on their way while the next calls are worked
-    /// on: otherwise callers and this server would take turns at being idle.
+    /// Lets the links have their turn from time to time, see [`turn`].
     async fn give_way(&self) {
-        if self.turns.is_used_up() {
+        if self.gives_way.load(Ordering::Relaxed) && self.gives_way.swap(false, Ordering::Relaxed) {
             tokio::task::yield_now().await;
         }
     }
@@ -254,7 +251,7 @@ impl Receiver for RepSocket {
     }
 
     async fn wait(&self) -> Option<Call> {
-        let mut receive = Receive { core: &self.core, place: None };
+        let mut receive = Receive { rep: self, place: None };
         poll_fn(|cx| receive.poll(cx)).await
     }
 }
@@ -273,39 +270,51 @@ impl std::fmt::Debug for RepSocket {
 
 /// A receive call and its place among those that wait.
 struct Receive<'a> {
-    core: &'a Arc<Core<ReplyState>>,
+    rep: &'a RepSocket,
     place: Option<Waiting>,
 }
 
 impl Receive<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Call>> {
-        let now = self.core.clock.time();
-        let place = &mut self.place;
-        let taken = self.core.with(|socket| socket.poll_take(place, now, cx.waker()));
-        taken.map(|taken| taken.map(|taken| Call::new(self.core, taken)))
+        let taken = self.visit(|socket, place, now| socket.poll_take(place, now, cx.waker()));
+        taken.map(|taken| taken.map(|taken| Call::new(&self.rep.core, taken)))
     }
 
     fn poll_batch(&mut self, count: usize, cx: &Context<'_>) -> Poll<Option<Vec<Call>>> {
-        let now = self.core.clock.time();
-        let place = &mut self.place;
-        self.core.with(|socket| {
-            let first = std::task::ready!(socket.poll_take(place, now, cx.waker()));
-            let Some(first) = first else {
+        let core = &self.rep.core;
+        self.visit(|socket, place, now| {
+            let Some(first) = ready!(socket.poll_take(place, now, cx.waker())) else {
                 return Poll::Ready(None);
             };
             let mut calls = Vec::with_capacity(count.min(1 + socket.engine.queued()));
-            calls.push(Call::new(self.core, first));
-            let push = |taken| calls.push(Call::new(self.core, taken));
-            socket.engine.take_many(count - 1, now, push);
+            calls.push(Call::new(core, first));
+            socket.take_more(count - 1, now, |taken| calls.push(Call::new(core, taken)));
             Poll::Ready(Some(calls))
         })
+    }
+
+    /// Takes something under the lock, and sees whether the links are to have their turn then.
+    fn visit<T>(
+        &mut self,
+        take: impl FnOnce(&mut ReplyState, &mut Option<Waiting>, Time) -> T,
+    ) -> T {
+        let Self { rep, place } = self;
+        let now = rep.core.clock.time();
+        let (taken, gives_way) = rep.core.with(|socket| {
+            let taken = take(socket, place, now);
+            (taken, socket.gives_way())
+        });
+        if gives_way {
+            rep.gives_way.store(true, Ordering::Relaxed);
+        }
+        taken
     }
 }
 
 impl Drop for Receive<'_> {
     fn drop(&mut self) {
         if self.place.is_some() {
-            self.core.with(|socket| socket.leave(&mut self.place));
+            self.rep.core.with(|socket| socket.leave(&mut self.place));
         }
     }
 }

@@ -12,11 +12,13 @@ use crate::socket::commit::{Committer, Stored};
 use crate::socket::drain::Draining;
 
 use super::error::ReplyErrorKind;
+use super::turn::Turn;
 
 /// What is under a REP socket's lock.
 pub(crate) struct ReplyState {
     pub(super) engine: ReplyEngine,
     receivers: WaitList,
+    turn: Turn,
     watchers: Watchers,
     drains: WaitList,
     committer: Option<Committer>,
@@ -40,6 +42,7 @@ impl ReplyState {
         Self {
             engine,
             receivers: WaitList::default(),
+            turn: Turn::default(),
             watchers: Watchers::default(),
             drains: WaitList::default(),
             committer: None,
@@ -60,12 +63,27 @@ impl ReplyState {
         if self.is_stopped() {
             return Poll::Ready(None);
         }
+        self.turn.begin_if_over(self.engine.queued(), now);
         if let Some(call) = self.engine.take(now) {
+            self.turn.count(1, now);
             return Poll::Ready(Some(call));
         }
+        self.turn.end();
         self.receivers.wait(place, waker);
         self.engine.set_waiting(self.receivers.len() as u64);
         Poll::Pending
+    }
+
+    /// The calls behind it, as many as are at hand and as are left of the turn.
+    pub(super) fn take_more(&mut self, count: usize, now: Time, taken: impl FnMut(TakenCall)) {
+        let queued = self.engine.queued();
+        self.engine.take_many(count.min(self.turn.left()), now, taken);
+        self.turn.count(queued.saturating_sub(self.engine.queued()), now);
+    }
+
+    /// Whether the links are to have their turn before more is handed out.
+    pub(super) fn gives_way(&self) -> bool {
+        self.turn.is_over() && self.engine.has_queued()
     }
 
     /// Gives a place among those that wait for calls up.
