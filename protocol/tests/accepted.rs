@@ -92,7 +92,7 @@ fn an_answer_is_not_sent_before_the_store_has_it() {
     let mut client = Raw::connect(&mut server, "client", NOW);
     client.says(&mut server, &handshake(&hello(SocketType::Req, peer(0x20))), NOW);
     client.hears(&mut server, NOW);
-    let named = [&[4, 16][..], CallId::new([7; 8], 0).as_bytes()].concat();
+    let named = [&[4, 16][..], &CallId::new([7; 8], 0).to_bytes()].concat();
     client.says(&mut server, &data(run(0, 0, 1), &record(b"x", Some(&named))), NOW);
     let call = server.take(NOW.time).expect("it came");
     server.answer(call.key, Bytes::from_static(b"y"), NOW.time).expect("its caller waits");

@@ -18,7 +18,7 @@ const NOW: Now = Now { time: drawdown_protocol::Time::ZERO, wall: common::WALL }
 /// The record of a call of a client, with these attributes before its name and behind it.
 fn call_of(client: u8, (delivery, number): (u64, u64), before: &[u8], behind: &[u8]) -> Vec<u8> {
     let id = CallId::new([client; 8], number);
-    let attributes = [before, &[4, 16], id.as_bytes(), behind].concat();
+    let attributes = [before, &[4, 16], &id.to_bytes(), behind].concat();
     data(run(delivery, delivery, 1), &record(b"x", Some(&attributes)))
 }
 

@@ -140,7 +140,7 @@ fn what_came_is_confirmed_also_on_a_link_that_ends() {
     let mut server = connect(&mut client, 0x30, 1, 8);
     let number = client.call(Message::from("x"), quick(), NOW.time).expect("room for one");
     server.hears(&mut client, NOW);
-    let name = [&[4, 16], &client.id_of(number).as_bytes()[..]].concat();
+    let name = [&[4, 16], &client.id_of(number).to_bytes()[..]].concat();
     server.says(&mut client, &data(run(0, 0, 1), &record(b"y", Some(&name))), NOW);
     client.close_links(NOW.time);
     let confirmed = Settlement { deliveries: span(0, 1), outcome: Outcome::Confirmed };
@@ -150,12 +150,46 @@ fn what_came_is_confirmed_also_on_a_link_that_ends() {
     assert!(matches!(heard[1..], [Frame::Control(Control::Close(_))]));
 }
 
+/// What it says of answers that came, which it has not said before.
+fn confirmed(client: &mut RequestEngine, server: &mut Raw) -> Vec<Settlement> {
+    let said = server.hears(client, NOW).into_iter().flat_map(|frame| match frame {
+        Frame::Control(Control::Settle(settle)) => settle.settlements,
+        other => panic!("{other:?}"),
+    });
+    said.collect()
+}
+
+#[test]
+fn answers_are_confirmed_by_themselves_once_they_are_many_or_large() {
+    let mut client = client();
+    let mut server = connect(&mut client, 0x30, 1, 8);
+    client.call(Message::from("x"), quick(), NOW.time).expect("room for one");
+    server.hears(&mut client, NOW);
+    // All but the first are late.
+    for delivery in 0..1_023 {
+        server.says(&mut client, &answer(delivery, 0), NOW);
+        assert_eq!(confirmed(&mut client, &mut server), []);
+    }
+    let of = |deliveries| Settlement { deliveries, outcome: Outcome::Confirmed };
+    server.says(&mut client, &answer(1_023, 0), NOW);
+    assert_eq!(confirmed(&mut client, &mut server), [of(span(0, 1_024))]);
+    let large = vec![b'y'; 256 << 10];
+    server.says(&mut client, &answer_with(1_024, 0, &large), NOW);
+    assert_eq!(confirmed(&mut client, &mut server), [of(span(1_024, 1))]);
+    server.says(&mut client, &answer(1_025, 0), NOW);
+    assert_eq!(confirmed(&mut client, &mut server), []);
+}
+
 fn answer(delivery: u64, number: u64) -> Vec<u8> {
+    answer_with(delivery, number, b"y")
+}
+
+fn answer_with(delivery: u64, number: u64, payload: &[u8]) -> Vec<u8> {
     // The first half of its names is its peer id's halves and the entropy, one with the other.
     let (high, low) = peer(0x20).as_uuid().as_u64_pair();
     let id = CallId::new((high ^ low ^ 7).to_be_bytes(), number);
-    let attributes = [&[4, 16], &id.as_bytes()[..]].concat();
-    data(run(delivery, delivery, 1), &record(b"y", Some(&attributes)))
+    let attributes = [&[4, 16], &id.to_bytes()[..]].concat();
+    data(run(delivery, delivery, 1), &record(payload, Some(&attributes)))
 }
 
 #[test]

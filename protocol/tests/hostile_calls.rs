@@ -22,7 +22,7 @@ const CLIENT: [u8; 8] = [7; 8];
 
 /// The attributes of a call, or of an answer to it.
 fn named(number: u64) -> Vec<u8> {
-    [&[4, 16][..], CallId::new(CLIENT, number).as_bytes()].concat()
+    [&[4, 16][..], &CallId::new(CLIENT, number).to_bytes()].concat()
 }
 
 fn call(delivery: u64, number: u64) -> Vec<u8> {
@@ -185,7 +185,7 @@ fn called() -> (RequestEngine, Raw) {
 
 #[test]
 fn a_server_that_breaks_the_rules_loses_its_link_and_the_call_goes_on() {
-    let stranger = [&[4, 16][..], CallId::new([8; 8], 0).as_bytes()].concat();
+    let stranger = [&[4, 16][..], &CallId::new([8; 8], 0).to_bytes()].concat();
     let strange = data(run(0, 0, 1), &record(b"x", Some(&stranger)));
     let cases = [
         data(run(0, 0, 1), &record(b"x", None)),

@@ -116,7 +116,7 @@ impl Net {
             return;
         }
         let id = |number: &u64| CallId::new([7; 8], *number);
-        let record = |number| record(b"x", Some(&[&[4, 16], &id(number).as_bytes()[..]].concat()));
+        let record = |number| record(b"x", Some(&[&[4, 16], &id(number).to_bytes()[..]].concat()));
         let records: Vec<u8> = numbers.iter().flat_map(record).collect();
         let at = self.sent.len() as u64;
         self.raw.says(&mut self.server, &data(run(at, at, numbers.len() as u32), &records), NOW);
@@ -126,7 +126,7 @@ impl Net {
     fn take(&mut self, count: usize) {
         let before = self.taken.len();
         match self.many {
-            true => self.server.take_many(count, NOW.time, |call| self.taken.push(call)),
+            true => self.server.take_many(count, NOW.time, |call| self.taken.push(call.taken())),
             false => {
                 let calls = std::iter::from_fn(|| self.server.take(NOW.time));
                 self.taken.extend(calls.take(count));
@@ -256,8 +256,8 @@ fn granted(frames: &[Frame]) -> Option<u64> {
 }
 
 fn number(id: CallId) -> u64 {
-    let (_, number) = id.as_bytes().split_last_chunk::<8>().expect("sixteen bytes");
-    u64::from_be_bytes(*number)
+    // Of names that differ by their last half only.
+    u128::from_be_bytes(id.to_bytes()) as u64
 }
 
 proptest! {

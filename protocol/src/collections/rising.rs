@@ -69,7 +69,7 @@ impl<T> Rising<T> {
             self.taken += 1;
             return None;
         }
-        self.put(number, entry)
+        self.put((number, entry))
     }
 
     /// Puts in so many entries with numbers side by side, whatever stood there before.
@@ -96,8 +96,10 @@ impl<T> Rising<T> {
         }
     }
 
-    /// Puts an entry in wherever it belongs.
-    fn put(&mut self, number: u64, entry: T) -> Option<T> {
+    /// Puts an entry in wherever it belongs. With its number it is made for this call: handed over by itself it would have
+    /// to be in memory on the common way, too, and be copied from there before its parts have arrived.
+    #[cold]
+    fn put(&mut self, (number, entry): (u64, T)) -> Option<T> {
         if self.ring.is_empty() && self.old.last_key_value().is_none_or(|(last, _)| *last < number)
         {
             self.base = number;

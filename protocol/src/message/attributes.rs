@@ -48,7 +48,7 @@ impl Attributes<'_> {
         let mut bytes = [0; OF_CALL_BYTES];
         let (tag, value) = bytes.split_at_mut(TAG_BYTES);
         tag.copy_from_slice(&[TAG_CALL, CALL_BYTES as u8]);
-        value.copy_from_slice(call.as_bytes());
+        value.copy_from_slice(&call.to_bytes());
         bytes
     }
 

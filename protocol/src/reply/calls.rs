@@ -58,6 +58,25 @@ struct Handed {
     records: Bytes,
 }
 
+/// A call that somebody begins with, among others: as little as is moved in registers.
+#[derive(Clone, Copy, Debug)]
+pub struct BegunCall<'a> {
+    key: CallKey,
+    deadline: Option<Time>,
+    payload: (u32, u32),
+    run: &'a Arc<Handed>,
+}
+
+impl BegunCall<'_> {
+    /// It belongs to the application from now on.
+    #[inline]
+    #[must_use]
+    pub fn taken(self) -> TakenCall {
+        let Self { key, deadline, payload, run } = self;
+        TakenCall { key, deadline, payload, run: Arc::clone(run) }
+    }
+}
+
 /// A call in the hands of the application.
 #[derive(Clone, Debug)]
 pub struct TakenCall {
@@ -303,15 +322,24 @@ impl Calls {
         CallKey(key)
     }
 
-    /// Somebody begins with a call.
+    /// Somebody begins with a call, unless its time is over: false then. None if there is nothing to begin with.
     #[inline]
-    pub(super) fn begin(&mut self, key: CallKey) -> Option<TakenCall> {
+    pub(super) fn begin(
+        &mut self,
+        key: CallKey,
+        now: Time,
+        each: impl FnOnce(BegunCall<'_>),
+    ) -> Option<bool> {
         let call = self.calls.get_mut(&key.0).filter(|call| !call.begun && !call.is_over)?;
+        if call.deadline.is_some_and(|deadline| deadline <= now) {
+            return Some(false);
+        }
         let run = self.runs.get_mut(&call.run)?;
-        let handed = Arc::clone(run.handed.as_ref()?);
+        let handed = run.handed.as_ref()?;
+        each(BegunCall { key, deadline: call.deadline, payload: call.payload, run: handed });
         call.begun = true;
         run.note_begun();
-        Some(TakenCall { key, deadline: call.deadline, payload: call.payload, run: handed })
+        Some(true)
     }
 
     /// The routers that a call has passed, once.
@@ -420,6 +448,12 @@ mod tests {
         calls.begin_run(came, Identity::new("client"), records)
     }
 
+    fn begin_with(calls: &mut Calls, key: CallKey) -> Option<TakenCall> {
+        let mut taken = None;
+        calls.begin(key, Time::ZERO, |begun| taken = Some(begun.taken()));
+        taken
+    }
+
     /// Calls whose records have ten bytes each, of which two are the payload.
     fn come(calls: &mut Calls, number: u64, delivery: u64, count: u32) -> Vec<CallKey> {
         let records: Bytes = (0..count as u8).flat_map(|at| [at; 10]).collect::<Vec<_>>().into();
@@ -432,20 +466,20 @@ mod tests {
         let mut calls = Calls::default();
         let keys = come(&mut calls, 100, 20, 5);
         let others = come(&mut calls, 200, 25, 1);
-        let begun = calls.begin(keys[3]).unwrap();
+        let begun = begin_with(&mut calls, keys[3]).unwrap();
         assert_eq!((begun.id(), begun.payload()), (CallId::new([7; 8], 103), &[3, 3][..]));
         assert_eq!(
             (begun.identity().as_str(), &begun.payload_bytes()[..]),
             ("client", &[3, 3][..])
         );
-        assert!(calls.begin(keys[3]).is_none(), "somebody has begun with it");
+        assert!(begin_with(&mut calls, keys[3]).is_none(), "somebody has begun with it");
         let elsewhere = Some((LinkId(2), 0));
         calls.set_places(keys[1], Places { at: elsewhere, before: None });
         assert_eq!(calls.by_link(), BTreeMap::from([(LinkId(1), 5), (LinkId(2), 1)]));
         for (at, key) in [3, 0, 4, 1, 2].into_iter().map(|at| (at as u64, keys[at])) {
             let ended = calls.remove(key).unwrap();
             assert!(calls.remove(key).is_none() && calls.get(key).is_none());
-            assert!(calls.places(key).is_none() && calls.begin(key).is_none());
+            assert!(calls.places(key).is_none() && begin_with(&mut calls, key).is_none());
             assert_eq!(ended.id, CallId::new([7; 8], 100 + at));
             let place = if at == 1 { elsewhere } else { Some((LinkId(1), 20 + at)) };
             assert_eq!((ended.places.at, ended.has_moved), (place, at == 1));
@@ -464,10 +498,10 @@ mod tests {
         let mut calls = Calls::default();
         let keys = come(&mut calls, 0, 0, 3);
         let is_kept = |calls: &Calls| calls.runs.first().unwrap().1.handed.is_some();
-        calls.begin(keys[0]).unwrap();
+        begin_with(&mut calls, keys[0]).unwrap();
         calls.remove(keys[1]).unwrap();
         assert!(is_kept(&calls));
-        calls.begin(keys[2]).unwrap();
+        begin_with(&mut calls, keys[2]).unwrap();
         assert!(!is_kept(&calls));
     }
 

@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Retract, Settlement};
 
 use super::calls::{Arrived, Call, Came, Ended, Places};
-use super::{Answer, CallKey, ClientKey, Known, Place, ReplyEngine, TakenCall};
+use super::{Answer, BegunCall, CallKey, ClientKey, Known, Place, ReplyEngine, TakenCall};
 
 /// What a client is told of a call that must not run a second time.
 const CAME_BEFORE: &str = "the call has come before under another identity, and must run at most once: it may have been \
@@ -165,46 +165,46 @@ impl ReplyEngine {
 
     /// Hands out the call that has waited longest of those of the best level, and whose caller still waits.
     pub fn take(&mut self, now: Time) -> Option<TakenCall> {
-        loop {
+        let mut taken = None;
+        while taken.is_none() {
             let key = CallKey(self.queue.pop_front()?);
-            if let Some(taken) = self.begin(key, now) {
-                return Some(taken);
-            }
+            self.begin(key, now, |begun| taken = Some(begun.taken()));
         }
+        taken
     }
 
     /// Hands out so many calls at the most, in the same order.
-    pub fn take_many(&mut self, count: usize, now: Time, mut each: impl FnMut(TakenCall)) {
+    pub fn take_many(&mut self, count: usize, now: Time, mut each: impl FnMut(BegunCall<'_>)) {
         let mut left = count as u64;
         while left > 0
             && let Some(keys) = self.queue.pop_run(left)
         {
-            for taken in keys.filter_map(|key| self.begin(CallKey(key), now)) {
-                left -= 1;
-                each(taken);
+            for key in keys {
+                left -= u64::from(self.begin(CallKey(key), now, &mut each));
             }
         }
     }
 
     /// Somebody begins with a call that waited; nobody does if it is over, or its time is.
     #[inline]
-    fn begin(&mut self, key: CallKey, now: Time) -> Option<TakenCall> {
-        let Some(taken) = self.calls.begin(key) else {
-            self.over_in_queue -= 1;
-            return None;
-        };
-        if taken.deadline.is_some_and(|deadline| deadline <= now) {
-            self.end_unbegun(key, Outcome::Expired);
-            self.counters.expired += 1;
-            return None;
+    fn begin(&mut self, key: CallKey, now: Time, each: impl FnOnce(BegunCall<'_>)) -> bool {
+        match self.calls.begin(key, now, each) {
+            Some(true) => {
+                if self.config.window_messages == 0
+                    && let Some(call) = self.calls.get_mut(key)
+                {
+                    self.pool.release(call.take_cost());
+                }
+                self.counters.taken += 1;
+                return true;
+            }
+            Some(false) => {
+                self.end_unbegun(key, Outcome::Expired);
+                self.counters.expired += 1;
+            }
+            None => self.over_in_queue -= 1,
         }
-        if self.config.window_messages == 0
-            && let Some(call) = self.calls.get_mut(key)
-        {
-            self.pool.release(call.take_cost());
-        }
-        self.counters.taken += 1;
-        Some(taken)
+        false
     }
 
     /// The next of the queue, those that are over passed by.

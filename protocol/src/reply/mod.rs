@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::BytesMut;
 
 pub use answers::AnswerError;
-pub use calls::TakenCall;
+pub use calls::{BegunCall, TakenCall};
 pub use config::{AnswerMemory, ReplyConfig};
 pub use stats::{ReplyLinkStats, ReplyStats};
 

@@ -75,15 +75,15 @@ impl ReplyEngine {
     pub(crate) fn take_to_route(&mut self, now: Time) -> Option<Routable> {
         loop {
             let key = self.pop_queued()?;
-            let call = self.calls.get_mut(key)?;
-            call.take_cost();
-            if call.deadline.is_some_and(|deadline| deadline <= now) {
+            self.calls.get_mut(key)?.take_cost();
+            let mut taken = None;
+            if !self.calls.begin(key, now, |begun| taken = Some(begun.taken()))? {
                 self.end_unbegun(key, Outcome::Expired);
                 self.counters.expired += 1;
                 continue;
             }
             self.counters.taken += 1;
-            let call = self.calls.begin(key)?;
+            let call = taken?;
             let mut routers = self.calls.take_routers(key).into_vec();
             let peer = self.peer_of(key);
             let from = peer.and_then(Peer::router);

@@ -68,6 +68,18 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+/// What an answer says whose payload stands among these records.
+fn settled(records: &Bytes, payload: Range<usize>, rejected: bool) -> Settled {
+    match rejected {
+        false => Settled::Answered(records.slice(payload)),
+        true => {
+            let reason = records.get(payload).unwrap_or_default();
+            let reason = String::from_utf8_lossy(reason).into_owned();
+            Settled::Failed(CallError::Rejected(reason.into()))
+        }
+    }
+}
+
 impl ReqLink {
     /// Whether it may answer anything: it was given a call.
     pub(super) fn check_asked(&self) -> Result<(), Close> {
@@ -93,6 +105,7 @@ impl RequestEngine {
         }
         let count = u64::from(data.header.count);
         link.unconfirmed.insert(link.next_answer..link.next_answer + count);
+        link.unconfirmed_bytes += data.records.len();
         link.next_answer += count;
         self.confirm_at.get_or_insert(now + CONFIRM_AFTER);
         link.answered += count;
@@ -123,16 +136,8 @@ impl RequestEngine {
                 return Err(violation("an answer without a name"));
             };
             let payload = at + head.payload().start..at + head.payload().end;
-            let settled = match head.rejected {
-                false => Settled::Answered(records.slice(payload)),
-                true => {
-                    let reason = records.get(payload).unwrap_or_default();
-                    let reason = String::from_utf8_lossy(reason).into_owned();
-                    Settled::Failed(CallError::Rejected(reason.into()))
-                }
-            };
             if self.routing.is_some() {
-                self.settle_routed(id, call, &settled);
+                self.settle_routed(id, call, &settled(records, payload, head.rejected));
                 continue;
             }
             let number = call.number_of(self.client).filter(|number| *number < self.next_call);
@@ -145,14 +150,17 @@ impl RequestEngine {
                     self.land(id, std::mem::replace(answered, delivery..delivery));
                 }
                 answered.end += 1;
-                self.tell(number, settled);
+                match head.rejected {
+                    false => self.tell_answered(number, records, payload),
+                    true => self.tell(number, settled(records, payload, true)),
+                }
                 continue;
             }
             self.unfold(number);
             if self.calls.get(&number).is_some_and(|call| !call.was_written_on(id)) {
                 return Err(violation("an answer to what it was never asked"));
             }
-            self.settle_at(id, number, settled);
+            self.settle_at(id, number, settled(records, payload, head.rejected));
         }
         Ok(())
     }
@@ -198,11 +206,20 @@ impl RequestEngine {
 
     /// A caller is told how its call ended.
     fn tell(&mut self, number: CallNumber, settled: Settled) {
-        match &settled {
-            Settled::Answered(_) => self.counters.answered += 1,
-            Settled::Failed(_) => self.counters.failed += 1,
+        match settled {
+            Settled::Answered(payload) => self.tell_answered(number, &payload, 0..payload.len()),
+            Settled::Failed(error) => {
+                self.counters.failed += 1;
+                self.told.failed(number, error);
+            }
         }
-        self.settled.push_back((number, settled));
+    }
+
+    /// The same of an answer that stands among these records.
+    #[inline]
+    fn tell_answered(&mut self, number: CallNumber, records: &Bytes, payload: Range<usize>) {
+        self.counters.answered += 1;
+        self.told.answered(number, records, payload);
     }
 
     /// The call's time is over, or it has been tried often enough.

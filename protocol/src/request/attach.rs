@@ -33,6 +33,7 @@ impl RequestEngine {
                 body: Default::default(),
                 cancels: RangeSet::new(),
                 unconfirmed: RangeSet::new(),
+                unconfirmed_bytes: 0,
                 confirms: false,
                 next_answer: 0,
                 place: None,

@@ -22,6 +22,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod told;
 mod transmit;
 mod trial;
 
@@ -52,6 +53,7 @@ pub(crate) use routing::Routed;
 use routing::{Routes, Routing};
 use runs::{RunKey, Runs};
 use stats::Counters;
+use told::Told;
 
 /// A call's number at its socket.
 pub type CallNumber = u64;
@@ -105,7 +107,7 @@ pub struct RequestEngine {
     turn: u64,
     /// The level that served last.
     level: Option<Priority>,
-    settled: VecDeque<(CallNumber, Settled)>,
+    told: Told,
     wakes: VecDeque<LinkId>,
     events: Events,
     counters: Counters,
@@ -136,6 +138,8 @@ struct ReqLink {
     cancels: RangeSet,
     /// Answers that came and that the server was not told of.
     unconfirmed: RangeSet,
+    /// What these took on the wire.
+    unconfirmed_bytes: usize,
     /// It is told now.
     confirms: bool,
     next_answer: Delivery,
@@ -188,7 +192,7 @@ impl RequestEngine {
             regained: Vec::new(),
             turn: 0,
             level: None,
-            settled: VecDeque::new(),
+            told: Told::default(),
             wakes: VecDeque::new(),
             events: Events::default(),
             counters: Counters::default(),
@@ -312,7 +316,7 @@ impl RequestEngine {
 
     /// The next call that has come to an end, and how.
     pub fn poll_settled(&mut self) -> Option<(CallNumber, Settled)> {
-        self.settled.pop_front()
+        self.told.pop()
     }
 
     /// Calls that are under way.

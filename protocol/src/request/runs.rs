@@ -156,12 +156,18 @@ impl Runs {
     /// The run of a call, and its place in it.
     #[inline]
     fn find(&self, number: CallNumber) -> Option<(RunKey, usize)> {
-        let is_there = |(key, place): &(RunKey, usize)| {
-            self.runs.get(key).is_some_and(|run| run.has(*place, number))
-        };
-        Some(self.next_answer)
-            .filter(is_there)
-            .or_else(|| self.places.get(number).map(split).filter(is_there))
+        let (key, place) = self.next_answer;
+        if self.is_at(key, place, number) {
+            return Some((key, place));
+        }
+        let (key, place) = split(self.places.get(number)?);
+        self.is_at(key, place, number).then_some((key, place))
+    }
+
+    /// Whether a call stands in this place of a run.
+    #[inline]
+    fn is_at(&self, key: RunKey, place: usize, number: CallNumber) -> bool {
+        self.runs.get(&key).is_some_and(|run| run.has(place, number))
     }
 
     /// Whether a run takes one more call of these options, whose payload has so many bytes.

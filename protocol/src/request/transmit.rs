@@ -13,8 +13,10 @@ use crate::wire::{Control, DataHeader, Heartbeat, Outcome, Retract, Settle, Sett
 use super::RequestEngine;
 use super::outbox::Unwritten;
 
-/// Answers after which the server is told that they came, although there is nothing else to say.
-const CONFIRM_ANSWERS: u64 = 64;
+/// Answers, and bytes of them, after which the server is told that they came, although there is nothing else to say: the next
+/// calls mostly follow at once, and take it along.
+const CONFIRM_ANSWERS: u64 = 1_024;
+const CONFIRM_BYTES: usize = 256 << 10;
 
 /// Room that a frame has at first: for so much of each call, and so much in all.
 const RECORD_BYTES: usize = 128;
@@ -39,7 +41,10 @@ impl RequestEngine {
             // With whatever else is said, or after so many.
             let confirms = std::mem::take(&mut link.confirms);
             let due = confirms || heartbeat || !link.outbox.is_empty() || !out.is_empty();
-            if due || link.unconfirmed.len() >= CONFIRM_ANSWERS {
+            let is_much = link.unconfirmed.len() >= CONFIRM_ANSWERS
+                || link.unconfirmed_bytes >= CONFIRM_BYTES;
+            if due || is_much {
+                link.unconfirmed_bytes = 0;
                 confirm(&mut link.unconfirmed, out);
             }
             if heartbeat {

@@ -26,7 +26,7 @@ fn router() -> RouterEngine {
 
 /// Tag 4, and what else.
 fn named(number: u64, more: &[u8]) -> Vec<u8> {
-    [&[4, 16][..], CallId::new(CLIENT, number).as_bytes(), more].concat()
+    [&[4, 16][..], &CallId::new(CLIENT, number).to_bytes(), more].concat()
 }
 
 fn call(delivery: u64, number: u64, more: &[u8]) -> Vec<u8> {
@@ -71,7 +71,7 @@ fn passed_on(frames: &[Frame]) -> Vec<(u64, bool, Vec<PeerId>)> {
     let calls = runs.flat_map(|data| {
         Records::new(&data.records).map(|(at, head)| {
             let name = head.call.expect("a name");
-            let number = *name.as_bytes().last().expect("sixteen bytes");
+            let number = *name.to_bytes().last().expect("sixteen bytes");
             (u64::from(number), head.at_most_once, head.routers(&data.records[at..]).collect())
         })
     });

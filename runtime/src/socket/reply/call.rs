@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use drawdown_protocol::wire::Reason;
-use drawdown_protocol::{CallId, Identity, TakenCall};
+use drawdown_protocol::{CallId, CallKey, Identity, TakenCall};
 
 use crate::core::Core;
 
 use super::error::{ReplyError, ReplyErrorKind};
 use super::state::ReplyState;
+
+/// Replies that go out under one lock.
+const REPLIES_MAX: usize = 256;
 
 /// What its caller is told of a call that was dropped.
 const DROPPED: &str = "the call was dropped by its server";
@@ -133,11 +136,6 @@ impl Call {
         }
     }
 
-    /// Whether it is a call to this socket.
-    pub(super) fn is_to(&self, core: &Arc<Core<ReplyState>>) -> bool {
-        Arc::ptr_eq(&self.core, core)
-    }
-
     /// Refuses the call. Its caller is told why, and does not ask elsewhere. Of the reason 512 bytes are sent. It is
     /// remembered like a reply.
     ///
@@ -160,40 +158,56 @@ impl Call {
     }
 }
 
-/// Calls of one socket, and the replies to them.
-pub(super) struct Replies {
-    calls: Vec<Call>,
-    payloads: Vec<Bytes>,
+/// Replies to calls of one socket, to be given together.
+pub(super) struct Replies<'a> {
+    core: &'a Arc<Core<ReplyState>>,
+    replies: Vec<(CallKey, Bytes)>,
+    errors: Vec<ReplyError>,
 }
 
-impl Replies {
-    pub(super) fn new(count: usize) -> Self {
-        Self { calls: Vec::with_capacity(count), payloads: Vec::with_capacity(count) }
+impl<'a> Replies<'a> {
+    pub(super) fn new(core: &'a Arc<Core<ReplyState>>, count: usize) -> Self {
+        let replies = Vec::with_capacity(count.min(REPLIES_MAX));
+        Self { core, replies, errors: Vec::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.calls.len()
+    #[inline]
+    pub(super) fn push(&mut self, mut call: Call, payload: Bytes) {
+        // A call whose reply is too long goes along with the error.
+        let is_fit = payload.len() <= self.core.message_bytes_max;
+        if !is_fit || !Arc::ptr_eq(&call.core, self.core) {
+            return self.errors.extend(call.reply(payload).err());
+        }
+        // Dropping it takes the lock as long as it is open.
+        call.is_open = false;
+        self.replies.push((call.taken.key, payload));
+        if self.replies.len() >= REPLIES_MAX {
+            self.give();
+        }
     }
 
-    pub(super) fn push(&mut self, call: Call, payload: Bytes) {
-        self.calls.push(call);
-        self.payloads.push(payload);
+    /// Gives the replies under one lock.
+    fn give(&mut self) {
+        let now = self.core.clock.time();
+        let Self { core, replies, errors } = self;
+        let failed = |kind| errors.push(ReplyError::new(kind));
+        core.with(|socket| socket.settle_many(replies.drain(..), now, failed));
     }
 
-    /// Replies to them under one lock, and gives the errors. It is empty then.
-    pub(super) fn give(&mut self, core: &Core<ReplyState>, errors: &mut Vec<ReplyError>) {
-        let now = core.clock.time();
-        let keys = self.calls.iter().map(|call| call.taken.key);
-        let answers = keys.zip(self.payloads.drain(..));
-        let mut failed = Vec::new();
-        core.with(|socket| socket.settle_many(answers, now, |at, kind| failed.push((at, kind))));
-        let mut failed = failed.into_iter().peekable();
-        for (at, mut call) in self.calls.drain(..).enumerate() {
-            // Dropping it takes the lock as long as it is open.
-            call.is_open = false;
-            if let Some((_, kind)) = failed.next_if(|failed| failed.0 == at) {
-                errors.push(call.fail(kind));
-            }
+    /// Gives what is left, and says which replies are not sent.
+    pub(super) fn end(mut self) -> Vec<ReplyError> {
+        if !self.replies.is_empty() {
+            self.give();
+        }
+        std::mem::take(&mut self.errors)
+    }
+}
+
+impl Drop for Replies<'_> {
+    fn drop(&mut self) {
+        // What gave them has panicked: nobody else knows of their calls any more.
+        if !self.replies.is_empty() {
+            self.give();
         }
     }
 }

@@ -32,9 +32,6 @@ use crate::store::Store;
 use call::Replies;
 use state::ReplyState;
 
-/// Replies that go out under one lock.
-const REPLY_BATCH: usize = 256;
-
 /// Takes calls from REQ sockets, as many at a time as its window has room for, and answers them in any order.
 ///
 /// Every call has an id, the same over all its attempts. One that comes again while it is worked on joins the one that is
@@ -146,19 +143,11 @@ impl RepSocket {
         replies: impl IntoIterator<Item = (Call, B)>,
     ) -> Vec<ReplyError> {
         let replies = replies.into_iter();
-        let mut some = Replies::new(replies.size_hint().0.min(REPLY_BATCH));
-        let mut errors = Vec::new();
+        let mut given = Replies::new(&self.core, replies.size_hint().0);
         for (call, payload) in replies {
-            match call.is_to(&self.core) {
-                true => some.push(call, payload.into()),
-                false => errors.extend(call.reply(payload).err()),
-            }
-            if some.len() >= REPLY_BATCH {
-                some.give(&self.core, &mut errors);
-            }
+            given.push(call, payload.into());
         }
-        some.give(&self.core, &mut errors);
-        errors
+        given.end()
     }
 
     /// Sets the window while the socket runs. A lower one holds once the clients have seen it; what they had sent by then
@@ -288,7 +277,10 @@ impl Receive<'_> {
             };
             let mut calls = Vec::with_capacity(count.min(1 + socket.engine.queued()));
             calls.push(Call::new(core, first));
-            socket.take_more(count - 1, now, |taken| calls.push(Call::new(core, taken)));
+            // Made where it is to stand: pushed, it would be made elsewhere, and copied before its parts have arrived there.
+            socket.take_more(count - 1, now, |begun| {
+                calls.extend(std::iter::once_with(|| Call::new(core, begun.taken())));
+            });
             Poll::Ready(Some(calls))
         })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use drawdown_protocol::{AnswerError, CallKey, Now, ReplyEngine, TakenCall, Time};
+use drawdown_protocol::{AnswerError, BegunCall, CallKey, Now, ReplyEngine, TakenCall, Time};
 
 use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Waiting, Wakes};
@@ -75,9 +75,9 @@ impl ReplyState {
     }
 
     /// The calls behind it, as many as are at hand and as are left of the turn.
-    pub(super) fn take_more(&mut self, count: usize, now: Time, taken: impl FnMut(TakenCall)) {
+    pub(super) fn take_more(&mut self, count: usize, now: Time, each: impl FnMut(BegunCall<'_>)) {
         let queued = self.engine.queued();
-        self.engine.take_many(count.min(self.turn.left()), now, taken);
+        self.engine.take_many(count.min(self.turn.left()), now, each);
         self.turn.count(queued.saturating_sub(self.engine.queued()), now);
     }
 
@@ -119,20 +119,19 @@ impl ReplyState {
         Ok(settle(&mut self.engine)?)
     }
 
-    /// Answers calls, and says of those that nobody gets an answer to at which place they stand.
+    /// Answers calls, and says why nobody gets an answer to one.
     pub(super) fn settle_many(
         &mut self,
         answers: impl Iterator<Item = (CallKey, Bytes)>,
         now: Time,
-        mut failed: impl FnMut(usize, ReplyErrorKind),
+        mut failed: impl FnMut(ReplyErrorKind),
     ) {
         if let Err(kind) = self.check_open() {
-            return answers.enumerate().for_each(|(at, _)| failed(at, kind.clone()));
+            return answers.for_each(|_| failed(kind.clone()));
         }
-        let mut places = 0..;
         self.engine.answer_many(answers, now, |answered| {
-            if let (Some(at), Err(error)) = (places.next(), answered) {
-                failed(at, error.into());
+            if let Err(error) = answered {
+                failed(error.into());
             }
         });
     }

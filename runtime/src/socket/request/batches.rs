@@ -147,10 +147,6 @@ impl Added<'_> {
             self.span.numbers = number..number;
         }
         self.span.numbers.end += 1;
-        if let Some(waits) = &mut self.waits {
-            waits.under_way += 1;
-            waits.results.push(Err(RequestError::no_turn()));
-        }
     }
 
     pub(super) fn refuse(&mut self, error: RequestError) {
@@ -170,6 +166,9 @@ impl Added<'_> {
         if let Some(waits) = &mut self.waits
             && !numbers.is_empty()
         {
+            let count = (numbers.end - numbers.start) as usize;
+            waits.under_way += count;
+            waits.results.resize_with(self.span.at + count, || Err(RequestError::no_turn()));
             waits.spans.push(numbers.start);
             let Span { batch, at, .. } = self.span;
             self.spans.insert(numbers.start, Span { numbers, batch, at });

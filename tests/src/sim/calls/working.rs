@@ -47,7 +47,7 @@ impl Network {
         self.check(checked);
         match begun {
             Ok(nth) => {
-                let number = call.id().as_bytes()[15];
+                let number = call.id().to_bytes()[15];
                 let numbers = [u64::from(number), nth as u64];
                 self.trace.note(now, Node::Rep(rep), "begins", &numbers);
                 Some(Task { call, nth })
@@ -199,7 +199,7 @@ impl Network {
             Err(AnswerError::Late) => 2,
             Err(other) => return Err(format!("call {id} was answered: {other:?}")),
         };
-        let call = u64::from(id.as_bytes()[15]);
+        let call = u64::from(id.to_bytes()[15]);
         self.trace.note(now, Node::Rep(rep), "answers", &[call, task.nth as u64, code]);
         // A call that was given up because nobody waits for it may be begun again, unless it must run at most once.
         let is_once = self.book.get(id)?.options.at_most_once;
