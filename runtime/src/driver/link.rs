@@ -28,8 +28,9 @@ const PIECES_MAX: usize = 64;
 /// Frames that are handled under one lock: what one read brings may be tens of thousands of the smallest ones.
 const FRAMES_MAX: usize = 256;
 
-/// Bytes that one read of a polled link takes at the most.
+/// Bytes that a polled link reads at a time, and at the most before it handles them.
 const POLLED_BYTES: usize = 16 << 10;
+const POLLED_BYTES_MAX: usize = 64 << 10;
 
 /// Serves a link until it ends; says whether its handshake was ever done. Dropping it closes the connection.
 pub(crate) struct LinkDriver<S: Socket> {
@@ -286,12 +287,22 @@ impl<S: Socket> LinkDriver<S> {
             return Ok(None);
         }
         let mut scratch = [MaybeUninit::uninit(); POLLED_BYTES];
-        let Some(read) = self.stream.read_now(&mut scratch) else {
-            return Ok(None);
-        };
-        let read = read?;
-        self.buffers.input.extend_from_slice(read);
-        Ok(Some(read.len()))
+        let mut count = None;
+        while let Some(read) = self.stream.read_now(&mut scratch) {
+            let read = match read {
+                Ok(read) => read,
+                // What came before is heard first.
+                Err(_) if count.is_some() => break,
+                Err(error) => return Err(error),
+            };
+            self.buffers.input.extend_from_slice(read);
+            let so_far = count.unwrap_or(0) + read.len();
+            count = Some(so_far);
+            if read.len() < POLLED_BYTES || so_far >= POLLED_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(count)
     }
 
     /// Gives the engine what came and takes what is to go out, under one lock.
