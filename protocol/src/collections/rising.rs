@@ -59,6 +59,11 @@ impl<T> Rising<T> {
         usize::try_from(above).ok()
     }
 
+    /// Whether it has nothing with this number, nor with a later one.
+    pub(crate) fn is_behind(&self, number: u64) -> bool {
+        self.place(number).is_some_and(|place| place >= self.ring.len())
+    }
+
     /// Puts an entry in; gives the one that had its number.
     #[inline]
     pub fn insert(&mut self, number: u64, entry: T) -> Option<T> {
@@ -217,11 +222,20 @@ impl<T> Rising<T> {
             }
         }
         let (start, end) = self.places(&numbers);
-        let base = self.base;
-        for (at, slot) in self.ring.range_mut(start..end).enumerate() {
-            if let Some(entry) = slot.take() {
-                self.taken -= 1;
-                each(base + (start + at) as u64, entry);
+        self.taken -= match self.taken == self.ring.len() {
+            true => end - start,
+            false => self.ring.range(start..end).flatten().count(),
+        };
+        let numbers = self.base + start as u64..;
+        if start == 0 {
+            // They go with their places.
+            self.base += end as u64;
+            for (number, slot) in numbers.zip(self.ring.drain(..end)) {
+                slot.into_iter().for_each(|entry| each(number, entry));
+            }
+        } else {
+            for (number, slot) in numbers.zip(self.ring.range_mut(start..end)) {
+                slot.take().into_iter().for_each(|entry| each(number, entry));
             }
         }
         self.trim();

@@ -140,6 +140,8 @@ pub(super) struct Arrived {
     pub(super) place: Place,
     /// They may run again, and have passed no router.
     is_plain: bool,
+    /// Nothing is known of any call behind the first one.
+    pub(super) is_new: bool,
     pub(super) first: u64,
     pub(super) count: u64,
 }
@@ -299,7 +301,7 @@ impl Calls {
     pub(super) fn begin_run(&mut self, came: Came, identity: Identity, records: Bytes) -> Arrived {
         let (client, id, place, first) = (came.client, came.id, came.place, self.next);
         let is_plain = !came.at_most_once && came.routers.is_empty();
-        let arrived = Arrived { client, id, place, is_plain, first, count: 1 };
+        let arrived = Arrived { client, id, place, is_plain, is_new: false, first, count: 1 };
         let handed = Some(Arc::new(Handed { identity, id, first, records }));
         self.next_run += 1;
         self.runs.insert(self.next_run, Run { came, first, len: 0, left: 0, waiting: 0, handed });

@@ -52,7 +52,8 @@ impl ReplyEngine {
                 let (at_most_once, routers) = (head.at_most_once, routers.collect());
                 let came = Came { id: name, client, place, at_most_once, routers };
                 let (identity, records) = (identity.clone(), data.records.clone());
-                arrived = Some(self.calls.begin_run(came, identity, records));
+                let run = arrived.insert(self.calls.begin_run(came, identity, records));
+                run.is_new = self.names.is_new(client, name.halves().1);
             }
             let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
             let deadline = head.expires.map(|expires| now.after(data.header.sent_at, expires));
@@ -84,8 +85,9 @@ impl ReplyEngine {
     /// Whether a call of this name, which nothing is known of, is the next of the run that comes; then it is counted there.
     fn continues(&self, run: Option<&mut Arrived>, name: CallId, place: Place) -> bool {
         let run = run.filter(|run| run.is_next(name, place));
-        let run = run.filter(|run| self.names.known(run.client, name.halves().1).is_none());
-        run.map(|run| run.count += 1).is_some()
+        let is_known =
+            |run: &Arrived| !run.is_new && self.names.known(run.client, name.halves().1).is_some();
+        run.filter(|run| !is_known(run)).map(|run| run.count += 1).is_some()
     }
 
     /// Whose call it is that comes here; none if that is known already.

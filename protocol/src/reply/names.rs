@@ -69,6 +69,11 @@ impl Names {
         self.clients.get(&client)?.calls.get(&number).copied()
     }
 
+    /// Whether no call of this client is known that has this number or a later one.
+    pub(super) fn is_new(&self, client: ClientKey, number: u64) -> bool {
+        self.clients.get(&client).is_none_or(|client| client.calls.is_behind(number))
+    }
+
     /// Whether a call is known under this name by another identity. Whose it is, and what became of it, is not told.
     pub(super) fn is_known_elsewhere(&self, client: ClientKey, id: CallId) -> bool {
         let (half, number) = id.halves();

@@ -144,9 +144,7 @@ impl RepSocket {
     ) -> Vec<ReplyError> {
         let replies = replies.into_iter();
         let mut given = Replies::new(&self.core, replies.size_hint().0);
-        for (call, payload) in replies {
-            given.push(call, payload.into());
-        }
+        replies.for_each(|(call, payload)| given.push(call, payload.into()));
         given.end()
     }
 
