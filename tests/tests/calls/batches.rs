@@ -37,6 +37,21 @@ async fn replies_come_in_the_order_of_the_requests() -> Outcome {
 }
 
 #[tokio::test]
+async fn of_many_calls_half_are_handed_out_before_replies_leave() -> Outcome {
+    let (rep, endpoint) = bound(RepSocket::builder().window(1_000)).await?;
+    let req = client(ReqSocket::builder().pending(1_000), &[&endpoint]).await?;
+    let batch = tokio::spawn(req.request_batch(vec!["?"; 1_000]));
+    until(|| rep.stats().queued == 1_000).await;
+    for count in [500, 250, 125, 64, 61] {
+        let calls = soon(rep.recv_batch(1_000)).await?.expect("it is not stopped");
+        assert_eq!(calls.len(), count);
+        assert!(rep.reply_batch(calls.into_iter().map(answered)).is_empty());
+    }
+    assert_eq!(texts(soon(batch).await?), vec!["?!"; 1_000]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_batch_that_is_longer_than_may_be_pending_takes_turns_with_others() -> Outcome {
     let (rep, endpoint) = bound(RepSocket::builder()).await?;
     let req = client(ReqSocket::builder().pending(2), &[&endpoint]).await?;
@@ -126,6 +141,25 @@ async fn what_is_too_long_of_a_batch_of_replies_can_be_answered_otherwise() -> O
     let call = error.into_call().expect("it is still to be answered");
     call.reply("short")?;
     assert_eq!(texts(soon(batch).await?), ["short", "fits"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn replies_that_were_given_before_a_panic_are_sent() -> Outcome {
+    let (rep, endpoint) = bound(RepSocket::builder()).await?;
+    let req = client(ReqSocket::builder().pending(2), &[&endpoint]).await?;
+    let batch = tokio::spawn(req.request_batch(["1", "2"]));
+    let calls = [next(&rep).await, next(&rep).await];
+    let replies = calls.into_iter().map(|call| match text(&call).as_str() {
+        "1" => answered(call),
+        _ => panic!("what works on the calls breaks off"),
+    });
+    let given = std::panic::AssertUnwindSafe(|| rep.reply_batch(replies));
+    assert!(std::panic::catch_unwind(given).is_err());
+    let [first, second] = soon(batch).await?.try_into().expect("two replies");
+    assert_eq!(first?.payload(), b"1!");
+    let error = second.expect_err("it was dropped");
+    assert_eq!(error.kind(), RequestErrorKind::Rejected);
     Ok(())
 }
 
