@@ -9,7 +9,7 @@ mod signal;
 mod waiters;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,9 +54,9 @@ pub(crate) trait Socket: Send + 'static {
     fn end(&mut self) {}
     /// Gathers those who wait for something that has come.
     fn gather_wakes(&mut self, wakes: &mut Wakes);
-    /// Whether calls that were woken are about to come back, each perhaps with something for a link.
-    fn is_crowded(&self) -> bool {
-        false
+    /// How many calls were woken and are about to come back, each perhaps with something for a link.
+    fn crowd(&self) -> usize {
+        0
     }
 }
 
@@ -93,8 +93,8 @@ pub(crate) struct Core<S> {
     /// Ends those tasks that bring new links.
     pub(crate) closing: CancellationToken,
     pub(crate) timer: Notify,
-    /// What [`Socket::is_crowded`] said last.
-    crowded: AtomicBool,
+    /// What [`Socket::crowd`] said last.
+    crowd: AtomicUsize,
     events: Mutex<Feed>,
     /// How many there are that may still have something to tell; see [`Core::live`].
     lives: AtomicUsize,
@@ -149,7 +149,7 @@ impl<S: Socket> Core<S> {
             stop: CancellationToken::new(),
             closing: CancellationToken::new(),
             timer: Notify::new(),
-            crowded: AtomicBool::new(false),
+            crowd: AtomicUsize::new(0),
             events: Mutex::new(Feed::Unheard),
             lives: AtomicUsize::new(0),
         })
@@ -209,9 +209,9 @@ impl<S: Socket> Core<S> {
         self.with(S::end);
     }
 
-    /// Whether a link's driver does well to let others run before it looks for what there is to be sent.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+    /// How many are about to come, perhaps each with something for a link, whose driver does well to let them run first.
+    pub(crate) fn crowd(&self) -> usize {
+        self.crowd.load(Ordering::Relaxed)
     }
 
     /// Takes a connection in, and tells of it before all else that happens on it.
@@ -326,7 +326,7 @@ impl<S: Socket> State<S> {
             core.tell(event);
         }
         self.socket.gather_wakes(wakes);
-        core.crowded.store(self.socket.is_crowded(), Ordering::Relaxed);
+        core.crowd.store(self.socket.crowd(), Ordering::Relaxed);
         if let Some(next) = self.socket.poll_timeout(&core.clock)
             && self.timer_at.is_none_or(|at| next < at)
         {

@@ -57,9 +57,19 @@ pub(crate) struct LinkDriver<S: Socket> {
     /// Once it has ended, or is broken.
     parting: Option<Parting>,
     gone: bool,
-    /// It was rung, and let others run before it looks.
-    gave_way: bool,
+    /// It was rung, and lets others run before it looks.
+    gave_way: Option<GaveWay>,
     busy_poll: BusyPoll,
+}
+
+/// How often a link lets others run before it looks: tokio has up to 61 tasks run each time.
+const WAYS_MAX: u32 = 8;
+
+/// How a link lets others run.
+struct GaveWay {
+    /// How many there were at first.
+    crowd: usize,
+    times: u32,
 }
 
 /// What one round came to.
@@ -98,7 +108,7 @@ impl<S: Socket> LinkDriver<S> {
             broken: None,
             parting: None,
             gone: false,
-            gave_way: false,
+            gave_way: None,
             busy_poll: BusyPoll::new(core.busy_poll),
         }
     }
@@ -175,7 +185,7 @@ impl<S: Socket> LinkDriver<S> {
     /// Nothing is to be done now: perhaps it is in a moment.
     fn idle(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let was_polled = self.busy_poll.is_polled();
-        if !self.gave_way && self.busy_poll.polls_again(|| self.core.clock.time()) {
+        if self.gave_way.is_none() && self.busy_poll.polls_again(|| self.core.clock.time()) {
             // First all that is ready in this process, then perhaps the peer, if it is to run on this processor.
             if was_polled {
                 std::thread::yield_now();
@@ -224,14 +234,17 @@ impl<S: Socket> LinkDriver<S> {
     }
 
     /// Whether others, who are about to have something for this link too, have their turn first: then it all goes in one
-    /// frame. Once each time that it is rung.
+    /// frame. That is until half of them have come: the peer works on what these had while the others come.
     fn gives_way(&mut self, cx: &mut Context<'_>) -> bool {
-        self.gave_way = !self.gave_way && self.signal.is_rung() && self.core.is_crowded();
-        if self.gave_way {
+        let crowd = if self.signal.is_rung() { self.core.crowd() } else { 0 };
+        let before = self.gave_way.take();
+        let (first, times) = before.map_or((crowd, 0), |before| (before.crowd, before.times));
+        if crowd > first / 2 && times < WAYS_MAX {
+            self.gave_way = Some(GaveWay { crowd: first, times: times + 1 });
             // It notes the waker, to be woken when those that are ready have run.
             let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
-        self.gave_way
+        self.gave_way.is_some()
     }
 
     /// Reads what is there and cuts it into frames, or cuts on what was read. False if nothing came.

@@ -239,8 +239,8 @@ impl Socket for RequestState {
         self.overdue.extend(due.into_iter().map(|(_, place)| place));
     }
 
-    fn is_crowded(&self) -> bool {
-        self.woken > 0
+    fn crowd(&self) -> usize {
+        self.woken
     }
 
     fn end(&mut self) {
