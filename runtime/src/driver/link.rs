@@ -62,8 +62,9 @@ pub(crate) struct LinkDriver<S: Socket> {
     busy_poll: BusyPoll,
 }
 
-/// How often a link lets others run before it looks: tokio has up to 61 tasks run each time.
+/// How often a link lets others run before it looks, and how many tasks tokio runs each time.
 const WAYS_MAX: u32 = 8;
+const TASKS_IN_TURN: usize = 61;
 
 /// How a link lets others run.
 struct GaveWay {
@@ -234,12 +235,14 @@ impl<S: Socket> LinkDriver<S> {
     }
 
     /// Whether others, who are about to have something for this link too, have their turn first: then it all goes in one
-    /// frame. That is until half of them have come: the peer works on what these had while the others come.
+    /// frame. That is once, and of very many until half of them have come: the peer works on what these had while the others
+    /// come.
     fn gives_way(&mut self, cx: &mut Context<'_>) -> bool {
         let crowd = if self.signal.is_rung() { self.core.crowd() } else { 0 };
         let before = self.gave_way.take();
         let (first, times) = before.map_or((crowd, 0), |before| (before.crowd, before.times));
-        if crowd > first / 2 && times < WAYS_MAX {
+        let is_enough = if times == 0 { 0 } else { TASKS_IN_TURN.max(first / 2) };
+        if crowd > is_enough && times < WAYS_MAX {
             self.gave_way = Some(GaveWay { crowd: first, times: times + 1 });
             // It notes the waker, to be woken when those that are ready have run.
             let _ = pin!(tokio::task::yield_now()).poll(cx);
