@@ -111,6 +111,14 @@ impl CallId {
         (of == client).then_some(number)
     }
 
+    /// That of its client's next call; none behind the last that there can be.
+    pub(crate) const fn next(self) -> Option<Self> {
+        match self.number.checked_add(1) {
+            Some(number) => Some(Self { client: self.client, number }),
+            None => None,
+        }
+    }
+
     /// That of the call which its client makes so many calls later.
     pub(crate) const fn later(&self, calls: u64) -> Self {
         Self { client: self.client, number: self.number.wrapping_add(calls) }

@@ -173,12 +173,18 @@ fn controls() -> Vec<(&'static str, Control)> {
         (
             "hello-client",
             Control::Hello(Hello {
-                features: Hello::KNOWS_ROUTERS,
+                features: Hello::KNOWS_ROUTERS | Hello::KNOWS_NAMING,
                 ..hello(SocketType::Req, peer(0x20))
             }),
         ),
-        ("hello-server", Control::Hello(hello(SocketType::Rep, peer(0x30)))),
-        ("grant-calls", Control::Grant(grant(2, 6, (8 << 20) + 140))),
+        (
+            "hello-server",
+            Control::Hello(Hello {
+                features: Hello::KNOWS_NAMING,
+                ..hello(SocketType::Rep, peer(0x30))
+            }),
+        ),
+        ("grant-calls", Control::Grant(grant(2, 6, (8 << 20) + 110))),
         ("settle-answers", Control::Settle(settle(vec![settled(0, 2, Outcome::Confirmed)]))),
     ]
 }

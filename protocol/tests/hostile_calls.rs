@@ -85,7 +85,7 @@ fn calling() -> (ReplyEngine, Raw) {
 
 #[test]
 fn a_client_that_breaks_the_rules_loses_its_link_and_its_room_is_free() {
-    let nameless = data(run(1, 1, 1), &record(b"x", None));
+    let nameless = data(run(1, 1, 1), &record(b"x", Some(&[])));
     let broken_name = data(run(1, 1, 1), &record(b"x", Some(&[4, 1, 0])));
     let too_many: Vec<u8> = (1..=WINDOW).flat_map(|at| call(at, at)).collect();
     let cases = [

@@ -28,12 +28,18 @@ impl Speaker {
 
     /// A socket that calls.
     pub(crate) const fn client(peer: PeerId) -> Self {
-        Self { features: Hello::KNOWS_ROUTERS, ..Self::new(SocketType::Req, peer) }
+        let features = Hello::KNOWS_ROUTERS | Hello::KNOWS_NAMING;
+        Self { features, ..Self::new(SocketType::Req, peer) }
+    }
+
+    /// A socket that answers.
+    pub(crate) const fn server(peer: PeerId) -> Self {
+        Self { features: Hello::KNOWS_NAMING, ..Self::new(SocketType::Rep, peer) }
     }
 
     /// One side of a router of this name.
     pub(crate) fn router(socket_type: SocketType, peer: PeerId, name: PeerId) -> Self {
-        let features = Hello::ROUTER | Hello::KNOWS_ROUTERS;
+        let features = Hello::ROUTER | Hello::KNOWS_ROUTERS | Hello::KNOWS_NAMING;
         let session = Some(Session::from_uuid(*name.as_uuid()));
         Self { session, features, ..Self::new(socket_type, peer) }
     }
@@ -85,6 +91,10 @@ impl Peer {
 
     pub(crate) const fn knows_routers(&self) -> bool {
         self.features & Hello::KNOWS_ROUTERS != 0
+    }
+
+    pub(crate) const fn knows_naming(&self) -> bool {
+        self.features & Hello::KNOWS_NAMING != 0
     }
 
     /// Its name, if it is a router. Unlike its peer id, that may be the same after a restart.

@@ -131,6 +131,13 @@ impl RecordHead {
         self.head_bytes + self.payload_bytes
     }
 
+    /// Whether it says nothing but how long the payload is.
+    #[inline]
+    #[must_use]
+    pub const fn is_bare(&self) -> bool {
+        self.head_bytes == HEAD_BYTES_MIN
+    }
+
     /// Reads the head of the record at the start of `bytes`; `None` if there is too little to tell. The payload
     /// itself need not be there.
     ///

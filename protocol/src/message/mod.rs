@@ -16,6 +16,7 @@
 
 mod attributes;
 mod head;
+mod naming;
 mod outgoing;
 mod records;
 
@@ -24,6 +25,8 @@ use crate::limits::MESSAGE_OVERHEAD_BYTES;
 pub(crate) use attributes::Attributes;
 pub(crate) use head::{HEAD_BYTES_MAX, HEAD_BYTES_MIN, payload_at, write_call_head, write_head};
 pub use head::{RecordError, RecordHead};
+pub use naming::Naming;
+pub(crate) use naming::write_bare_head;
 pub use outgoing::Message;
 pub use records::Records;
 pub(crate) use records::skip;

@@ -29,6 +29,7 @@ impl ReplyEngine {
                 priority,
                 next_delivery: 0,
                 client: None,
+                naming: Default::default(),
                 calls: Default::default(),
                 settlements: Default::default(),
                 outbox: Default::default(),

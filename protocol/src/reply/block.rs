@@ -25,6 +25,8 @@ pub(super) struct Block {
     pub(super) half: [u8; 8],
     /// The number of the first one's call, as long as those of the others follow it one by one.
     pub(super) row: Option<u64>,
+    /// The records of some leave their calls' names out.
+    pub(super) has_bare: bool,
     /// When the first was given, and the last.
     pub(super) begun: Time,
     pub(super) given: Time,
@@ -58,6 +60,7 @@ impl Block {
             client,
             half,
             row: None,
+            has_bare: false,
             begun,
             given: begun,
             awaited: None,
@@ -88,13 +91,18 @@ impl Block {
         span(&self.keys)
     }
 
+    /// The name of the call that has this number at its client.
+    pub(super) const fn id(&self, number: u64) -> CallId {
+        CallId::new(self.half, number)
+    }
+
     /// What was answered to the call that has this number at its client, in the record that begins at `at`.
     pub(super) fn kept(&self, number: u64, at: u32) -> Option<Kept<'_>> {
         let record = self.records.get(at as usize..)?;
         let head = RecordHead::read(record, MESSAGE_BYTES_MAX).ok().flatten()?;
         let copied = record.get(head.payload());
         let large = self.large.as_deref().map(|large| &large[..]);
-        let id = CallId::new(self.half, number);
+        let id = self.id(number);
         let payload = copied.or(large).unwrap_or_default();
         Some(Kept { client: self.client, id, rejected: head.rejected, payload })
     }

@@ -7,7 +7,7 @@ use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
 use crate::limits::GOODBYE_MAX;
 use crate::link::{Identity, violation, within_credit};
-use crate::message::{Records, cost_bytes};
+use crate::message::{Naming, Records, cost_bytes};
 use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Retract, Settlement};
 
@@ -25,7 +25,7 @@ impl ReplyEngine {
         data: DataRun,
         now: Time,
     ) -> Result<(), Close> {
-        let Some((mut left, identity)) = self.admit(id, &data)? else {
+        let Some((mut left, identity, mut naming)) = self.admit(id, &data)? else {
             return Ok(());
         };
         let mut result = Ok(());
@@ -34,7 +34,7 @@ impl ReplyEngine {
         for (delivery, (at, head)) in deliveries.zip(Records::new(&data.records)) {
             let cost = Amount::new(1, cost_bytes(1, head.record_bytes() as u64));
             left -= cost;
-            let Some(name) = head.call else {
+            let Some((name, expires)) = naming.read(&head) else {
                 self.pool.release(cost);
                 result = Err(violation("a call without a name"));
                 break;
@@ -56,17 +56,24 @@ impl ReplyEngine {
                 run.is_new = self.names.is_new(client, name.halves().1);
             }
             let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
-            let deadline = head.expires.map(|expires| now.after(data.header.sent_at, expires));
+            let deadline = expires.map(|expires| now.after(data.header.sent_at, expires));
             self.calls.push(Call::new(payload, head.record_bytes() as u32, deadline));
         }
         arrived.into_iter().for_each(|run| self.take_in(run));
+        if let Some(link) = self.links.get_mut(&id) {
+            link.naming = naming;
+        }
         // What comes after a call that is none is not taken in, and takes no room.
         self.pool.release(left);
         result
     }
 
-    /// Counts what comes, and says what room that takes, and whose it is.
-    fn admit(&mut self, id: LinkId, data: &DataRun) -> Result<Option<(Amount, Identity)>, Close> {
+    /// Counts what comes, and says what room that takes, whose it is, and what came before.
+    fn admit(
+        &mut self,
+        id: LinkId,
+        data: &DataRun,
+    ) -> Result<Option<(Amount, Identity, Naming)>, Close> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(None);
         };
@@ -79,7 +86,7 @@ impl ReplyEngine {
         link.next_delivery += count;
         link.received += count;
         self.counters.received += count;
-        Ok(Some((cost, link.link.identity.clone())))
+        Ok(Some((cost, link.link.identity.clone(), link.naming)))
     }
 
     /// Whether a call of this name, which nothing is known of, is the next of the run that comes; then it is counted there.

@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::collections::{RangeSet, Rising};
 use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
-use crate::message::{Attributes, cost_bytes, write_call_head, write_head};
+use crate::message::{Attributes, cost_bytes, write_bare_head, write_call_head, write_head};
 use crate::time::Time;
 
 use super::block::{BLOCK_ANSWERS, Block, Kept};
@@ -114,7 +114,17 @@ impl Memory {
         }
         let (key, at) = (self.next, self.buffer.len() as u32);
         let payload_bytes = payload.len() as u32;
+        let Some(block) = &mut self.open else {
+            return key;
+        };
+        let (bit, number) = (1 << block.len(), answer.id.halves().1);
+        block.row = block.row.filter(|first| first.checked_add(block.len()) == Some(number));
         match answer.rejected {
+            // Its name can be told from the one before.
+            false if block.row.is_some() && block.len() > 0 => {
+                block.has_bare = true;
+                write_bare_head(&mut self.buffer, payload.len());
+            }
             false => write_call_head(&mut self.buffer, payload.len(), answer.id),
             true => {
                 let attributes =
@@ -122,11 +132,6 @@ impl Memory {
                 write_head(&mut self.buffer, payload.len(), &attributes);
             }
         }
-        let Some(block) = &mut self.open else {
-            return key;
-        };
-        let (bit, number) = (1 << block.len(), answer.id.halves().1);
-        block.row = block.row.filter(|first| first.checked_add(block.len()) == Some(number));
         block.known |= bit;
         block.unsent.bits |= if answer.to.is_some() { bit } else { 0 };
         block.payload_bytes += u64::from(payload_bytes);

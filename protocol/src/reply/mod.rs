@@ -38,7 +38,7 @@ use crate::credit::{Amount, Pool};
 use crate::event::Events;
 use crate::ids::{Delivery, LinkId, PeerId, Priority, Session};
 use crate::link::Link;
-use crate::message::cost_bytes_max;
+use crate::message::{Naming, cost_bytes_max};
 use crate::store::Recovered;
 use crate::time::{Now, Time};
 use crate::wire::{Hops, Settlement};
@@ -99,6 +99,7 @@ struct RepLink {
     next_delivery: Delivery,
     /// The client whose call came last.
     client: Option<ClientKey>,
+    naming: Naming,
     /// Calls of this link by their places on it: those that are not answered, and others of their runs.
     calls: Abreast,
     settlements: VecDeque<Settlement>,

@@ -66,7 +66,7 @@ impl ReplyEngine {
 
     pub(super) fn speaker(&self) -> Speaker {
         match &self.routing {
-            None => Speaker::new(SocketType::Rep, self.peer_id),
+            None => Speaker::server(self.peer_id),
             Some(routing) => Speaker::router(SocketType::Rep, self.peer_id, routing.name),
         }
     }

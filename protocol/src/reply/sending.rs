@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::ids::{LinkId, span};
-use crate::message::cost_bytes;
+use crate::ids::{CallId, LinkId, span};
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::message::{RecordHead, Records, cost_bytes, write_call_head};
 
 use super::memory::{AnswerKey, Memory};
 
@@ -31,8 +32,9 @@ impl Memory {
         is_new.then(|| cost_bytes(1, u64::from(place.payload_bytes)))
     }
 
-    /// The first of these, all of one block. They are not to be in the block that grows.
-    pub(super) fn part(&self, keys: &Range<AnswerKey>) -> Option<Part> {
+    /// The first of these, all of one block, for a client that knows what names mean which are left out, or for any. They are
+    /// not to be in the block that grows.
+    pub(super) fn part(&self, keys: &Range<AnswerKey>, knows_naming: bool) -> Option<Part> {
         let block = self.block_of(keys.start)?;
         let place = |key: AnswerKey| self.answers.get(&key).map_or(0, |place| place.at as usize);
         let keys = keys.start..keys.end.min(block.keys.end);
@@ -40,9 +42,17 @@ impl Memory {
             true => (place(keys.start), place(keys.end)),
             false => (place(keys.start), block.records.len()),
         };
+        let mut records = block.records.slice(start..end);
+        let head = RecordHead::read(&records, MESSAGE_BYTES_MAX).ok().flatten();
+        let is_named = head.is_some_and(|head| !head.is_bare());
+        if !is_named || !knows_naming && block.has_bare {
+            let numbers = self.answers.range(keys.clone()).map(|(_, place)| place.number);
+            let named = if knows_naming { 1 } else { usize::MAX };
+            records = spelled_out(&records, numbers.map(|number| block.id(number)), named);
+        }
         let large = block.large.as_deref().cloned();
         let bytes = cost_bytes(span(&keys), self.payload_bytes(keys.clone()));
-        Some(Part { count: span(&keys), records: block.records.slice(start..end), large, bytes })
+        Some(Part { count: span(&keys), records, large, bytes })
     }
 
     /// A link does not have to send these any more.
@@ -64,12 +74,27 @@ impl Memory {
     }
 }
 
+/// The records of answers to these calls, with the names of so many of the first ones.
+fn spelled_out(records: &[u8], calls: impl Iterator<Item = CallId>, named: usize) -> Bytes {
+    let mut out = BytesMut::with_capacity(records.len());
+    for (place, (id, (at, head))) in calls.zip(Records::new(records)).enumerate() {
+        let is_named = place < named && head.is_bare();
+        if is_named {
+            write_call_head(&mut out, head.payload_bytes, id);
+        }
+        let start = at + if is_named { head.head_bytes } else { 0 };
+        out.put_slice(records.get(start..at + head.record_bytes()).unwrap_or_default());
+    }
+    out.freeze()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::memory::Answer;
     use super::super::memory::tests::{answer, keep_some, put};
     use super::*;
     use crate::limits::BY_REFERENCE_BYTES;
+    use crate::message::Naming;
 
     #[test]
     fn what_is_to_be_sent_is_there_although_it_is_forgotten() {
@@ -88,13 +113,25 @@ mod tests {
             memory.release(key..key + 1, one);
             assert_eq!(memory.hold(key, three), bytes, "the second one still has it");
             memory.release(key..key + 1, three);
-            let part = memory.part(&(key..key + 1)).unwrap();
+            let part = memory.part(&(key..key + 1), true).unwrap();
             let sent = part.large.unwrap_or_else(|| part.records.slice(24..));
             assert_eq!((sent, part.count), (payload.into(), 1));
             memory.release(key..key + 1, two);
             assert_eq!((memory.answers.len(), memory.blocks.len()), (0, 0));
-            assert!(memory.part(&(key..key + 1)).is_none() && memory.hold(key, one).is_none());
+            assert!(
+                memory.part(&(key..key + 1), true).is_none() && memory.hold(key, one).is_none()
+            );
         }
+    }
+
+    /// The numbers of the calls that these answers are for, as their client reads them.
+    fn numbers(part: &Part, knows_naming: bool) -> Vec<u64> {
+        let mut naming = Naming::default();
+        let calls = Records::new(&part.records).map(|(_, head)| match knows_naming {
+            true => naming.read(&head).map(|(call, _)| call),
+            false => head.call,
+        });
+        calls.map(|call| call.unwrap().halves().1).collect()
     }
 
     #[test]
@@ -103,12 +140,17 @@ mod tests {
         keep_some(&mut memory, 100);
         memory.seal();
         assert_eq!(memory.blocks.len(), 2);
-        let first = memory.part(&(0..100)).unwrap();
+        let first = memory.part(&(0..100), true).unwrap();
         assert_eq!((first.count, first.bytes), (64, cost_bytes(64, 64 * 60)));
-        let middle = memory.part(&(10..20)).unwrap();
-        assert_eq!(middle.records, first.records.slice(10 * 84..20 * 84));
-        assert_eq!(middle.records.as_ptr(), first.records[10 * 84..].as_ptr(), "not copied");
-        assert_eq!(memory.part(&(90..100)).map(|part| part.count), Some(10));
+        let block = memory.block_of(0).unwrap();
+        assert_eq!(first.records.as_ptr(), block.records.as_ptr(), "not copied");
+        assert_eq!(first.records.len(), 84 + 63 * 64, "one name for all");
+        for (keys, knows_naming) in [(0..64, true), (0..64, false), (10..20, true), (10..20, false)]
+        {
+            let part = memory.part(&keys, knows_naming).unwrap();
+            assert_eq!((part.count, numbers(&part, knows_naming)), (span(&keys), keys.collect()));
+        }
+        assert_eq!(memory.part(&(90..100), true).map(|part| part.count), Some(10));
         assert_eq!(memory.numbers(3..64).collect::<Vec<_>>(), [(3, 3..64)]);
         let number = |key: AnswerKey| memory.get(key).map(|kept| kept.id.halves().1);
         assert_eq!((number(63), number(64), number(100)), (Some(63), Some(64), None));

@@ -138,7 +138,7 @@ mod tests {
                 memory.forget(keys);
             }
             assert_eq!(memory.len(), 10);
-            assert!(memory.part(&(0..1)).is_some(), "it is not sent yet");
+            assert!(memory.part(&(0..1), true).is_some(), "it is not sent yet");
             memory.release(0..100, LinkId(1));
             assert_eq!((memory.blocks.len(), memory.answers.len()), (1, 36));
         }

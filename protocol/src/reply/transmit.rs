@@ -4,7 +4,7 @@ use bytes::BufMut;
 
 use crate::ids::LinkId;
 use crate::limits::{ANSWERS_UNCONFIRMED_MAX, SETTLEMENTS_PER_FRAME, TAKE_BYTES};
-use crate::link::Transmit;
+use crate::link::{Peer, Transmit};
 use crate::time::Now;
 use crate::wire::{Control, DataHeader, Heartbeat, Settle};
 
@@ -77,9 +77,10 @@ impl ReplyEngine {
         };
         let first_delivery = link.next_answer;
         let (mut whole, mut tail) = (None, None);
+        let knows_naming = link.link.peer().is_some_and(Peer::knows_naming);
         while link.body.len() < TAKE_BYTES
             && let Some(keys) = link.outbox.first(stored)
-            && let Some(part) = self.memory.part(&keys)
+            && let Some(part) = self.memory.part(&keys, knows_naming)
         {
             let is_copied = part.records.len() < COPIED_BYTES;
             if !is_copied && !link.body.is_empty() {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::event::Event;
 use crate::ids::{Delivery, LinkId};
 use crate::link::violation;
-use crate::message::Records;
+use crate::message::{Naming, Records};
 use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Reason, Settle};
 
@@ -111,13 +111,17 @@ impl RequestEngine {
         link.answered += count;
         link.answered_at = Some(now);
         link.silent_until = None;
+        let mut naming = link.naming;
         if std::mem::take(&mut link.silences) > 0 {
             self.events.push(Event::ServerAnswers { link: id });
             self.start_trial(id, now);
         }
         let mut answered = 0..0;
-        let taken = self.take_answers(id, &data.records, &mut answered);
+        let taken = self.take_answers(id, &data.records, &mut naming, &mut answered);
         self.land(id, answered);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.naming = naming;
+        }
         taken?;
         self.recount(id, now);
         self.dispatch(now);
@@ -129,10 +133,11 @@ impl RequestEngine {
         &mut self,
         id: LinkId,
         records: &Bytes,
+        naming: &mut Naming,
         answered: &mut Range<Delivery>,
     ) -> Result<(), Close> {
         for (at, head) in Records::new(records) {
-            let Some(call) = head.call else {
+            let Some((call, _)) = naming.read(&head) else {
                 return Err(violation("an answer without a name"));
             };
             let payload = at + head.payload().start..at + head.payload().end;

@@ -36,6 +36,7 @@ impl RequestEngine {
                 unconfirmed_bytes: 0,
                 confirms: false,
                 next_answer: 0,
+                naming: Default::default(),
                 place: None,
                 asked: 0,
                 mute: false,

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId, PeerId};
-use crate::message::{Attributes, cost_bytes, write_head};
+use crate::message::{Attributes, HEAD_BYTES_MIN, cost_bytes, write_bare_head, write_head};
 use crate::time::{Now, Time, WallTime};
 
 use super::agenda::{Timer, Times};
@@ -202,17 +202,64 @@ pub(super) fn call_cost(bytes: usize, options: &CallOptions, routed: Option<&Rou
     cost_bytes(1, (head + bytes) as u64)
 }
 
-/// Writes the record of a client's own call.
-#[inline]
-pub(super) fn write_call(
-    out: &mut BytesMut,
-    payload: &[u8],
-    id: CallId,
+/// Writes a client's own calls into one frame.
+pub(super) struct CallWriter {
+    client: [u8; 8],
+    now: Now,
+    /// The server knows what names mean that are left out.
+    leaves_out: bool,
+    before: Option<Written>,
+    /// What calls cost less than they were given for.
+    saved: u64,
+}
+
+/// The record before.
+#[derive(Clone, Copy)]
+struct Written {
+    number: CallNumber,
+    deadline: Time,
     expires: WallTime,
-    options: &CallOptions,
-) {
-    write_head(out, payload.len(), &attributes(id, expires, options, None));
-    out.put_slice(payload);
+}
+
+impl CallWriter {
+    pub(super) fn new(client: [u8; 8], now: Now, leaves_out: bool) -> Self {
+        Self { client, now, leaves_out, before: None, saved: 0 }
+    }
+
+    /// What calls cost less than they were given for.
+    pub(super) const fn saved(&self) -> u64 {
+        self.saved
+    }
+
+    /// Something else was written.
+    pub(super) fn interrupt(&mut self) {
+        self.before = None;
+    }
+
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        out: &mut BytesMut,
+        payload: &[u8],
+        (number, deadline): (CallNumber, Time),
+        options: &CallOptions,
+    ) {
+        let before = self.before;
+        let expires = match before {
+            Some(before) if before.deadline == deadline => before.expires,
+            _ => self.now.wall_at(deadline),
+        };
+        let attributes = attributes(CallId::new(self.client, number), expires, options, None);
+        let follows = |before: Written| before.number + 1 == number && before.expires == expires;
+        if !options.at_most_once && before.is_some_and(follows) {
+            self.saved += (attributes.head_bytes() - HEAD_BYTES_MIN) as u64;
+            write_bare_head(out, payload.len());
+        } else {
+            write_head(out, payload.len(), &attributes);
+        }
+        out.put_slice(payload);
+        self.before = Some(Written { number, deadline, expires }).filter(|_| self.leaves_out);
+    }
 }
 
 /// What is to be known of a call that is over.

@@ -41,7 +41,7 @@ use crate::credit::Spender;
 use crate::event::Events;
 use crate::ids::{CallId, Delivery, LinkId, PeerId, Priority};
 use crate::link::Link;
-use crate::message::Message;
+use crate::message::{Message, Naming};
 use crate::push::{Refusal, Refused};
 use crate::time::Time;
 use crate::trials::Trials;
@@ -143,6 +143,7 @@ struct ReqLink {
     /// It is told now.
     confirms: bool,
     next_answer: Delivery,
+    naming: Naming,
     place: Option<Place>,
     asked: u64,
     /// It did not say in time whether it has room: nobody waits for its word until there is one.

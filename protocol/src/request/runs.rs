@@ -10,10 +10,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::collections::{Abreast, Rising};
-use crate::ids::{CallId, Delivery, LinkId, PeerId};
-use crate::time::{Now, Time};
+use crate::ids::{Delivery, LinkId, PeerId};
+use crate::time::Time;
 
-use super::call::{Call, Copy, write_call};
+use super::call::{Call, CallWriter, Copy};
 use super::{CallNumber, CallOptions};
 
 /// Calls of one run.
@@ -227,7 +227,7 @@ impl Runs {
         &mut self,
         key: RunKey,
         at: Delivery,
-        (client, now): ([u8; 8], Now),
+        writer: &mut CallWriter,
         out: &mut BytesMut,
     ) -> impl ExactSizeIterator<Item = CallNumber> {
         let mut calls = Default::default();
@@ -238,9 +238,8 @@ impl Runs {
             let mut start = run.start(run.written);
             calls = run.calls.get(run.written..).unwrap_or_default().iter();
             for call in calls.clone() {
-                let id = CallId::new(client, call.number);
                 let payload = run.payloads.get(start..call.end).unwrap_or_default();
-                write_call(out, payload, id, now.wall_at(call.deadline), &run.options);
+                writer.write(out, payload, (call.number, call.deadline), &run.options);
                 start = call.end;
             }
             run.written = run.calls.len();

@@ -3,14 +3,16 @@
 use bytes::BufMut;
 
 use crate::collections::RangeSet;
+use crate::credit::Amount;
 use crate::ids::{CallId, LinkId};
 use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
-use crate::link::Transmit;
+use crate::link::{Peer, Transmit};
 use crate::message::{cost_bytes_max, write_head};
 use crate::time::{Now, Time};
 use crate::wire::{Control, DataHeader, Heartbeat, Outcome, Retract, Settle, Settlement, Spans};
 
 use super::RequestEngine;
+use super::call::CallWriter;
 use super::outbox::Unwritten;
 
 /// Answers, and bytes of them, after which the server is told that they came, although there is nothing else to say: the next
@@ -84,12 +86,13 @@ impl RequestEngine {
         let mut tail = None;
         let mut count = 0;
         let first_delivery = link.next_delivery;
+        let knows_naming = link.link.peer().is_some_and(Peer::knows_naming);
+        let mut writer = CallWriter::new(client, now, knows_naming);
         while body.len() < TAKE_BYTES && tail.is_none() {
             let number = match link.outbox.pop_first() {
                 None => break,
                 Some(Unwritten::Run(key, _)) => {
-                    let names = (client, now);
-                    let numbers = self.runs.write(key, link.next_delivery, names, body);
+                    let numbers = self.runs.write(key, link.next_delivery, &mut writer, body);
                     let written = numbers.len() as u32;
                     link.flights.insert_all(link.next_delivery, numbers);
                     link.next_delivery += u64::from(written);
@@ -101,6 +104,7 @@ impl RequestEngine {
             let Some(call) = self.calls.get_mut(&number) else {
                 continue;
             };
+            writer.interrupt();
             let attributes = call.attributes(CallId::new(client, number), now);
             write_head(body, call.payload.len(), &attributes);
             if call.payload.len() >= BY_REFERENCE_BYTES {
@@ -123,6 +127,12 @@ impl RequestEngine {
                 attempt: 0,
             };
             out.data(header, body.split().freeze(), tail);
+        }
+        link.spender.refund(Amount::new(0, writer.saved()));
+        if writer.saved() > 0 && !self.waiting.is_empty() {
+            // It may be what a call waits for.
+            self.regained.push(id);
+            self.dispatch(now.time);
         }
         count > 0
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use drawdown_protocol::credit::Amount;
-use drawdown_protocol::message::{Records, cost_bytes, cost_bytes_max};
+use drawdown_protocol::message::{Naming, Records, cost_bytes, cost_bytes_max};
 use drawdown_protocol::wire::{Control, DataRun, Frame};
 use drawdown_protocol::{
     Event as Happened, LinkId, LinkState, PeerId, RequestStats, RouterEngine, RouterStats,
@@ -232,15 +232,15 @@ impl Network {
         match (end.side, frame) {
             (Side::Up, Frame::Data(data)) => self.observe_routed(end, router, data),
             (Side::Down, Frame::Data(data)) => {
+                let mut naming = Naming::default();
                 for (at, head) in Records::new(&data.records) {
                     let payload = &data.records[at + head.payload().start..at + head.payload().end];
+                    let call = naming.read(&head).map(|(call, _)| call);
                     if head.rejected && is_too_far(payload) {
                         continue;
                     }
                     let sign = Sign::read(payload)?;
-                    ensure(head.call == Some(sign.id), || {
-                        format!("{sign} answers call {:?}", head.call)
-                    })?;
+                    ensure(call == Some(sign.id), || format!("{sign} answers call {call:?}"))?;
                     self.book.was_given(&sign)?;
                 }
                 Ok(())

@@ -40,6 +40,9 @@ impl Hello {
     pub const FUTURES: u64 = 1 << 4;
     /// A sender that has lost the messages of its session, but not its numbers: it wants back what the receiver has of them.
     pub const REBUILDS: u64 = 1 << 5;
+    /// A client or a server that knows what a record means which leaves the name of its call out
+    /// ([`Naming`](crate::message::Naming)).
+    pub const KNOWS_NAMING: u64 = 1 << 6;
 }
 
 /// What a receiver still holds of the sender's session, and what it has confirmed.
