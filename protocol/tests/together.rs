@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, peer, record, run, spans};
-use drawdown_protocol::message::Records;
+use drawdown_protocol::message::{Naming, Records};
 use drawdown_protocol::wire::{Control, Frame, Hello, Outcome, Retract, Settle, Settlement};
 use drawdown_protocol::{
     AnswerError, CallId, CallKey, LinkState, Now, ReplyConfig, ReplyEngine, SocketType, TakenCall,
@@ -40,6 +40,8 @@ struct Net {
     confirmed: u64,
     /// Calls are taken and answered many at a time.
     many: bool,
+    /// The client knows what names mean that are left out, and leaves them out.
+    knows_naming: bool,
     /// All that it said: to the application of its answers, and on its links.
     said: (Vec<Result<(), AnswerError>>, Vec<Frame>),
 }
@@ -79,11 +81,11 @@ fn answer_to(number: u64) -> Vec<u8> {
 }
 
 impl Net {
-    fn new(many: bool) -> Self {
+    fn new(many: bool, knows_naming: bool) -> Self {
         let mut config = ReplyConfig { window_messages: CALLS_MAX, ..ReplyConfig::default() };
         config.link.message_bytes_max = BYTES_MAX;
         let mut server = ReplyEngine::new(config, peer(0x30));
-        let (raw, granted) = Self::connect(&mut server);
+        let (raw, granted) = Self::connect(&mut server, knows_naming);
         Self {
             server,
             raw,
@@ -96,15 +98,17 @@ impl Net {
             heard: BTreeMap::new(),
             confirmed: 0,
             many,
+            knows_naming,
             said: Default::default(),
         }
     }
 
     /// A link, and how many calls may come on it so far.
-    fn connect(server: &mut ReplyEngine) -> (Raw, u64) {
+    fn connect(server: &mut ReplyEngine, knows_naming: bool) -> (Raw, u64) {
         let mut raw = Raw::connect(server, "client", NOW);
         let message_bytes_max = BYTES_MAX as u64;
-        let hello = Hello { message_bytes_max, ..hello(SocketType::Req, peer(0x20)) };
+        let features = if knows_naming { Hello::KNOWS_NAMING } else { 0 };
+        let hello = Hello { message_bytes_max, features, ..hello(SocketType::Req, peer(0x20)) };
         raw.says(server, &handshake(&hello), NOW);
         let granted = granted(&raw.hears(server, NOW)).expect("all of the room");
         (raw, granted)
@@ -116,8 +120,12 @@ impl Net {
             return;
         }
         let id = |number: &u64| CallId::new([7; 8], *number);
-        let record = |number| record(b"x", Some(&[&[4, 16], &id(number).to_bytes()[..]].concat()));
-        let records: Vec<u8> = numbers.iter().flat_map(record).collect();
+        let name = |number| [&[4, 16], &id(number).to_bytes()[..]].concat();
+        let record = |(place, number)| match place > 0 && self.knows_naming {
+            true => record(b"x", None),
+            false => record(b"x", Some(&name(number))),
+        };
+        let records: Vec<u8> = numbers.iter().enumerate().flat_map(record).collect();
         let at = self.sent.len() as u64;
         self.raw.says(&mut self.server, &data(run(at, at, numbers.len() as u32), &records), NOW);
         self.sent.extend(numbers);
@@ -181,8 +189,10 @@ impl Net {
             };
             let records: Vec<_> = Records::new(&data.records).collect();
             assert_eq!(records.len(), data.header.count as usize);
+            let mut naming = Naming::default();
             for (at, head) in records {
-                let number = number(head.call.expect("a name"));
+                assert!(self.knows_naming || !head.is_bare());
+                let number = number(naming.read(&head).expect("a name").0);
                 let payload = &data.records[at..][head.payload()];
                 assert_eq!(payload, answer_to(number), "the answer to another call");
                 *self.heard.entry(number).or_default() += 1;
@@ -201,7 +211,7 @@ impl Net {
 
     fn reconnect(&mut self) {
         self.server.link_lost(self.raw.link, "cut", NOW.time);
-        (self.raw, self.granted) = Self::connect(&mut self.server);
+        (self.raw, self.granted) = Self::connect(&mut self.server, self.knows_naming);
         self.sent.clear();
         self.confirmed = 0;
     }
@@ -267,8 +277,9 @@ proptest! {
     fn each_call_is_worked_on_once_and_has_its_own_answer(
         steps in prop::collection::vec(step(), 1..60),
         many: bool,
+        knows_naming: bool,
     ) {
-        let mut net = Net::new(many);
+        let mut net = Net::new(many, knows_naming);
         for step in steps {
             net.go(step);
             net.check();
@@ -296,8 +307,9 @@ proptest! {
     #[test]
     fn nobody_can_tell_whether_they_are_taken_and_answered_one_by_one(
         steps in prop::collection::vec(step(), 1..60),
+        knows_naming: bool,
     ) {
-        let (mut one, mut many) = (Net::new(false), Net::new(true));
+        let (mut one, mut many) = (Net::new(false, knows_naming), Net::new(true, knows_naming));
         for step in steps {
             one.go(step.clone());
             many.go(step);

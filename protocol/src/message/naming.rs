@@ -30,6 +30,12 @@ impl Naming {
         }
         self.call.map(|call| (call, self.expires))
     }
+
+    /// Passes so many records over, which leave their names out, and of which the last has one.
+    #[inline]
+    pub(crate) fn pass(&mut self, records: u64) {
+        self.call = self.call.map(|call| call.later(records));
+    }
 }
 
 /// Writes the head of a record that leaves out what can be told from the one before.

@@ -2,7 +2,7 @@
 
 use crate::limits::MESSAGE_BYTES_MAX;
 
-use super::head::RecordHead;
+use super::head::{HEAD_BYTES_MIN, RecordHead, bare_payload_bytes};
 
 /// Splits a run of whole records: yields each record's head and its place.
 ///
@@ -18,6 +18,17 @@ impl<'a> Records<'a> {
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
+    }
+
+    /// Where the payload of the next record begins, and how long it is, if the record has no attributes; otherwise it is still the
+    /// next.
+    #[inline(always)]
+    pub(crate) fn next_bare(&mut self) -> Option<(u32, u32)> {
+        let rest = self.bytes.get(self.at..)?;
+        let payload_bytes = bare_payload_bytes(rest)?;
+        let start = self.at + HEAD_BYTES_MIN;
+        self.at = start + payload_bytes as usize;
+        Some((start as u32, payload_bytes))
     }
 }
 

@@ -147,13 +147,18 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
+    /// The number that the client's next call has, if that may be one of the run, without anything that is said of it.
+    #[inline]
+    pub(super) fn next_number(&self) -> Option<u64> {
+        let number = self.id.halves().1.checked_add(self.count);
+        number.filter(|_| self.is_plain && self.count < RUN_CALLS)
+    }
+
     /// Whether a plain call of this name, at this place of the same frame, stands right behind its last one.
     pub(super) fn is_next(&self, name: CallId, (_, delivery): Place) -> bool {
-        let ((half, number), (its_half, its_number)) = (self.id.halves(), name.halves());
-        self.is_plain
-            && self.count < RUN_CALLS
-            && its_half == half
-            && number.checked_add(self.count) == Some(its_number)
+        let (half, number) = name.halves();
+        self.id.halves().0 == half
+            && self.next_number() == Some(number)
             && delivery == self.place.1 + self.count
     }
 }
@@ -308,20 +313,22 @@ impl Calls {
         arrived
     }
 
-    /// Puts a call in, the next one of the run that was begun last.
+    /// Puts a call in, the next one of the run that was begun last, and that is to be ended before anything else is done.
     #[inline]
     pub(super) fn push(&mut self, mut call: Call) -> CallKey {
         let key = self.next;
         self.next += 1;
-        if let Some(run) = self.runs.get_mut(&self.next_run) {
-            run.len += 1;
-            run.left += 1;
-            run.waiting += 1;
-        }
         call.run = self.next_run;
         self.calls.insert(key, call);
-        self.len += 1;
         CallKey(key)
+    }
+
+    /// No more calls come into the run that was begun last.
+    pub(super) fn end_run(&mut self, run: &Arrived) {
+        self.len += run.count as usize;
+        if let Some(begun) = self.runs.get_mut(&self.next_run) {
+            (begun.len, begun.left, begun.waiting) = (run.count, run.count, run.count);
+        }
     }
 
     /// Somebody begins with a call, unless its time is over: false then. None if there is nothing to begin with.
@@ -459,8 +466,12 @@ mod tests {
     /// Calls whose records have ten bytes each, of which two are the payload.
     fn come(calls: &mut Calls, number: u64, delivery: u64, count: u32) -> Vec<CallKey> {
         let records: Bytes = (0..count as u8).flat_map(|at| [at; 10]).collect::<Vec<_>>().into();
-        begin(calls, came(number, delivery), records);
-        (0..count).map(|at| calls.push(Call::new((10 * at + 8, 2), 10, None))).collect()
+        let mut run = begin(calls, came(number, delivery), records);
+        run.count = u64::from(count);
+        let call = |at| calls.push(Call::new((10 * at + 8, 2), 10, None));
+        let keys = (0..count).map(call).collect();
+        calls.end_run(&run);
+        keys
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
 use crate::limits::GOODBYE_MAX;
 use crate::link::{Identity, violation, within_credit};
-use crate::message::{Naming, Records, cost_bytes};
+use crate::message::{HEAD_BYTES_MIN, Naming, Records, cost_bytes};
 use crate::time::Time;
 use crate::wire::{Close, DataRun, Outcome, Retract, Settlement};
 
@@ -30,8 +30,9 @@ impl ReplyEngine {
         };
         let mut result = Ok(());
         let mut arrived = None;
-        let deliveries = data.header.first_delivery..;
-        for (delivery, (at, head)) in deliveries.zip(Records::new(&data.records)) {
+        let mut records = Records::new(&data.records);
+        let mut delivery = data.header.first_delivery;
+        while let Some((at, head)) = records.next() {
             let cost = Amount::new(1, cost_bytes(1, head.record_bytes() as u64));
             left -= cost;
             let Some((name, expires)) = naming.read(&head) else {
@@ -41,6 +42,7 @@ impl ReplyEngine {
             };
             let record = data.records.get(at..).unwrap_or_default();
             let place = (id, delivery);
+            delivery += 1;
             let mut routers = head.routers(record).peekable();
             let is_plain = !head.at_most_once && routers.peek().is_none();
             if !is_plain || !self.continues(arrived.as_mut(), name, place) {
@@ -58,6 +60,12 @@ impl ReplyEngine {
             let payload = ((at + head.head_bytes) as u32, head.payload_bytes as u32);
             let deadline = expires.map(|expires| now.after(data.header.sent_at, expires));
             self.calls.push(Call::new(payload, head.record_bytes() as u32, deadline));
+            if let Some(run) = arrived.as_mut() {
+                let behind = self.follow(run, &mut records, deadline);
+                left -= behind;
+                delivery += behind.messages;
+                naming.pass(behind.messages);
+            }
         }
         arrived.into_iter().for_each(|run| self.take_in(run));
         if let Some(link) = self.links.get_mut(&id) {
@@ -95,6 +103,28 @@ impl ReplyEngine {
         let is_known =
             |run: &Arrived| !run.is_new && self.names.known(run.client, name.halves().1).is_some();
         run.filter(|run| !is_known(run)).map(|run| run.count += 1).is_some()
+    }
+
+    /// Takes in the calls right behind the last one of a run, as far as they leave their names out, and may be of it. Gives what
+    /// they take.
+    fn follow(
+        &mut self,
+        run: &mut Arrived,
+        records: &mut Records<'_>,
+        deadline: Option<Time>,
+    ) -> Amount {
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(number) = run.next_number()
+            && (run.is_new || self.names.known(run.client, number).is_none())
+            && let Some(payload) = records.next_bare()
+        {
+            let record_bytes = HEAD_BYTES_MIN as u32 + payload.1;
+            self.calls.push(Call::new(payload, record_bytes, deadline));
+            run.count += 1;
+            count += 1;
+            bytes += u64::from(record_bytes);
+        }
+        Amount::new(count, cost_bytes(count, bytes))
     }
 
     /// Whose call it is that comes here; none if that is known already.
@@ -140,6 +170,7 @@ impl ReplyEngine {
 
     /// Puts calls in their places.
     fn take_in(&mut self, run: Arrived) {
+        self.calls.end_run(&run);
         let Arrived { client, id, place: (link, delivery), first, count, .. } = run;
         let known = |above| Known::Running(CallKey(first + above));
         self.names.note(client, id.halves().1, count, known);

@@ -32,7 +32,7 @@ const BLOCKS_MIN: u64 = 16;
 const HEAD_BYTES: usize = 32;
 
 /// What an answer takes of a buffer at the most: its head, and its payload unless that is only referred to.
-const fn answer_bytes(payload_bytes: usize) -> usize {
+pub(super) const fn answer_bytes(payload_bytes: usize) -> usize {
     HEAD_BYTES + if payload_bytes < BY_REFERENCE_BYTES { payload_bytes } else { 0 }
 }
 
@@ -44,9 +44,9 @@ pub(super) struct Memory {
     /// By the order in which they were begun.
     pub(super) blocks: Rising<Block>,
     /// The block that grows, its records in the buffer; it is empty if there is none.
-    open: Option<Block>,
-    next_block: u64,
-    buffer: BytesMut,
+    pub(super) open: Option<Block>,
+    pub(super) next_block: u64,
+    pub(super) buffer: BytesMut,
     pub(super) next: AnswerKey,
     /// How many whoever asks again gets.
     pub(super) known: u64,
@@ -179,10 +179,14 @@ impl Memory {
 
     /// Whether the block that grows has become so large that it is to be seen what is remembered too long for it.
     pub(super) fn is_full(&self, limits: AnswerMemory) -> bool {
+        let (most, bytes) = Self::full_at(limits);
+        self.open.as_ref().is_some_and(|block| block.len() >= most || block.payload_bytes >= bytes)
+    }
+
+    /// With how many answers, or bytes of them, a block is full.
+    pub(super) fn full_at(limits: AnswerMemory) -> (u64, u64) {
         let most = (limits.messages / BLOCKS_MIN).min(BLOCK_ANSWERS);
-        self.open.as_ref().is_some_and(|block| {
-            block.len() >= most || block.payload_bytes >= limits.bytes / BLOCKS_MIN
-        })
+        (most, limits.bytes / BLOCKS_MIN)
     }
 
     /// Whether there is a block that grows.

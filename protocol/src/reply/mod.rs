@@ -11,6 +11,7 @@ mod attach;
 mod block;
 mod calls;
 mod config;
+mod filling;
 mod intake;
 mod journal;
 mod memory;

@@ -33,7 +33,7 @@ impl ReplyEngine {
                 }
                 self.give_in(&row, key, payload, now);
                 each(Ok(()));
-                next = answers.next();
+                next = self.answer_behind(&mut row, key, &mut answers, now, &mut each);
             }
             self.close_row(&row);
             // What ended the row is answered by itself.
@@ -42,6 +42,34 @@ impl ReplyEngine {
                 next = answers.next();
             }
         }
+    }
+
+    /// Answers the calls right behind the one that was just answered, as far as their answers go into the same block. Gives the
+    /// first one that does not.
+    fn answer_behind(
+        &mut self,
+        row: &mut Row,
+        last: CallKey,
+        answers: &mut impl Iterator<Item = (CallKey, Bytes)>,
+        now: Time,
+        each: &mut impl FnMut(Result<(), AnswerError>),
+    ) -> Option<(CallKey, Bytes)> {
+        let Self { calls, memory, config, .. } = self;
+        let Some(mut filling) = memory.fill(config.memory, now) else {
+            return answers.next();
+        };
+        let bytes_max = config.link.message_bytes_max;
+        let mut before = last.0;
+        for (key, payload) in answers {
+            let is_next = key.0.checked_sub(1) == Some(before) && payload.len() <= bytes_max;
+            if !is_next || !filling.has_room(payload.len()) || !calls.end_in(row, key, now) {
+                return Some((key, payload));
+            }
+            before = key.0;
+            filling.put(&payload);
+            each(Ok(()));
+        }
+        None
     }
 
     fn give_in(&mut self, row: &Row, key: CallKey, payload: Bytes, given: Time) {
