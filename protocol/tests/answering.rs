@@ -277,7 +277,7 @@ fn calls_and_hardly_reads(server: &mut ReplyEngine, raw: &mut Raw, rounds: u64) 
         }
         while let Some(call) = server.take(NOW.time) {
             let answer = vec![7; ANSWER_BYTES];
-            server.answer(call.key, answer.into(), NOW.time).expect("somebody waits for it");
+            server.answer(call.key, answer, NOW.time).expect("somebody waits for it");
         }
         most = most.max(called - read);
     }

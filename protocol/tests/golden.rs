@@ -538,7 +538,7 @@ fn a_client_and_a_server_hold_the_conversation_of_the_page() {
     let (ping, pong) = (server.take(now.time).unwrap(), server.take(now.time).unwrap());
     assert_eq!((ping.payload(), pong.payload()), (&b"ping"[..], &b"pong"[..]));
     assert_eq!(ping.deadline, Some(now.time + Duration::from_secs(30)));
-    server.answer(ping.key, "ok".into(), now.time).unwrap();
+    server.answer(ping.key, "ok", now.time).unwrap();
     server.reject(pong.key, "no".into(), now.time).unwrap();
     for frame in says!(server, s, &["grant-calls", "answers"], &mut to_c, now) {
         client.handle_frame(c, frame, now);

@@ -139,7 +139,7 @@ fn a_server_leaves_out_what_its_client_knows() {
         ] {
             let key = taken[place].key;
             match rejected {
-                false => server.answer(key, "yes".into(), NOW.time).expect("it is waited for"),
+                false => server.answer(key, "yes", NOW.time).expect("it is waited for"),
                 true => server.reject(key, "no".into(), NOW.time).expect("it is waited for"),
             }
         }

@@ -4,13 +4,12 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, peer, record, run, spans};
 use drawdown_protocol::message::{Naming, Records};
 use drawdown_protocol::wire::{Control, Frame, Hello, Outcome, Retract, Settle, Settlement};
 use drawdown_protocol::{
-    AnswerError, CallId, CallKey, LinkState, Now, ReplyConfig, ReplyEngine, SocketType, TakenCall,
+    AnswerError, CallId, CallKey, LinkState, Message, Now, ReplyConfig, ReplyEngine, SocketType, TakenCall,
     Time,
 };
 use proptest::prelude::*;
@@ -152,11 +151,11 @@ impl Net {
             true => vec![0; BYTES_MAX + 1],
             false => answer_to(number(call.id())),
         };
-        let answers: Vec<(CallKey, Bytes)> =
+        let answers: Vec<(CallKey, Message<'_>)> =
             calls.iter().enumerate().map(|answer| (answer.1.key, payload(answer).into())).collect();
         let mut said = Vec::new();
         match self.many {
-            true => self.server.answer_many(answers, NOW.time, |answered| said.push(answered)),
+            true => self.server.answer_many(&answers, NOW.time, |answered| said.push(answered)),
             false => said.extend(
                 answers.into_iter().map(|(key, answer)| self.server.answer(key, answer, NOW.time)),
             ),

@@ -107,6 +107,7 @@ from_payload!('a, &'a Vec<u8>, value => Payload::Borrowed(value));
 from_payload!('a, &Bytes, value => Payload::Owned(value.clone()));
 from_payload!('a, Bytes, value => Payload::Owned(value));
 from_payload!('a, Vec<u8>, value => Payload::Owned(Bytes::from(value)));
+from_payload!('a, Box<[u8]>, value => Payload::Owned(Bytes::from(value)));
 from_payload!('a, String, value => Payload::Owned(Bytes::from(value)));
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Message<'a> {

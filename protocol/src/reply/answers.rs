@@ -3,13 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use crate::collections::RangeSet;
 use crate::credit::{Pool, UNANSWERED};
 use crate::ids::{LinkId, span};
 use crate::limits::PUT_OFF_MAX;
 use crate::link::violation;
+use crate::message::Message;
 use crate::time::Time;
 use crate::wire::{Close, Outcome, Reason, Settle};
 
@@ -69,16 +68,30 @@ impl RepLink {
 }
 
 impl ReplyEngine {
-    /// Answers a call.
+    /// Answers a call. A shelf life of the answer means nothing.
     ///
     /// # Errors
     /// If nobody would get the answer, or it is over the limit.
-    pub fn answer(&mut self, key: CallKey, payload: Bytes, now: Time) -> Result<(), AnswerError> {
-        let (bytes, bytes_max) = (payload.len(), self.config.link.message_bytes_max);
+    pub fn answer<'a>(
+        &mut self,
+        key: CallKey,
+        answer: impl Into<Message<'a>>,
+        now: Time,
+    ) -> Result<(), AnswerError> {
+        self.answer_with(key, &answer.into(), now)
+    }
+
+    pub(super) fn answer_with(
+        &mut self,
+        key: CallKey,
+        answer: &Message<'_>,
+        now: Time,
+    ) -> Result<(), AnswerError> {
+        let (bytes, bytes_max) = (answer.payload().len(), self.config.link.message_bytes_max);
         if bytes > bytes_max {
             return Err(AnswerError::TooLong { bytes, bytes_max });
         }
-        self.finish(key, payload, false, now)
+        self.finish(key, answer, false, now)
     }
 
     /// Refuses a call for a reason, which its caller is told.
@@ -90,7 +103,7 @@ impl ReplyEngine {
         let mut reason = String::from(reason);
         // Its client takes no record that is longer, whatever it says.
         reason.truncate(reason.floor_char_boundary(self.config.link.message_bytes_max));
-        self.finish(key, Bytes::from(reason), true, now)
+        self.finish(key, &reason.into(), true, now)
     }
 
     /// The application has stopped with a call, since it was told that nobody waits for it. If it came again meanwhile, it
@@ -112,7 +125,7 @@ impl ReplyEngine {
     fn finish(
         &mut self,
         key: CallKey,
-        payload: Bytes,
+        payload: &Message<'_>,
         rejected: bool,
         now: Time,
     ) -> Result<(), AnswerError> {
@@ -149,8 +162,8 @@ impl ReplyEngine {
     }
 
     /// Remembers an answer, and lets it go out if it is to. What waits to be sent is there even if it is not to be remembered.
-    pub(super) fn give(&mut self, answer: &Answer, payload: Bytes) {
-        if !self.memory.continues(answer, payload.len()) {
+    pub(super) fn give(&mut self, answer: &Answer, payload: &Message<'_>) {
+        if !self.memory.continues(answer, payload.payload().len()) {
             self.close_block();
             self.wakes.extend(answer.to);
         }

@@ -44,12 +44,12 @@ struct Run {
     left: u64,
     waiting: u64,
     /// As long as somebody is to begin with one.
-    handed: Option<Arc<Handed>>,
+    handed: Option<Arc<CallRun>>,
 }
 
-/// What those who work on calls of one run need of it.
+/// What those who work on calls that came side by side need of these in common.
 #[derive(Debug)]
-struct Handed {
+pub struct CallRun {
     identity: Identity,
     /// The first one's name and key.
     id: CallId,
@@ -64,42 +64,57 @@ pub struct BegunCall<'a> {
     key: CallKey,
     deadline: Option<Time>,
     payload: (u32, u32),
-    run: &'a Arc<Handed>,
+    run: &'a Arc<CallRun>,
 }
 
-impl BegunCall<'_> {
+impl<'a> BegunCall<'a> {
+    /// What it has in common with those beside it.
+    #[must_use]
+    pub const fn run(self) -> &'a Arc<CallRun> {
+        self.run
+    }
+
     /// It belongs to the application from now on.
     #[inline]
     #[must_use]
     pub fn taken(self) -> TakenCall {
-        let Self { key, deadline, payload, run } = self;
-        TakenCall { key, deadline, payload, run: Arc::clone(run) }
+        self.taken_with(Arc::clone(self.run))
+    }
+
+    /// The same, for who has what holds its [run](Self::run).
+    #[inline]
+    #[must_use]
+    pub const fn taken_with<R>(self, run: R) -> TakenCall<R> {
+        let Self { key, deadline, payload, .. } = self;
+        TakenCall { key, deadline, payload, run }
     }
 }
 
-/// A call in the hands of the application.
+/// A call in the hands of the application, with what holds its run.
 #[derive(Clone, Debug)]
-pub struct TakenCall {
+pub struct TakenCall<R = Arc<CallRun>> {
     /// What it is answered by.
     pub key: CallKey,
     /// When its caller stops waiting.
     pub deadline: Option<Time>,
     /// Where its payload is among the records of its run.
     payload: (u32, u32),
-    run: Arc<Handed>,
+    /// What holds its run.
+    pub run: R,
 }
 
-impl TakenCall {
+impl<R: AsRef<CallRun>> TakenCall<R> {
     /// Its name, the same over all its attempts.
     #[must_use]
     pub fn id(&self) -> CallId {
-        self.run.id.later(self.key.0 - self.run.first)
+        let run = self.run.as_ref();
+        run.id.later(self.key.0 - run.first)
     }
 
     /// Who called.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        &self.run.identity
+        &self.run.as_ref().identity
     }
 
     fn place(&self) -> Range<usize> {
@@ -110,13 +125,23 @@ impl TakenCall {
     /// The request.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.run.records.get(self.place()).unwrap_or_default()
+        self.run.as_ref().records.get(self.place()).unwrap_or_default()
     }
 
     /// The request as shared bytes: no copy, but they keep all in memory that it was read with.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        self.run.records.slice(self.place())
+        self.run.as_ref().records.slice(self.place())
+    }
+}
+
+impl TakenCall {
+    /// The same, with something else that holds its run.
+    #[inline]
+    #[must_use]
+    pub fn with<R>(self, hold: impl FnOnce(Arc<CallRun>) -> R) -> TakenCall<R> {
+        let Self { key, deadline, payload, run } = self;
+        TakenCall { key, deadline, payload, run: hold(run) }
     }
 }
 
@@ -307,7 +332,7 @@ impl Calls {
         let (client, id, place, first) = (came.client, came.id, came.place, self.next);
         let is_plain = !came.at_most_once && came.routers.is_empty();
         let arrived = Arrived { client, id, place, is_plain, is_new: false, first, count: 1 };
-        let handed = Some(Arc::new(Handed { identity, id, first, records }));
+        let handed = Some(Arc::new(CallRun { identity, id, first, records }));
         self.next_run += 1;
         self.runs.insert(self.next_run, Run { came, first, len: 0, left: 0, waiting: 0, handed });
         arrived

@@ -1,7 +1,5 @@
 //! Calls that come in, wait, and are handed out.
 
-use bytes::Bytes;
-
 use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
@@ -163,7 +161,7 @@ impl ReplyEngine {
         self.counters.repeated += 1;
         let (rejected, awaited, to) = (true, None, Some(link));
         let answer = Answer { client, id: name, rejected, given: now, awaited, to };
-        self.give(&answer, Bytes::from_static(CAME_BEFORE.as_bytes()));
+        self.give(&answer, &CAME_BEFORE.into());
         // Nothing else may be known of this client.
         self.close_block();
     }

@@ -197,7 +197,7 @@ impl ReplyEngine {
                 if !self.memory.continues(&answer, payload.len()) {
                     self.close_block();
                 }
-                self.memory.keep(&answer, payload);
+                self.memory.keep(&answer, &payload.into());
             }
             self.close_block();
             self.memory.confirm(block.seqs.clone());

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 use crate::collections::{RangeSet, Rising};
 use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
-use crate::message::{Attributes, cost_bytes, write_bare_head, write_call_head, write_head};
+use crate::message::{Attributes, Message, cost_bytes, write_bare_head, write_call_head, write_head};
 use crate::time::Time;
 
 use super::block::{BLOCK_ANSWERS, Block, Kept};
@@ -107,7 +107,8 @@ impl Memory {
 
     /// Takes in an answer that was just given: behind the one before, whose block [takes](Self::continues) it, or in a block of
     /// its own, if there is none that grows.
-    pub(super) fn keep(&mut self, answer: &Answer, payload: Bytes) -> AnswerKey {
+    pub(super) fn keep(&mut self, answer: &Answer, message: &Message<'_>) -> AnswerKey {
+        let payload = message.payload();
         let is_large = payload.len() >= BY_REFERENCE_BYTES;
         if self.open.is_none() {
             self.begin(answer, answer_bytes(payload.len()));
@@ -138,8 +139,8 @@ impl Memory {
         block.given = answer.given;
         block.keys.end += 1;
         match is_large {
-            true => block.large = Some(Box::new(payload)),
-            false => self.buffer.put_slice(&payload),
+            true => block.large = Some(Box::new(message.clone().into_bytes())),
+            false => self.buffer.put_slice(payload),
         }
         self.answers.insert(key, Place { number, block: self.next_block, at, payload_bytes });
         self.known += 1;
@@ -330,6 +331,8 @@ impl Memory {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     pub(in super::super) fn answer() -> Answer {
@@ -342,7 +345,7 @@ pub(super) mod tests {
         if !memory.continues(answer, payload.len()) {
             memory.seal();
         }
-        memory.keep(answer, payload)
+        memory.keep(answer, &payload.into())
     }
 
     #[test]

@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::BytesMut;
 
 pub use answers::AnswerError;
-pub use calls::{BegunCall, TakenCall};
+pub use calls::{BegunCall, CallRun, TakenCall};
 pub use config::{AnswerMemory, ReplyConfig};
 pub use stats::{ReplyLinkStats, ReplyStats};
 

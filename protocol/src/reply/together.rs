@@ -1,7 +1,6 @@
 //! Calls that are answered many at a time: what is the same for all of a row is looked at once.
 
-use bytes::Bytes;
-
+use crate::message::Message;
 use crate::time::Time;
 
 use super::calls::Row;
@@ -12,70 +11,69 @@ impl ReplyEngine {
     /// order in which they came.
     pub fn answer_many(
         &mut self,
-        answers: impl IntoIterator<Item = (CallKey, Bytes)>,
+        answers: &[(CallKey, Message<'_>)],
         now: Time,
         mut each: impl FnMut(Result<(), AnswerError>),
     ) {
-        let mut answers = answers.into_iter();
-        let mut next = answers.next();
-        while let Some(answer) = next {
-            let Some(mut row) = self.calls.row(answer.0) else {
-                each(self.answer(answer.0, answer.1, now));
-                next = answers.next();
-                continue;
-            };
-            next = Some(answer);
-            while let Some((key, payload)) = next.take() {
-                let fits = payload.len() <= self.config.link.message_bytes_max;
-                if !fits || !self.calls.end_in(&mut row, key, now) {
-                    next = Some((key, payload));
-                    break;
-                }
-                self.give_in(&row, key, payload, now);
-                each(Ok(()));
-                next = self.answer_behind(&mut row, key, &mut answers, now, &mut each);
+        let mut left = answers;
+        while let Some((key, _)) = left.first() {
+            if let Some(mut row) = self.calls.row(*key) {
+                let count = self.answer_row(&mut row, left, now);
+                self.close_row(&row);
+                (0..count).for_each(|_| each(Ok(())));
+                left = left.get(count..).unwrap_or_default();
             }
-            self.close_row(&row);
-            // What ended the row is answered by itself.
-            if let Some((key, payload)) = next.take() {
-                each(self.answer(key, payload, now));
-                next = answers.next();
+            // What ends a row is answered by itself.
+            if let Some(((key, answer), behind)) = left.split_first() {
+                each(self.answer_with(*key, answer, now));
+                left = behind;
             }
         }
     }
 
-    /// Answers the calls right behind the one that was just answered, as far as their answers go into the same block. Gives the
-    /// first one that does not.
+    /// Answers the first of these calls, as far as they are of this row; says how many.
+    fn answer_row(&mut self, row: &mut Row, answers: &[(CallKey, Message<'_>)], now: Time) -> usize {
+        let mut left = answers;
+        while let Some(((key, answer), behind)) = left.split_first() {
+            let fits = answer.payload().len() <= self.config.link.message_bytes_max;
+            if !fits || !self.calls.end_in(row, *key, now) {
+                break;
+            }
+            let (client, id, to) = (row.client, row.id(*key), Some(row.link));
+            let given = Answer { client, id, rejected: false, given: now, awaited: None, to };
+            self.give(&given, answer);
+            let count = self.answer_behind(row, *key, behind, now);
+            left = behind.get(count..).unwrap_or_default();
+        }
+        answers.len() - left.len()
+    }
+
+    /// Answers the calls right behind the one that was just answered, as far as their answers go into the same block; says how
+    /// many.
     fn answer_behind(
         &mut self,
         row: &mut Row,
         last: CallKey,
-        answers: &mut impl Iterator<Item = (CallKey, Bytes)>,
+        answers: &[(CallKey, Message<'_>)],
         now: Time,
-        each: &mut impl FnMut(Result<(), AnswerError>),
-    ) -> Option<(CallKey, Bytes)> {
+    ) -> usize {
         let Self { calls, memory, config, .. } = self;
         let Some(mut filling) = memory.fill(config.memory, now) else {
-            return answers.next();
+            return 0;
         };
         let bytes_max = config.link.message_bytes_max;
-        let mut before = last.0;
-        for (key, payload) in answers {
-            let is_next = key.0.checked_sub(1) == Some(before) && payload.len() <= bytes_max;
-            if !is_next || !filling.has_room(payload.len()) || !calls.end_in(row, key, now) {
-                return Some((key, payload));
+        let mut count = 0;
+        for (key, answer) in answers {
+            let payload = answer.payload();
+            let fits = payload.len() <= bytes_max && filling.has_room(payload.len());
+            let is_next = key.0.checked_sub(1 + count as u64) == Some(last.0);
+            if !fits || !is_next || !calls.end_in(row, *key, now) {
+                break;
             }
-            before = key.0;
-            filling.put(&payload);
-            each(Ok(()));
+            filling.put(payload);
+            count += 1;
         }
-        None
-    }
-
-    fn give_in(&mut self, row: &Row, key: CallKey, payload: Bytes, given: Time) {
-        let (client, id, to) = (row.client, row.id(key), Some(row.link));
-        let answer = Answer { client, id, rejected: false, given, awaited: None, to };
-        self.give(&answer, payload);
+        count
     }
 
     /// Counts the answers to a row of calls, whose room is free.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use drawdown_protocol::wire::Reason;
-use drawdown_protocol::{CallId, CallKey, Identity, TakenCall};
+use drawdown_protocol::{BegunCall, CallId, CallKey, CallRun, Identity, Message, TakenCall};
 
 use crate::core::Core;
 
@@ -29,16 +29,80 @@ const DROPPED: &str = "the call was dropped by its server";
 /// task, in any order.
 #[must_use = "a call that is dropped is rejected"]
 pub struct Call {
-    core: Arc<Core<ReplyState>>,
-    taken: TakenCall,
+    taken: TakenCall<Ties>,
     is_open: bool,
     /// The application was told that its caller has cancelled it.
     was_told: AtomicBool,
 }
 
+/// What a call belongs to.
+enum Ties {
+    Own(Tied),
+    /// As those that were handed out with it.
+    Shared(Arc<Tied>),
+}
+
+/// A socket, and calls that came to it side by side.
+struct Tied {
+    core: Arc<Core<ReplyState>>,
+    run: Arc<CallRun>,
+}
+
+impl Ties {
+    fn get(&self) -> &Tied {
+        match self {
+            Self::Own(tied) => tied,
+            Self::Shared(tied) => tied,
+        }
+    }
+}
+
+impl AsRef<CallRun> for Ties {
+    fn as_ref(&self) -> &CallRun {
+        &self.get().run
+    }
+}
+
+/// Calls that are handed out together: those of one run share what they belong to.
+pub(super) struct Together<'a> {
+    core: &'a Arc<Core<ReplyState>>,
+    last: Option<Arc<Tied>>,
+}
+
+impl<'a> Together<'a> {
+    pub(super) const fn new(core: &'a Arc<Core<ReplyState>>) -> Self {
+        Self { core, last: None }
+    }
+
+    /// The next one.
+    #[inline]
+    pub(super) fn call(&mut self, begun: BegunCall<'_>) -> Call {
+        let run = begun.run();
+        let tied = match &self.last {
+            Some(tied) if Arc::ptr_eq(&tied.run, run) => tied,
+            _ => self.last.insert(Arc::new(Tied::new(self.core, Arc::clone(run)))),
+        };
+        Call::open(begun.taken_with(Ties::Shared(Arc::clone(tied))))
+    }
+}
+
+impl Tied {
+    fn new(core: &Arc<Core<ReplyState>>, run: Arc<CallRun>) -> Self {
+        Self { core: Arc::clone(core), run }
+    }
+}
+
 impl Call {
     pub(super) fn new(core: &Arc<Core<ReplyState>>, taken: TakenCall) -> Self {
-        Self { core: Arc::clone(core), taken, is_open: true, was_told: AtomicBool::new(false) }
+        Self::open(taken.with(|run| Ties::Own(Tied::new(core, run))))
+    }
+
+    const fn open(taken: TakenCall<Ties>) -> Self {
+        Self { taken, is_open: true, was_told: AtomicBool::new(false) }
+    }
+
+    fn core(&self) -> &Arc<Core<ReplyState>> {
+        &self.taken.run.get().core
     }
 
     /// The payload.
@@ -68,13 +132,13 @@ impl Call {
     /// When the caller stops waiting, by this machine's clock; `None` if it did not say.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.taken.deadline.map(|deadline| self.core.clock.instant(deadline).into_std())
+        self.taken.deadline.map(|deadline| self.core().clock.instant(deadline).into_std())
     }
 
     /// How long the caller still waits: zero once it does not, `None` if it did not say.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
-        self.taken.deadline.map(|deadline| deadline.since(self.core.clock.time()))
+        self.taken.deadline.map(|deadline| deadline.since(self.core().clock.time()))
     }
 
     /// Whether the caller has given up: it has cancelled the call, or its deadline has passed. What is worked on for it is
@@ -82,7 +146,7 @@ impl Call {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.time_left().is_some_and(|left| left.is_zero())
-            || self.note_cancelled(&self.core.lock().socket)
+            || self.note_cancelled(&self.core().lock().socket)
     }
 
     /// Whether its caller has cancelled it, which the application is told now.
@@ -116,13 +180,13 @@ impl Call {
     /// # Errors
     /// If nobody would get the reply: its caller has given up, which is normal and leaves the socket as it is, or the socket is
     /// closed. Or if the reply is over the limit: then the call is in the error, to be answered otherwise.
-    pub fn reply(mut self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
-        let (key, payload, now) = (self.taken.key, payload.into(), self.core.clock.time());
+    pub fn reply<'a>(mut self, payload: impl Into<Message<'a>>) -> Result<(), ReplyError> {
+        let (key, payload, now) = (self.taken.key, payload.into(), self.core().clock.time());
         // Dropping it takes the lock as long as it is open.
         self.is_open = false;
         let answer =
             |socket: &mut ReplyState| socket.settle(|engine| engine.answer(key, payload, now));
-        self.core.with(answer).map_err(|kind| self.fail(kind))
+        self.core().with(answer).map_err(|kind| self.fail(kind))
     }
 
     /// Why it has no reply. One that can still be answered goes along.
@@ -147,9 +211,9 @@ impl Call {
     }
 
     fn reject_in_place(&self, reason: &str) -> Result<(), ReplyErrorKind> {
-        let (key, now) = (self.taken.key, self.core.clock.time());
+        let (key, now) = (self.taken.key, self.core().clock.time());
         let reason = Reason::from(reason);
-        self.core.with(|socket| {
+        self.core().with(|socket| {
             socket.settle(|engine| match self.was_told.load(Ordering::Relaxed) {
                 true => engine.put_down(key, reason, now),
                 false => engine.reject(key, reason, now),
@@ -159,30 +223,41 @@ impl Call {
 }
 
 /// Replies to calls of one socket, to be given together.
-pub(super) struct Replies<'a> {
-    core: &'a Arc<Core<ReplyState>>,
-    replies: Vec<(CallKey, Bytes)>,
+pub(super) struct Replies<'s, 'a> {
+    core: &'s Arc<Core<ReplyState>>,
+    replies: Vec<(CallKey, Message<'a>)>,
     errors: Vec<ReplyError>,
 }
 
-impl<'a> Replies<'a> {
-    pub(super) fn new(core: &'a Arc<Core<ReplyState>>, count: usize) -> Self {
+impl<'s, 'a> Replies<'s, 'a> {
+    pub(super) fn new(core: &'s Arc<Core<ReplyState>>, count: usize) -> Self {
         let replies = Vec::with_capacity(count.min(REPLIES_MAX));
         Self { core, replies, errors: Vec::new() }
     }
 
     #[inline]
-    pub(super) fn push(&mut self, mut call: Call, payload: Bytes) {
+    pub(super) fn push(&mut self, mut call: Call, payload: impl Into<Message<'a>>) {
+        let key = call.taken.key;
+        // Made where it is to stand: pushed, it would be made elsewhere, and copied before its parts have arrived there.
+        self.replies.extend(std::iter::once_with(|| (key, payload.into())));
+        let bytes = self.replies.last().map_or(0, |(_, payload)| payload.payload().len());
         // A call whose reply is too long goes along with the error.
-        let is_fit = payload.len() <= self.core.message_bytes_max;
-        if !is_fit || !Arc::ptr_eq(&call.core, self.core) {
-            return self.errors.extend(call.reply(payload).err());
+        let is_fit = bytes <= self.core.message_bytes_max;
+        if !is_fit || !Arc::ptr_eq(call.core(), self.core) {
+            return self.give_alone(call);
         }
         // Dropping it takes the lock as long as it is open.
         call.is_open = false;
-        self.replies.push((call.taken.key, payload));
         if self.replies.len() >= REPLIES_MAX {
             self.give();
+        }
+    }
+
+    /// The last one is the reply to a call that has to be replied to by itself.
+    #[cold]
+    fn give_alone(&mut self, call: Call) {
+        if let Some((_, payload)) = self.replies.pop() {
+            self.errors.extend(call.reply(payload).err());
         }
     }
 
@@ -191,7 +266,8 @@ impl<'a> Replies<'a> {
         let now = self.core.clock.time();
         let Self { core, replies, errors } = self;
         let failed = |kind| errors.push(ReplyError::new(kind));
-        core.with(|socket| socket.settle_many(replies.drain(..), now, failed));
+        core.with(|socket| socket.settle_many(replies, now, failed));
+        replies.clear();
     }
 
     /// Gives what is left, and says which replies are not sent.
@@ -203,7 +279,7 @@ impl<'a> Replies<'a> {
     }
 }
 
-impl Drop for Replies<'_> {
+impl Drop for Replies<'_, '_> {
     fn drop(&mut self) {
         // What gave them has panicked: nobody else knows of their calls any more.
         if !self.replies.is_empty() {
@@ -238,7 +314,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.call.core.lock();
+        let mut state = self.call.core().lock();
         let told = state.socket.poll_cancelled(self.call.taken.key, &mut self.place, cx.waker());
         if told.is_ready() {
             self.call.note_cancelled(&state.socket);
@@ -250,7 +326,7 @@ impl Watch<'_> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            self.call.core.lock().socket.stop_watching(place);
+            self.call.core().lock().socket.stop_watching(place);
         }
     }
 }

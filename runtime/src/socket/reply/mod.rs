@@ -12,11 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 pub use builder::RepBuilder;
 pub use call::Call;
-use drawdown_protocol::{ReplyEngine, ReplyStats, Time};
+use drawdown_protocol::{Message, ReplyEngine, ReplyStats, Time};
 pub use error::{ReplyError, ReplyErrorKind};
 
 use crate::clock::Clock;
@@ -29,7 +27,7 @@ use crate::socket::preferred::sealed::Receiver;
 use crate::socket::{SocketOptions, socket_ends};
 use crate::store::Store;
 
-use call::Replies;
+use call::{Replies, Together};
 use state::ReplyState;
 
 /// Takes calls from REQ sockets, as many at a time as its window has room for, and answers them in any order.
@@ -138,13 +136,13 @@ impl RepSocket {
 
     /// Replies to many calls; gives an error for each that is not sent, see [`Call::reply`]. The iterator is called with
     /// nothing locked, so it may be what works on the calls; what it has given is sent from time to time.
-    pub fn reply_batch<B: Into<Bytes>>(
+    pub fn reply_batch<'a, M: Into<Message<'a>>>(
         &self,
-        replies: impl IntoIterator<Item = (Call, B)>,
+        replies: impl IntoIterator<Item = (Call, M)>,
     ) -> Vec<ReplyError> {
         let replies = replies.into_iter();
         let mut given = Replies::new(&self.core, replies.size_hint().0);
-        replies.for_each(|(call, payload)| given.push(call, payload.into()));
+        replies.for_each(|(call, payload)| given.push(call, payload));
         given.end()
     }
 
@@ -275,9 +273,10 @@ impl Receive<'_> {
             };
             let mut calls = Vec::with_capacity(count.min(1 + socket.engine.queued()));
             calls.push(Call::new(core, first));
-            // Made where it is to stand: pushed, it would be made elsewhere, and copied before its parts have arrived there.
+            let mut together = Together::new(core);
+            // Made where it is to stand, as replies are.
             socket.take_more(count - 1, now, |begun| {
-                calls.extend(std::iter::once_with(|| Call::new(core, begun.taken())));
+                calls.extend(std::iter::once_with(|| together.call(begun)));
             });
             Poll::Ready(Some(calls))
         })

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::task::{Poll, Waker};
 
-use bytes::Bytes;
-use drawdown_protocol::{AnswerError, BegunCall, CallKey, Now, ReplyEngine, TakenCall, Time};
+use drawdown_protocol::{
+    AnswerError, BegunCall, CallKey, Message, Now, ReplyEngine, TakenCall, Time,
+};
 
 use crate::clock::Clock;
 use crate::core::{Socket, WaitList, Waiting, Wakes};
@@ -122,12 +123,12 @@ impl ReplyState {
     /// Answers calls, and says why nobody gets an answer to one.
     pub(super) fn settle_many(
         &mut self,
-        answers: impl Iterator<Item = (CallKey, Bytes)>,
+        answers: &[(CallKey, Message<'_>)],
         now: Time,
         mut failed: impl FnMut(ReplyErrorKind),
     ) {
         if let Err(kind) = self.check_open() {
-            return answers.for_each(|_| failed(kind.clone()));
+            return answers.iter().for_each(|_| failed(kind.clone()));
         }
         self.engine.answer_many(answers, now, |answered| {
             if let Err(error) = answered {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use drawdown_protocol::wire::Reason;
-use drawdown_protocol::{AnswerError, ReplyEngine};
+use drawdown_protocol::{AnswerError, Message, ReplyEngine};
 
 use crate::sim::agenda::{Event, Node};
 use crate::sim::check::{CameTo, SIGN_BYTES, Sign, Verdict, call_id, ensure, filled};
@@ -139,11 +139,13 @@ impl Network {
         let count = self.dice.between(0..=most);
         let tasks: Vec<Task> = (0..count).map_while(|_| self.next_task(rep)).collect();
         let payloads: Vec<Bytes> = tasks.iter().map(|task| self.payload(rep, task)).collect();
-        let keys = tasks.iter().map(|task| task.call.key);
+        let answers = tasks.iter().zip(&payloads);
+        let answers: Vec<_> =
+            answers.map(|(task, payload)| (task.call.key, Message::from(payload))).collect();
         let now = self.agenda.now();
         let mut said = Vec::new();
         if let Some(engine) = self.reps[rep].engine.as_mut() {
-            engine.answer_many(keys.zip(payloads.clone()), now, |answered| said.push(answered));
+            engine.answer_many(&answers, now, |answered| said.push(answered));
         }
         for ((task, payload), said) in tasks.iter().zip(payloads).zip(said) {
             let noted = self.note_answered(rep, task, Verb::Answer, payload.len(), said);
@@ -171,7 +173,7 @@ impl Network {
         let bytes_max = node.plan.config.link.message_bytes_max;
         let engine = node.engine.as_mut().ok_or("it is down")?;
         if verb == Verb::AnswerTooLong {
-            let refused = engine.answer(key, vec![0; bytes_max + 1].into(), now);
+            let refused = engine.answer(key, vec![0; bytes_max + 1], now);
             ensure(matches!(refused, Err(AnswerError::TooLong { .. })), || {
                 format!("an answer over the limit gave {refused:?}")
             })?;

@@ -17,13 +17,20 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
     }
 }
 
-/// The word at this place of the pattern of message `index`.
-fn word(index: u64, place: u64) -> [u8; 8] {
-    index
-        .wrapping_add(1)
-        .wrapping_mul(PER_MESSAGE)
-        .wrapping_add(place.wrapping_mul(PER_WORD))
-        .to_le_bytes()
+/// The words of the pattern of message `index`, one after the other.
+struct Pattern(u64);
+
+impl Pattern {
+    fn of(index: u64) -> Self {
+        Self(index.wrapping_add(1).wrapping_mul(PER_MESSAGE))
+    }
+
+    #[inline]
+    fn next(&mut self) -> u64 {
+        let word = self.0;
+        self.0 = word.wrapping_add(PER_WORD);
+        word
+    }
 }
 
 /// Writes message `index`; `payload` has its size.
@@ -32,42 +39,46 @@ pub(super) fn fill(index: u64, payload: &mut [u8]) {
         return;
     };
     *number = index.to_le_bytes();
+    let mut wanted = Pattern::of(index);
     let (words, rest) = pattern.as_chunks_mut::<8>();
-    let tail = word(index, words.len() as u64);
-    for (place, bytes) in (0..).zip(words) {
-        *bytes = word(index, place);
-    }
+    words.iter_mut().for_each(|bytes| *bytes = wanted.next().to_le_bytes());
+    let tail = wanted.next().to_le_bytes();
     rest.iter_mut().zip(tail).for_each(|(byte, wanted)| *byte = wanted);
 }
 
 /// The number of a message of this size, if every byte of it is right.
+#[inline]
 fn check(payload: &[u8], size: usize) -> Option<u64> {
     if payload.len() != size {
         return None;
     }
     let (number, pattern) = payload.split_first_chunk::<NUMBER_BYTES>()?;
     let index = u64::from_le_bytes(*number);
+    let mut wanted = Pattern::of(index);
     let (words, rest) = pattern.as_chunks::<8>();
-    let tail = word(index, words.len() as u64);
     let mut difference = 0;
-    for (place, bytes) in (0..).zip(words) {
-        difference |= u64::from_le_bytes(*bytes) ^ u64::from_le_bytes(word(index, place));
+    for bytes in words {
+        difference |= u64::from_le_bytes(*bytes) ^ wanted.next();
     }
+    let tail = wanted.next().to_le_bytes();
     let rest_is_right = rest.iter().zip(tail).all(|(byte, wanted)| *byte == wanted);
     (difference == 0 && rest_is_right).then_some(index)
 }
 
 /// The same for who cannot go on with another one.
+#[inline]
 pub(super) fn checked(payload: &[u8], size: usize) -> Result<u64, Failure> {
-    check(payload, size).ok_or_else(|| {
-        Failure::new(
-            Exit::Error,
-            format!(
-                "a message of {} bytes is not what was sent; both sides need the same --size, and nobody else may send",
-                payload.len()
-            ),
-        )
-    })
+    check(payload, size).ok_or_else(|| unknown(payload.len()))
+}
+
+#[cold]
+fn unknown(bytes: usize) -> Failure {
+    Failure::new(
+        Exit::Error,
+        format!(
+            "a message of {bytes} bytes is not what was sent; both sides need the same --size, and nobody else may send"
+        ),
+    )
 }
 
 #[cfg(test)]

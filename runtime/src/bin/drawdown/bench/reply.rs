@@ -101,16 +101,16 @@ async fn answer_in_batches(
     batch: usize,
     served: &mut Served,
 ) -> Result<(), Failure> {
+    let mut payloads = Vec::new();
     while let Some(calls) = rep.recv_batch(batch).await? {
         served.first.get_or_insert_with(Instant::now);
         let count = calls.len() as u64;
+        payloads.clear();
         for call in &calls {
             payload::checked(call.payload(), size)?;
+            payloads.extend_from_slice(call.payload());
         }
-        let replies = calls.into_iter().map(|call| {
-            let payload = call.payload_bytes();
-            (call, payload)
-        });
+        let replies = calls.into_iter().zip(payloads.chunks_exact(size));
         // Who has given up counts it as an error.
         let errors = rep.reply_batch(replies).len() as u64;
         served.calls += count - errors;

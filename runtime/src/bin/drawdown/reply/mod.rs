@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use drawdown::protocol::Counted;
-use drawdown::{Call, RepSocket, ReplyErrorKind};
+use drawdown::{Call, Message, RepSocket, ReplyErrorKind};
 
 use crate::console::{Console, Rate};
 use crate::durability::Durability;
@@ -173,7 +173,7 @@ async fn next(rep: &RepSocket) -> Result<Call, Failure> {
 }
 
 /// Replies, or says why that cannot be. Who has given up need not be told.
-fn answer(call: Call, payload: impl Into<bytes::Bytes>) {
+fn answer<'a>(call: Call, payload: impl Into<Message<'a>>) {
     if let Err(error) = call.reply(payload)
         && let ReplyErrorKind::TooLong { bytes, bytes_max } = *error.kind()
         && let Some(call) = error.into_call()
