@@ -9,8 +9,8 @@ use common::{data, encoded, handshake, hello, peer, record, run, spans};
 use drawdown_protocol::message::{Naming, Records};
 use drawdown_protocol::wire::{Control, Frame, Hello, Outcome, Retract, Settle, Settlement};
 use drawdown_protocol::{
-    AnswerError, CallId, CallKey, LinkState, Message, Now, ReplyConfig, ReplyEngine, SocketType, TakenCall,
-    Time,
+    AnswerError, CallId, CallKey, LinkState, Message, Now, ReplyConfig, ReplyEngine, SocketType,
+    TakenCall, Time,
 };
 use proptest::prelude::*;
 

@@ -180,10 +180,10 @@ impl RecordHead {
 
 /// How long the payload of the record is that begins these, if that has no attributes and is all there.
 #[inline]
-pub(super) fn bare_payload_bytes(bytes: &[u8]) -> Option<u32> {
+pub(super) fn bare_payload_bytes(bytes: &[u8]) -> Option<usize> {
     let (word, rest) = bytes.split_first_chunk()?;
     let word = u32::from_le_bytes(*word);
-    (word & !LENGTH_MASK == 0 && word as usize <= rest.len()).then_some(word)
+    (word & !LENGTH_MASK == 0 && word as usize <= rest.len()).then_some(word as usize)
 }
 
 /// How long the attributes of a record are that has any; `None` if there is too little to tell.

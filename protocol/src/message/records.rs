@@ -1,5 +1,7 @@
 //! Records one after the other.
 
+use std::ops::Range;
+
 use crate::limits::MESSAGE_BYTES_MAX;
 
 use super::head::{HEAD_BYTES_MIN, RecordHead, bare_payload_bytes};
@@ -20,15 +22,14 @@ impl<'a> Records<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Where the payload of the next record begins, and how long it is, if the record has no attributes; otherwise it is still the
-    /// next.
+    /// Where the payload of the next record is, if that has no attributes; otherwise it is still the next.
     #[inline(always)]
-    pub(crate) fn next_bare(&mut self) -> Option<(u32, u32)> {
+    pub(crate) fn next_bare(&mut self) -> Option<Range<usize>> {
         let rest = self.bytes.get(self.at..)?;
         let payload_bytes = bare_payload_bytes(rest)?;
         let start = self.at + HEAD_BYTES_MIN;
-        self.at = start + payload_bytes as usize;
-        Some((start as u32, payload_bytes))
+        self.at = start + payload_bytes;
+        Some(start..self.at)
     }
 }
 

@@ -116,6 +116,7 @@ impl ReplyEngine {
             && (run.is_new || self.names.known(run.client, number).is_none())
             && let Some(payload) = records.next_bare()
         {
+            let payload = (payload.start as u32, payload.len() as u32);
             let record_bytes = HEAD_BYTES_MIN as u32 + payload.1;
             self.calls.push(Call::new(payload, record_bytes, deadline));
             run.count += 1;

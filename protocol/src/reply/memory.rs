@@ -8,7 +8,9 @@ use bytes::{BufMut, BytesMut};
 use crate::collections::{RangeSet, Rising};
 use crate::ids::{CallId, LinkId};
 use crate::limits::BY_REFERENCE_BYTES;
-use crate::message::{Attributes, Message, cost_bytes, write_bare_head, write_call_head, write_head};
+use crate::message::{
+    Attributes, Message, cost_bytes, write_bare_head, write_call_head, write_head,
+};
 use crate::time::Time;
 
 use super::block::{BLOCK_ANSWERS, Block, Kept};

@@ -32,7 +32,12 @@ impl ReplyEngine {
     }
 
     /// Answers the first of these calls, as far as they are of this row; says how many.
-    fn answer_row(&mut self, row: &mut Row, answers: &[(CallKey, Message<'_>)], now: Time) -> usize {
+    fn answer_row(
+        &mut self,
+        row: &mut Row,
+        answers: &[(CallKey, Message<'_>)],
+        now: Time,
+    ) -> usize {
         let mut left = answers;
         while let Some(((key, answer), behind)) = left.split_first() {
             let fits = answer.payload().len() <= self.config.link.message_bytes_max;

@@ -136,7 +136,8 @@ impl RequestEngine {
         naming: &mut Naming,
         answered: &mut Range<Delivery>,
     ) -> Result<(), Close> {
-        for (at, head) in Records::new(records) {
+        let mut heads = Records::new(records);
+        while let Some((at, head)) = heads.next() {
             let Some((call, _)) = naming.read(&head) else {
                 return Err(violation("an answer without a name"));
             };
@@ -156,9 +157,12 @@ impl RequestEngine {
                 }
                 answered.end += 1;
                 match head.rejected {
-                    false => self.tell_answered(number, records, payload),
+                    false => self.tell_answered(number, records, &payload),
                     true => self.tell(number, settled(records, payload, true)),
                 }
+                let behind = self.settle_behind(number, &mut heads, records);
+                answered.end += behind;
+                naming.pass(behind);
                 continue;
             }
             self.unfold(number);
@@ -168,6 +172,18 @@ impl RequestEngine {
             self.settle_at(id, number, settled(records, payload, head.rejected));
         }
         Ok(())
+    }
+
+    /// Takes the answers right behind the last one, as far as they leave their names out, and are those to calls that stand in
+    /// its run as they come. Gives how many these are.
+    fn settle_behind(&mut self, last: CallNumber, heads: &mut Records<'_>, records: &Bytes) -> u64 {
+        let Self { runs, told, .. } = self;
+        let count = runs.settle_behind(last, |number| {
+            let payload = heads.next_bare();
+            payload.map(|payload| told.answered(number, records, &payload)).is_some()
+        });
+        self.counters.answered += count;
+        count
     }
 
     /// Nothing is at these places on a link any more.
@@ -212,7 +228,7 @@ impl RequestEngine {
     /// A caller is told how its call ended.
     fn tell(&mut self, number: CallNumber, settled: Settled) {
         match settled {
-            Settled::Answered(payload) => self.tell_answered(number, &payload, 0..payload.len()),
+            Settled::Answered(payload) => self.tell_answered(number, &payload, &(0..payload.len())),
             Settled::Failed(error) => {
                 self.counters.failed += 1;
                 self.told.failed(number, error);
@@ -222,7 +238,7 @@ impl RequestEngine {
 
     /// The same of an answer that stands among these records.
     #[inline]
-    fn tell_answered(&mut self, number: CallNumber, records: &Bytes, payload: Range<usize>) {
+    fn tell_answered(&mut self, number: CallNumber, records: &Bytes, payload: &Range<usize>) {
         self.counters.answered += 1;
         self.told.answered(number, records, payload);
     }

@@ -35,6 +35,7 @@ use bytes::BytesMut;
 pub use answer::{CallError, Settled};
 pub use config::{CallOptions, RequestConfig};
 pub use stats::{RequestLinkStats, RequestStats};
+pub use told::{Answers, Ends};
 
 use crate::collections::{Abreast, RangeSet, Rising};
 use crate::credit::Spender;
@@ -317,6 +318,11 @@ impl RequestEngine {
 
     /// The next call that has come to an end, and how.
     pub fn poll_settled(&mut self) -> Option<(CallNumber, Settled)> {
+        self.told.pop_one()
+    }
+
+    /// The next calls that have come to an end, as many as came to it together.
+    pub fn poll_ends(&mut self) -> Option<Ends<'_>> {
         self.told.pop()
     }
 

@@ -262,6 +262,37 @@ impl Runs {
         Some(delivery)
     }
 
+    /// The server that has answered a call, which was the last to be settled, answers those right behind it that were written,
+    /// as long as its next answer `comes`. How many these are.
+    #[inline]
+    pub(super) fn settle_behind(
+        &mut self,
+        last: CallNumber,
+        mut comes: impl FnMut(CallNumber) -> bool,
+    ) -> u64 {
+        let (key, start) = self.next_answer;
+        let Some(run) = self.runs.get_mut(&key) else {
+            return 0;
+        };
+        let mut place = start;
+        for (number, call) in
+            (last + 1..).zip(run.calls.get(start..run.written).unwrap_or_default())
+        {
+            let is_next = call.number == number && run.left >> place & 1 != 0;
+            if !is_next || !comes(number) {
+                break;
+            }
+            run.left &= !(1 << place);
+            place += 1;
+        }
+        self.next_answer = (key, place);
+        self.len -= place - start;
+        if run.left == 0 {
+            self.end(key);
+        }
+        (place - start) as u64
+    }
+
     /// The run that a call stands in, if it is not written yet.
     pub(super) fn unwritten(&self, number: CallNumber) -> Option<RunKey> {
         let (key, place) = self.find(number)?;

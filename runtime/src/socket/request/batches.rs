@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::task::Waker;
 
-use drawdown_protocol::{CallNumber, Refusal, Rising, Settled};
+use drawdown_protocol::{Answers, CallError, CallNumber, Refusal, Rising};
 
-use super::call::{Outcome, outcome};
+use super::call::{Outcome, Reply};
 use super::error::RequestError;
 
 /// Names a batch at its socket; never used again.
@@ -61,35 +61,64 @@ impl Batches {
         Added { waits: self.open.get_mut(&batch), spans: &mut self.spans, span }
     }
 
-    /// A call is settled: who is to be woken. Gives back how it was if it is of no batch.
-    #[inline]
-    pub(super) fn settle(
+    /// A call has failed: who is to be woken. Gives back why if it is of no batch.
+    pub(super) fn fail(
         &mut self,
         number: CallNumber,
-        settled: Settled,
-    ) -> Result<Option<Waker>, Settled> {
+        error: CallError,
+    ) -> Result<Option<Waker>, CallError> {
+        if !self.find(number) {
+            return Err(error);
+        }
+        let failed = std::iter::once_with(|| Err(error.into()));
+        Ok(self.settle(number, 1, failed))
+    }
+
+    /// The first of these calls, all that one batch made, are answered: who is to be woken. `None` if the first is of no batch.
+    pub(super) fn answer(&mut self, answers: &mut Answers<'_>) -> Option<Option<Waker>> {
+        let Range { start, end } = answers.numbers();
+        if !self.find(start) {
+            return None;
+        }
+        let count = (end.min(self.last.numbers.end) - start) as usize;
+        Some(self.settle(start, count, answers.map(|payload| Ok(Reply::new(payload)))))
+    }
+
+    /// Looks for the span of a call; false if it is of no batch.
+    fn find(&mut self, number: CallNumber) -> bool {
         if !self.last.numbers.contains(&number) {
             let before = self.spans.range(..=number).next_back().map(|(_, span)| span);
-            match before.filter(|span| span.numbers.contains(&number)) {
-                Some(span) => self.last = span.clone(),
-                None => return Err(settled),
-            }
+            let Some(span) = before.filter(|span| span.numbers.contains(&number)) else {
+                return false;
+            };
+            self.last = span.clone();
         }
+        true
+    }
+
+    /// So many calls of the span at hand are over, from this one on: who is to be woken.
+    fn settle(
+        &mut self,
+        first: CallNumber,
+        count: usize,
+        outcomes: impl Iterator<Item = Outcome>,
+    ) -> Option<Waker> {
         let Span { numbers, batch, at } = &self.last;
+        let start = at + (first - numbers.start) as usize;
         let Some(waits) = self.open.get_mut(batch) else {
-            return Ok(None);
+            // Nobody waits for them any more.
+            outcomes.take(count).for_each(drop);
+            return None;
         };
-        let place = usize::try_from(number - numbers.start).ok();
-        if let Some(result) = place.and_then(|place| waits.results.get_mut(at + place)) {
-            *result = outcome(settled);
-            waits.under_way = waits.under_way.saturating_sub(1);
-        }
+        let places = waits.results.get_mut(start..).unwrap_or_default();
+        outcomes.take(count).zip(places).for_each(|(outcome, place)| *place = outcome);
+        waits.under_way = waits.under_way.saturating_sub(count);
         if waits.under_way > 0 {
-            return Ok(None);
+            return None;
         }
         let waker = waits.waker.take();
         waits.is_woken |= waker.is_some();
-        Ok(waker)
+        waker
     }
 
     /// Its caller is here; says whether it was woken.

@@ -111,7 +111,7 @@ impl Future for Request {
 /// What a caller is told.
 pub(super) type Outcome = Result<Reply, RequestError>;
 
-pub(super) fn outcome(settled: Settled) -> Outcome {
+fn outcome(settled: Settled) -> Outcome {
     match settled {
         Settled::Answered(payload) => Ok(Reply(payload)),
         Settled::Failed(error) => Err(error.into()),
@@ -146,6 +146,10 @@ impl std::fmt::Debug for Request {
 pub struct Reply(Bytes);
 
 impl Reply {
+    pub(super) const fn new(payload: Bytes) -> Self {
+        Self(payload)
+    }
+
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {

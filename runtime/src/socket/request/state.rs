@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use drawdown_protocol::{
-    CallNumber, CallOptions, Message, Now, RequestEngine, Rising, Settled, Time,
+    CallNumber, CallOptions, Ends, Message, Now, RequestEngine, Rising, Settled, Time,
 };
 
 use crate::clock::Clock;
@@ -216,6 +216,15 @@ impl RequestState {
     }
 }
 
+/// A call whose caller waits for it alone has ended: who is to be woken.
+fn settle(calls: &mut Rising<Standing>, number: CallNumber, settled: Settled) -> Option<Waker> {
+    let standing = calls.get_mut(&number)?;
+    match std::mem::replace(standing, Standing::Settled(settled)) {
+        Standing::UnderWay(waker) => Some(waker),
+        Standing::Settled(_) => None,
+    }
+}
+
 impl Socket for RequestState {
     type Engine = RequestEngine;
 
@@ -249,16 +258,30 @@ impl Socket for RequestState {
     }
 
     fn gather_wakes(&mut self, wakes: &mut Wakes) {
-        while let Some((number, settled)) = self.engine.poll_settled() {
-            let waker = self.batches.settle(number, settled).unwrap_or_else(|settled| {
-                let standing = self.calls.get_mut(&number)?;
-                match std::mem::replace(standing, Standing::Settled(settled)) {
-                    Standing::UnderWay(waker) => Some(waker),
-                    Standing::Settled(_) => None,
-                }
-            });
-            self.woken += usize::from(waker.is_some());
+        let Self { engine, calls, batches, woken, .. } = self;
+        let mut wake = |waker: Option<Waker>| {
+            *woken += usize::from(waker.is_some());
             waker.into_iter().for_each(|waker| wakes.waker(waker));
+        };
+        while let Some(ends) = engine.poll_ends() {
+            match ends {
+                Ends::Failed(number, error) => {
+                    let failed = batches.fail(number, error);
+                    wake(
+                        failed
+                            .unwrap_or_else(|error| settle(calls, number, Settled::Failed(error))),
+                    );
+                }
+                Ends::Answered(mut answers) => {
+                    while !answers.numbers().is_empty() {
+                        let number = answers.numbers().start;
+                        wake(batches.answer(&mut answers).unwrap_or_else(|| {
+                            let payload = answers.next()?;
+                            settle(calls, number, Settled::Answered(payload))
+                        }));
+                    }
+                }
+            }
         }
         if !self.turns.is_awake() {
             match self.closed {

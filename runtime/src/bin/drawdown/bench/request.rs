@@ -183,7 +183,10 @@ async fn ask(
         payload::fill(index, &mut buffer);
         let start = turn.is_multiple_of(timed_of).then(Instant::now);
         let reply = req.request(&buffer).await;
-        asked.check(index, size, reply, start.map(|start| start.elapsed()))?;
+        let time = start.map(|start| start.elapsed());
+        if asked.check(index, size, reply)? {
+            time.into_iter().for_each(|time| asked.note(time, 1));
+        }
     }
     Ok(asked)
 }
@@ -208,9 +211,11 @@ async fn ask_in_batches(
         let payloads = indices.clone().zip(buffer.chunks_exact(size)).map(|(_, payload)| payload);
         let replies = req.request_batch(payloads).await;
         let time = start.elapsed();
+        let mut answered = 0;
         for (index, reply) in indices.zip(replies) {
-            asked.check(index, size, reply, Some(time))?;
+            answered += u32::from(asked.check(index, size, reply)?);
         }
+        asked.note(time, answered);
     }
 }
 
@@ -226,34 +231,34 @@ struct Asked {
 }
 
 impl Asked {
-    /// Takes in what became of one.
+    /// Takes in what became of one; says whether it was answered.
+    #[inline]
     fn check(
         &mut self,
         index: u64,
         size: usize,
         reply: Result<Reply, RequestError>,
-        time: Option<Duration>,
-    ) -> Result<(), Failure> {
-        match reply {
-            Ok(reply) if payload::checked(reply.payload(), size)? == index => {
-                self.calls += 1;
-                time.into_iter().for_each(|time| self.note(time));
-            }
+    ) -> Result<bool, Failure> {
+        let is_answered = match reply {
+            Ok(reply) if payload::checked(reply.payload(), size)? == index => true,
             Ok(_) => {
                 let sentence = format!("request {index} got the reply of another one");
                 return Err(Failure::new(Exit::Error, sentence));
             }
-            Err(error) => self.fail(error),
-        }
-        Ok(())
+            Err(error) => {
+                self.fail(error);
+                false
+            }
+        };
+        self.calls += u64::from(is_answered);
+        Ok(is_answered)
     }
 
-    fn note(&mut self, time: Duration) {
+    /// So many took so long.
+    fn note(&mut self, time: Duration, calls: u32) {
         let time = u32::try_from(time.as_nanos() / 100).unwrap_or(u32::MAX);
-        match self.times.last_mut() {
-            // All of a batch.
-            Some((last, count)) if *last == time => *count = count.saturating_add(1),
-            _ => self.times.push((time, 1)),
+        if calls > 0 {
+            self.times.push((time, calls));
         }
     }
 
