@@ -105,11 +105,6 @@ impl Abreast {
         }
     }
 
-    /// The same for numbers one after the other.
-    pub(crate) fn insert_all(&mut self, number: u64, beside: impl Iterator<Item = u64>) {
-        (number..).zip(beside).for_each(|(number, beside)| self.insert(number, beside));
-    }
-
     /// The run of an entry, and its place there.
     #[inline]
     fn find(&self, number: u64) -> Option<(usize, u64)> {
@@ -228,8 +223,6 @@ mod tests {
         /// Gaps before the number and what stands beside it.
         Insert(u64, u64),
         InsertRun(u64),
-        /// So many, of which these stand beside others than would follow.
-        InsertAll(u64, u64),
         Remove(u64),
         Take(u64, u64),
         TakeAll,
@@ -240,7 +233,6 @@ mod tests {
             20 => Just(Step::Insert(0, 0)),
             1 => (0..3u64, 0..3u64).prop_map(|(gap, leap)| Step::Insert(gap, leap)),
             1 => (0..200u64).prop_map(Step::InsertRun),
-            1 => (0..100u64, any::<u64>()).prop_map(|(count, odd)| Step::InsertAll(count, odd)),
             10 => (0..300u64).prop_map(Step::Remove),
             2 => (0..300u64, 0..100u64).prop_map(|(from, count)| Step::Take(from, count)),
             1 => Just(Step::TakeAll).prop_filter("seldom", |_| true),
@@ -267,18 +259,6 @@ mod tests {
                         map.extend((next..next + count).zip(beside..));
                         next += count;
                         beside += count;
-                    }
-                    Step::InsertAll(count, odd) => {
-                        let leap = |place: u64| odd >> (place % 64) & odd >> 63;
-                        let beside: Vec<_> = (0..count)
-                            .scan(beside, |at, place| {
-                                *at += 1 + leap(place);
-                                Some(*at)
-                            })
-                            .collect();
-                        abreast.insert_all(next, beside.iter().copied());
-                        map.extend((next..).zip(beside.iter().copied()));
-                        next += count;
                     }
                     Step::Remove(number) => {
                         prop_assert_eq!(abreast.get(number), map.get(&number).copied());

@@ -153,6 +153,14 @@ impl<T> Rising<T> {
         }
     }
 
+    /// The entries that have these numbers, up to the first that is missing, or was left behind.
+    pub(crate) fn row_mut(&mut self, numbers: Range<u64>) -> impl Iterator<Item = &mut T> {
+        let start = self.place(numbers.start).unwrap_or(usize::MAX).min(self.ring.len());
+        let count = numbers.end.saturating_sub(numbers.start) as usize;
+        let end = start.saturating_add(count).min(self.ring.len());
+        self.ring.range_mut(start..end).map_while(Option::as_mut)
+    }
+
     /// Takes an entry out.
     #[inline]
     pub fn remove(&mut self, number: &u64) -> Option<T> {
@@ -392,6 +400,15 @@ mod tests {
             }
             let some: Vec<_> = map.range(100..250).map(|(at, value)| (*at, value)).collect();
             prop_assert_eq!(rising.range(100..250).collect::<Vec<_>>(), some);
+            for from in (0..700).step_by(50) {
+                // Those in their places are all that follow each other, or those before one that was left behind.
+                let row: Vec<_> = rising.row_mut(from..from + 40).map(|value| *value).collect();
+                let wanted = (from..from + 40).map_while(|at| map.get(&at).copied());
+                let is_in_place = |at| at >= rising.base;
+                let places = (from..).take_while(|at| is_in_place(*at));
+                let wanted: Vec<_> = wanted.zip(places).map(|(value, _)| value).collect();
+                prop_assert_eq!(row, wanted);
+            }
             prop_assert_eq!(rising.take_all().collect::<Vec<_>>(), map.into_values().collect::<Vec<_>>());
         }
     }

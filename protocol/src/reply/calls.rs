@@ -232,6 +232,19 @@ impl Row {
     pub(super) fn id(&self, key: CallKey) -> CallId {
         self.id.later(key.0 - self.first)
     }
+
+    /// Ends a call that is of the row, and that its caller waits for where it first came from. False if it is none of these.
+    #[inline]
+    pub(super) fn end(&mut self, call: &mut Call, now: Time) -> bool {
+        let is_worked_on = call.begun && !call.is_over && !call.has_moved;
+        if call.run != self.run || !is_worked_on || call.cancelled || !call.has_time(now) {
+            return false;
+        }
+        call.is_over = true;
+        self.cost += call.take_cost();
+        self.count += 1;
+        true
+    }
 }
 
 /// What is to be known of a call that is over here.
@@ -260,9 +273,9 @@ impl Run {
         Places { at: Some((link, delivery + (key - self.first))), before: None }
     }
 
-    /// Somebody has begun with one of its calls, or nobody will.
-    fn note_begun(&mut self) {
-        self.waiting -= 1;
+    /// Somebody has begun with so many of its calls, or nobody will.
+    fn note_begun(&mut self, calls: u64) {
+        self.waiting -= calls;
         if self.waiting == 0 {
             self.handed = None;
         }
@@ -278,6 +291,12 @@ impl Call {
         let record_bytes = Some(record_bytes);
         let (begun, cancelled, has_moved, is_over) = (false, false, false, false);
         Self { run: 0, deadline, payload, record_bytes, begun, cancelled, has_moved, is_over }
+    }
+
+    /// Whether its caller waits for it still, as far as it has said.
+    #[inline]
+    fn has_time(&self, now: Time) -> bool {
+        self.deadline.is_none_or(|deadline| deadline > now)
     }
 
     /// Takes the room that it has from it.
@@ -365,15 +384,45 @@ impl Calls {
         each: impl FnOnce(BegunCall<'_>),
     ) -> Option<bool> {
         let call = self.calls.get_mut(&key.0).filter(|call| !call.begun && !call.is_over)?;
-        if call.deadline.is_some_and(|deadline| deadline <= now) {
+        if !call.has_time(now) {
             return Some(false);
         }
         let run = self.runs.get_mut(&call.run)?;
         let handed = run.handed.as_ref()?;
         each(BegunCall { key, deadline: call.deadline, payload: call.payload, run: handed });
         call.begun = true;
-        run.note_begun();
+        run.note_begun(1);
         Some(true)
+    }
+
+    /// Somebody begins with the first of these calls, as far as they are of one run, wait, and have time. Gives how many.
+    pub(super) fn begin_row(
+        &mut self,
+        keys: Range<u64>,
+        now: Time,
+        each: &mut impl FnMut(BegunCall<'_>),
+    ) -> u64 {
+        let number = self.calls.get(&keys.start).map(|call| call.run);
+        let Some((number, run)) = number.and_then(|run| Some((run, self.runs.get_mut(&run)?)))
+        else {
+            return 0;
+        };
+        let mut key = keys.start;
+        if let Some(handed) = &run.handed {
+            for call in self.calls.row_mut(keys.clone()) {
+                let waits = !call.begun && !call.is_over && call.has_time(now);
+                if call.run != number || !waits {
+                    break;
+                }
+                let (deadline, payload) = (call.deadline, call.payload);
+                each(BegunCall { key: CallKey(key), deadline, payload, run: handed });
+                call.begun = true;
+                key += 1;
+            }
+        }
+        let begun = key - keys.start;
+        run.note_begun(begun);
+        begun
     }
 
     /// The routers that a call has passed, once.
@@ -410,19 +459,14 @@ impl Calls {
     }
 
     /// Ends a call of a row that its caller waits for where it first came from. False if it is none of these.
-    #[inline]
     pub(super) fn end_in(&mut self, row: &mut Row, key: CallKey, now: Time) -> bool {
-        let Some(call) = self.calls.get_mut(&key.0) else {
-            return false;
-        };
-        let is_awaited = !call.cancelled && call.deadline.is_none_or(|deadline| deadline > now);
-        if call.run != row.run || !call.begun || call.is_over || call.has_moved || !is_awaited {
-            return false;
-        }
-        call.is_over = true;
-        row.cost += call.take_cost();
-        row.count += 1;
-        true
+        self.calls.get_mut(&key.0).is_some_and(|call| row.end(call, now))
+    }
+
+    /// The calls right behind this one, up to so many.
+    pub(super) fn behind(&mut self, key: CallKey, count: usize) -> impl Iterator<Item = &mut Call> {
+        let first = key.0 + 1;
+        self.calls.row_mut(first..first.saturating_add(count as u64))
     }
 
     /// Counts what was ended in a row. If it was the last of its run: the place of the first one, and how many there were.
@@ -451,7 +495,7 @@ impl Calls {
         call.is_over = true;
         self.len -= 1;
         if !call.begun {
-            run.note_begun();
+            run.note_begun(1);
         }
         run.left -= 1;
         let ended = Ended {

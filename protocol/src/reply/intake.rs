@@ -1,5 +1,7 @@
 //! Calls that come in, wait, and are handed out.
 
+use std::ops::Range;
+
 use crate::collections::RangeSet;
 use crate::credit::Amount;
 use crate::ids::{CallId, Delivery, LinkId};
@@ -218,10 +220,29 @@ impl ReplyEngine {
         while left > 0
             && let Some(keys) = self.queue.pop_run(left)
         {
-            for key in keys {
-                left -= u64::from(self.begin(CallKey(key), now, &mut each));
+            left -= self.begin_all(keys, now, &mut each);
+        }
+    }
+
+    /// Somebody begins with these calls, as far as they wait; gives how many do.
+    fn begin_all(
+        &mut self,
+        mut keys: Range<u64>,
+        now: Time,
+        each: &mut impl FnMut(BegunCall<'_>),
+    ) -> u64 {
+        let mut begun = 0;
+        while let Some(key) = keys.next() {
+            begun += u64::from(self.begin(CallKey(key), now, &mut *each));
+            // Without a window each gives its room back as it is begun with.
+            if self.config.window_messages > 0 {
+                let behind = self.calls.begin_row(keys.clone(), now, each);
+                self.counters.taken += behind;
+                keys.start += behind;
+                begun += behind;
             }
         }
+        begun
     }
 
     /// Somebody begins with a call that waited; nobody does if it is over, or its time is.

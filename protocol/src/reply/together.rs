@@ -67,18 +67,18 @@ impl ReplyEngine {
             return 0;
         };
         let bytes_max = config.link.message_bytes_max;
-        let mut count = 0;
-        for (key, answer) in answers {
+        let mut before = last;
+        for (call, (key, answer)) in calls.behind(last, answers.len()).zip(answers) {
             let payload = answer.payload();
             let fits = payload.len() <= bytes_max && filling.has_room(payload.len());
-            let is_next = key.0.checked_sub(1 + count as u64) == Some(last.0);
-            if !fits || !is_next || !calls.end_in(row, *key, now) {
+            let is_next = key.0.checked_sub(1) == Some(before.0);
+            if !fits || !is_next || !row.end(call, now) {
                 break;
             }
             filling.put(payload);
-            count += 1;
+            before = *key;
         }
-        count
+        (before.0 - last.0) as usize
     }
 
     /// Counts the answers to a row of calls, whose room is free.

@@ -209,8 +209,8 @@ pub(super) struct CallWriter {
     /// The server knows what names mean that are left out.
     leaves_out: bool,
     before: Option<Written>,
-    /// What calls cost less than they were given for.
-    saved: u64,
+    /// Calls whose names are left out.
+    bare: u64,
 }
 
 /// The record before.
@@ -223,12 +223,14 @@ struct Written {
 
 impl CallWriter {
     pub(super) fn new(client: [u8; 8], now: Now, leaves_out: bool) -> Self {
-        Self { client, now, leaves_out, before: None, saved: 0 }
+        Self { client, now, leaves_out, before: None, bare: 0 }
     }
 
     /// What calls cost less than they were given for.
-    pub(super) const fn saved(&self) -> u64 {
-        self.saved
+    pub(super) fn saved(&self) -> u64 {
+        let (expires, call) = (Some(WallTime::default()), Some(CallId::new([0; 8], 0)));
+        let named = Attributes { expires, call, ..Attributes::default() };
+        self.bare * (named.head_bytes() - HEAD_BYTES_MIN) as u64
     }
 
     /// Something else was written.
@@ -244,18 +246,17 @@ impl CallWriter {
         (number, deadline): (CallNumber, Time),
         options: &CallOptions,
     ) {
-        let before = self.before;
+        let before = self.before.filter(|before| before.number + 1 == number);
         let expires = match before {
             Some(before) if before.deadline == deadline => before.expires,
             _ => self.now.wall_at(deadline),
         };
-        let attributes = attributes(CallId::new(self.client, number), expires, options, None);
-        let follows = |before: Written| before.number + 1 == number && before.expires == expires;
-        if !options.at_most_once && before.is_some_and(follows) {
-            self.saved += (attributes.head_bytes() - HEAD_BYTES_MIN) as u64;
+        if !options.at_most_once && before.is_some_and(|before| before.expires == expires) {
+            self.bare += 1;
             write_bare_head(out, payload.len());
         } else {
-            write_head(out, payload.len(), &attributes);
+            let id = CallId::new(self.client, number);
+            write_head(out, payload.len(), &attributes(id, expires, options, None));
         }
         out.put_slice(payload);
         self.before = Some(Written { number, deadline, expires }).filter(|_| self.leaves_out);

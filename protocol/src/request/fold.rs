@@ -17,6 +17,8 @@ use super::{CallNumber, RequestEngine};
 pub(super) struct Group {
     link: LinkId,
     run: RunKey,
+    /// The place there of the first of them.
+    from: usize,
     given: Amount,
     /// What the server may be given in all before one is looked for anew; not known of the first call.
     room: Option<Amount>,
@@ -76,15 +78,17 @@ impl RequestEngine {
     fn open_group(&mut self, id: LinkId, fresh: Fresh<'_>, cost: Amount) -> Option<Group> {
         let run = self.open_run(id, fresh)?;
         self.agenda.hurry(fresh.deadline);
-        let group = Group { link: id, run, given: cost, room: None };
+        let from = self.runs.calls_in(run);
+        let group = Group { link: id, run, from, given: cost, room: None };
         self.runs.push(run, fresh).then_some(group)
     }
 
     /// No more calls follow: the server has them.
     pub(super) fn give_group(&mut self, group: Option<Group>, now: Time) {
-        let Some(Group { link: id, run, given, .. }) = group else {
+        let Some(Group { link: id, run, from, given, .. }) = group else {
             return;
         };
+        self.runs.note(run, from);
         if let Some(link) = self.links.get_mut(&id) {
             link.outbox.push_of_run(run, usize::try_from(given.messages).unwrap_or(usize::MAX));
         }

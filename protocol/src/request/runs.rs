@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::collections::{Abreast, Rising};
-use crate::ids::{Delivery, LinkId, PeerId};
+use crate::ids::{Delivery, LinkId, PeerId, span};
 use crate::time::Time;
 
 use super::call::{Call, CallWriter, Copy};
@@ -209,42 +209,60 @@ impl Runs {
         key
     }
 
-    /// Puts a call into a run. False if that has no room for it.
+    /// Puts a call into a run, where it is to be [noted](Self::note). False if that has no room for it.
     #[inline]
     pub(super) fn push(&mut self, key: RunKey, fresh: Fresh<'_>) -> bool {
         let run = self.runs.get_mut(&key).filter(|run| run.has_room(fresh.payload.len()));
         let Some(run) = run else {
             return false;
         };
-        self.places.insert(fresh.number, key * PLACES as u64 + run.calls.len() as u64);
         run.push(fresh);
         self.len += 1;
         true
     }
 
-    /// Writes what is not written of a run, the first of it at this place on the link. Gives the calls' numbers.
+    /// Calls that have been put into a run one after the other are there, from this place on.
+    pub(super) fn note(&mut self, key: RunKey, from: usize) {
+        let Some(run) = self.runs.get(&key) else {
+            return;
+        };
+        let mut place = key * PLACES as u64 + from as u64;
+        for numbers in run.numbers(from) {
+            let count = span(&numbers);
+            self.places.insert_run(numbers.start, place, count);
+            place += count;
+        }
+    }
+
+    /// How many calls a run has had so far.
+    pub(super) fn calls_in(&self, key: RunKey) -> usize {
+        self.runs.get(&key).map_or(0, |run| run.calls.len())
+    }
+
+    /// Writes what is not written of a run, the first of it at this place on the link. Gives the calls' numbers, as far as they
+    /// rise by one.
     pub(super) fn write(
         &mut self,
         key: RunKey,
         at: Delivery,
         writer: &mut CallWriter,
         out: &mut BytesMut,
-    ) -> impl ExactSizeIterator<Item = CallNumber> {
-        let mut calls = Default::default();
+    ) -> impl Iterator<Item = Range<CallNumber>> {
+        let mut from = PLACES;
         if let Some(run) = self.runs.get_mut(&key) {
             if run.written == 0 {
                 run.first_delivery = at;
             }
-            let mut start = run.start(run.written);
-            calls = run.calls.get(run.written..).unwrap_or_default().iter();
-            for call in calls.clone() {
+            from = run.written;
+            let mut start = run.start(from);
+            for call in run.calls.get(from..).unwrap_or_default() {
                 let payload = run.payloads.get(start..call.end).unwrap_or_default();
                 writer.write(out, payload, (call.number, call.deadline), &run.options);
                 start = call.end;
             }
             run.written = run.calls.len();
         }
-        calls.map(|call| call.number)
+        self.runs.get(&key).into_iter().flat_map(move |run| run.numbers(from))
     }
 
     /// The server on a link has answered a call that was written there: its place on the link, and it is over.

@@ -4,7 +4,7 @@ use bytes::BufMut;
 
 use crate::collections::RangeSet;
 use crate::credit::Amount;
-use crate::ids::{CallId, LinkId};
+use crate::ids::{CallId, LinkId, span};
 use crate::limits::{BY_REFERENCE_BYTES, RANGES_MAX, TAKE_BYTES};
 use crate::link::{Peer, Transmit};
 use crate::message::{cost_bytes_max, write_head};
@@ -92,11 +92,12 @@ impl RequestEngine {
             let number = match link.outbox.pop_first() {
                 None => break,
                 Some(Unwritten::Run(key, _)) => {
-                    let numbers = self.runs.write(key, link.next_delivery, &mut writer, body);
-                    let written = numbers.len() as u32;
-                    link.flights.insert_all(link.next_delivery, numbers);
-                    link.next_delivery += u64::from(written);
-                    count += written;
+                    for numbers in self.runs.write(key, link.next_delivery, &mut writer, body) {
+                        let written = span(&numbers);
+                        link.flights.insert_run(link.next_delivery, numbers.start, written);
+                        link.next_delivery += written;
+                        count += written as u32;
+                    }
                     continue;
                 }
                 Some(Unwritten::Call(number)) => number,

@@ -6,6 +6,9 @@ use crate::units;
 /// The number of a message takes so many bytes.
 const NUMBER_BYTES: usize = 8;
 
+/// Words that are compared before it is looked at what came out.
+const MANY: usize = 8;
+
 const PER_MESSAGE: u64 = 0x9e37_79b9_7f4a_7c15;
 const PER_WORD: u64 = 0xd1b5_4a32_d192_ed03;
 
@@ -55,14 +58,16 @@ fn check(payload: &[u8], size: usize) -> Option<u64> {
     let (number, pattern) = payload.split_first_chunk::<NUMBER_BYTES>()?;
     let index = u64::from_le_bytes(*number);
     let mut wanted = Pattern::of(index);
+    let mut is_right = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes) == wanted.next();
     let (words, rest) = pattern.as_chunks::<8>();
-    let mut difference = 0;
-    for bytes in words {
-        difference |= u64::from_le_bytes(*bytes) ^ wanted.next();
-    }
+    // Many at once where there are many.
+    let (many, few) = words.as_chunks::<MANY>();
+    let are_right =
+        many.iter().all(|words| words.iter().fold(true, |all, word| all & is_right(word)))
+            && few.iter().all(&mut is_right);
     let tail = wanted.next().to_le_bytes();
     let rest_is_right = rest.iter().zip(tail).all(|(byte, wanted)| *byte == wanted);
-    (difference == 0 && rest_is_right).then_some(index)
+    (are_right && rest_is_right).then_some(index)
 }
 
 /// The same for who cannot go on with another one.
