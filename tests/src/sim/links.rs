@@ -8,6 +8,7 @@ use drawdown_protocol::wire::WireError;
 use drawdown_protocol::{Event as Happened, LinkState, close_for};
 
 use super::agenda::{EndId, Event, Node};
+use super::calls::forget_naming;
 use super::conn::{Conn, End};
 use super::network::Network;
 use super::socket::{Socket, Way};
@@ -284,7 +285,8 @@ impl Network {
         }
         match frames {
             Ok(frames) => {
-                for frame in frames {
+                for mut frame in frames {
+                    forget_naming(end, &mut frame);
                     self.observe_heard(end, &frame);
                     self.hearing = Some(end);
                     if let Some(socket) = self.socket(node) {

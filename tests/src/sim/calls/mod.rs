@@ -13,6 +13,7 @@ mod working;
 pub(crate) use calling::is_plain;
 pub(crate) use node::{RepNode, ReqNode};
 pub use node::{Task, Verb};
+pub(crate) use observe::forget_naming;
 
 use super::agenda::Node;
 use super::network::Network;

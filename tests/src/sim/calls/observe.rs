@@ -1,12 +1,12 @@
 //! What clients and servers say on a connection, when they say it and when it is heard.
 
 use drawdown_protocol::credit::Amount;
-use drawdown_protocol::message::{Records, cost_bytes};
-use drawdown_protocol::wire::{Control, DataRun, Frame, Settle};
+use drawdown_protocol::message::{Naming, Records, cost_bytes};
+use drawdown_protocol::wire::{Control, DataRun, Frame, Hello, Settle};
 use drawdown_protocol::{CallId, Identity};
 
 use crate::sim::agenda::{EndId, Node, Side};
-use crate::sim::check::{Incarnation, Verdict, call_id, ensure};
+use crate::sim::check::{Incarnation, Sign, Verdict, call_id, ensure};
 use crate::sim::network::Network;
 
 impl Network {
@@ -23,7 +23,15 @@ impl Network {
             (Node::Rep(rep), Frame::Data(data)) => {
                 let numbers = [end.conn, data.header.first_delivery, data.header.count.into()];
                 self.trace.note(now, node, "sends", &numbers);
-                payloads(data).try_for_each(|payload| self.book.sent(payload, rep))
+                for named in named(end, data) {
+                    let (name, payload) = named?;
+                    let is_its = |sign: Sign| sign.id == name;
+                    ensure(Sign::read(payload).map_or(true, is_its), || {
+                        format!("what it says of another call it says of {name}")
+                    })?;
+                    self.book.sent(payload, rep)?;
+                }
+                Ok(())
             }
             (Node::Rep(_), Frame::Control(Control::Grant(grant))) => {
                 let numbers = [end.conn, grant.serial, grant.messages, grant.bytes];
@@ -49,8 +57,10 @@ impl Network {
             format!("delivery {} after {}", header.first_delivery, conn.asked.len())
         })?;
         conn.credit.dispatched(Amount::new(count, cost_bytes(count, records.len() as u64)))?;
-        for payload in payloads(data) {
+        for named in named(end, data) {
+            let (name, payload) = named?;
             let id = call_id(&String::from_utf8_lossy(payload))?;
+            ensure(name == id, || format!("call {id} is sent as {name}"))?;
             conn.asked.push(id);
             let entry = self.book.get(id)?;
             entry.check_request(id, payload)?;
@@ -117,9 +127,31 @@ impl Network {
     }
 }
 
-/// The payloads of a run.
-fn payloads(data: &DataRun) -> impl Iterator<Item = &[u8]> {
+/// The calls that the records of a run belong to, and their payloads.
+fn named(end: EndId, data: &DataRun) -> impl Iterator<Item = Result<(CallId, &[u8]), String>> {
     let records = &data.records;
-    Records::new(records)
-        .map(move |(at, head)| &records[at + head.payload().start..at + head.payload().end])
+    let mut naming = Naming::default();
+    Records::new(records).map(move |(at, head)| {
+        ensure(knows_naming(end) || !head.is_bare(), || {
+            "nobody knows what this belongs to".into()
+        })?;
+        let (name, _) = naming.read(&head).ok_or("a record that belongs to no call")?;
+        let payload = &records[at + head.payload().start..at + head.payload().end];
+        Ok((name, payload))
+    })
+}
+
+/// Whether the sides of a connection know what names mean that are left out: on each third it is as if they were of a version
+/// that did not.
+const fn knows_naming(end: EndId) -> bool {
+    !end.conn.is_multiple_of(3)
+}
+
+/// What a side hears of the other that knows nothing of it.
+pub(crate) fn forget_naming(end: EndId, frame: &mut Frame) {
+    if let Frame::Control(Control::Hello(hello)) = frame
+        && !knows_naming(end)
+    {
+        hello.features &= !Hello::KNOWS_NAMING;
+    }
 }
