@@ -318,3 +318,25 @@ fn calls_and_reads_on(server: &mut ReplyEngine, raw: &mut Raw) {
     let received = server.stats(NOW.time).received;
     assert!(grants.last() > Some(received), "there is credit again");
 }
+
+#[test]
+fn of_calls_that_are_taken_together_none_is_begun_with_whose_time_is_over() {
+    let (mut server, mut raw) = called(ReplyConfig::default(), 0);
+    let expires = |millis: u64| {
+        let moment = common::WALL.as_millis() + millis;
+        [&[1, 8], &moment.to_le_bytes()[..]].concat()
+    };
+    let named = |number: u64| {
+        let millis = if number == 2 { 50 } else { 500 };
+        let name = CallId::new([7; 8], number).to_bytes();
+        record(b"x", Some(&[&expires(millis), &[4, 16][..], &name].concat()))
+    };
+    let all: Vec<u8> = (0..6).flat_map(named).collect();
+    raw.says(&mut server, &data(run(0, 0, 6), &all), NOW);
+    let mut taken = Vec::new();
+    server.take_many(4, later(NOW, 60).time, |call| taken.push(call.taken()));
+    let numbers = taken.iter().map(|call| u128::from_be_bytes(call.id().to_bytes()) as u64);
+    assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 3, 4]);
+    let stats = server.stats(NOW.time);
+    assert_eq!((stats.expired, stats.queued, stats.working), (1, 1, 4));
+}
