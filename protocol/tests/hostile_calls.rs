@@ -29,6 +29,13 @@ fn call(delivery: u64, number: u64) -> Vec<u8> {
     data(run(delivery, delivery, 1), &record(b"x", Some(&named(number))))
 }
 
+/// A frame of a call, and of so many behind it without names.
+fn calls(delivery: u64, number: u64, behind: u32) -> Vec<u8> {
+    let rest = record(b"x", None).repeat(behind as usize);
+    let records = [record(b"x", Some(&named(number))), rest].concat();
+    data(run(delivery, delivery, 1 + behind), &records)
+}
+
 /// The same call, again and again.
 #[test]
 fn a_client_that_confirms_nothing_costs_no_more_memory_all_the_time() {
@@ -229,7 +236,8 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     ];
     prop_oneof![
         (0u64..6, 0u64..6).prop_map(|(delivery, number)| call(delivery, number)),
-        (0u64..6, 0u64..6).prop_map(|(delivery, number)| call(delivery, number)),
+        (0u64..6, small(), 0u32..4)
+            .prop_map(|(delivery, number, behind)| calls(delivery, number, behind)),
         (small(), small(), outcome)
             .prop_map(|(first, count, outcome)| settle(first, count, outcome)),
         (0u64..6, 1u64..4).prop_map(|(first, count)| encoded(&Control::Retract(Retract {

@@ -146,7 +146,7 @@ fn hello(socket_type: SocketType) -> Hello {
         socket_type,
         peer: PeerId::from_uuid(Uuid::from_u128(4)),
         session: (socket_type == SocketType::Push).then_some(session),
-        features: 0,
+        features: Hello::KNOWS_NAMING,
         message_bytes_max: 1 << 20,
         heartbeat_ms: 1_000,
         reports_taken: false,
