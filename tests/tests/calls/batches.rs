@@ -37,12 +37,12 @@ async fn replies_come_in_the_order_of_the_requests() -> Outcome {
 }
 
 #[tokio::test]
-async fn of_many_calls_half_are_handed_out_before_replies_leave() -> Outcome {
+async fn of_many_calls_some_are_left_when_the_first_replies_leave() -> Outcome {
     let (rep, endpoint) = bound(RepSocket::builder().window(1_000)).await?;
     let req = client(ReqSocket::builder().pending(1_000), &[&endpoint]).await?;
     let batch = tokio::spawn(req.request_batch(vec!["?"; 1_000]));
     until(|| rep.stats().queued == 1_000).await;
-    for count in [500, 250, 125, 64, 61] {
+    for count in [750, 186, 64] {
         let calls = soon(rep.recv_batch(1_000)).await?.expect("it is not stopped");
         assert_eq!(calls.len(), count);
         assert!(rep.reply_batch(calls.into_iter().map(answered)).is_empty());

@@ -100,7 +100,7 @@ impl RepSocket {
         Ok(poll_fn(|cx| receive.poll(cx)).await)
     }
 
-    /// The next calls that are at hand: at least one, at most `count`, and of more than 128 at most half, so that replies to
+    /// The next calls that are at hand: at least one, at most `count`, and of more than 170 at most 3 in 4, so that replies to
     /// those are on their way while the rest is worked on; `None` as [`RepSocket::recv`] has it. For many small calls this,
     /// with [`RepSocket::reply_batch`], costs a fraction of receiving one by one. Dropping the future loses nothing.
     ///
