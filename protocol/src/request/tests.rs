@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::ids::SocketType;
 use crate::link::{Identity, Transmit};
-use crate::message::{Attributes, Records, write_head};
+use crate::message::{Attributes, Records, write_bare_head, write_head};
 use crate::time::Now;
 use crate::wire::{
     Control, DataHeader, DataRun, Decoder, Frame, Grant, Hello, Outcome, Preface, Settle,
@@ -218,10 +218,19 @@ impl Twins {
             return;
         };
         let mut records = BytesMut::new();
+        let mut before = None;
         for number in numbers {
             let call = Some(self.plain.id_of(*number));
-            write_head(&mut records, 2, &Attributes { call, rejected, ..Attributes::default() });
+            match before.is_some_and(|before: CallNumber| before + 1 == *number) && !rejected {
+                true => write_bare_head(&mut records, 2),
+                false => {
+                    let attributes = Attributes { call, rejected, ..Attributes::default() };
+                    write_head(&mut records, 2, &attributes);
+                }
+            }
             records.extend_from_slice(b"ok");
+            // What is short is said with all names.
+            before = Some(*number).filter(|_| numbers.len() > 3);
         }
         let (count, sent_at) = (numbers.len() as u32, self.now.wall);
         let header =
