@@ -4,13 +4,14 @@ mod common;
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use common::raw::Raw;
 use common::{data, encoded, handshake, hello, later, peer, record, run};
 use drawdown_protocol::message::{Naming, RecordHead, Records, cost_bytes};
-use drawdown_protocol::wire::{CloseCode, Control, Frame, Grant, Hello};
+use drawdown_protocol::wire::{CloseCode, Control, Decoder, Frame, Grant, Hello};
 use drawdown_protocol::{
     CallId, CallOptions, Identity, Message, Now, Priority, ReplyConfig, ReplyEngine, RequestConfig,
-    RequestEngine, Settled, SocketType, Time,
+    RequestEngine, RouterConfig, RouterEngine, Settled, Side, SocketType, Time, Transmit,
 };
 
 const NOW: Now = Now { time: Time::ZERO, wall: common::WALL };
@@ -25,13 +26,18 @@ fn hello_of(socket_type: SocketType, knows_naming: bool) -> Vec<u8> {
 fn asking(knows_naming: bool) -> (RequestEngine, Raw) {
     let config = RequestConfig { pending_calls: 100, ..RequestConfig::default() };
     let mut client = RequestEngine::new(config, peer(0x20), 7);
-    let link = client.open_link(Identity::new("server"), Priority::BEST, NOW.time);
-    let mut raw = Raw::on(link);
-    raw.says(&mut client, &hello_of(SocketType::Rep, knows_naming), NOW);
-    let grant = Grant { serial: 1, messages: 100, bytes: 10_000, contended: false, answered: 0 };
-    raw.says(&mut client, &encoded(&Control::Grant(grant)), NOW);
-    raw.hears(&mut client, NOW);
+    let raw = connect(&mut client, knows_naming);
     (client, raw)
+}
+
+/// A link to the server, which has room there.
+fn connect(client: &mut RequestEngine, knows_naming: bool) -> Raw {
+    let mut raw = Raw::on(client.open_link(Identity::new("server"), Priority::BEST, NOW.time));
+    raw.says(client, &hello_of(SocketType::Rep, knows_naming), NOW);
+    let grant = Grant { serial: 1, messages: 100, bytes: 10_000, contended: false, answered: 0 };
+    raw.says(client, &encoded(&Control::Grant(grant)), NOW);
+    raw.hears(client, NOW);
+    raw
 }
 
 /// A server, and a client that has said who it is.
@@ -120,6 +126,25 @@ fn what_a_name_that_is_left_out_saves_is_there_for_a_call_that_waits() {
 }
 
 #[test]
+fn what_a_name_that_is_left_out_saves_is_there_for_one_that_only_this_server_may_have() {
+    let (mut client, mut raw) = asking(true);
+    let once = CallOptions { at_most_once: true, ..CallOptions::default() };
+    client.call(Message::from("once"), once, NOW.time).expect("room for one");
+    assert_eq!(heads(&raw.hears(&mut client, NOW)).0.len(), 1);
+    // The same server has granted as much on another link, which other calls have.
+    let mut other = connect(&mut client, true);
+    client.leave_link(raw.link, NOW.time);
+    for _ in 0..60 {
+        client.call(Message::from(&[7; 100]), CallOptions::default(), NOW.time).expect("one more");
+    }
+    client.link_lost(raw.link, "cut", NOW.time);
+    client.handle_timeout(later(NOW, 1_000).time);
+    let (heads, _) = heads(&other.hears(&mut client, later(NOW, 1_000)));
+    assert_eq!(heads.len(), 61);
+    assert!(heads.last().is_some_and(|head| head.at_most_once));
+}
+
+#[test]
 fn a_server_leaves_out_what_its_client_knows() {
     for knows_naming in [true, false] {
         let (mut server, mut raw) = answering(knows_naming);
@@ -197,6 +222,16 @@ fn a_call_that_comes_again_without_its_name_is_known() {
 }
 
 #[test]
+fn the_last_of_all_names_is_known_too() {
+    let (mut server, mut raw) = answering(true);
+    raw.says(&mut server, &frame_of(0, &[named(1, &[]), named(u64::MAX, &[])]), NOW);
+    raw.says(&mut server, &frame_of(2, &[named(u64::MAX - 1, &[]), bare()]), NOW);
+    let taken: Vec<_> = std::iter::from_fn(|| server.take(NOW.time)).collect();
+    let ids: Vec<_> = taken.iter().map(|call| call.id()).collect();
+    assert_eq!(ids, [1, u64::MAX, u64::MAX - 1].map(id));
+}
+
+#[test]
 fn a_name_that_cannot_be_told_ends_the_link() {
     let nameless = record(b"x", Some(&[]));
     for records in [
@@ -245,4 +280,21 @@ fn an_answer_without_a_name_is_that_to_the_next_call() {
             expected.into_iter().map(|(call, text)| (call, Settled::Answered(text.into())))
         )
     );
+}
+
+#[test]
+fn a_router_takes_answers_without_names_but_no_calls() {
+    let mut router = RouterEngine::new(RouterConfig::default(), peer(0x50), peer(0x40));
+    for (side, knows) in [(Side::Upstream, false), (Side::Downstream, true)] {
+        let link = router.open_link(Identity::new("other"), side, Priority::BEST, NOW.time);
+        let mut out = Transmit::new();
+        router.poll_transmit(link, NOW, &mut out);
+        let mut input: BytesMut = out.pieces().flatten().copied().collect();
+        let mut decoder = Decoder::new(1 << 20);
+        let said: Vec<_> = std::iter::from_fn(|| decoder.decode(&mut input).unwrap()).collect();
+        let Some(Frame::Control(Control::Hello(hello))) = said.last() else {
+            panic!("{said:?}");
+        };
+        assert_eq!(hello.features & Hello::KNOWS_NAMING != 0, knows);
+    }
 }

@@ -61,7 +61,9 @@ impl<T> Rising<T> {
 
     /// Whether it has nothing with this number, nor with a later one.
     pub(crate) fn is_behind(&self, number: u64) -> bool {
+        let is_behind = |(last, _): (&u64, &T)| *last < number;
         self.place(number).is_some_and(|place| place >= self.ring.len())
+            && self.old.last_key_value().is_none_or(is_behind)
     }
 
     /// Puts an entry in; gives the one that had its number.
@@ -432,6 +434,9 @@ mod tests {
         rising.insert(u64::MAX - 1, 'b');
         rising.insert(u64::MAX, 'd');
         assert_eq!(rising.range(5..u64::MAX).collect::<Vec<_>>(), [(u64::MAX - 1, &'b')]);
+        assert!(!rising.is_behind(u64::MAX - 1) && !rising.is_behind(u64::MAX));
+        assert_eq!(rising.remove(&(u64::MAX - 1)), Some('b'));
+        assert!(!rising.is_behind(u64::MAX - 1), "the last of all has no place");
         rising.insert_run(u64::MAX - 1, 2, |above| if above == 0 { 'b' } else { 'e' });
         rising.remove_run(u64::MAX - 1, 2, |_, entry| *entry == 'e');
         assert_eq!((rising.len(), rising.insert(u64::MAX, 'd')), (2, None));

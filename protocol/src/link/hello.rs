@@ -39,7 +39,9 @@ impl Speaker {
 
     /// One side of a router of this name.
     pub(crate) fn router(socket_type: SocketType, peer: PeerId, name: PeerId) -> Self {
-        let features = Hello::ROUTER | Hello::KNOWS_ROUTERS | Hello::KNOWS_NAMING;
+        // What it passes on has a name: it takes none without, or it would grow by more than is kept for that.
+        let names = if socket_type == SocketType::Req { Hello::KNOWS_NAMING } else { 0 };
+        let features = Hello::ROUTER | Hello::KNOWS_ROUTERS | names;
         let session = Some(Session::from_uuid(*name.as_uuid()));
         Self { session, features, ..Self::new(socket_type, peer) }
     }

@@ -130,8 +130,10 @@ impl RequestEngine {
             out.data(header, body.split().freeze(), tail);
         }
         link.spender.refund(Amount::new(0, writer.saved()));
-        if writer.saved() > 0 && !self.waiting.is_empty() {
-            // It may be what a call waits for.
+        let some_wait =
+            !self.waiting.is_empty() || !self.bound.is_empty() || !self.hedges.is_empty();
+        if writer.saved() > 0 && some_wait {
+            // It may be what they wait for.
             self.regained.push(id);
             self.dispatch(now.time);
         }
